@@ -1,0 +1,90 @@
+package persist
+
+import (
+	"sync/atomic"
+	"time"
+
+	"lintel/gateway/mqtt"
+)
+
+// NeverExpires as an ExpiryInterval means that the session has no end.
+const NeverExpires = 0xFFFFFFFF
+
+// Session is a session that outlives its connection.
+type Session struct {
+	ID             uint32 // surrogate of the client id, given by the broker, in keys
+	ClientID       string
+	Version        byte          // protocol level of the last connection: 3, 4 or 5
+	ExpiryInterval uint32        // seconds; NeverExpires: no end
+	Disconnected   time.Time     // wall clock; zero while connected
+	Will           *mqtt.Message // nil: none is owed
+	WillDelay      uint32        // seconds
+}
+
+// Subscription is one subscription of a session.
+type Subscription struct {
+	Filter     string
+	Options    byte   // the subscription options byte of MQTT 5.0 §3.8.3.1
+	Identifier uint32 // subscription identifier; 0: none
+}
+
+// EntryState tells how far the delivery of a message to one session has come.
+type EntryState byte
+
+// The states of a delivery.
+const (
+	Queued   EntryState = iota // not sent under a packet id that is on the disk
+	Sent                       // sent, or about to be sent, under Entry.PacketID
+	Released                   // QoS 2: PUBREC came, PUBREL is owed
+)
+
+// Entry is one message in the queue of one session.
+type Entry struct {
+	MessageID   uint64 // the broker's running number: the order of arrival
+	PacketID    uint16 // 0: none yet
+	State       EntryState
+	QoS         mqtt.QoS
+	Retain      bool     // RETAIN flag of the delivery
+	Identifiers []uint32 // subscription identifiers of the delivery
+	Message     *mqtt.Message
+}
+
+// Ref belongs to one entry in the store. It lets an entry that is deleted before
+// its group closed go unwritten: the card never sees it. The zero Ref is ready
+// for use; the same Ref goes with every Put and with the Delete of its entry.
+type Ref struct {
+	dead    atomic.Bool // set when the delete is appended
+	written bool        // committer only
+}
+
+// Body is the stored form of a message that several entries share. It is
+// written with the first entry of a batch that needs it and deleted with the
+// last one that is left. The zero Body is ready for use; nil means that the
+// entry has its message to itself.
+type Body struct {
+	refs    int  // entries on the disk that need it; committer only
+	written bool // committer only
+}
+
+// State is all that a store holds of the broker, as read at start.
+type State struct {
+	Sessions      []SessionState
+	Retained      []*mqtt.Message
+	NextMessageID uint64 // greater than every message id in the store
+	NextSessionID uint32 // greater than every session id in the store
+}
+
+// SessionState is a session with everything that belongs to it.
+type SessionState struct {
+	Session
+	Subscriptions []Subscription
+	Entries       []LoadedEntry // by MessageID
+	Incoming      []uint16      // packet ids of incoming QoS 2 messages that wait for PUBREL
+}
+
+// LoadedEntry is an entry together with the Refs for deleting what it occupies.
+type LoadedEntry struct {
+	Entry
+	Ref  *Ref
+	Body *Body // nil if the message is the entry's own
+}

@@ -1,0 +1,81 @@
+package serialbridge
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"lintel/hardware"
+)
+
+// Line is the setting of a serial line.
+type Line struct {
+	Baud     int
+	DataBits int  // 7 or 8
+	Parity   byte // 'N', 'E' or 'O'
+	StopBits int  // 1 or 2
+}
+
+// Confidence is how sure a driver is that a stick is its own.
+type Confidence int
+
+// The levels of confidence. A stick that several drivers call Possible is
+// listened to.
+const (
+	No       Confidence = iota
+	Possible            // a nameless USB converter: only listening can tell
+	Sure                // the USB strings name the product
+)
+
+// Port is an open serial line, or something that behaves like one: a pty, a
+// TCP connection, a file that is replayed. Read blocks until there is at least
+// one byte, and fails with ErrUnplugged when the stick is gone. Close unblocks
+// Read and Write.
+type Port interface {
+	io.ReadWriteCloser
+	// SetLine changes the setting of the line.
+	SetLine(Line) error
+}
+
+// Sink is where a driver puts what it hears. Its methods may be called from
+// one goroutine at a time and do not keep the caller waiting for the network.
+type Sink interface {
+	// Device announces a device, or that what is known about it changed.
+	// It comes before the first reading of that device.
+	Device(Device)
+	// Reading passes on what a device said.
+	Reading(Reading)
+	// Damaged counts a frame that was thrown away, and why
+	// ("checksum", "too long", "syntax"): a constant, short text.
+	Damaged(reason string)
+}
+
+// Decoder turns the bytes of a stick into devices and readings. It is pure: no
+// I/O, no goroutines, no clock but the times that it is given. Any bytes may
+// come in any pieces; it finds the next valid frame by itself.
+type Decoder interface {
+	// Decode takes the next bytes, received at the given time.
+	Decode(data []byte, received time.Time)
+}
+
+// Driver speaks one protocol. The drivers of the house are a slice in package
+// gateway; there is no registration.
+type Driver struct {
+	// Protocol is the name of the protocol: lower case, one word.
+	Protocol string
+
+	// Match says from the USB strings alone whether this is the driver's stick.
+	Match func(hardware.SerialPort) Confidence
+
+	// Lines are the settings to listen at, likeliest first.
+	Lines []Line
+
+	// NewDecoder returns a decoder that puts what it finds into sink. It is
+	// the same for the live path, for listening and for lintelctl decode.
+	NewDecoder func(sink Sink) Decoder
+
+	// Run speaks with the stick until ctx ends or the port fails. If it is
+	// nil the stick only talks: the supervisor feeds the decoder from the
+	// port. Commands for the devices behind the stick arrive on commands.
+	Run func(ctx context.Context, port Port, sink Sink, commands <-chan Command) error
+}
