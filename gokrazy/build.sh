@@ -1,0 +1,67 @@
+#!/bin/sh
+# Builds the images named on the command line, all of them if none is named,
+# from the pins in this folder. It needs no root, no loop device and no cross
+# compiler.
+#
+#	gokrazy/build.sh           out/lintel.img and out/lintel-vm-arm64.img
+#	gokrazy/build.sh lintel    out/lintel.img alone: the one for a Raspberry Pi
+set -eu
+
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || set -- lintel lintel-vm-arm64
+
+# need says which package to install for a missing command.
+need() {
+	command -v "$1" >/dev/null && return
+	echo "gokrazy/build.sh: $1 is missing: $2" >&2
+	exit 1
+}
+PATH=$PATH:/usr/sbin:/sbin # mkfs.ext4 is there, also for users without it in PATH
+need go "install Go 1.26 or later, https://go.dev/dl"
+need mkfs.ext4 "apt-get install e2fsprogs"
+
+# A power of two: QEMU takes no other size for an SD card.
+bytes=2147483648
+
+version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The same for every program of the image; those without a variable
+# main.version ignore it.
+flags="$(go env GOFLAGS) -trimpath '-ldflags=-s -w -X main.version=$version'"
+
+pins() { cat gokrazy/*/builddir/go.* | cksum; }
+before=$(pins)
+built=
+
+mkdir -p bin out
+(cd gokrazy/tools && go build -o ../../bin/gok github.com/gokrazy/tools/cmd/gok)
+
+for instance; do
+	image=out/$instance.img
+	log=out/$instance.log
+	rm -f "$image"
+	echo "building $image (the first time downloads kernel and firmware: minutes)"
+	# gok runs go with -mod=mod, so that whatever module lintel's go.mod
+	# gained is added to the builddir's go.mod and go.sum here. What gok
+	# says goes to a file: its advice is for images with its own web page.
+	GOFLAGS=$flags bin/gok --parent_dir "$PWD/gokrazy" -i "$instance" overwrite \
+		--full="$PWD/$image" --target_storage_bytes=$bytes >"$log" 2>&1 || {
+		cat "$log" >&2
+		exit 1
+	}
+
+	# gokrazy never formats partition 4, the one for /perm. The fourth entry
+	# of the GPT tells its first and last sector.
+	read -r first last <<-END
+		$(od -An -tu8 -j$((2 * 512 + 3 * 128 + 32)) -N16 "$image")
+	END
+	mkfs.ext4 -q -F -L perm -E offset=$((first * 512)) "$image" $(((last - first + 1) / 2))k
+
+	built="$built
+$image: version $version, $((bytes >> 20)) MiB, of which $(du -m "$image" | cut -f1) MiB on this disk"
+done
+
+echo "$built"
+if [ "$(pins)" != "$before" ]; then
+	echo "gokrazy/build.sh: module requirements changed: commit gokrazy/*/builddir/go.mod and go.sum" >&2
+fi
