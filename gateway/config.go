@@ -1,0 +1,542 @@
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// DefaultConfigFile is read when no configuration file is named. It may be
+// missing.
+const DefaultConfigFile = "lintel.toml"
+
+// maxConfigFile bounds the configuration file in bytes.
+const maxConfigFile = 256 << 10
+
+// Config is the intent: what the person who owns the box wants of it. It comes
+// from one TOML file; every key has a default that works. README.md explains
+// each key.
+type Config struct {
+	MQTT          MQTTConfig          `toml:"mqtt"`
+	HTTP          HTTPConfig          `toml:"http"`
+	MDNS          MDNSConfig          `toml:"mdns"`
+	HomeAssistant HomeAssistantConfig `toml:"homeassistant"`
+	Serial        SerialConfig        `toml:"serial"`
+	Log           LogConfig           `toml:"log"`
+}
+
+// MQTTConfig is where the broker listens and what it allows.
+type MQTTConfig struct {
+	Listen            []string `toml:"listen"`              // TCP addresses
+	WebSocket         []string `toml:"websocket"`           // addresses for MQTT over WebSocket
+	MaxPacketSize     int      `toml:"max_packet_size"`     // bytes, the whole packet
+	MaxConnections    int      `toml:"max_connections"`     // sockets at a time
+	MaxInflight       int      `toml:"max_inflight"`        // unacknowledged messages per client
+	MaxQueuedMessages int      `toml:"max_queued_messages"` // waiting messages per session
+	MaxQueuedBytes    int      `toml:"max_queued_bytes"`    // bytes of waiting messages per session
+}
+
+// HTTPConfig is where the pages are served.
+type HTTPConfig struct {
+	Listen string `toml:"listen"` // empty: no pages
+}
+
+// MDNSConfig is how the box is found on the local network.
+type MDNSConfig struct {
+	Enabled bool   `toml:"enabled"`
+	Host    string `toml:"host"` // without .local
+}
+
+// HomeAssistantConfig is about MQTT discovery.
+type HomeAssistantConfig struct {
+	Enabled bool   `toml:"enabled"`
+	Prefix  string `toml:"prefix"` // discovery prefix
+}
+
+// SerialConfig is about the sticks.
+type SerialConfig struct {
+	BaseTopic string       `toml:"base_topic"`
+	Ports     []PortConfig `toml:"ports"`
+}
+
+// PortConfig fixes what is plugged into one port instead of finding it out.
+type PortConfig struct {
+	Path     string `toml:"path"`
+	Protocol string `toml:"protocol"`
+}
+
+// LogConfig is what the log says.
+type LogConfig struct {
+	Level slog.Level `toml:"level"`
+}
+
+// DefaultConfig returns what holds where no file says otherwise.
+func DefaultConfig() Config {
+	return Config{
+		MQTT: MQTTConfig{
+			Listen:            []string{":1883"},
+			WebSocket:         []string{":8083"},
+			MaxPacketSize:     4 << 20,
+			MaxConnections:    1000,
+			MaxInflight:       20,
+			MaxQueuedMessages: 1000,
+			MaxQueuedBytes:    8 << 20,
+		},
+		HTTP:          HTTPConfig{Listen: ":8080"},
+		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
+		HomeAssistant: HomeAssistantConfig{Enabled: true, Prefix: "homeassistant"},
+		Serial:        SerialConfig{BaseTopic: "lintel", Ports: []PortConfig{}},
+		Log:           LogConfig{Level: slog.LevelInfo},
+	}
+}
+
+// LoadConfig reads the configuration file. With an empty path it reads
+// [DefaultConfigFile] if there is one. A named file that is missing is an error
+// that matches [fs.ErrNotExist]. Keys that the file leaves out keep their
+// default; everything that is wrong in the file is reported, a line each, with
+// file, line and what is right.
+func LoadConfig(path string) (Config, error) {
+	named := path != ""
+	if !named {
+		path = DefaultConfigFile
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return DefaultConfig(), nil
+	}
+	if err != nil {
+		return DefaultConfig(), fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	if err != nil {
+		return DefaultConfig(), fmt.Errorf("read configuration: %w", err)
+	}
+	if len(text) > maxConfigFile {
+		return DefaultConfig(), fmt.Errorf("%s: larger than %d KiB, not a configuration file", path, maxConfigFile>>10)
+	}
+	return parseConfig(path, string(text))
+}
+
+// Validate reports what cannot work: the message starts with the path of the
+// key, such as "mqtt.listen".
+func (c Config) Validate() error {
+	var errs []error
+	for _, p := range c.problems() {
+		errs = append(errs, fmt.Errorf("%s: %s", p.key, p.text))
+	}
+	return errors.Join(errs...)
+}
+
+// problem is something wrong with a key of the configuration.
+type problem struct {
+	key  string // path such as serial.ports[1].path
+	text string // what is wrong and what is right
+}
+
+// problems checks the values; types and key names are the parser's part.
+func (c Config) problems() []problem {
+	var ps []problem
+	bad := func(key, format string, args ...any) {
+		ps = append(ps, problem{key, fmt.Sprintf(format, args...)})
+	}
+
+	var used []listener
+	listen := func(key, address string) {
+		l, err := parseListener(key, address)
+		if err != nil {
+			bad(key, "%v", err)
+			return
+		}
+		if i := slices.IndexFunc(used, l.collides); i >= 0 {
+			bad(key, "%q is taken by %s = %q; give each listener its own port", address, used[i].key, used[i].address)
+			return
+		}
+		used = append(used, l)
+	}
+	for i, a := range c.MQTT.Listen {
+		listen(fmt.Sprintf("mqtt.listen[%d]", i), a)
+	}
+	for i, a := range c.MQTT.WebSocket {
+		listen(fmt.Sprintf("mqtt.websocket[%d]", i), a)
+	}
+	if c.HTTP.Listen != "" {
+		listen("http.listen", c.HTTP.Listen)
+	}
+
+	within := func(key string, value, low, high int) {
+		if value < low || value > high {
+			bad(key, "%d is out of range; right is %d to %d", value, low, high)
+		}
+	}
+	// 268,435,460 is the largest packet that MQTT can express: a remaining
+	// length of 268,435,455 and five bytes of fixed header [MQTT-2.1.4].
+	within("mqtt.max_packet_size", c.MQTT.MaxPacketSize, 1024, 268_435_460)
+	within("mqtt.max_connections", c.MQTT.MaxConnections, 1, 1_000_000)
+	within("mqtt.max_inflight", c.MQTT.MaxInflight, 1, 65535) // packet identifiers have 16 bits
+	within("mqtt.max_queued_messages", c.MQTT.MaxQueuedMessages, 1, 10_000_000)
+	within("mqtt.max_queued_bytes", c.MQTT.MaxQueuedBytes, 1024, 1<<30)
+
+	if !hostLabel.MatchString(c.MDNS.Host) {
+		bad("mdns.host", "%q is not a host name; right are letters, digits and hyphens, such as %q (.local is added)", c.MDNS.Host, "lintel")
+	}
+	if err := checkTopic(c.HomeAssistant.Prefix); err != nil {
+		bad("homeassistant.prefix", "%v", err)
+	}
+	if err := checkTopic(c.Serial.BaseTopic); err != nil {
+		bad("serial.base_topic", "%v", err)
+	}
+	seen := make(map[string]int)
+	for i, p := range c.Serial.Ports {
+		key := fmt.Sprintf("serial.ports[%d]", i)
+		if p.Path == "" {
+			bad(key+".path", "is missing; right is a device such as %q", "/dev/serial/by-id/…")
+		} else if first, ok := seen[p.Path]; ok {
+			bad(key+".path", "%q is already serial.ports[%d]; name each port once", p.Path, first)
+		} else {
+			seen[p.Path] = i
+		}
+		if !protocolName.MatchString(p.Protocol) {
+			bad(key+".protocol", "%q is not a protocol; right is a name such as %q", p.Protocol, "dsmr")
+		}
+	}
+	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
+		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
+	}
+	return ps
+}
+
+var (
+	hostLabel    = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`) // RFC 1123 §2.1
+	protocolName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+)
+
+// checkTopic checks the beginning of the topics that Lintel publishes to.
+func checkTopic(topic string) error {
+	switch {
+	case topic == "":
+		return errors.New("is empty; right is a topic such as \"lintel\"")
+	case len(topic) > 200:
+		return errors.New("is longer than 200 bytes")
+	case strings.ContainsAny(topic, "+#\x00"):
+		return fmt.Errorf("%q holds a wildcard (+ or #); messages are published below it, so it must be a plain topic", topic)
+	case strings.HasPrefix(topic, "$"):
+		return fmt.Errorf("%q begins with $; those topics are the broker's own", topic)
+	case slices.Contains(strings.Split(topic, "/"), ""):
+		return fmt.Errorf("%q has an empty level; leave out / at both ends and //", topic)
+	}
+	return nil
+}
+
+// listener is a listening address and the key that asks for it.
+type listener struct {
+	key, address string
+	host         string
+	port         uint16
+}
+
+func parseListener(key, address string) (listener, error) {
+	const right = "right is HOST:PORT or :PORT, such as \":1883\" or \"192.168.1.2:1883\""
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return listener{}, fmt.Errorf("%q is not an address; %s", address, right)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return listener{}, fmt.Errorf("%q has no port between 0 and 65535; %s", address, right)
+	}
+	if strings.ContainsAny(host, " /\t") {
+		return listener{}, fmt.Errorf("%q is not an address; %s", address, right)
+	}
+	return listener{key, address, host, uint16(n)}, nil
+}
+
+// collides reports whether the two cannot be open at the same time. Port 0
+// means any free port.
+func (l listener) collides(other listener) bool {
+	return l.port == other.port && l.port != 0 && (l.host == other.host || l.everywhere() || other.everywhere())
+}
+
+func (l listener) everywhere() bool {
+	if l.host == "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(l.host)
+	return err == nil && ip.IsUnspecified()
+}
+
+// parseConfig parses text, which came from the file called name.
+func parseConfig(name, text string) (Config, error) {
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		if pe, ok := errors.AsType[toml.ParseError](err); ok {
+			return DefaultConfig(), fmt.Errorf("%s:%d: %s", name, pe.Position.Line, pe.Message)
+		}
+		return DefaultConfig(), fmt.Errorf("%s: %w", name, err)
+	}
+	lines := keyLines(text)
+	ps := checkTree(tree, reflect.TypeFor[Config](), "", knownKeys(reflect.TypeFor[Config](), ""))
+	if len(ps) > 0 {
+		return DefaultConfig(), located(name, lines, ps)
+	}
+	c := DefaultConfig()
+	if _, err := toml.Decode(text, &c); err != nil {
+		return DefaultConfig(), fmt.Errorf("%s: %w", name, err)
+	}
+	if ps := c.problems(); len(ps) > 0 {
+		return DefaultConfig(), located(name, lines, ps)
+	}
+	return c, nil
+}
+
+// located joins problems to one error, in the order of the file.
+func located(name string, lines map[string]int, ps []problem) error {
+	line := func(p problem) int {
+		for key := p.key; key != ""; key = parentKey(key) {
+			if n, ok := lines[key]; ok {
+				return n
+			}
+		}
+		return 1
+	}
+	slices.SortStableFunc(ps, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(line(a), line(b)), strings.Compare(a.key, b.key))
+	})
+	var errs []error
+	for _, p := range ps[:min(len(ps), 20)] {
+		what := p.key + ": " + p.text
+		if p.key == "" || strings.HasPrefix(p.text, "unknown key") {
+			what = p.text
+		}
+		errs = append(errs, fmt.Errorf("%s:%d: %s", name, line(p), what))
+	}
+	return errors.Join(errs...)
+}
+
+// parentKey takes the last name or index off a path.
+func parentKey(key string) string {
+	return key[:max(strings.LastIndexAny(key, ".["), 0)]
+}
+
+// checkTree compares what the file holds with the type it goes into. The toml
+// package would do so too, but stops at an error that depends on the order of
+// a map, and gives no line for a key that it does not know.
+func checkTree(value any, t reflect.Type, key string, known []string) []problem {
+	wrong := func(right string) []problem {
+		return []problem{{key, fmt.Sprintf("is %s; right is %s", kindOf(value), right)}}
+	}
+	if t == reflect.TypeFor[slog.Level]() {
+		var l slog.Level
+		if s, ok := value.(string); !ok || l.UnmarshalText([]byte(s)) != nil {
+			return []problem{{key, fmt.Sprintf("%v is not a level; right are debug, info, warn and error", value)}}
+		}
+		return nil
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		table, ok := value.(map[string]any)
+		if !ok {
+			return wrong("a table, [" + key + "]")
+		}
+		var ps []problem
+		for name, v := range table {
+			sub := joinKey(key, name)
+			if f, ok := fieldOf(t, name); ok {
+				ps = append(ps, checkTree(v, f.Type, sub, known)...)
+				continue
+			}
+			text := fmt.Sprintf("unknown key %q", sub)
+			if n := nearest(indices.ReplaceAllString(sub, ""), known); n != "" {
+				text += fmt.Sprintf("; did you mean %q?", n)
+			}
+			ps = append(ps, problem{sub, text})
+		}
+		return ps
+	case reflect.Slice:
+		list := reflect.ValueOf(value)
+		if list.Kind() != reflect.Slice {
+			return wrong("a list of " + plural(t.Elem()))
+		}
+		var ps []problem
+		for i := range list.Len() {
+			ps = append(ps, checkTree(list.Index(i).Interface(), t.Elem(), fmt.Sprintf("%s[%d]", key, i), known)...)
+		}
+		return ps
+	case reflect.String:
+		if _, ok := value.(string); !ok {
+			return wrong("a text in quotes")
+		}
+	case reflect.Bool:
+		if _, ok := value.(bool); !ok {
+			return wrong("true or false")
+		}
+	case reflect.Int:
+		n, ok := value.(int64)
+		if !ok {
+			return wrong("a whole number")
+		}
+		if int64(int(n)) != n {
+			return wrong("a smaller number")
+		}
+	}
+	return nil
+}
+
+var indices = regexp.MustCompile(`\[\d+\]`)
+
+func plural(t reflect.Type) string {
+	if t.Kind() == reflect.Struct {
+		return "tables, such as [{path = \"/dev/ttyUSB0\", protocol = \"dsmr\"}]"
+	}
+	return "texts, such as [\":1883\"]"
+}
+
+func kindOf(value any) string {
+	switch value.(type) {
+	case string:
+		return "a text"
+	case bool:
+		return "true or false"
+	case int64, float64:
+		return "a number"
+	case map[string]any:
+		return "a table"
+	case []any, []map[string]any:
+		return "a list"
+	}
+	return "a date"
+}
+
+func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
+	for f := range t.Fields() {
+		if f.Tag.Get("toml") == name {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+func joinKey(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}
+
+// knownKeys lists the paths of all keys below t, tables included.
+func knownKeys(t reflect.Type, key string) []string {
+	var keys []string
+	for f := range t.Fields() {
+		sub := joinKey(key, f.Tag.Get("toml"))
+		keys = append(keys, sub)
+		ft := f.Type
+		if ft.Kind() == reflect.Slice {
+			ft = ft.Elem()
+		}
+		if ft.Kind() == reflect.Struct {
+			keys = append(keys, knownKeys(ft, sub)...)
+		}
+	}
+	return keys
+}
+
+// nearest returns the known key that was probably meant: the smallest edit
+// distance over the whole path, or the same last name in another table. It is
+// empty if nothing is near.
+func nearest(key string, known []string) string {
+	best, bound := "", max(3, len(key)/3)+1
+	for _, k := range known {
+		d := editDistance(key, k)
+		if lastName(k) == lastName(key) {
+			d = min(d, 2)
+		}
+		if d < bound {
+			best, bound = k, d
+		}
+	}
+	return best
+}
+
+func lastName(key string) string {
+	return key[strings.LastIndexByte(key, '.')+1:]
+}
+
+// editDistance counts insertions, deletions and replacements of bytes.
+func editDistance(a, b string) int {
+	if len(a) > 100 { // nobody means a key by this; bounds the work
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// keyLines finds the line of each key by its path. The toml package keeps
+// positions to itself, so this reads table headers and the names before = once
+// more. Where that is not enough (keys of an inline table, elements of a list)
+// the line of the parent serves.
+func keyLines(text string) map[string]int {
+	lines := make(map[string]int)
+	note := func(key string, line int) {
+		if _, ok := lines[key]; !ok {
+			lines[key] = line
+		}
+	}
+	table, count := "", make(map[string]int)
+	n := 0
+	for l := range strings.Lines(text) {
+		n++
+		l = strings.TrimSpace(l)
+		if header, ok := strings.CutPrefix(l, "[["); ok {
+			name, _, _ := strings.Cut(header, "]]")
+			table = plainKey(name)
+			note(table, n)
+			count[table]++
+			table = fmt.Sprintf("%s[%d]", table, count[table]-1)
+			note(table, n)
+			continue
+		}
+		if header, ok := strings.CutPrefix(l, "["); ok {
+			name, _, _ := strings.Cut(header, "]")
+			table = plainKey(name)
+			note(table, n)
+			continue
+		}
+		if name, _, ok := strings.Cut(l, "="); ok && !strings.HasPrefix(l, "#") {
+			note(joinKey(table, plainKey(name)), n)
+		}
+	}
+	return lines
+}
+
+// plainKey takes spaces and quotes off a dotted key.
+func plainKey(key string) string {
+	return strings.NewReplacer(" ", "", "\t", "", `"`, "", "'", "").Replace(key)
+}

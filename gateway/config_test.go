@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestConfigReadmeIsDefaults(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) != 2 {
+		t.Fatalf("README.md has %d toml blocks, want 2", len(blocks))
+	}
+	c, err := parseConfig("README.md", blocks[0][1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := DefaultConfig(); !reflect.DeepEqual(c, want) {
+		t.Errorf("README says\n%+v\ndefaults are\n%+v", c, want)
+	}
+	// Equal also when the README leaves a key out: it must name them all.
+	lines := keyLines(blocks[0][1])
+	for _, key := range knownKeys(reflect.TypeFor[Config](), "") {
+		if _, ok := lines[key]; !ok && !strings.HasPrefix(key, "serial.ports.") {
+			t.Errorf("README.md does not name %s", key)
+		}
+	}
+	if c, err := parseConfig("README.md", blocks[1][1]); err != nil || len(c.Serial.Ports) != 1 {
+		t.Errorf("second block: %+v, %v", c.Serial, err)
+	}
+}
+
+func TestConfigDefaultsAreValid(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+	c, err := parseConfig("x", "")
+	if err != nil || !reflect.DeepEqual(c, DefaultConfig()) {
+		t.Errorf("empty file: %+v, %v", c, err)
+	}
+}
+
+func TestConfigOverrides(t *testing.T) {
+	c, err := parseConfig("x", `
+log.level = "debug"
+[mqtt]
+listen = ["127.0.0.1:1883", "[::1]:1883"]
+websocket = []
+max_inflight = 0x10
+[http]
+listen = ""
+[serial]
+ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1", protocol = "sml"}]
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultConfig()
+	want.Log.Level = slog.LevelDebug
+	want.MQTT.Listen = []string{"127.0.0.1:1883", "[::1]:1883"}
+	want.MQTT.WebSocket = []string{}
+	want.MQTT.MaxInflight = 16
+	want.HTTP.Listen = ""
+	want.Serial.Ports = []PortConfig{{"/dev/ttyUSB0", "dsmr"}, {"/dev/ttyUSB1", "sml"}}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", c, want)
+	}
+}
+
+func TestConfigMistakes(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"syntax", "[mqtt]\nlisten = \n", "F:2: "},
+		{"same key twice", "[log]\nlevel = \"info\"\nlevel = \"info\"", "F:3: "},
+		{"typo", "\n[mqtt]\nlistne = [\":1883\"]", `F:3: unknown key "mqtt.listne"; did you mean "mqtt.listen"?`},
+		{"dotted typo", "mqtt.websockets = []", `F:1: unknown key "mqtt.websockets"; did you mean "mqtt.websocket"?`},
+		{"upper case", "[http]\nListen = \":80\"", `F:2: unknown key "http.Listen"; did you mean "http.listen"?`},
+		{"wrong table", "[mqtts]\nlisten = []", `F:1: unknown key "mqtts"; did you mean "mqtt"?`},
+		{"in another table", "[mqtt]\nbase_topic = \"x\"", `F:2: unknown key "mqtt.base_topic"; did you mean "serial.base_topic"?`},
+		{"nothing near", "[mqtt]\nx_quux_frobnicate = 1", `F:2: unknown key "mqtt.x_quux_frobnicate"`},
+		{"in a list of tables", "[[serial.ports]]\npath=\"a\"\nprotocol=\"dsmr\"\n[[serial.ports]]\npath=\"b\"\nprotocoll=\"dsmr\"",
+			`F:6: unknown key "serial.ports[1].protocoll"; did you mean "serial.ports.protocol"?`},
+		{"in an inline table", "[serial]\nports = [\n{path=\"a\", protocol=\"dsmr\", baud=9600}]", `F:2: unknown key "serial.ports[0].baud"`},
+		{"quoted", "[\"mqtt\"]\n\"listne\" = []", `F:2: unknown key "mqtt.listne"`},
+		{"text for a list", "[mqtt]\nlisten = \":1883\"", `F:2: mqtt.listen: is a text; right is a list of texts, such as [":1883"]`},
+		{"number for a text", "[http]\nlisten = 8080", `F:2: http.listen: is a number; right is a text in quotes`},
+		{"number in a list", "[mqtt]\nlisten = [1883]", `F:2: mqtt.listen[0]: is a number; right is a text in quotes`},
+		{"text for a number", "[mqtt]\nmax_inflight = \"20\"", `F:2: mqtt.max_inflight: is a text; right is a whole number`},
+		{"fraction", "[mqtt]\nmax_inflight = 2.5", `F:2: mqtt.max_inflight: is a number; right is a whole number`},
+		{"text for a truth", "[mdns]\nenabled = \"yes\"", `F:2: mdns.enabled: is a text; right is true or false`},
+		{"text for a table", "log = \"debug\"", `F:1: log: is a text; right is a table, [log]`},
+		{"level", "[log]\nlevel = \"loud\"", `F:2: log.level: loud is not a level; right are debug, info, warn and error`},
+		{"level between", "[log]\nlevel = \"info+1\"", `F:2: log.level: INFO+1 is not a level`},
+		{"no port", "[mqtt]\nlisten = [\"1883\"]", `F:2: mqtt.listen[0]: "1883" is not an address; right is HOST:PORT or :PORT`},
+		{"port too large", "[http]\nlisten = \":65536\"", `F:2: http.listen: ":65536" has no port between 0 and 65535`},
+		{"negative port", "[http]\nlisten = \":-1\"", `F:2: http.listen: ":-1" has no port`},
+		{"url", "[http]\nlisten = \"http://x:80\"", `F:2: http.listen: "http://x:80" is not an address`},
+		{"same port", "[http]\nlisten = \":1883\"", `F:2: http.listen: ":1883" is taken by mqtt.listen[0] = ":1883"; give each listener its own port`},
+		{"same port, one host", "[http]\nlisten = \"127.0.0.1:8083\"", `F:2: http.listen: "127.0.0.1:8083" is taken by mqtt.websocket[0] = ":8083"`},
+		{"same port, any address", "[mqtt]\nlisten = [\"127.0.0.1:1883\", \"0.0.0.0:1883\"]", `F:2: mqtt.listen[1]: "0.0.0.0:1883" is taken`},
+		{"negative limit", "[mqtt]\nmax_queued_bytes = -1", `F:2: mqtt.max_queued_bytes: -1 is out of range; right is 1024 to`},
+		{"no connections", "[mqtt]\nmax_connections = 0", `F:2: mqtt.max_connections: 0 is out of range; right is 1 to`},
+		{"packet", "[mqtt]\nmax_packet_size = 268435461", `F:2: mqtt.max_packet_size: 268435461 is out of range`},
+		{"inflight", "[mqtt]\nmax_inflight = 65536", `F:2: mqtt.max_inflight: 65536 is out of range; right is 1 to 65535`},
+		{"wildcard", "[serial]\nbase_topic = \"lintel/#\"", `F:2: serial.base_topic: "lintel/#" holds a wildcard`},
+		{"empty topic", "[homeassistant]\nprefix = \"\"", `F:2: homeassistant.prefix: is empty`},
+		{"system topic", "[serial]\nbase_topic = \"$SYS\"", `F:2: serial.base_topic: "$SYS" begins with $`},
+		{"empty level", "[serial]\nbase_topic = \"lintel/\"", `F:2: serial.base_topic: "lintel/" has an empty level`},
+		{"host", "[mdns]\nhost = \"lintel.local\"", `F:2: mdns.host: "lintel.local" is not a host name`},
+		{"port without path", "[[serial.ports]]\nprotocol = \"dsmr\"", `F:1: serial.ports[0].path: is missing`},
+		{"port without protocol", "[[serial.ports]]\npath = \"/dev/ttyUSB0\"", `F:1: serial.ports[0].protocol: "" is not a protocol`},
+		{"port twice", "[[serial.ports]]\npath = \"a\"\nprotocol = \"dsmr\"\n[[serial.ports]]\npath = \"a\"\nprotocol = \"sml\"",
+			`F:5: serial.ports[1].path: "a" is already serial.ports[0]`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := parseConfig("F", tt.text)
+			if err == nil {
+				t.Fatalf("accepted: %+v", c)
+			}
+			if !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s…", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestConfigReportsEverythingInOrder(t *testing.T) {
+	_, err := parseConfig("F", "[log]\nlevle = 1\n[mqtt]\nlisten = 1\nport = 2\n[a]\n")
+	want := []string{"F:2: ", "F:4: ", "F:5: ", "F:6: "}
+	var got []string
+	for l := range strings.Lines(err.Error()) {
+		got = append(got, l[:5])
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q from\n%v", got, want, err)
+	}
+}
+
+func TestLoadConfig(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, DefaultConfig()) {
+		t.Errorf("missing default file: %+v, %v", c, err)
+	}
+	if _, err := LoadConfig(DefaultConfigFile); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing named file: %v", err)
+	}
+	if err := os.WriteFile(DefaultConfigFile, []byte("[http]\nlisten = \":8\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", DefaultConfigFile} {
+		if c, err := LoadConfig(name); err != nil || c.HTTP.Listen != ":8" {
+			t.Errorf("LoadConfig(%q) = %+v, %v", name, c.HTTP, err)
+		}
+	}
+	large := filepath.Join(t.TempDir(), "large.toml")
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", maxConfigFile)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(large); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("large file: %v", err)
+	}
+	if _, err := LoadConfig(t.TempDir()); err == nil {
+		t.Error("a folder was accepted")
+	}
+}
+
+// FuzzParseConfig: no panic, and what is accepted is valid.
+func FuzzParseConfig(f *testing.F) {
+	f.Add("[mqtt]\nlisten = [\":1883\"]\n")
+	f.Add("[[serial.ports]]\npath = \"a\"\nprotocol = \"dsmr\"\n[[serial.ports]]\nx.y = {z=1}")
+	f.Add("mqtt = [[1], 'a', {b = 1979-05-27}]")
+	f.Add("\"\" = 1\n[log]\nlevel = 'warn'")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseConfig("F", text)
+		if err == nil {
+			err = c.Validate()
+			if err != nil {
+				t.Errorf("accepted, though %v", err)
+			}
+		}
+	})
+}
