@@ -1,5 +1,13 @@
 // Package hardware tells what machine this is and what is plugged into it:
 // the board, its temperature, the serial ports behind USB. Everything is read
 // below a root that the caller gives, so that a test can show it another
-// machine.
+// machine. It is written for Linux.
+//
+// # Contract
+//
+// The readers (SerialPorts, ReadBoard, ReadVitals) read files and keep nothing;
+// they may be called from any goroutine. What the files of the machine do not
+// tell stays empty. WatchSerialPorts blocks, owns its goroutines, and calls its
+// callback from one goroutine. Strings that come from a device are bounded and
+// free of control characters.
 package hardware
