@@ -1,3 +1,39 @@
 // Package persist is the only door to Badger: what has to survive a pulled
 // plug goes through here.
+//
+// # Contract
+//
+// A [Store] holds sessions, subscriptions, queued messages, incoming QoS 2
+// packet ids and retained messages. Changes are collected in a [Batch] by one
+// goroutine and given away with [Store.Append] or [Store.AppendLazy], both safe
+// for any goroutine and never blocking. One committer goroutine takes what
+// waits, in the order of arrival across both lanes, encodes it and commits it
+// as ONE Badger transaction with SyncWrites: that way, and no other, nothing
+// that was acknowledged is lost when the power fails. A second goroutine then
+// calls the done functions, so that the next commit overlaps with them.
+//
+// Done functions and GroupDone may call Append, AppendLazy and Stats. They must
+// not call Wait or Close, and must not wait for somebody who waits for a commit:
+// a done function that blocks holds up the committer one group later.
+//
+// Not every change reaches the card. An entry that was deleted before its group
+// closed is not written, nor is its deletion, and of several changes of one
+// record in a group only the last one is written. [Stats] counts both as Elided.
+//
+// A batch is atomic, unless it is larger than one transaction may be: more than
+// 1000 operations or 10 % of Options.MemTableSize in bytes. Only the clean-up of
+// a large session or a large set of retained messages gets there. It is then
+// split, its done function called after the last part, and a crash may leave the
+// first parts without the rest. So put DeleteSession first into such a batch:
+// Load clears away what belongs to no session.
+//
+// Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
+// larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself
+// never refuses.
+//
+// After the first error of a commit the store is finished, because Badger may
+// show a write that the disk does not have: Failed is closed, no done function
+// is called any more, and the process has to exit and start again.
+//
+// The format of keys and values is described in format.go.
 package persist

@@ -51,19 +51,23 @@ type Entry struct {
 
 // Ref belongs to one entry in the store. It lets an entry that is deleted before
 // its group closed go unwritten: the card never sees it. The zero Ref is ready
-// for use; the same Ref goes with every Put and with the Delete of its entry.
+// for use; the same Ref goes with every Put and with the Delete of its entry,
+// and with no other entry afterwards.
 type Ref struct {
-	dead    atomic.Bool // set when the delete is appended
-	written bool        // committer only
+	dead atomic.Bool // the delete is on its way: puts need not be written any more
+
+	// Of the committer alone, and of Load before the first Append.
+	written bool
+	place   bodyPlace
+	body    *Body // if place is bodyShared
 }
 
 // Body is the stored form of a message that several entries share. It is
-// written with the first entry of a batch that needs it and deleted with the
-// last one that is left. The zero Body is ready for use; nil means that the
-// entry has its message to itself.
+// written with the first entry that needs it and deleted with the last one that
+// is left. All its entries have the same MessageID. The zero Body is ready for
+// use; nil means that the entry has its message to itself.
 type Body struct {
-	refs    int  // entries on the disk that need it; committer only
-	written bool // committer only
+	refs int // entries on the disk that need it; of the committer alone
 }
 
 // State is all that a store holds of the broker, as read at start.
@@ -72,6 +76,11 @@ type State struct {
 	Retained      []*mqtt.Message
 	NextMessageID uint64 // greater than every message id in the store
 	NextSessionID uint32 // greater than every session id in the store
+
+	// Damaged names each record that could not be read and says why. Such a
+	// record is in none of the fields above; it stays in the store until it is
+	// overwritten.
+	Damaged []string
 }
 
 // SessionState is a session with everything that belongs to it.

@@ -1,0 +1,128 @@
+package persist
+
+import "lintel/gateway/mqtt"
+
+// Batch collects changes that belong together. The zero Batch is ready for use.
+// It is filled by one goroutine and then given to Append or AppendLazy, after
+// which nobody touches it, nor the messages in it.
+type Batch struct {
+	ops     []op
+	bytes   int64 // upper bound of what it writes, for budgets
+	puts    bool  // it puts entries
+	deletes bool  // it deletes entries
+	body    *Body // the body counted last: entries that share it come in a row
+}
+
+// op is one change of one record.
+type op struct {
+	prefix       byte // of the key: tells the kind
+	remove       bool
+	size         int64 // upper bound of its keys and values
+	sessionID    uint32
+	packetID     uint16
+	name         string        // client id, filter or topic
+	session      *Session      // of a put
+	subscription Subscription  // of a put
+	entry        Entry         // of a put; MessageID also of a delete
+	retained     *mqtt.Message // of a put
+	ref          *Ref
+	body         *Body
+}
+
+// recordOverhead bounds all of an operation that has no length of its own: two
+// keys with numbers, flags, lengths and times, two checksums, a hashed name.
+const recordOverhead = 128
+
+func messageSize(m *mqtt.Message) int64 {
+	return int64(len(m.Topic) + len(m.Properties) + len(m.Payload))
+}
+
+func (b *Batch) add(o op) {
+	o.size += recordOverhead + int64(len(o.name))
+	b.bytes += o.size
+	b.ops = append(b.ops, o)
+}
+
+// Len returns the number of operations.
+func (b *Batch) Len() int { return len(b.ops) }
+
+// PutSession writes the record of a session, new or changed.
+func (b *Batch) PutSession(s Session) {
+	o := op{prefix: prefixSession, name: s.ClientID, session: &s}
+	if s.Will != nil {
+		o.size = messageSize(s.Will)
+	}
+	b.add(o)
+}
+
+// DeleteSession deletes the record of a session. Its subscriptions, entries and
+// incoming packet ids are deleted by their own calls, best after this one: see
+// the package comment on large batches.
+func (b *Batch) DeleteSession(id uint32, clientID string) {
+	b.add(op{prefix: prefixSession, remove: true, sessionID: id, name: clientID})
+}
+
+// PutSubscription writes one subscription of a session, new or changed.
+func (b *Batch) PutSubscription(session uint32, s Subscription) {
+	b.add(op{prefix: prefixSubscription, sessionID: session, name: s.Filter, subscription: s})
+}
+
+// DeleteSubscription deletes one subscription of a session.
+func (b *Batch) DeleteSubscription(session uint32, filter string) {
+	b.add(op{prefix: prefixSubscription, remove: true, sessionID: session, name: filter})
+}
+
+// PutEntry queues a message for a session, or changes State and PacketID of an
+// entry that was put with the same Ref before. A session has at most one entry
+// of a MessageID. body is not nil if other sessions may hold the message too.
+func (b *Batch) PutEntry(session uint32, e Entry, r *Ref, body *Body) {
+	o := op{prefix: prefixEntry, sessionID: session, entry: e, ref: r, body: body, size: int64(5 * len(e.Identifiers))}
+	if body == nil || body != b.body {
+		o.size += messageSize(e.Message)
+		b.body = body
+	}
+	b.puts = true
+	b.add(o)
+}
+
+// DeleteEntry removes a message from the queue of a session. If the put of the
+// entry has not been written yet it never will be, and neither is this.
+//
+// So an entry that goes because its message moves to another session is deleted
+// in the batch that puts the new entry: only there the old put is kept until
+// both can be written together.
+func (b *Batch) DeleteEntry(session uint32, messageID uint64, r *Ref, body *Body) {
+	b.deletes = true
+	b.add(op{prefix: prefixEntry, remove: true, sessionID: session, entry: Entry{MessageID: messageID}, ref: r, body: body})
+}
+
+// PutIncoming remembers the packet id of an incoming QoS 2 message.
+func (b *Batch) PutIncoming(session uint32, packetID uint16) {
+	b.add(op{prefix: prefixIncoming, sessionID: session, packetID: packetID})
+}
+
+// DeleteIncoming forgets the packet id of an incoming QoS 2 message. PUBCOMP has
+// to wait for it: the client may use the id again, and the new message would be
+// taken for a repetition.
+func (b *Batch) DeleteIncoming(session uint32, packetID uint16) {
+	b.add(op{prefix: prefixIncoming, remove: true, sessionID: session, packetID: packetID})
+}
+
+// PutRetained sets the retained message of m.Topic.
+func (b *Batch) PutRetained(m *mqtt.Message) {
+	b.add(op{prefix: prefixRetained, name: m.Topic, retained: m, size: messageSize(m)})
+}
+
+// DeleteRetained clears the retained message of a topic.
+func (b *Batch) DeleteRetained(topic string) {
+	b.add(op{prefix: prefixRetained, remove: true, name: topic})
+}
+
+// markDead makes the puts of the deleted entries superfluous.
+func (b *Batch) markDead() {
+	for i := range b.ops {
+		if o := &b.ops[i]; o.prefix == prefixEntry && o.remove {
+			o.ref.dead.Store(true)
+		}
+	}
+}

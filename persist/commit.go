@@ -1,0 +1,361 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	maxGroupOperations = 1000
+
+	// A group that more than lingerWaiters waited for is followed by one that
+	// as many will soon wait for: a moment's patience saves a commit.
+	lingerWaiters = 8
+	linger        = time.Millisecond
+)
+
+// limits bound one transaction well below what Badger allows (15 % of
+// MemTableSize), because sizes are estimated before they are encoded.
+type limits struct {
+	operations int
+	bytes      int64
+}
+
+// transaction is what the committer collects for one Badger transaction.
+type transaction struct {
+	meta    meta
+	now     time.Time
+	buf     []byte // keys and values, one after the other
+	records []record
+	index   map[string]int // key → place in records
+
+	operations   int
+	bytes        int64 // estimated
+	bytesWritten uint64
+	elided       uint64
+}
+
+// record is a key and its value; nil deletes.
+type record struct{ key, value []byte }
+
+// commitGroups is the committer: it runs until Close or the first error.
+func (s *Store) commitGroups() {
+	defer close(s.groups)
+	waiters := 0
+	for {
+		<-s.wake
+		for {
+			if waiters > lingerWaiters && s.fewerThan(waiters) {
+				time.Sleep(linger)
+			}
+			group, closed := s.take()
+			if len(group) == 0 {
+				waiters = 0
+				if closed {
+					return
+				}
+				break
+			}
+			if err := s.commit(group); err != nil {
+				s.fail(err)
+				return
+			}
+			var done []func()
+			for _, it := range group {
+				if it.done != nil {
+					done = append(done, it.done)
+				}
+			}
+			waiters = len(done)
+			s.groups <- done
+		}
+	}
+}
+
+// callDone calls the done functions of each group.
+func (s *Store) callDone() {
+	for group := range s.groups {
+		if s.Err() != nil {
+			return
+		}
+		for _, done := range group {
+			done()
+		}
+		if s.done != nil {
+			s.done()
+		}
+	}
+}
+
+// fewerThan tells whether fewer batches wait than did the last time, and the
+// store is not being closed.
+func (s *Store) fewerThan(waiters int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0 && len(s.queue) < waiters && !s.closed
+}
+
+// take removes the next group from the queue: as many batches as fit into one
+// transaction, or a single one that does not. It takes nothing while only lazy
+// batches wait whose time has not come.
+func (s *Store) take() (group []item, closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var (
+		operations int
+		bytes      int64
+		n          int
+	)
+	if !s.due && !s.closed {
+		return nil, false
+	}
+	for _, it := range s.queue {
+		if n > 0 && (operations+it.batch.Len() > s.limits.operations || bytes+it.batch.bytes > s.limits.bytes) {
+			break
+		}
+		operations += it.batch.Len()
+		bytes += it.batch.bytes
+		n++
+	}
+	group = append(group, s.queue[:n]...)
+	rest := copy(s.queue, s.queue[n:])
+	clear(s.queue[rest:])
+	s.queue = s.queue[:rest]
+	if rest == 0 {
+		s.due, s.lazyArmed = false, false
+		s.lazyTimer.Stop()
+	}
+	return group, s.closed
+}
+
+// commit writes a group, as one transaction unless it is a single batch that is
+// too large for one.
+func (s *Store) commit(group []item) error {
+	whole := len(group) > 1 || group[0].batch.Len() <= s.limits.operations && group[0].batch.bytes <= s.limits.bytes
+	if whole {
+		// What moves within the group arrives before it is missed.
+		for _, it := range group {
+			if it.batch.deletes && it.batch.puts {
+				it.batch.markDead()
+			}
+		}
+	}
+	s.tx.begin()
+	for _, it := range group {
+		for i := range it.batch.ops {
+			o := &it.batch.ops[i]
+			if !whole && s.tx.full(o, s.limits) {
+				if err := s.endTransaction(); err != nil {
+					return err
+				}
+				s.tx.begin()
+			}
+			s.tx.apply(o)
+		}
+	}
+	if err := s.endTransaction(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range group {
+		s.stats.PendingOperations -= it.batch.Len()
+		s.stats.PendingBytes -= it.batch.bytes
+	}
+	if s.room != nil && s.stats.PendingBytes <= s.budget {
+		close(s.room)
+		s.room = nil
+	}
+	return nil
+}
+
+// endTransaction commits what was applied since begin, if anything is left of it.
+func (s *Store) endTransaction() error {
+	tx := &s.tx
+	wrote := len(tx.records) > 0
+	if wrote {
+		if err := s.writeTransaction(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Operations += uint64(tx.operations)
+	s.stats.Elided += tx.elided
+	if wrote {
+		s.stats.Groups++
+		s.stats.BytesWritten += tx.bytesWritten
+	}
+	return nil
+}
+
+// writeTransaction hands the records and the meta record to Badger.
+func (s *Store) writeTransaction() error {
+	tx := &s.tx
+	tx.meta.LSN++
+	key := []byte{prefixMeta}
+	value := appendMeta([]byte{codecVersion}, &tx.meta)
+	tx.records = append(tx.records, record{key, appendSum(value, 0, key)})
+
+	txn := s.db.NewTransaction(true)
+	defer txn.Discard()
+	for _, r := range tx.records {
+		tx.bytesWritten += uint64(len(r.key) + len(r.value))
+		if len(r.value) > valueLogFileSize {
+			return fmt.Errorf("%s has %d bytes, more than MaxMessageSize", keyString(r.key), len(r.value))
+		}
+		var err error
+		if r.value == nil {
+			err = txn.Delete(r.key)
+		} else {
+			err = txn.Set(r.key, r.value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := txn.Commit(); err != nil {
+		return err
+	}
+	if s.badger.syncFailed.Load() {
+		return errors.New("the value log could not be synced")
+	}
+	return nil
+}
+
+func (s *Store) fail(err error) {
+	s.mu.Lock()
+	s.err = fmt.Errorf("persist: commit: %s", oneLine(err))
+	s.queue = nil
+	s.mu.Unlock()
+	close(s.failed)
+	s.log.Error("store failed", "err", s.err)
+}
+
+func (tx *transaction) begin() {
+	tx.now = time.Now()
+	if cap(tx.buf) > 1<<20 { // after a large message
+		tx.buf = nil
+	}
+	tx.buf = tx.buf[:0]
+	clear(tx.records)
+	tx.records = tx.records[:0]
+	if tx.index == nil {
+		tx.index = make(map[string]int)
+	}
+	clear(tx.index)
+	tx.operations, tx.bytes, tx.bytesWritten, tx.elided = 0, 0, 0, 0
+}
+
+func (tx *transaction) full(o *op, l limits) bool {
+	return tx.operations > 0 && (tx.operations+1 > l.operations || tx.bytes+o.size > l.bytes)
+}
+
+// apply encodes an operation.
+func (tx *transaction) apply(o *op) {
+	tx.operations++
+	tx.bytes += o.size
+	if o.prefix == prefixEntry {
+		tx.applyEntry(o)
+		return
+	}
+	start := len(tx.buf)
+	switch o.prefix {
+	case prefixSession:
+		tx.buf = appendSessionKey(tx.buf, o.name)
+	case prefixSubscription:
+		tx.buf = appendSubscriptionKey(tx.buf, o.sessionID, o.name)
+	case prefixIncoming:
+		tx.buf = appendIncomingKey(tx.buf, o.sessionID, o.packetID)
+	case prefixRetained:
+		tx.buf = appendRetainedKey(tx.buf, o.name)
+	}
+	end := len(tx.buf)
+	if !o.remove {
+		tx.buf = append(tx.buf, codecVersion)
+		switch o.prefix {
+		case prefixSession:
+			tx.buf = appendSession(tx.buf, o.session, tx.now)
+		case prefixSubscription:
+			tx.buf = appendSubscription(tx.buf, &o.subscription)
+		case prefixRetained:
+			tx.buf = appendMessage(tx.buf, o.retained, nameInValue(o.name), tx.now)
+		}
+	}
+	if tx.add(start, end) {
+		tx.elided++
+	}
+}
+
+// applyEntry encodes an operation on an entry, and on its body when the entry
+// comes or goes.
+func (tx *transaction) applyEntry(o *op) {
+	r := o.ref
+	switch {
+	case o.remove && !r.written, !o.remove && r.dead.Load():
+		tx.elided++
+		return
+	case o.remove:
+		r.written = false
+		if r.place == bodyShared {
+			r.body.refs--
+		}
+		if r.place == bodyOwn || r.place == bodyShared && r.body.refs == 0 {
+			tx.applyBody(o)
+		}
+	case !r.written:
+		r.written = true
+		r.place, r.body = placeOf(&o.entry, o.body), o.body
+		if r.place == bodyShared {
+			r.body.refs++
+		}
+		if r.place == bodyOwn || r.place == bodyShared && r.body.refs == 1 {
+			tx.applyBody(o)
+		}
+	}
+	start := len(tx.buf)
+	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.MessageID)
+	end := len(tx.buf)
+	if !o.remove {
+		tx.buf = append(tx.buf, codecVersion)
+		tx.buf = appendEntry(tx.buf, &o.entry, r.place, tx.now)
+	}
+	if tx.add(start, end) {
+		tx.elided++
+	}
+}
+
+// applyBody puts or deletes the body of an entry.
+func (tx *transaction) applyBody(o *op) {
+	start := len(tx.buf)
+	if o.ref.place == bodyShared {
+		tx.buf = appendBodyKey(tx.buf, o.entry.MessageID)
+	} else {
+		tx.buf = appendOwnBodyKey(tx.buf, o.entry.MessageID, o.sessionID)
+	}
+	end := len(tx.buf)
+	if !o.remove {
+		tx.buf = append(tx.buf, codecVersion)
+		tx.buf = appendMessage(tx.buf, o.entry.Message, o.entry.Message.Topic, tx.now)
+	}
+	tx.add(start, end)
+}
+
+// add makes a record of the key in tx.buf[start:end] and the value that follows
+// it, where no value deletes. It reports whether that replaces an earlier record.
+func (tx *transaction) add(start, end int) bool {
+	var r record
+	if len(tx.buf) > end {
+		tx.buf = appendSum(tx.buf, end, tx.buf[start:end])
+		r.value = tx.buf[end:len(tx.buf):len(tx.buf)]
+	}
+	r.key = tx.buf[start:end:end]
+	if i, ok := tx.index[string(r.key)]; ok {
+		tx.records[i] = r
+		return true
+	}
+	tx.index[string(r.key)] = len(tx.records)
+	tx.records = append(tx.records, r)
+	return false
+}

@@ -1,0 +1,172 @@
+package persist
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// # The store, byte by byte
+//
+// Numbers in keys are big endian, so that Badger's order is the order of
+// arrival. "name" is a client id, a topic filter or a topic of at most 512
+// bytes; a longer one (MQTT allows 65,535, Badger 65,000) is replaced by 0xFF
+// and its SHA-256, and stands in the value instead. 0xFF is in no UTF-8 text.
+//
+//	key                                   value: its fields
+//	01                                    meta: schema, store uuid (16 bytes), lsn
+//	02 name of the client                 session: name, id, version, expiry interval, disconnected, will delay, flag, [will]
+//	03 session(4) name of the filter      subscription: name, options, identifier
+//	04 message(8)                         body that several entries share: message
+//	04 message(8) session(4)              body of one entry: message
+//	05 session(4) message(8)              queue entry: flags, packet id, count, identifiers, [message]
+//	06 session(4)                         reserved for the head of the queue
+//	07 session(4) packet id(2)            incoming QoS 2 packet id: no fields
+//	08 name of the topic                  retained message: message, its topic empty if it is in the key
+//
+// A value is the codec version (1), the fields, and the CRC-32C of key, codec
+// version and fields (4, little endian). Badger returns damaged values without
+// an error; the key in the checksum also tells a value that came to a wrong key.
+//
+// Fields are unsigned varints, single bytes (options, flags, version), or texts:
+// varint length and bytes. A name is empty if the key has it. Disconnected is in
+// milliseconds since 1970, 0 if the session is connected. The flag of a session
+// is 1 if a will follows.
+//
+//	flags of an entry     bits 0-1 QoS, bit 2 retain, bits 3-4 where the message is
+//	                      (0 here, 1 under 04 message, 2 under 04 message session), bits 5-6 state
+//	message               flags, topic, properties, payload, [time left, time of storing]
+//	flags of a message    bits 0-1 QoS, bit 2 retain, bit 3 expires: the two times follow
+//
+// Time left is in milliseconds, time of storing in milliseconds since 1970.
+//
+// The lsn counts transactions; every one writes the meta record, so that a store
+// which lost its last ones can be told from its lsn.
+
+// schema is the major version of the layout above. Badger keeps it in its
+// MANIFEST as well (external magic), so that an older binary does not even open.
+const schema = 1
+
+// codecVersion is the first byte of every value; it lets one kind of value
+// change without a new schema.
+const codecVersion = 1
+
+const (
+	prefixMeta byte = iota + 1
+	prefixSession
+	prefixSubscription
+	prefixBody
+	prefixEntry
+	_ // head of the queue
+	prefixIncoming
+	prefixRetained
+)
+
+// maxNameInKey keeps keys short: Badger refuses 65,000 bytes and keeps every
+// key of a memtable in memory.
+const maxNameInKey = 512
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func appendName(key []byte, name string) []byte {
+	if len(name) <= maxNameInKey {
+		return append(key, name...)
+	}
+	sum := sha256.Sum256([]byte(name))
+	return append(append(key, 0xFF), sum[:]...)
+}
+
+// nameInValue is what a value has to hold of a name.
+func nameInValue(name string) string {
+	if len(name) <= maxNameInKey {
+		return ""
+	}
+	return name
+}
+
+func appendSessionKey(key []byte, clientID string) []byte {
+	return appendName(append(key, prefixSession), clientID)
+}
+
+func appendSubscriptionKey(key []byte, session uint32, filter string) []byte {
+	key = binary.BigEndian.AppendUint32(append(key, prefixSubscription), session)
+	return appendName(key, filter)
+}
+
+func appendBodyKey(key []byte, messageID uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(key, prefixBody), messageID)
+}
+
+func appendOwnBodyKey(key []byte, messageID uint64, session uint32) []byte {
+	return binary.BigEndian.AppendUint32(appendBodyKey(key, messageID), session)
+}
+
+func appendEntryKey(key []byte, session uint32, messageID uint64) []byte {
+	key = binary.BigEndian.AppendUint32(append(key, prefixEntry), session)
+	return binary.BigEndian.AppendUint64(key, messageID)
+}
+
+func appendIncomingKey(key []byte, session uint32, packetID uint16) []byte {
+	key = binary.BigEndian.AppendUint32(append(key, prefixIncoming), session)
+	return binary.BigEndian.AppendUint16(key, packetID)
+}
+
+func appendRetainedKey(key []byte, topic string) []byte {
+	return appendName(append(key, prefixRetained), topic)
+}
+
+// appendSum ends the value that begins at start with its checksum.
+func appendSum(b []byte, start int, key []byte) []byte {
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[start:])
+	return binary.LittleEndian.AppendUint32(b, sum)
+}
+
+var (
+	errChecksum = errors.New("checksum does not match")
+	errFields   = errors.New("fields do not decode")
+)
+
+// fieldsOf returns the fields of a value after checking all that surrounds them.
+func fieldsOf(key, value []byte) ([]byte, error) {
+	if len(value) < 5 {
+		return nil, fmt.Errorf("value has %d bytes", len(value))
+	}
+	n := len(value) - 4
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value[:n])
+	if sum != binary.LittleEndian.Uint32(value[n:]) {
+		return nil, errChecksum
+	}
+	if value[0] != codecVersion {
+		return nil, fmt.Errorf("codec version %d is unknown", value[0])
+	}
+	return value[1:n], nil
+}
+
+// keyString names a key for people.
+func keyString(key []byte) string {
+	if len(key) == 0 {
+		return "empty key"
+	}
+	rest := key[1:]
+	switch {
+	case key[0] == prefixMeta && len(rest) == 0:
+		return "meta"
+	case key[0] == prefixSession:
+		return fmt.Sprintf("session %q", rest)
+	case key[0] == prefixSubscription && len(rest) >= 4:
+		return fmt.Sprintf("subscription %q of session %d", rest[4:], binary.BigEndian.Uint32(rest))
+	case key[0] == prefixBody && len(rest) == 8:
+		return fmt.Sprintf("body of message %d", binary.BigEndian.Uint64(rest))
+	case key[0] == prefixBody && len(rest) == 12:
+		return fmt.Sprintf("body of message %d of session %d", binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:]))
+	case key[0] == prefixEntry && len(rest) == 12:
+		return fmt.Sprintf("message %d of session %d", binary.BigEndian.Uint64(rest[4:]), binary.BigEndian.Uint32(rest))
+	case key[0] == prefixIncoming && len(rest) == 6:
+		return fmt.Sprintf("incoming packet id %d of session %d", binary.BigEndian.Uint16(rest[4:]), binary.BigEndian.Uint32(rest))
+	case key[0] == prefixRetained:
+		return fmt.Sprintf("retained message %q", rest)
+	}
+	return fmt.Sprintf("key %x", key)
+}

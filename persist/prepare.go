@@ -1,0 +1,126 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// lockFolder takes the lock of the store for this process, creating the folder
+// if need be, and makes sure that files can be written there. Badger would lock
+// the same folder in the same way, but later than prepareFolder needs it, in
+// many lines, and with a file that a full disk has no room for.
+func lockFolder(dir string) (*os.File, error) {
+	_, err := os.Stat(dir)
+	created := errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("persist: data folder %s cannot be created: %w: choose another folder or give this user the right to write there", dir, cause(err))
+	}
+	if created {
+		// Without this a power cut may take the whole folder back.
+		if err := syncFolder(filepath.Dir(filepath.Clean(dir))); err != nil {
+			return nil, fmt.Errorf("persist: data folder %s: %w", dir, err)
+		}
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("persist: data folder %s cannot be read: %w: choose another folder or give this user the right to it", dir, cause(err))
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		d.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("persist: data folder %s is in use: is another lintel running on it? Stop that one or choose another folder", dir)
+		}
+		return nil, fmt.Errorf("persist: data folder %s cannot be locked: %w", dir, err)
+	}
+	probe := filepath.Join(dir, "write-test")
+	f, err := os.OpenFile(probe, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		d.Close()
+		return nil, fmt.Errorf("persist: data folder %s cannot be written: %w: choose another folder or give this user the right to write there", dir, cause(err))
+	}
+	f.Close()
+	os.Remove(probe)
+	return d, nil
+}
+
+// cause leaves out the path that is said already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// prepareFolder puts right what would keep Badger from opening and refuses what
+// Badger would answer by deleting data.
+func prepareFolder(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("persist: data folder %s: %w", dir, err)
+	}
+	var tables int
+	for _, f := range files {
+		switch filepath.Ext(f.Name()) {
+		case ".sst":
+			tables++
+		case ".mem", ".vlog":
+			// A power cut between creating or truncating a log and the next
+			// step leaves it empty. Badger does not open then (issue 2207), and
+			// nothing that was acknowledged is ever in it.
+			info, err := f.Info()
+			if err != nil {
+				return fmt.Errorf("persist: data folder %s: %w", dir, err)
+			}
+			if info.Mode().IsRegular() && info.Size() == 0 {
+				if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
+					return fmt.Errorf("persist: removing an empty log: %w", err)
+				}
+			}
+		}
+	}
+
+	manifest, err := os.Open(filepath.Join(dir, "MANIFEST"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if tables > 0 {
+			return fmt.Errorf("persist: data folder %s has %d tables but no MANIFEST, and opening it would delete them: move the folder away to keep it, and start again with an empty one or with a backup", dir, tables)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("persist: data folder %s: %w", dir, err)
+	}
+	defer manifest.Close()
+	// "Bdgr", external magic, Badger's own version. Whatever else is wrong with
+	// the file is for Badger to say.
+	var head [8]byte
+	if _, err := io.ReadFull(manifest, head[:]); err == nil && string(head[:4]) == "Bdgr" {
+		return checkSchema(dir, uint64(binary.BigEndian.Uint16(head[4:6])))
+	}
+	return nil
+}
+
+func checkSchema(dir string, found uint64) error {
+	switch {
+	case found > schema:
+		return fmt.Errorf("persist: data folder %s was written by a newer lintel (store format %d, this one knows %d): install the newer version again or choose another folder", dir, found, schema)
+	case found < schema:
+		return fmt.Errorf("persist: data folder %s does not hold a store of lintel (store format %d, this one knows %d): choose another folder", dir, found, schema)
+	}
+	return nil
+}

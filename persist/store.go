@@ -1,0 +1,380 @@
+package persist
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// MaxMessageSize is how many bytes topic, properties and payload of a message
+// may have together. More would make a value log file far larger than it is
+// meant to be; a value of more than a whole one is an error that ends the store.
+const MaxMessageSize = valueLogFileSize / 4
+
+const (
+	defaultMemTableSize = 4 << 20
+	minMemTableSize     = 1 << 20
+	defaultBudget       = 4 << 20
+
+	valueThreshold   = 32 << 10
+	valueLogFileSize = 16 << 20
+
+	// lazyDelay is how long a lazy batch waits for a durable one to ride with.
+	lazyDelay = 200 * time.Millisecond
+)
+
+// Options are the choices of a Store. The zero value is ready for use.
+type Options struct {
+	// MemTableSize is the memory of one of Badger's two memtables. Larger ones
+	// write less to the card. 0 is 4 MiB, the choice for a board of 512 MB;
+	// boards with 1 GB and more take 8 MiB. At least 1 MiB.
+	MemTableSize int64
+
+	// Budget is how many bytes may wait to be written before Wait blocks;
+	// 0 is 4 MiB.
+	Budget int64
+
+	// GroupDone is called after the done functions of a group, on the same
+	// goroutine; may be nil.
+	GroupDone func()
+
+	Logger *slog.Logger // nil: discard
+}
+
+// Stats counts since Open, except for what is pending.
+type Stats struct {
+	Groups       uint64 // transactions committed
+	Operations   uint64 // operations of batches dealt with, elided ones included
+	BytesWritten uint64 // keys and values handed to Badger
+	Elided       uint64 // operations whose record needed not be written
+
+	PendingOperations int   // appended and not yet committed
+	PendingBytes      int64 // upper bound of what they write
+}
+
+// Store is an open store. Its methods may be called from any goroutine.
+type Store struct {
+	db      *badger.DB
+	dir     *os.File // holds the lock
+	log     *slog.Logger
+	badger  *badgerLog
+	budget  int64
+	limits  limits
+	done    func() // GroupDone
+	damaged []string
+
+	wake   chan struct{} // capacity 1: there is something to commit
+	groups chan []func() // from the committer to the caller of done functions
+	failed chan struct{} // closed after a commit error
+	wait   sync.WaitGroup
+
+	closeOnce sync.Once
+	closeErr  error
+
+	mu        sync.Mutex
+	queue     []item
+	closed    bool
+	err       error
+	room      chan struct{} // closed when pending falls to budget; nil if nobody waits
+	due       bool          // the queue is not to wait any longer
+	lazyTimer *time.Timer   // makes it due
+	lazyArmed bool
+	stats     Stats
+
+	tx transaction // of the committer alone
+}
+
+// item is a batch that waits, with its done function.
+type item struct {
+	batch *Batch
+	done  func()
+}
+
+// Open opens the store in the folder dir, which it creates if need be, and locks
+// it for this process. Its errors are single lines that say what to do.
+func Open(dir string, o Options) (*Store, error) {
+	if o.MemTableSize == 0 {
+		o.MemTableSize = defaultMemTableSize
+	}
+	if o.MemTableSize < minMemTableSize {
+		return nil, fmt.Errorf("persist: MemTableSize %d is below %d", o.MemTableSize, minMemTableSize)
+	}
+	if o.Budget == 0 {
+		o.Budget = defaultBudget
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		dir:    lock,
+		log:    o.Logger,
+		badger: &badgerLog{log: o.Logger},
+		budget: o.Budget,
+		done:   o.GroupDone,
+		wake:   make(chan struct{}, 1),
+		groups: make(chan []func(), 1),
+		failed: make(chan struct{}),
+	}
+	if err := s.open(dir, o.MemTableSize); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	s.lazyTimer = time.AfterFunc(time.Hour, s.makeDue)
+	s.lazyTimer.Stop()
+	s.wait.Go(s.commitGroups)
+	s.wait.Go(s.callDone)
+	return s, nil
+}
+
+// badgerOptions are the settings for a small board with a card: nothing is
+// compressed, so that no cache is needed and blocks are read from mapped files.
+func badgerOptions(dir string, memTableSize int64) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithMemTableSize(memTableSize).
+		WithNumMemtables(2).
+		WithBaseTableSize(1 << 20).
+		WithBaseLevelSize(4 << 20).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(8).
+		WithNumCompactors(2).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithValueThreshold(valueThreshold).
+		WithValueLogFileSize(valueLogFileSize).
+		// Any other mode panics or loses keys on a damaged table; the checksum
+		// in every value does the work instead.
+		WithChecksumVerificationMode(options.NoVerification).
+		WithMetricsEnabled(false).
+		WithDetectConflicts(false).
+		WithCompactL0OnClose(false).
+		WithNumVersionsToKeep(1).
+		WithNumGoroutines(2).
+		WithExternalMagic(schema).
+		WithBypassLockGuard(true) // lockFolder holds the lock
+}
+
+func (s *Store) open(dir string, memTableSize int64) error {
+	if err := prepareFolder(dir); err != nil {
+		return err
+	}
+	db, err := badger.Open(badgerOptions(dir, memTableSize).WithLogger(s.badger))
+	if err != nil {
+		return fmt.Errorf("persist: data folder %s cannot be opened: %s: move it away to keep it, and start again with an empty one or with a backup", dir, oneLine(err))
+	}
+	s.db = db
+	s.limits = limits{
+		operations: min(maxGroupOperations, int(db.MaxBatchCount()-2)/2),
+		bytes:      memTableSize / 10,
+	}
+	if err := s.openMeta(dir); err != nil {
+		db.Close()
+		return err
+	}
+	return nil
+}
+
+// openMeta reads the meta record and writes it again, which in a new store is
+// the first transaction.
+func (s *Store) openMeta(dir string) error {
+	key := []byte{prefixMeta}
+	var value []byte
+	err := s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		value, err = item.ValueCopy(nil)
+		return err
+	})
+	m := meta{Schema: schema}
+	if err == nil {
+		var b []byte
+		if b, err = fieldsOf(key, value); err == nil {
+			m, err = decodeMeta(b)
+		}
+	}
+	switch {
+	case err == nil:
+		if err := checkSchema(dir, m.Schema); err != nil {
+			return err
+		}
+	case errors.Is(err, badger.ErrKeyNotFound) && s.db.MaxVersion() == 0:
+		rand.Read(m.UUID[:])
+	default:
+		// The rest of the store may well be sound. MaxVersion is Badger's own
+		// count of transactions, so it is not far from the lsn.
+		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(key), err))
+		m = meta{Schema: schema, LSN: s.db.MaxVersion()}
+		rand.Read(m.UUID[:])
+	}
+	s.tx.meta = m
+	if err := s.writeTransaction(); err != nil {
+		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
+	}
+	return nil
+}
+
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// SetGroupDone replaces Options.GroupDone; it must come before the first Append.
+func (s *Store) SetGroupDone(f func()) { s.done = f }
+
+// Append gives a batch to the committer and never blocks. done, which may be
+// nil, is called after the commit that holds the batch; done functions are
+// called one at a time in the order of Append. If the store fails or is closed
+// before, done is never called.
+func (s *Store) Append(b *Batch, done func()) {
+	s.append(item{b, done}, false)
+}
+
+// AppendLazy gives a batch to the committer that nobody waits for: it keeps its
+// place in the order, but rides with the next group, at the latest after 200 ms.
+func (s *Store) AppendLazy(b *Batch) {
+	s.append(item{b, nil}, true)
+}
+
+func (s *Store) append(it item, lazy bool) {
+	// A batch that also puts entries may move a message from one session to
+	// another: until both are in one group the old entry must not be elided.
+	if it.batch.deletes && !it.batch.puts {
+		it.batch.markDead()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.err != nil {
+		return
+	}
+	s.queue = append(s.queue, it)
+	s.stats.PendingOperations += it.batch.Len()
+	s.stats.PendingBytes += it.batch.bytes
+	switch {
+	case !lazy, s.stats.PendingOperations >= s.limits.operations, s.stats.PendingBytes > s.budget:
+		s.due = true
+		s.wakeUp()
+	case !s.lazyArmed:
+		s.lazyArmed = true
+		s.lazyTimer.Reset(lazyDelay)
+	}
+}
+
+// makeDue ends the patience with lazy batches.
+func (s *Store) makeDue() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.due = true
+	s.wakeUp()
+}
+
+func (s *Store) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wait blocks while more than Options.Budget bytes wait to be written. Who reads
+// from sockets calls it before taking more in. It returns the cause of ctx's end
+// or the error of the store.
+func (s *Store) Wait(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		if s.err != nil || s.stats.PendingBytes <= s.budget {
+			defer s.mu.Unlock()
+			return s.err
+		}
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-s.failed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Failed is closed after the first commit error. No done function is called any
+// more then, and the process must exit.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Err returns the error that closed Failed, or nil.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Stats returns the counters.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Close commits all that was appended, calls its done functions and closes the
+// store. It returns the error of the store if it failed.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.wakeUp()
+		s.wait.Wait()
+		s.lazyTimer.Stop()
+		if s.closeErr = s.Err(); s.closeErr != nil {
+			// Badger stays as it is until the process ends, and so does the
+			// lock: closing would write down what the disk may have refused.
+			return
+		}
+		if err := s.db.Close(); err != nil {
+			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
+		}
+		s.dir.Close()
+	})
+	return s.closeErr
+}
+
+// badgerLog hands Badger's complaints on and drops its chatter.
+type badgerLog struct {
+	log *slog.Logger
+
+	// syncFailed is set when Badger could not sync its value log: it logs that
+	// and acknowledges the transaction all the same.
+	syncFailed atomic.Bool
+}
+
+func (l *badgerLog) Errorf(format string, args ...any) {
+	if strings.Contains(format, "curlf sync") {
+		l.syncFailed.Store(true)
+	}
+	l.log.Error("badger", "err", strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+
+func (l *badgerLog) Warningf(format string, args ...any) {
+	l.log.Warn("badger", "err", strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+
+func (l *badgerLog) Infof(string, ...any)  {}
+func (l *badgerLog) Debugf(string, ...any) {}
