@@ -72,10 +72,11 @@ type SerialConfig struct {
 	Ports     []PortConfig `toml:"ports"`
 }
 
-// PortConfig fixes what is plugged into one port instead of finding it out.
+// PortConfig names a port that USB does not tell of, or fixes what is plugged
+// into one that it does.
 type PortConfig struct {
 	Path     string `toml:"path"`
-	Protocol string `toml:"protocol"`
+	Protocol string `toml:"protocol"` // empty: listen
 }
 
 // LogConfig is what the log says.
@@ -209,8 +210,8 @@ func (c Config) problems() []problem {
 		} else {
 			seen[p.Path] = i
 		}
-		if !protocolName.MatchString(p.Protocol) {
-			bad(key+".protocol", "%q is not a protocol; right is a name such as %q", p.Protocol, "dsmr")
+		if p.Protocol != "" && !protocolName.MatchString(p.Protocol) {
+			bad(key+".protocol", "%q is not a protocol; right is a name such as %q, or nothing to listen", p.Protocol, "dsmr")
 		}
 	}
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {

@@ -60,7 +60,7 @@ max_inflight = 0x10
 [http]
 listen = ""
 [serial]
-ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1", protocol = "sml"}]
+ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1"}]
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1", pro
 	want.MQTT.WebSocket = []string{}
 	want.MQTT.MaxInflight = 16
 	want.HTTP.Listen = ""
-	want.Serial.Ports = []PortConfig{{"/dev/ttyUSB0", "dsmr"}, {"/dev/ttyUSB1", "sml"}}
+	want.Serial.Ports = []PortConfig{{"/dev/ttyUSB0", "dsmr"}, {"/dev/ttyUSB1", ""}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c, want)
 	}
@@ -117,7 +117,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"empty level", "[serial]\nbase_topic = \"lintel/\"", `F:2: serial.base_topic: "lintel/" has an empty level`},
 		{"host", "[mdns]\nhost = \"lintel.local\"", `F:2: mdns.host: "lintel.local" is not a host name`},
 		{"port without path", "[[serial.ports]]\nprotocol = \"dsmr\"", `F:1: serial.ports[0].path: is missing`},
-		{"port without protocol", "[[serial.ports]]\npath = \"/dev/ttyUSB0\"", `F:1: serial.ports[0].protocol: "" is not a protocol`},
+		{"protocol", "[[serial.ports]]\npath = \"/dev/ttyUSB0\"\nprotocol = \"DSMR\"", `F:3: serial.ports[0].protocol: "DSMR" is not a protocol`},
 		{"port twice", "[[serial.ports]]\npath = \"a\"\nprotocol = \"dsmr\"\n[[serial.ports]]\npath = \"a\"\nprotocol = \"sml\"",
 			`F:5: serial.ports[1].path: "a" is already serial.ports[0]`},
 	}
