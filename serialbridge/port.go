@@ -1,0 +1,367 @@
+package serialbridge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tarm/serial"
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnplugged means that the stick behind a port is gone. The port is of no
+// more use; when the stick comes back it is opened anew.
+var ErrUnplugged = errors.New("the stick was unplugged")
+
+const (
+	// readTimeout is the shortest that termios can do (VTIME 1). Never
+	// without: a Read that waits for ever makes tarm's Close wait for ever.
+	readTimeout = 100 * time.Millisecond
+
+	// closeTimeout is what Close waits for a Read to come back before it
+	// hangs up the line.
+	closeTimeout = time.Second
+
+	defaultWriteTimeout = 5 * time.Second
+)
+
+// PortOptions of OpenPort.
+type PortOptions struct {
+	HardwareFlow bool          // RTS/CTS
+	WriteTimeout time.Duration // for one Write; zero is 5 s
+}
+
+// TTY is a serial port of this machine, or a pty: a Port over tarm/serial. One
+// goroutine may read while another one writes; all else may be called at any
+// time.
+//
+// A second descriptor on the same node, side, does what tarm/serial cannot.
+// termios belongs to the line and not to the descriptor, so what is set there
+// holds for both. Writing goes through it as well: it is non-blocking, so
+// that a device that takes no data costs a time-out, where a Write of
+// tarm/serial could not be ended at all.
+type TTY struct {
+	path   string
+	tty    *serial.Port
+	side   *os.File
+	o      PortOptions
+	closed chan struct{}
+
+	mu       sync.Mutex // guards line, deadline, and side's write deadline against Close
+	line     Line
+	deadline time.Time
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ Port = (*TTY)(nil)
+
+// OpenPort opens a serial port and throws away what it has received so far.
+func OpenPort(path string, l Line, o PortOptions) (*TTY, error) {
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = defaultWriteTimeout
+	}
+	// Both descriptors must be of the same node, also when path is a link
+	// that is just being changed.
+	node, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the port: %w", err)
+	}
+	p := &TTY{path: path, o: o, closed: make(chan struct{})}
+	if err := p.open(node, l); err != nil {
+		if p.tty != nil {
+			p.tty.Close()
+		}
+		if p.side != nil {
+			p.side.Close()
+		}
+		return nil, fmt.Errorf("open the port: %w", err)
+	}
+	return p, nil
+}
+
+func (p *TTY) open(node string, l Line) (err error) {
+	p.side, err = os.OpenFile(node, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w (add the user to the group that owns it, usually dialout)", err)
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("%s: %w", p.path, ErrUnplugged)
+	case err != nil:
+		return err
+	}
+	// The lock comes before anything is set: the port may be in the middle of
+	// another program's work. TIOCEXCL would not keep root out.
+	err = p.control(func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%s is in use by another process (stop that one, or take the port out of its settings)", p.path)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", p.path, err)
+	}
+	err = p.alive()
+	if errors.Is(err, unix.ENOTTY) {
+		return fmt.Errorf("%s is not a serial port", p.path)
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.side.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("%s: %w", p.path, err)
+	}
+	// tarm/serial knows a few baud rates only; SetLine sets the real one.
+	p.tty, err = serial.OpenPort(&serial.Config{Name: node, Baud: 9600, ReadTimeout: readTimeout})
+	if err != nil {
+		return err
+	}
+	if err := p.SetLine(l); err != nil {
+		return err
+	}
+	// What came before is from another time or at another speed.
+	return p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH) })
+}
+
+// control calls f with the side descriptor.
+func (p *TTY) control(f func(fd int) error) error {
+	conn, err := p.side.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ferr error
+	if err := conn.Control(func(fd uintptr) { ferr = f(int(fd)) }); err != nil {
+		return err
+	}
+	return ferr
+}
+
+// alive asks the line for its settings: it answers EIO when it is hung up.
+func (p *TTY) alive() error {
+	return p.failure("ask", p.control(func(fd int) error {
+		_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		return err
+	}))
+}
+
+// failure gives an error of the system the meaning that it has here.
+func (p *TTY) failure(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case p.isClosed():
+		return fmt.Errorf("%s %s: %w", doing, p.path, os.ErrClosed)
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("%s %s: %w", doing, p.path, ErrUnplugged)
+	}
+	return fmt.Errorf("%s %s: %w", doing, p.path, err)
+}
+
+func (p *TTY) isClosed() bool {
+	select {
+	case <-p.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// SetLine changes the setting of the line.
+func (p *TTY) SetLine(l Line) error {
+	t, err := l.termios()
+	if err != nil {
+		return fmt.Errorf("set %s: %w", p.path, err)
+	}
+	if p.o.HardwareFlow {
+		t.Cflag |= unix.CRTSCTS
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.control(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS2, &t) }); err != nil {
+		return p.failure("set", err)
+	}
+	p.line = l
+	return nil
+}
+
+// termios is the raw mode of tarm/serial, with any baud rate: BOTHER says that
+// the rate is in Ospeed as a number.
+func (l Line) termios() (unix.Termios, error) {
+	t := unix.Termios{
+		Iflag:  unix.IGNPAR,
+		Cflag:  unix.CREAD | unix.CLOCAL | unix.BOTHER,
+		Ispeed: uint32(l.Baud),
+		Ospeed: uint32(l.Baud),
+	}
+	t.Cc[unix.VMIN] = 0
+	t.Cc[unix.VTIME] = uint8(readTimeout / (100 * time.Millisecond))
+	if l.Baud < 50 || l.Baud > 4_000_000 {
+		return t, fmt.Errorf("%d baud: not between 50 and 4000000", l.Baud)
+	}
+	switch l.DataBits {
+	case 7:
+		t.Cflag |= unix.CS7
+	case 8:
+		t.Cflag |= unix.CS8
+	default:
+		return t, fmt.Errorf("%d data bits: neither 7 nor 8", l.DataBits)
+	}
+	switch l.Parity {
+	case 'N':
+	case 'E':
+		t.Cflag |= unix.PARENB
+	case 'O':
+		t.Cflag |= unix.PARENB | unix.PARODD
+	default:
+		return t, fmt.Errorf("parity %q: none of N, E and O", l.Parity)
+	}
+	switch l.StopBits {
+	case 1:
+	case 2:
+		t.Cflag |= unix.CSTOPB
+	default:
+		return t, fmt.Errorf("%d stop bits: neither 1 nor 2", l.StopBits)
+	}
+	return t, nil
+}
+
+// String writes a line as people do: 9600 8N1.
+func (l Line) String() string {
+	return fmt.Sprintf("%d %d%c%d", l.Baud, l.DataBits, l.Parity, l.StopBits)
+}
+
+// SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on, to
+// within 100 ms. The zero time means never. A Read that is waiting follows.
+func (p *TTY) SetReadDeadline(t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deadline = t
+}
+
+func (p *TTY) expired() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.deadline.IsZero() && !time.Now().Before(p.deadline)
+}
+
+// Read waits for at least one byte. It fails with ErrUnplugged when the stick is
+// gone and with os.ErrClosed after Close.
+func (p *TTY) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		if p.isClosed() {
+			return 0, fmt.Errorf("read %s: %w", p.path, os.ErrClosed)
+		}
+		if p.expired() {
+			return 0, fmt.Errorf("read %s: %w", p.path, os.ErrDeadlineExceeded)
+		}
+		start := time.Now()
+		n, err := p.tty.Read(b)
+		if n > 0 {
+			return n, nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, p.failure("read", err)
+		}
+		// io.EOF is the time-out, or a line that is hung up: that one says so
+		// at once and for ever.
+		if err := p.alive(); err != nil {
+			return 0, err
+		}
+		if time.Since(start) < readTimeout/2 {
+			// Alive and yet no wait: another program (stty) has
+			// changed the time-out of the line.
+			if err := p.restore(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// restore sets the line as it should be, and waits a moment lest a quarrel over
+// the settings takes all the processor.
+func (p *TTY) restore() error {
+	p.mu.Lock()
+	l := p.line
+	p.mu.Unlock()
+	if err := p.SetLine(l); err != nil {
+		return err
+	}
+	select {
+	case <-p.closed:
+	case <-time.After(readTimeout):
+	}
+	return nil
+}
+
+// Write returns when the kernel has taken all of b. When the device takes no
+// data for longer than the write timeout it fails with os.ErrDeadlineExceeded
+// and drops what the device has not taken.
+func (p *TTY) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	if p.isClosed() {
+		p.mu.Unlock()
+		return 0, fmt.Errorf("write %s: %w", p.path, os.ErrClosed)
+	}
+	p.side.SetWriteDeadline(time.Now().Add(p.o.WriteTimeout))
+	p.mu.Unlock()
+	n, err := p.side.Write(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !p.isClosed() {
+		p.dropOutput()
+		return n, fmt.Errorf("write %s: the device took no data for %v: %w", p.path, p.o.WriteTimeout, os.ErrDeadlineExceeded)
+	}
+	return n, p.failure("write", err)
+}
+
+// dropOutput throws away what the device has not taken. It can only fail on a
+// line that is gone.
+func (p *TTY) dropOutput() {
+	_ = p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
+}
+
+// Close ends Read and Write and drops output that was not taken yet: the kernel
+// would wait up to 30 s for it. It returns within about two seconds whatever
+// the line does.
+func (p *TTY) Close() error {
+	p.closeOnce.Do(func() { p.closeErr = p.close() })
+	return p.closeErr
+}
+
+func (p *TTY) close() error {
+	p.mu.Lock()
+	close(p.closed)
+	p.side.SetWriteDeadline(time.Unix(1, 0))
+	p.mu.Unlock()
+	p.dropOutput()
+
+	// tarm's Close waits for the Read that is under way: 100 ms, unless
+	// another program took away the time-out. Then only hanging up helps,
+	// which needs CAP_SYS_ADMIN.
+	done := make(chan error, 1)
+	go func() { done <- p.tty.Close() }()
+	err := errors.New("a read does not end")
+	select {
+	case err = <-done:
+	case <-time.After(closeTimeout):
+		_ = p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCVHANGUP, 0) })
+		select {
+		case err = <-done:
+		case <-time.After(closeTimeout):
+		}
+	}
+	// The side descriptor must go too: while it is open the kernel keeps the
+	// port's name, and the same stick comes back under another one.
+	if serr := p.side.Close(); err == nil {
+		err = serr
+	}
+	if err != nil {
+		return fmt.Errorf("close %s: %w", p.path, err)
+	}
+	return nil
+}
