@@ -180,7 +180,9 @@ func (s *Store) open(dir string, memTableSize int64) error {
 	}
 	s.db = db
 	s.limits = limits{
-		operations: min(maxGroupOperations, int(db.MaxBatchCount()-2)/2),
+		// An operation makes up to two records; meta and Badger's own mark for
+		// the end of a transaction come on top.
+		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
 		bytes:      memTableSize / 10,
 	}
 	if err := s.openMeta(dir); err != nil {

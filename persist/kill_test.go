@@ -1,0 +1,192 @@
+package persist
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel/gateway/mqtt"
+)
+
+// payloadOf makes a payload that tells its message, of a length for each way of
+// storing it: inline, under its own key, in the value log.
+func payloadOf(id uint64) []byte {
+	n := [...]int{20, 600, 200, 20, 3000, 100, 20, 300, 20, 20}[id%10]
+	if id%500 == 0 {
+		n = 2 * valueThreshold
+	}
+	return bytes.Repeat([]byte(fmt.Sprintf("%019d,", id)), n/20)
+}
+
+// writeUntilKilled is the process that TestKill kills. It queues messages for
+// two sessions and deletes some again, and says on standard output what it may
+// rely on: "p id" the message is stored, "x id" it is about to be deleted, "d id"
+// it is deleted, "r n" the retained message is at least n.
+func writeUntilKilled(dir string) {
+	fatal := func(err error) {
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(3)
+		}
+	}
+	s, err := Open(dir, Options{MemTableSize: minMemTableSize})
+	fatal(err)
+	state, err := s.Load()
+	fatal(err)
+	if len(state.Damaged) > 0 {
+		fatal(fmt.Errorf("damaged: %q", state.Damaged))
+	}
+	var setUp Batch
+	for i := range uint32(2) {
+		setUp.PutSession(Session{ID: i + 1, ClientID: fmt.Sprint(i + 1), Version: 5, ExpiryInterval: NeverExpires})
+	}
+	s.Append(&setUp, nil)
+
+	type sent struct {
+		id   uint64
+		refs [2]*Ref
+		body *Body
+	}
+	stored := make(chan sent, 100_000)
+	for id := state.NextMessageID; ; id++ {
+		fatal(s.Wait(context.Background()))
+		m := &mqtt.Message{Topic: "t", Payload: payloadOf(id), QoS: byte(id%2) + 1}
+		one := sent{id, [2]*Ref{new(Ref), new(Ref)}, new(Body)}
+		var b Batch
+		for i, r := range one.refs {
+			b.PutEntry(uint32(i+1), Entry{MessageID: id, QoS: m.QoS, Message: m}, r, one.body)
+		}
+		b.PutRetained(&mqtt.Message{Topic: "last", Payload: []byte(fmt.Sprint(id))})
+		s.Append(&b, func() {
+			fmt.Printf("p %d\nr %d\n", id, id)
+			stored <- one
+		})
+		// Two of three go again some time after they came, a few of them so soon
+		// that they are never written.
+		select {
+		case old := <-stored:
+			if old.id%3 == 0 {
+				continue
+			}
+			fmt.Println("x", old.id)
+			var b Batch
+			for i, r := range old.refs {
+				b.DeleteEntry(uint32(i+1), old.id, r, old.body)
+			}
+			if old.id%2 == 0 {
+				s.AppendLazy(&b)
+			} else {
+				s.Append(&b, func() { fmt.Println("d", old.id) })
+			}
+		default:
+		}
+	}
+}
+
+// TestKill kills a writing process at random moments: what it was told to be
+// stored is there afterwards, and what it was told to be deleted is not.
+func TestKill(t *testing.T) {
+	rounds := 10
+	if testing.Short() {
+		rounds = 2
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	dir := t.TempDir()
+	must, mustNot := make(map[uint64]bool), make(map[uint64]bool)
+	var retained uint64
+	for round := range rounds {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "LINTEL_PERSIST_WRITER="+dir)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stop := time.AfterFunc(patience, func() { child.Process.Kill() })
+		in, lines, last := bufio.NewReader(out), 0, random.IntN(6000)
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				break // a line without its end does not count
+			}
+			if lines++; lines == last {
+				child.Process.Kill()
+			}
+			what, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+			id, err := strconv.ParseUint(number, 10, 64)
+			if err != nil {
+				t.Errorf("round %d: the writer says %q", round, line)
+				break
+			}
+			switch what {
+			case "p":
+				must[id] = true
+			case "x":
+				delete(must, id)
+			case "d":
+				mustNot[id] = true
+			case "r":
+				retained = max(retained, id)
+			}
+		}
+		stop.Stop()
+		child.Process.Kill()
+		child.Wait()
+		if t.Failed() || lines < last {
+			t.Fatalf("round %d: the writer ended by itself after %d lines", round, lines)
+		}
+
+		s := open(t, dir, Options{MemTableSize: minMemTableSize})
+		state := load(t, s)
+		if len(state.Damaged) > 0 {
+			t.Errorf("round %d: damaged: %q", round, state.Damaged)
+		}
+		sessions := make([]map[uint64]bool, len(state.Sessions))
+		for i, session := range state.Sessions {
+			sessions[i] = make(map[uint64]bool)
+			for _, e := range session.Entries {
+				sessions[i][e.MessageID] = true
+				if !bytes.Equal(e.Message.Payload, payloadOf(e.MessageID)) {
+					t.Errorf("round %d: message %d has the wrong payload", round, e.MessageID)
+				}
+			}
+			for id := range must {
+				if !sessions[i][id] {
+					t.Errorf("round %d: message %d was stored and is lost", round, id)
+				}
+			}
+			for id := range mustNot {
+				if sessions[i][id] {
+					t.Errorf("round %d: message %d was deleted and is back", round, id)
+				}
+			}
+		}
+		if len(must) > 0 && len(sessions) != 2 {
+			t.Errorf("round %d: %d sessions", round, len(sessions))
+		}
+		if retained > 0 {
+			if len(state.Retained) != 1 {
+				t.Fatalf("round %d: %d retained messages", round, len(state.Retained))
+			}
+			if n, _ := strconv.ParseUint(string(state.Retained[0].Payload), 10, 64); n < retained {
+				t.Errorf("round %d: the retained message is %d, stored was %d", round, n, retained)
+			}
+		}
+		closeStore(t, s)
+	}
+	t.Logf("%d messages stored and not deleted, %d deleted", len(must), len(mustNot))
+}
