@@ -36,7 +36,7 @@ func (c *Connect) Decode(p Packet) error {
 		return d.err
 	}
 	if name != "MQTT" && name != "MQIsdp" {
-		return &Error{UnsupportedProtocolVersion, fmt.Sprintf("protocol name %q", name)}
+		return &Error{UnsupportedProtocolVersion, fmt.Sprintf("protocol name %.40q", name)}
 	}
 	c.Version, c.Bridge = Version(level&0x7f), level&0x80 != 0
 	known := name == "MQTT" && (c.Version == V311 || c.Version == V50) || name == "MQIsdp" && c.Version == V31
@@ -46,6 +46,8 @@ func (c *Connect) Decode(p Packet) error {
 	if p.Flags != 0 && c.Version != V31 {
 		return malformed("CONNECT with wrong flags")
 	}
+	// MQTT 3.1 leaves the reserved bit unused and disregards the bits of a
+	// will that is not there (3.1 §3.1).
 	flags := d.uint8("connect flags")
 	c.KeepAlive = d.uint16("keep alive")
 	c.CleanStart = flags&0x02 != 0
@@ -53,13 +55,13 @@ func (c *Connect) Decode(p Packet) error {
 	if c.Version != V31 && flags&1 != 0 { // [v5 MQTT-3.1.2-3]
 		return malformed("reserved connect flag")
 	}
-	if flags&0x04 == 0 && flags&0x38 != 0 { // [v5 MQTT-3.1.2-11, MQTT-3.1.2-13]
+	if c.Version != V31 && flags&0x04 == 0 && flags&0x38 != 0 { // [v5 MQTT-3.1.2-11, MQTT-3.1.2-13]
 		return malformed("will QoS or retain without a will")
 	}
-	if willQoS == 3 { // [v5 MQTT-3.1.2-12]
+	if flags&0x04 != 0 && willQoS == 3 { // [v5 MQTT-3.1.2-12]
 		return malformed("will QoS 3")
 	}
-	if c.Version == V311 && flags&0xC0 == 0x40 { // [v3 MQTT-3.1.2-22]
+	if c.Version != V50 && flags&0xC0 == 0x40 { // [v3 MQTT-3.1.2-22], 3.1 §3.1
 		return malformed("password without user name")
 	}
 	if c.Version == V50 {
@@ -97,7 +99,7 @@ func (c *Connect) Decode(p Packet) error {
 }
 
 func (c *Connect) decodeWillProperties(d *decoder) {
-	raw := decoder{b: d.take(int(d.varint("property length")), "will properties"), err: d.err}
+	raw := decoder{b: d.take(int(d.varint("property length")), "will properties")}
 	var seen uint64
 	for len(raw.b) > 0 && raw.err == nil {
 		start := raw.b
@@ -188,11 +190,12 @@ type Connack struct {
 	Properties     Properties
 }
 
-// Append appends the packet to dst in the form of version v.
+// Append appends the packet to dst in the form of version v. MQTT 3.1 does not
+// know SessionPresent.
 func (c *Connack) Append(dst []byte, v Version) []byte {
 	var b [256]byte
 	body := b[:2]
-	if c.SessionPresent {
+	if c.SessionPresent && v != V31 {
 		body[0] = 1
 	}
 	body[1] = byte(c.Code)
@@ -206,9 +209,12 @@ func (c *Connack) Append(dst []byte, v Version) []byte {
 func (c *Connack) Decode(p Packet, v Version) error {
 	d := decoder{b: p.Body}
 	flags := d.uint8("connect acknowledge flags")
-	*c = Connack{SessionPresent: flags == 1, Code: ReasonCode(d.uint8("reason code"))}
-	if d.err == nil && flags > 1 {
+	*c = Connack{SessionPresent: flags == 1 && v != V31, Code: ReasonCode(d.uint8("reason code"))}
+	if d.err == nil && flags > 1 && v != V31 { // [v5 MQTT-3.2.2-1]
 		return malformed("reserved connect acknowledge flags")
+	}
+	if v == V50 && !codeBelongs(CONNACK, c.Code) || v != V50 && c.Code > 5 { // [v5 MQTT-3.2.2-8]
+		return malformed(fmt.Sprintf("CONNACK with code 0x%02x", byte(c.Code)))
 	}
 	if v == V50 {
 		c.Properties = d.properties(in(CONNACK))

@@ -79,7 +79,8 @@ func Size(buf []byte) (int, error) {
 // does not hold a whole packet yet. A packet of more than maxSize bytes fails
 // with PacketTooLarge as soon as its header tells; maxSize 0 is no limit.
 // Flags that the standard reserves are checked for every type but CONNECT,
-// whose version is not known yet [v3 MQTT-2.2.2-2, v5 MQTT-2.1.3-1].
+// whose version is not known yet [v3 MQTT-2.2.2-2, v5 MQTT-2.1.3-1]. v is 0
+// before the CONNECT.
 func Parse(buf []byte, v Version, maxSize int) (p Packet, n int, err error) {
 	if len(buf) == 0 {
 		return p, 0, nil
@@ -102,6 +103,11 @@ func Parse(buf []byte, v Version, maxSize int) (p Packet, n int, err error) {
 	}
 	switch p.Type {
 	case CONNECT, PUBLISH:
+	case PINGREQ, PINGRESP:
+		// They have no Decode method: all there is to know is the header.
+		if p.Flags != 0 || size > 2 {
+			return p, 0, malformed(p.Type.String() + " with flags or a body")
+		}
 	case PUBREL, SUBSCRIBE, UNSUBSCRIBE:
 		// MQTT 3.1 has a DUP flag here (§2.1).
 		if p.Flags != 2 && !(v == V31 && p.Flags == 0x0a) {
@@ -146,6 +152,9 @@ func varintSize(x uint32) int {
 	return n
 }
 
+// appendString appends s with its length. Nothing that is decoded or that
+// ValidTopicName and ValidFilter let through is longer than 65,535 bytes; the
+// rest is up to the caller.
 func appendString[S string | []byte](dst []byte, s S) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(s)))
 	return append(dst, s...)
@@ -241,7 +250,7 @@ func (d *decoder) string(what string) string { return string(d.stringBytes(what)
 func (d *decoder) packetID() uint16 {
 	id := d.uint16("packet identifier")
 	if d.err == nil && id == 0 {
-		d.err = &Error{ProtocolError, "packet identifier 0"}
+		d.err = protocolError("packet identifier 0")
 	}
 	return id
 }

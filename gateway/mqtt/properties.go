@@ -203,14 +203,15 @@ func (v *property) append(b []byte) []byte {
 // scan reads one property off d. Values of strings and binary data stay in
 // place. seen has a bit for each property that was there before.
 func (d *decoder) scan(w where, seen *uint64) (id PropertyID, num uint32, text, more []byte) {
-	id = PropertyID(d.varint("property identifier"))
+	x := d.varint("property identifier")
 	if d.err != nil {
 		return
 	}
-	if int(id) >= len(propertyTable) || propertyTable[id].typ == 0 {
-		d.fail(fmt.Sprintf("unknown property 0x%02x", byte(id)))
+	if x >= uint32(len(propertyTable)) || propertyTable[x].typ == 0 {
+		d.fail(fmt.Sprintf("unknown property 0x%02x", x))
 		return
 	}
+	id = PropertyID(x)
 	if propertyTable[id].in&w == 0 {
 		d.fail(fmt.Sprintf("property 0x%02x does not belong in this packet", byte(id)))
 		return
@@ -266,7 +267,7 @@ func (d *decoder) scan(w where, seen *uint64) (id PropertyID, num uint32, text, 
 
 // properties reads a property length and the properties for packet w.
 func (d *decoder) properties(w where) (p Properties) {
-	sub := decoder{b: d.take(int(d.varint("property length")), "properties"), err: d.err}
+	sub := decoder{b: d.take(int(d.varint("property length")), "properties")}
 	var seen uint64
 	for len(sub.b) > 0 && sub.err == nil {
 		id, num, text, more := sub.scan(w, &seen)

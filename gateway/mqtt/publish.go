@@ -57,7 +57,7 @@ func (m *Publish) Decode(p Packet, v Version) error {
 		return nil
 	}
 	if !ValidTopicName(m.Topic) { // [v5 MQTT-3.3.2-2]
-		return &Error{TopicNameInvalid, fmt.Sprintf("topic name %q", m.Topic)}
+		return &Error{TopicNameInvalid, fmt.Sprintf("topic name %.40q", m.Topic)}
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (m *Publish) Decode(p Packet, v Version) error {
 // the bytes stay where they are.
 func (m *Publish) properties(d *decoder) {
 	all := d.take(int(d.varint("property length")), "properties")
-	sub := decoder{b: all, err: d.err}
+	sub := decoder{b: all}
 	var seen uint64
 	var kept []byte
 	whole := true // nothing was taken out so far
@@ -108,7 +108,14 @@ func (m *Publish) properties(d *decoder) {
 }
 
 // Append appends the packet to dst in the form of version v.
-func (m *Publish) Append(dst []byte, v Version) []byte {
+func (m *Publish) Append(dst []byte, v Version) []byte { return appendPublish(dst, m, v, m.Topic) }
+
+// AppendTopic is Append with another topic name in place of m.Topic.
+func (m *Publish) AppendTopic(dst []byte, v Version, topic string) []byte {
+	return appendPublish(dst, m, v, topic)
+}
+
+func appendPublish[S string | []byte](dst []byte, m *Publish, v Version, topic S) []byte {
 	var flags byte
 	if m.Dup {
 		flags |= 8
@@ -117,7 +124,7 @@ func (m *Publish) Append(dst []byte, v Version) []byte {
 	if m.Retain {
 		flags |= 1
 	}
-	length := 2 + len(m.Topic) + len(m.Payload)
+	length := 2 + len(topic) + len(m.Payload)
 	if m.QoS > 0 {
 		length += 2
 	}
@@ -127,7 +134,7 @@ func (m *Publish) Append(dst []byte, v Version) []byte {
 		length += varintSize(uint32(properties)) + properties
 	}
 	dst = appendHeader(dst, PUBLISH, flags, length)
-	dst = appendString(dst, m.Topic)
+	dst = appendString(dst, topic)
 	if m.QoS > 0 {
 		dst = binary.BigEndian.AppendUint16(dst, m.PacketID)
 	}
@@ -206,7 +213,7 @@ func (a *Ack) Decode(p Packet, v Version) error {
 	*a = Ack{Type: p.Type, PacketID: d.packetID()}
 	if v == V50 && len(d.b) > 0 {
 		a.Code = ReasonCode(d.uint8("reason code"))
-		if !ackCode(p.Type, a.Code) { // [v5 MQTT-3.4.2-1, MQTT-3.5.2-1, MQTT-3.6.2-1, MQTT-3.7.2-1]
+		if !codeBelongs(p.Type, a.Code) { // [v5 MQTT-3.4.2-1, MQTT-3.5.2-1, MQTT-3.6.2-1, MQTT-3.7.2-1]
 			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, byte(a.Code)))
 		}
 		if len(d.b) > 0 {
@@ -214,19 +221,4 @@ func (a *Ack) Decode(p Packet, v Version) error {
 		}
 	}
 	return d.end(p.Type)
-}
-
-func ackCode(t PacketType, c ReasonCode) bool {
-	if c == Success {
-		return true
-	}
-	if t == PUBREL || t == PUBCOMP {
-		return c == PacketIdentifierNotFound
-	}
-	switch c {
-	case NoMatchingSubscribers, UnspecifiedError, ImplementationSpecificError, NotAuthorized, TopicNameInvalid,
-		PacketIdentifierInUse, QuotaExceeded, PayloadFormatInvalid:
-		return true
-	}
-	return false
 }

@@ -1,6 +1,9 @@
 package mqtt
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // ReasonCode is a reason code of MQTT 5.0 (§2.4).
 type ReasonCode byte
@@ -82,6 +85,37 @@ func (c ReasonCode) String() string {
 	}
 	return fmt.Sprintf("reason code 0x%02x", byte(c))
 }
+
+// packetCodes lists the codes of each packet, as §3.2.2.2, §3.4.2.1 and so on do.
+// BadAuthenticationMethod is named for DISCONNECT in table 2-6 but not in
+// §3.14.2.1, which counts.
+var packetCodes = [16][]ReasonCode{
+	CONNACK: {Success, UnspecifiedError, MalformedPacket, ProtocolError, ImplementationSpecificError,
+		UnsupportedProtocolVersion, ClientIdentifierNotValid, BadUserNameOrPassword, NotAuthorized, ServerUnavailable,
+		ServerBusy, Banned, BadAuthenticationMethod, TopicNameInvalid, PacketTooLarge, QuotaExceeded,
+		PayloadFormatInvalid, RetainNotSupported, QoSNotSupported, UseAnotherServer, ServerMoved, ConnectionRateExceeded},
+	PUBACK:  publishCodes,
+	PUBREC:  publishCodes,
+	PUBREL:  {Success, PacketIdentifierNotFound},
+	PUBCOMP: {Success, PacketIdentifierNotFound},
+	SUBACK: {Success, GrantedQoS1, GrantedQoS2, UnspecifiedError, ImplementationSpecificError, NotAuthorized,
+		TopicFilterInvalid, PacketIdentifierInUse, QuotaExceeded, SharedSubscriptionsNotSupported,
+		SubscriptionIdentifiersNotSupported, WildcardSubscriptionsNotSupported},
+	UNSUBACK: {Success, NoSubscriptionExisted, UnspecifiedError, ImplementationSpecificError, NotAuthorized,
+		TopicFilterInvalid, PacketIdentifierInUse},
+	DISCONNECT: {Success, DisconnectWithWill, UnspecifiedError, MalformedPacket, ProtocolError,
+		ImplementationSpecificError, NotAuthorized, ServerBusy, ServerShuttingDown, KeepAliveTimeout, SessionTakenOver,
+		TopicFilterInvalid, TopicNameInvalid, ReceiveMaximumExceeded, TopicAliasInvalid, PacketTooLarge,
+		MessageRateTooHigh, QuotaExceeded, AdministrativeAction, PayloadFormatInvalid, RetainNotSupported,
+		QoSNotSupported, UseAnotherServer, ServerMoved, SharedSubscriptionsNotSupported, ConnectionRateExceeded,
+		MaximumConnectTime, SubscriptionIdentifiersNotSupported, WildcardSubscriptionsNotSupported},
+	AUTH: {Success, ContinueAuthentication, ReAuthenticate},
+}
+
+var publishCodes = []ReasonCode{Success, NoMatchingSubscribers, UnspecifiedError, ImplementationSpecificError,
+	NotAuthorized, TopicNameInvalid, PacketIdentifierInUse, QuotaExceeded, PayloadFormatInvalid}
+
+func codeBelongs(t PacketType, c ReasonCode) bool { return slices.Contains(packetCodes[t&15], c) }
 
 // ConnectReturnCode returns what a CONNACK of MQTT 3.1 and 3.1.1 says for c.
 // The older protocols know the codes 0 to 5 only; ok is false if none of them

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // SubscriptionOptions is the byte that follows a topic filter in SUBSCRIBE
@@ -63,6 +64,8 @@ func (s *Subscribe) Decode(p Packet, v Version) error {
 				return protocolError("subscription with QoS 3")
 			case f.Options.RetainHandling() == 3:
 				return protocolError("retain handling 3")
+			case f.Options.NoLocal() && strings.HasPrefix(f.Filter, "$share/"): // [v5 MQTT-3.8.3-4]
+				return protocolError("no local on a shared subscription")
 			}
 		} else if f.Options > 2 { // [v3 MQTT-3.8.3-4]
 			return malformed("requested QoS")
@@ -165,8 +168,12 @@ func (s *Suback) Decode(p Packet, v Version) error {
 	if v != V50 && p.Type == UNSUBACK {
 		return d.end(p.Type)
 	}
-	for _, c := range d.b {
-		s.Codes = append(s.Codes, ReasonCode(c))
+	for _, b := range d.b {
+		c := ReasonCode(b)
+		if v == V50 && !codeBelongs(p.Type, c) || v != V50 && c > 2 && c != UnspecifiedError { // [v5 MQTT-3.9.3-2, MQTT-3.11.3-2, v3 MQTT-3.9.3-2]
+			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, b))
+		}
+		s.Codes = append(s.Codes, c)
 	}
 	return nil
 }
@@ -197,32 +204,42 @@ func (x *Disconnect) Decode(p Packet, v Version) error {
 	*x = Disconnect{Type: p.Type}
 	if v == V50 && len(d.b) > 0 {
 		x.Code = ReasonCode(d.uint8("reason code"))
-		if !disconnectCode(p.Type, x.Code) {
+		if !codeBelongs(p.Type, x.Code) { // [v5 MQTT-3.14.2-1, MQTT-3.15.2-1]
 			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, byte(x.Code)))
 		}
-		if len(d.b) > 0 {
+		// AUTH has no form with a code and nothing else (5.0 §3.15.2.1).
+		if len(d.b) > 0 || p.Type == AUTH {
 			x.Properties = d.properties(in(p.Type))
 		}
 	}
 	if err := d.end(p.Type); err != nil {
 		return err
 	}
-	if p.Type == AUTH && x.Code != Success && !x.Properties.Has(AuthenticationMethod) {
+	// The method is never left out (5.0 §3.15.2.2.2), but in the empty AUTH.
+	if p.Type == AUTH && len(p.Body) > 0 && !x.Properties.Has(AuthenticationMethod) {
 		return protocolError("AUTH without an authentication method")
 	}
 	return nil
 }
 
-// disconnectCode knows the codes of DISCONNECT (5.0 table 3-10) and AUTH.
-func disconnectCode(t PacketType, c ReasonCode) bool {
-	if t == AUTH {
-		return c == Success || c == ContinueAuthentication || c == ReAuthenticate
+// ClientMaySend reports whether the code is one that a client sends: Decode
+// lets those of both sides through [v5 MQTT-3.14.2-1, MQTT-3.15.2-1].
+func (x *Disconnect) ClientMaySend() bool {
+	if x.Type == AUTH {
+		return x.Code != Success
 	}
-	switch c {
-	case Success, DisconnectWithWill, UnspecifiedError, MalformedPacket, ProtocolError, ImplementationSpecificError:
-		return true
-	case PacketIdentifierInUse, PacketIdentifierNotFound, BadAuthenticationMethod, Banned, ServerUnavailable:
+	switch x.Code {
+	case NotAuthorized, ServerBusy, ServerShuttingDown, KeepAliveTimeout, SessionTakenOver, TopicFilterInvalid:
 		return false
 	}
-	return c >= NotAuthorized && c <= WildcardSubscriptionsNotSupported
+	return x.Code < RetainNotSupported
+}
+
+// ServerMaySend reports whether the code is one that a server sends, and that
+// there is no session expiry interval [v5 MQTT-3.14.2-2].
+func (x *Disconnect) ServerMaySend() bool {
+	if x.Type == AUTH {
+		return x.Code != ReAuthenticate
+	}
+	return x.Code != DisconnectWithWill && !x.Properties.Has(SessionExpiryInterval)
 }
