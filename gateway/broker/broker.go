@@ -1,0 +1,332 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// Options are the limits of a broker. Zero values take the defaults.
+type Options struct {
+	MaxPacketSize     int           // bytes, fixed header included; default 4 MiB
+	MaxConnections    int           // network connections; default 2000
+	MaxInflight       int           // messages in flight to one client; default 100
+	MaxQueuedMessages int           // messages that wait for one client; default 100,000
+	MaxQueuedBytes    int           // their bytes; default 64 MiB
+	ReceiveMaximum    int           // messages in flight from one MQTT 5.0 client; default 1000
+	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT; default 10 s
+	Logger            *slog.Logger  // nil: none
+}
+
+func (o Options) withDefaults() Options {
+	set := func(p *int, value int) {
+		if *p == 0 {
+			*p = value
+		}
+	}
+	set(&o.MaxPacketSize, 4<<20)
+	set(&o.MaxConnections, 2000)
+	set(&o.MaxInflight, 100)
+	set(&o.MaxQueuedMessages, 100_000)
+	set(&o.MaxQueuedBytes, 64<<20)
+	set(&o.ReceiveMaximum, 1000)
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Broker is an MQTT broker. New makes one.
+type Broker struct {
+	options   Options
+	store     *persist.Store
+	log       *slog.Logger
+	index     index
+	retained  retainedStore
+	messageID atomic.Uint64
+	stats     counters
+	started   time.Time
+
+	// committed collects what the store's callbacks have sent; it belongs to
+	// the goroutine that calls them and is flushed after each group.
+	committed flushList
+
+	mu          sync.Mutex
+	sessions    map[string]*session
+	connections map[*connection]struct{}
+	nextSession uint32
+	closing     bool
+	running     sync.WaitGroup // connections
+}
+
+// holder is who holds a session: nobody else touches it meanwhile.
+type holder interface {
+	// kick tells the holder to let go, for a reason.
+	kick(mqtt.ReasonCode)
+	// released is closed when it has.
+	released() <-chan struct{}
+}
+
+// New returns a broker that goes on where the store left off. It has to have
+// the store to itself.
+func New(store *persist.Store, o Options) (*Broker, error) {
+	o = o.withDefaults()
+	b := &Broker{
+		options:     o,
+		store:       store,
+		log:         o.Logger,
+		started:     time.Now(),
+		sessions:    make(map[string]*session),
+		connections: make(map[*connection]struct{}),
+	}
+	b.retained.dirty = make(map[string]struct{})
+	state, err := store.Load()
+	if err != nil {
+		return nil, fmt.Errorf("broker: load sessions: %w", err)
+	}
+	store.SetGroupDone(b.committed.flush)
+	b.restore(state)
+	return b, nil
+}
+
+// Run does what has to be done from time to time until ctx ends. Then it
+// disconnects everybody, which publishes the wills that are due, and returns
+// when the last connection is gone and everything is on its way into the store.
+// It fails if the store does: from then on nothing may be acknowledged and the
+// process has to start anew.
+func (b *Broker) Run(ctx context.Context) error {
+	tick := time.NewTicker(retainedInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.retained.flush(b.store)
+		case <-b.store.Failed():
+			b.shutdown()
+			return fmt.Errorf("broker: %w", b.store.Err())
+		case <-ctx.Done():
+			b.shutdown()
+			b.retained.flush(b.store)
+			return nil
+		}
+	}
+}
+
+// shutdown disconnects everybody.
+func (b *Broker) shutdown() {
+	b.mu.Lock()
+	b.closing = true
+	var holders []holder
+	for c := range b.connections {
+		holders = append(holders, c)
+	}
+	for _, s := range b.sessions {
+		s.mu.Lock()
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+		if client, ok := s.owner.(*Client); ok {
+			holders = append(holders, client)
+		}
+	}
+	b.mu.Unlock()
+	for _, h := range holders {
+		h.kick(mqtt.ServerShuttingDown)
+	}
+	b.running.Wait()
+}
+
+// claim makes h the holder of the session with this client id, made anew if
+// there is none or fresh is set: then a session that is there ends first. An
+// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3]. present
+// reports whether there was a session.
+func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present bool, err error) {
+	for {
+		b.mu.Lock()
+		if b.closing {
+			b.mu.Unlock()
+			return nil, false, &mqtt.Error{Code: mqtt.ServerShuttingDown}
+		}
+		s = b.sessions[id]
+		if s == nil {
+			s = b.newSession(id)
+			s.owner = h
+			b.mu.Unlock()
+			return s, false, nil
+		}
+		if other := s.owner; other != nil {
+			b.mu.Unlock()
+			other.kick(mqtt.SessionTakenOver)
+			<-other.released()
+			continue
+		}
+		s.owner = h
+		b.mu.Unlock()
+		s.mu.Lock()
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+		if !fresh {
+			return s, true, nil
+		}
+		b.endSession(s)
+	}
+}
+
+// newSession makes a session and registers it. Called with mu held.
+func (b *Broker) newSession(id string) *session {
+	b.nextSession++
+	s := &session{
+		broker:        b,
+		id:            id,
+		number:        b.nextSession,
+		subscriptions: make(map[string]*subscription),
+		inflight:      make(map[uint16]*entry),
+		since:         time.Now(),
+	}
+	b.sessions[id] = s
+	return s
+}
+
+// endSession removes a session that the caller holds: its subscriptions, what
+// waits for it, and everything of it in the store. Its will is due at the latest
+// now (5.0 §3.1.2.5).
+func (b *Broker) endSession(s *session) {
+	s.mu.Lock()
+	s.ended = true
+	s.peer = nil
+	w := s.will
+	s.will = nil
+	var batch persist.Batch
+	for filter, sub := range s.subscriptions {
+		b.index.remove(s, filter)
+		if s.stored {
+			batch.DeleteSubscription(s.number, sub.filter)
+		}
+	}
+	for _, list := range [][]*entry{s.order, s.queue} {
+		for _, e := range list {
+			if e.stored && !e.done {
+				batch.DeleteEntry(s.number, e.id, e.ref, e.body)
+			}
+			e.done = true
+		}
+	}
+	if s.stored {
+		for id := range s.incoming {
+			batch.DeleteIncoming(s.number, id)
+		}
+		batch.DeleteSession(s.number, s.id)
+	}
+	s.subscriptions, s.inflight, s.order, s.queue, s.backlog = nil, nil, nil, nil, nil
+	s.mu.Unlock()
+	if batch.Len() > 0 {
+		b.store.Append(&batch, nil)
+	}
+	b.mu.Lock()
+	delete(b.sessions, s.id)
+	b.mu.Unlock()
+	b.publishWill(w)
+}
+
+// detach is called by the holder of a session when its connection has ended.
+func (b *Broker) detach(s *session, publishWill bool) {
+	s.mu.Lock()
+	s.suspend()
+	s.since = time.Now()
+	if !publishWill {
+		s.will = nil
+	}
+	if !s.persistent {
+		s.mu.Unlock()
+		b.endSession(s)
+		return
+	}
+	var due *will
+	if s.will != nil && s.will.delay == 0 {
+		due, s.will = s.will, nil
+	}
+	var batch persist.Batch
+	batch.PutSession(s.record())
+	b.store.Append(&batch, nil)
+	s.schedule(0)
+	s.mu.Unlock()
+	b.publishWill(due)
+	b.mu.Lock()
+	s.owner = nil
+	b.mu.Unlock()
+}
+
+// Clients tells about all sessions, online and offline.
+func (b *Broker) Clients() []ClientInfo {
+	b.mu.Lock()
+	sessions := make([]*session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		sessions = append(sessions, s)
+	}
+	b.mu.Unlock()
+	infos := make([]ClientInfo, len(sessions))
+	for i, s := range sessions {
+		s.mu.Lock()
+		infos[i] = ClientInfo{
+			ID:            s.id,
+			Version:       byte(s.version),
+			Connected:     s.peer != nil,
+			RemoteAddr:    s.remoteAddr,
+			Since:         s.since,
+			KeepAlive:     s.keepAlive,
+			Persistent:    s.persistent,
+			Subscriptions: len(s.subscriptions),
+			Queued:        len(s.inflight) + len(s.queue),
+			Dropped:       s.dropped,
+		}
+		s.mu.Unlock()
+	}
+	return infos
+}
+
+// Stats counts what happened since the start.
+func (b *Broker) Stats() Stats {
+	b.mu.Lock()
+	sessions := len(b.sessions)
+	connected := len(b.connections)
+	b.mu.Unlock()
+	b.index.mu.RLock()
+	subscriptions := b.index.count
+	b.index.mu.RUnlock()
+	b.retained.mu.RLock()
+	retained := b.retained.count
+	b.retained.mu.RUnlock()
+	return Stats{
+		Uptime:              time.Since(b.started),
+		ClientsConnected:    connected,
+		Sessions:            sessions,
+		Subscriptions:       subscriptions,
+		Retained:            retained,
+		PublishReceived:     b.stats.publishReceived.Load(),
+		PublishSent:         b.stats.publishSent.Load(),
+		PublishDropped:      b.stats.publishDropped.Load(),
+		BytesReceived:       b.stats.bytesReceived.Load(),
+		BytesSent:           b.stats.bytesSent.Load(),
+		MalformedPackets:    b.stats.malformed.Load(),
+		ConnectionsAccepted: b.stats.accepted.Load(),
+	}
+}
+
+func (b *Broker) countError(err *mqtt.Error) {
+	switch err.Code {
+	case mqtt.MalformedPacket, mqtt.ProtocolError, mqtt.PacketTooLarge, mqtt.TopicNameInvalid, mqtt.TopicAliasInvalid:
+		b.stats.malformed.Add(1)
+	}
+}

@@ -1,0 +1,421 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// connection is an MQTT client on a network connection, from its first byte to
+// its last. It is the peer of its session.
+type connection struct {
+	*conn
+	broker  *Broker
+	session *session
+	done    chan struct{} // closed when the connection has let go of its session
+
+	version       mqtt.Version
+	bridge        bool // see mqtt.Connect
+	clientID      string
+	keepAlive     time.Duration // 0: none
+	maxPacketSize uint32        // what the client accepts
+	connectExpiry uint32        // Session Expiry Interval of CONNECT; DISCONNECT may not raise it from 0
+
+	// Only by the reader's goroutine.
+	router   router
+	aliases  map[uint16]string // topic aliases that the client defined
+	scratch  message           // for QoS 0 messages, which nobody keeps
+	flushing flushList
+	keepWill bool // the client said goodbye and wants its will published
+
+	// Acknowledgements leave in the order of the packets that they answer,
+	// though the store may be ready with them in another. Guarded by conn.mu.
+	acks    []*pendingAck
+	pubacks int // PUBACKs among them: they use up the client's Receive Maximum
+
+	kicked chan mqtt.ReasonCode // the connection is to end with this reason
+}
+
+type pendingAck struct {
+	ack   mqtt.Ack
+	ready bool
+}
+
+// serveConn runs one client until its connection ends.
+func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
+	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{}), kicked: make(chan mqtt.ReasonCode, 1)}
+	c.router.index = &b.index
+	c.scratch.borrowed = true
+	b.stats.accepted.Add(1)
+	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
+	if err := c.handshake(ctx); err != nil {
+		c.refuse(err)
+		return
+	}
+	c.end(c.serve(ctx))
+}
+
+// serve handles packets until the connection ends. A nil error is a DISCONNECT
+// of the client.
+func (c *connection) serve(ctx context.Context) error {
+	for {
+		handled := false
+		for {
+			p, ok, err := c.next(c.version, c.broker.options.MaxPacketSize)
+			if err == nil && ok && p.Type == mqtt.DISCONNECT {
+				c.flushing.flush()
+				return c.disconnect(p)
+			}
+			if err == nil && ok {
+				err = c.handle(ctx, p)
+			}
+			if err != nil {
+				c.flushing.flush()
+				return err
+			}
+			if !ok {
+				break
+			}
+			handled = true
+		}
+		c.flushing.flush()
+		if err := c.broker.store.Wait(ctx); err != nil {
+			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
+		}
+		if handled && c.keepAlive > 0 {
+			// [v5 MQTT-3.1.2-22]: one and a half times, from the last
+			// whole packet: a packet that never ends is no sign of life.
+			c.net.SetReadDeadline(time.Now().Add(c.keepAlive * 3 / 2))
+		}
+		select {
+		case code := <-c.kicked:
+			return &mqtt.Error{Code: code}
+		default:
+		}
+		err := c.fill()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			select {
+			case code := <-c.kicked:
+				return &mqtt.Error{Code: code}
+			default:
+				return &mqtt.Error{Code: mqtt.KeepAliveTimeout}
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// kick implements holder. The reason is there before the deadline wakes the
+// reader, which looks for it after setting a deadline of its own.
+func (c *connection) kick(code mqtt.ReasonCode) {
+	select {
+	case c.kicked <- code:
+	default:
+	}
+	c.net.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+}
+
+func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
+	switch p.Type {
+	case mqtt.PUBLISH:
+		return c.publishReceived(p)
+	case mqtt.PUBACK, mqtt.PUBREC, mqtt.PUBCOMP:
+		var a mqtt.Ack
+		if err := a.Decode(p, c.version); err != nil {
+			return err
+		}
+		answer, err := c.session.acknowledge(&a, &c.flushing)
+		if answer != nil {
+			c.sendAck(answer, &c.flushing)
+		}
+		return err
+	case mqtt.PUBREL:
+		return c.pubrelReceived(p)
+	case mqtt.SUBSCRIBE:
+		return c.subscribe(ctx, p)
+	case mqtt.UNSUBSCRIBE:
+		return c.unsubscribe(ctx, p)
+	case mqtt.PINGREQ:
+		if len(p.Body) > 0 {
+			return &mqtt.Error{Code: mqtt.MalformedPacket, Detail: "PINGREQ with a body"}
+		}
+		c.send(func(b []byte) []byte { return append(b, byte(mqtt.PINGRESP)<<4, 0) })
+		return nil
+	case mqtt.AUTH:
+		// The client named no authentication method in its CONNECT: else it
+		// would have been refused [v5 MQTT-4.12.0-7].
+		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "AUTH without an authentication method"}
+	}
+	return &mqtt.Error{Code: mqtt.ProtocolError, Detail: p.Type.String() + " from a client"}
+}
+
+// send appends a packet for the client.
+func (c *connection) send(encode func([]byte) []byte) {
+	c.append(encode)
+	c.flushing.add(c.conn)
+}
+
+func (c *connection) sendAck(a *mqtt.Ack, f *flushList) {
+	c.append(func(b []byte) []byte { return a.Append(b, c.version) })
+	f.add(c.conn)
+}
+
+// publishReceived handles a PUBLISH of the client.
+func (c *connection) publishReceived(packet mqtt.Packet) error {
+	var p mqtt.Publish
+	if err := p.Decode(packet, c.version); err != nil {
+		return err
+	}
+	c.broker.stats.publishReceived.Add(1)
+	if len(p.Identifiers) > 0 { // [v5 MQTT-3.3.4-6]
+		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "subscription identifier from a client"}
+	}
+	if err := c.resolveAlias(&p); err != nil {
+		return err
+	}
+	if p.QoS > 0 && c.version == mqtt.V50 && c.unacknowledged() >= c.broker.options.ReceiveMaximum && !c.session.hasIncoming(p.PacketID) {
+		return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded} // [v5 MQTT-3.3.4-7]
+	}
+	if p.Topic[0] == '$' { // the server's own (5.0 §4.7.2)
+		return c.refusePublish(&p, mqtt.NotAuthorized)
+	}
+	m := &c.scratch
+	r := c.router.route(p.Topic)
+	if p.QoS > 0 {
+		m = &message{}
+		p.Payload = append([]byte(nil), p.Payload...)
+		p.Properties = append([]byte(nil), p.Properties...)
+	} else {
+		for i := range m.encoded {
+			m.encoded[i] = m.encoded[i][:0]
+		}
+	}
+	m.from = c.clientID
+	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
+	if p.HasExpiry {
+		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
+	}
+	switch p.QoS {
+	case 0:
+		c.broker.publish(m, r, nil, nil, &c.flushing)
+	case 1:
+		a := c.expectAck(mqtt.PUBACK, p.PacketID)
+		c.broker.publish(m, r, new(persist.Batch), func(f *flushList) { c.acknowledge(a, f) }, &c.flushing)
+	case 2:
+		a := c.expectAck(mqtt.PUBREC, p.PacketID)
+		batch := new(persist.Batch)
+		if !c.session.addIncoming(p.PacketID, batch) {
+			// A repeat: PUBREC again, when what the first one brought is
+			// safe, and nothing else [v5 MQTT-4.3.3-10].
+			c.broker.store.Append(batch, func() { c.acknowledge(a, &c.broker.committed) })
+			return nil
+		}
+		c.broker.publish(m, r, batch, func(f *flushList) { c.acknowledge(a, f) }, &c.flushing)
+	}
+	return nil
+}
+
+// resolveAlias replaces a topic alias by the topic that it stands for, and
+// defines aliases (5.0 §3.3.2.3.4).
+func (c *connection) resolveAlias(p *mqtt.Publish) error {
+	if p.TopicAlias == 0 {
+		return nil
+	}
+	if p.TopicAlias > topicAliasMaximum { // [v5 MQTT-3.3.2-9]
+		return &mqtt.Error{Code: mqtt.TopicAliasInvalid, Detail: fmt.Sprintf("topic alias %d, the maximum is %d", p.TopicAlias, topicAliasMaximum)}
+	}
+	if len(p.Topic) > 0 {
+		if c.aliases == nil {
+			c.aliases = make(map[uint16]string)
+		}
+		c.aliases[p.TopicAlias] = string(p.Topic)
+		return nil
+	}
+	topic, ok := c.aliases[p.TopicAlias]
+	if !ok {
+		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: fmt.Sprintf("unknown topic alias %d", p.TopicAlias)}
+	}
+	p.Topic = []byte(topic)
+	return nil
+}
+
+// topicAliasMaximum is how many topic aliases a client may define.
+const topicAliasMaximum = 64
+
+// refusePublish answers a message that the client may not publish. MQTT before
+// 5.0 has no word for it: the message is acknowledged and dropped
+// [v3 MQTT-3.3.5-2].
+func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error {
+	switch p.QoS {
+	case 1:
+		a := c.expectAck(mqtt.PUBACK, p.PacketID)
+		a.ack.Code = code
+		c.acknowledge(a, &c.flushing)
+	case 2:
+		a := c.expectAck(mqtt.PUBREC, p.PacketID)
+		a.ack.Code = code
+		if c.version != mqtt.V50 {
+			var none persist.Batch
+			c.session.addIncoming(p.PacketID, &none)
+		}
+		c.acknowledge(a, &c.flushing)
+	}
+	return nil
+}
+
+// expectAck reserves the place of an acknowledgement.
+func (c *connection) expectAck(t mqtt.PacketType, id uint16) *pendingAck {
+	a := &pendingAck{ack: mqtt.Ack{Type: t, PacketID: id}}
+	c.mu.Lock()
+	c.acks = append(c.acks, a)
+	if t == mqtt.PUBACK {
+		c.pubacks++
+	}
+	c.mu.Unlock()
+	return a
+}
+
+// acknowledge is called when what a answers cannot be lost any more, by the
+// reader or by the store.
+func (c *connection) acknowledge(a *pendingAck, f *flushList) {
+	c.mu.Lock()
+	a.ready = true
+	if c.acks[0] != a {
+		c.mu.Unlock()
+		return
+	}
+	n := 0
+	for n < len(c.acks) && c.acks[n].ready {
+		n++
+	}
+	ready := c.acks[:n]
+	c.acks = c.acks[n:]
+	if len(c.acks) == 0 {
+		c.acks = nil
+	}
+	c.appendLocked(func(b []byte) []byte {
+		for _, a := range ready {
+			if a.ack.Type == mqtt.PUBACK {
+				c.pubacks--
+			}
+			b = a.ack.Append(b, c.version)
+		}
+		return b
+	})
+	c.mu.Unlock()
+	f.add(c.conn)
+}
+
+// unacknowledged counts the messages that use up the Receive Maximum that the
+// client was given.
+func (c *connection) unacknowledged() int {
+	incoming := c.session.incomingCount()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pubacks + incoming
+}
+
+// pubrelReceived handles the release of an incoming QoS 2 message.
+func (c *connection) pubrelReceived(p mqtt.Packet) error {
+	var rel mqtt.Ack
+	if err := rel.Decode(p, c.version); err != nil {
+		return err
+	}
+	a := c.expectAck(mqtt.PUBCOMP, rel.PacketID)
+	var batch persist.Batch
+	if !c.session.removeIncoming(rel.PacketID, &batch) {
+		a.ack.Code = mqtt.PacketIdentifierNotFound
+	}
+	if !c.session.persistent {
+		c.acknowledge(a, &c.flushing)
+		return nil
+	}
+	// PUBCOMP lets the client use the id again: not before the store has
+	// forgotten it, or the next message would be taken for a repeat.
+	c.broker.store.Append(&batch, func() { c.acknowledge(a, &c.broker.committed) })
+	return nil
+}
+
+// room implements peer.
+func (c *connection) room() bool { return c.hasRoom() }
+
+// publish implements peer.
+func (c *connection) publish(m *message, d delivery, f *flushList) bool {
+	fits := true
+	now := time.Time{}
+	if !m.Expires.IsZero() {
+		now = time.Now()
+	}
+	c.mu.Lock()
+	c.appendLocked(func(b []byte) []byte {
+		n := len(b)
+		b = m.append(b, c.version, d, now)
+		if uint32(len(b)-n) > c.maxPacketSize {
+			fits = false
+			b = b[:n]
+		}
+		return b
+	})
+	c.mu.Unlock()
+	f.add(c.conn)
+	return fits
+}
+
+// pubrel implements peer.
+func (c *connection) pubrel(packetID uint16, f *flushList) {
+	c.sendAck(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: packetID}, f)
+}
+
+// disconnect handles DISCONNECT. Only an orderly one takes the will with it
+// [v5 MQTT-3.14.4-3].
+func (c *connection) disconnect(p mqtt.Packet) error {
+	var d mqtt.Disconnect
+	if err := d.Decode(p, c.version); err != nil {
+		return err
+	}
+	if c.version == mqtt.V50 && d.Properties.Has(mqtt.SessionExpiryInterval) {
+		expiry := d.Properties.Uint(mqtt.SessionExpiryInterval, 0)
+		if c.connectExpiry == 0 && expiry != 0 { // 5.0 §3.14.2.2.2
+			return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "session expiry raised from 0"}
+		}
+		c.session.setExpiry(expiry)
+	}
+	c.keepWill = d.Code != mqtt.Success
+	return nil
+}
+
+// end lets go of the session and closes the connection.
+func (c *connection) end(err error) {
+	var reason *mqtt.Error
+	var last []byte
+	if errors.As(err, &reason) {
+		c.broker.countError(reason)
+		if c.version == mqtt.V50 { // before 5.0 a server only closes
+			last = (&mqtt.Disconnect{Type: mqtt.DISCONNECT, Code: reason.Code}).Append(nil, c.version)
+		}
+		c.broker.log.Info("client disconnected", "client", c.clientID, "err", err)
+	} else {
+		c.broker.log.Debug("client disconnected", "client", c.clientID, "err", err)
+	}
+	c.broker.leave(c)
+	c.broker.detach(c.session, c.keepWill || err != nil)
+	close(c.done) // before lingering: who takes the session over waits for this
+	c.close(last)
+}
+
+// seconds turns seconds into a Duration; what never ends is about 292 years.
+func seconds(s uint32) time.Duration {
+	if s == persist.NeverExpires {
+		return math.MaxInt64
+	}
+	return time.Duration(s) * time.Second
+}

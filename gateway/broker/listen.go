@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Serve accepts MQTT connections on l until ctx ends, and closes l. Clients that
+// are connected then are not its business: see Run.
+func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	delay := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("broker: accept on %v: %w", l.Addr(), err)
+		case err != nil:
+			// Out of descriptors, most likely: it may pass.
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			b.log.Warn("accept failed", "addr", l.Addr().String(), "err", err)
+			select {
+			case <-time.After(delay):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		delay = 0
+		if !b.begin() {
+			nc.Close()
+			return nil
+		}
+		go func() {
+			defer b.running.Done()
+			b.serveConn(ctx, nc)
+		}()
+	}
+}
+
+// begin counts a connection as running, unless the broker is closing.
+func (b *Broker) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false
+	}
+	b.running.Add(1)
+	return true
+}
+
+// The names of MQTT as a WebSocket subprotocol; the second is that of old clients.
+var subprotocols = []string{"mqtt", "mqttv3.1"}
+
+// WebSocket returns a handler for MQTT over WebSocket (5.0 §6), on any path.
+// Clients are served until ctx ends.
+func (b *Broker) WebSocket(ctx context.Context) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		offered := strings.FieldsFunc(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), func(c rune) bool { return c == ',' || c == ' ' })
+		if !slices.ContainsFunc(offered, func(name string) bool { return slices.Contains(subprotocols, name) }) {
+			http.Error(w, "MQTT over WebSocket: offer the subprotocol mqtt", http.StatusBadRequest)
+			return
+		}
+		if !b.begin() {
+			http.Error(w, "shutting down", http.StatusServiceUnavailable)
+			return
+		}
+		defer b.running.Done()
+		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: subprotocols, CompressionMode: websocket.CompressionDisabled})
+		if err != nil {
+			b.log.Debug("websocket refused", "addr", r.RemoteAddr, "err", err)
+			return
+		}
+		ws.SetReadLimit(-1) // packets are limited, frames need not be
+		// A text frame is refused by the library [v5 MQTT-6.0.0-1].
+		b.serveConn(ctx, &webSocketConn{websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), r.RemoteAddr})
+	})
+}
+
+// webSocketConn tells the address of the client, which the library does not.
+type webSocketConn struct {
+	net.Conn
+	addr string
+}
+
+func (c *webSocketConn) RemoteAddr() net.Addr { return addr(c.addr) }
+
+type addr string
+
+func (addr) Network() string  { return "websocket" }
+func (a addr) String() string { return string(a) }

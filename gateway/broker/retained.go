@@ -1,0 +1,195 @@
+package broker
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// retainedStore holds the retained message of each topic, in a trie of topic
+// levels so that a filter finds its matches without looking at all.
+type retainedStore struct {
+	mu    sync.RWMutex
+	root  retainedNode
+	count int
+	// dirty are the topics whose QoS 0 message is not in the store yet:
+	// only the latest of each is written, every few seconds.
+	dirty map[string]struct{}
+}
+
+type retainedNode struct {
+	children map[string]*retainedNode
+	message  *message
+}
+
+// retainedInterval is how long a retained message of QoS 0 may stay unwritten.
+const retainedInterval = 3 * time.Second
+
+// set makes m the retained message of its topic; an empty payload removes what
+// is there [v5 MQTT-3.3.1-6, MQTT-3.3.1-7]. A message of QoS 1 or 2 is handed
+// to the store before set returns, so that a batch appended later is committed
+// after it.
+func (t *retainedStore) set(m *message, store *persist.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	remove := len(m.Payload) == 0
+	if remove {
+		if !t.root.remove(strings.Split(m.Topic, "/")) {
+			return
+		}
+		t.count--
+	} else {
+		t.put(m)
+	}
+	if m.QoS == 0 && !remove {
+		t.dirty[m.Topic] = struct{}{}
+		return
+	}
+	delete(t.dirty, m.Topic)
+	var b persist.Batch
+	if remove {
+		b.DeleteRetained(m.Topic)
+	} else {
+		b.PutRetained(&m.Message)
+	}
+	store.Append(&b, nil)
+}
+
+// load puts in what the store held.
+func (t *retainedStore) load(m *message) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.put(m)
+}
+
+func (t *retainedStore) put(m *message) {
+	n := &t.root
+	for level := range strings.SplitSeq(m.Topic, "/") {
+		child := n.children[level]
+		if child == nil {
+			child = new(retainedNode)
+			if n.children == nil {
+				n.children = make(map[string]*retainedNode)
+			}
+			n.children[level] = child
+		}
+		n = child
+	}
+	if n.message == nil {
+		t.count++
+	}
+	n.message = m
+}
+
+// flush writes the messages of QoS 0 that were set since the last time.
+func (t *retainedStore) flush(store *persist.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b persist.Batch
+	for topic := range t.dirty {
+		if m := t.root.get(topic); m != nil {
+			b.PutRetained(&m.Message)
+		}
+	}
+	clear(t.dirty)
+	if b.Len() > 0 {
+		store.AppendLazy(&b)
+	}
+}
+
+// get returns the retained message of a topic, or nil.
+func (t *retainedStore) get(topic string) *message {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.root.get(topic)
+}
+
+func (n *retainedNode) get(topic string) *message {
+	for level := range strings.SplitSeq(topic, "/") {
+		if n = n.children[level]; n == nil {
+			return nil
+		}
+	}
+	return n.message
+}
+
+// remove reports whether there was a message.
+func (n *retainedNode) remove(levels []string) bool {
+	if len(levels) == 0 {
+		had := n.message != nil
+		n.message = nil
+		return had
+	}
+	child := n.children[levels[0]]
+	if child == nil || !child.remove(levels[1:]) {
+		return false
+	}
+	if child.message == nil && len(child.children) == 0 {
+		delete(n.children, levels[0])
+	}
+	return true
+}
+
+// match returns the retained messages whose topic matches a valid filter
+// without a share name.
+func (t *retainedStore) match(filter string) []*message {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var found []*message
+	t.root.match(filter, true, &found)
+	return found
+}
+
+func (n *retainedNode) match(filter string, first bool, found *[]*message) {
+	level, rest, more := strings.Cut(filter, "/")
+	switch level {
+	case "#":
+		n.all(first, found)
+	case "+":
+		for name, child := range n.children {
+			if !first || !strings.HasPrefix(name, "$") { // [v5 MQTT-4.7.2-1]
+				child.matchRest(rest, more, found)
+			}
+		}
+	default:
+		if child := n.children[level]; child != nil {
+			child.matchRest(rest, more, found)
+		}
+	}
+}
+
+func (n *retainedNode) matchRest(rest string, more bool, found *[]*message) {
+	if more {
+		n.match(rest, false, found)
+	} else if n.message != nil {
+		*found = append(*found, n.message)
+	}
+}
+
+// all collects the node, which '#' includes as its parent level, and what is
+// below it.
+func (n *retainedNode) all(first bool, found *[]*message) {
+	if n.message != nil {
+		*found = append(*found, n.message)
+	}
+	for name, child := range n.children {
+		if !first || !strings.HasPrefix(name, "$") {
+			child.all(false, found)
+		}
+	}
+}
+
+// retain puts a message into the retained store and lets it expire there.
+func (b *Broker) retain(m *message) {
+	b.retained.set(m, b.store)
+	if !m.Expires.IsZero() && len(m.Payload) > 0 {
+		time.AfterFunc(time.Until(m.Expires), func() {
+			if b.retained.get(m.Topic) == m {
+				b.retained.set(&message{Message: mqtt.Message{Topic: m.Topic}}, b.store)
+			}
+		})
+	}
+}

@@ -1,0 +1,445 @@
+package broker
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// session is the state that the standard calls Session State (5.0 §4.1). It
+// lives on while its connection does not.
+type session struct {
+	broker *Broker
+	id     string
+	number uint32 // in the keys of the store
+
+	// owner is the connection, or the in-process client, that holds the
+	// session, from CONNECT until it has let go. Guarded by Broker.mu.
+	owner holder
+
+	mu            sync.Mutex
+	peer          peer // nil while offline
+	version       mqtt.Version
+	persistent    bool   // outlives its connection
+	stored        bool   // is in the store
+	expiry        uint32 // seconds; persist.NeverExpires: no end
+	subscriptions map[string]*subscription
+	incoming      map[uint16]struct{} // ids of incoming QoS 2 messages that wait for PUBREL
+	inflight      map[uint16]*entry
+	active        int      // entries in flight on the present connection: Receive Maximum counts these
+	resend        []*entry // in flight from an earlier connection, not sent again yet
+	order         []*entry // the in-flight entries as they were sent, and some finished ones
+	queue         []*entry // QoS 1 and 2, wait for room in the window
+	backlog       []*entry // retained messages of new subscriptions; drained before queue
+	queuedBytes   int
+	window        int    // how many may be in flight
+	lastID        uint16 // packet id given last
+	will          *will
+	timer         *time.Timer // runs the will or the end of an offline session
+	since         time.Time   // when it connected or disconnected
+	dropped       uint64
+	remoteAddr    string
+	keepAlive     time.Duration
+	ended         bool // taken out of the broker: nothing may be added any more
+}
+
+// peer is who a session delivers to: a connection or an in-process client. Its
+// methods are called with session.mu held and never block.
+type peer interface {
+	// room reports whether the peer drains what it gets. If not, messages
+	// of QoS 1 and 2 wait in the session and those of QoS 0 are dropped.
+	room() bool
+	// publish sends a message. It reports false if the peer can never take
+	// it: the packet is larger than it said it accepts.
+	publish(m *message, d delivery, f *flushList) bool
+	// pubrel sends a PUBREL.
+	pubrel(packetID uint16, f *flushList)
+}
+
+// entry is one message on its way to one session, QoS 1 or 2 (or 0, in a
+// backlog).
+type entry struct {
+	message     *message
+	id          uint64 // message id in the store: the order of the queue
+	qos         mqtt.QoS
+	retain      bool
+	identifiers []uint32
+	packetID    uint16 // in flight if not 0
+	active      bool   // in flight on the present connection
+	sent        bool   // handed to a peer under packetID: it goes out with DUP next time
+	held        bool   // QoS 2: may not be sent before the store has it
+	released    bool   // QoS 2: PUBREC came
+	done        bool   // acknowledged
+	stored      bool   // the store was told about it
+	ref         *persist.Ref
+	body        *persist.Body
+	owner       *session
+}
+
+func (e *entry) record() persist.Entry {
+	r := persist.Entry{MessageID: e.id, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
+		Identifiers: e.identifiers, Message: &e.message.Message}
+	switch {
+	case e.released:
+		r.State = persist.Released
+	case e.packetID != 0:
+		r.State = persist.Sent
+	}
+	return r
+}
+
+func (e *entry) size() int { return len(e.message.Topic) + len(e.message.Payload) + 64 }
+
+// deliver takes a message for the session. What the store has to hold of it is
+// added to batch; QoS 2 entries that may only be sent then are added to held.
+func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[]*entry, f *flushList) {
+	if r.noLocal && m.from == s.id {
+		if r = r.own; r == nil {
+			return
+		}
+	}
+	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	// [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
+	retain := m.Retain && r.asPublished
+	if qos == 0 {
+		s.deliverNow(m, delivery{retain: retain, identifiers: r.identifiers}, f)
+		return
+	}
+	if s.peer == nil && !s.persistent {
+		return
+	}
+	limits := &s.broker.options
+	if len(s.inflight)+len(s.queue) >= limits.MaxQueuedMessages+s.window || s.queuedBytes >= limits.MaxQueuedBytes {
+		s.drop()
+		return
+	}
+	e := &entry{owner: s, ref: new(persist.Ref), message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
+	if s.persistent {
+		e.body = &m.body
+		if m.receiver {
+			e.body = nil
+		}
+	}
+	s.queuedBytes += e.size()
+	if s.peer != nil && len(s.queue)+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
+		s.start(e)
+		if qos == 2 && s.persistent {
+			e.held = true
+			*held = append(*held, e)
+		} else if !s.send(e, f) {
+			return
+		}
+	} else {
+		s.queue = append(s.queue, e)
+	}
+	if s.persistent {
+		e.stored = true
+		batch.PutEntry(s.number, e.record(), e.ref, e.body)
+	}
+}
+
+// deliverNow sends a message of QoS 0, or drops it.
+func (s *session) deliverNow(m *message, d delivery, f *flushList) {
+	switch {
+	case s.peer == nil:
+	case !s.peer.room() || !s.peer.publish(m, d, f):
+		s.drop()
+	default:
+		s.broker.stats.publishSent.Add(1)
+	}
+}
+
+func (s *session) drop() {
+	s.dropped++
+	s.broker.stats.publishDropped.Add(1)
+}
+
+func (s *session) windowOpen() bool { return s.active < s.window && s.peer.room() }
+
+// start gives an entry a packet id and puts it in flight. Ids that are in use
+// are skipped: there is a free one as the window is smaller than 65,535
+// [v5 MQTT-2.2.1-4].
+func (s *session) start(e *entry) {
+	for {
+		s.lastID++
+		if s.lastID != 0 && s.inflight[s.lastID] == nil {
+			break
+		}
+	}
+	e.packetID = s.lastID
+	e.active = true
+	s.active++
+	s.inflight[e.packetID] = e
+	s.order = append(s.order, e)
+}
+
+// send hands an entry that is in flight to the peer. It reports false if the
+// entry is gone: the packet is too large for the client and counts as
+// delivered [v5 MQTT-3.1.2-25].
+func (s *session) send(e *entry, f *flushList) bool {
+	if e.released {
+		s.peer.pubrel(e.packetID, f)
+		return true
+	}
+	d := delivery{qos: e.qos, retain: e.retain, dup: e.sent, packetID: e.packetID, identifiers: e.identifiers}
+	if !s.peer.publish(e.message, d, f) {
+		s.drop()
+		s.finish(e)
+		return false
+	}
+	e.sent = true
+	s.broker.stats.publishSent.Add(1)
+	return true
+}
+
+// release sends the entries that waited for the store. It runs after the commit.
+func (s *session) release(e *entry, f *flushList) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.held = false; !e.done && s.peer != nil {
+		s.send(e, f)
+	}
+}
+
+// finish takes an entry out of flight.
+func (s *session) finish(e *entry) {
+	e.done = true
+	if e.active {
+		e.active = false
+		s.active--
+	}
+	delete(s.inflight, e.packetID)
+	s.queuedBytes -= e.size()
+	if len(s.order) > 2*len(s.inflight)+16 {
+		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
+	}
+	s.forget(e)
+}
+
+// forget deletes an entry from the store, in the lazy lane: if the delete is
+// lost the message is sent once more, under the same id (persist rules).
+func (s *session) forget(e *entry) {
+	if e.stored {
+		var b persist.Batch
+		b.DeleteEntry(s.number, e.id, e.ref, e.body)
+		s.broker.store.AppendLazy(&b)
+	}
+}
+
+// pump moves what waits into the window. It is called with mu held whenever
+// the window or the peer may have got room.
+func (s *session) pump(f *flushList) {
+	if s.peer == nil {
+		return
+	}
+	for len(s.resend) > 0 {
+		if !s.windowOpen() {
+			return
+		}
+		e := s.resend[0]
+		s.resend = s.resend[1:]
+		if !e.done {
+			e.active = true
+			s.active++
+			s.send(e, f)
+		}
+	}
+	now := time.Now()
+	for len(s.backlog) > 0 {
+		e := s.backlog[0]
+		if e.qos > 0 && !s.windowOpen() || !s.peer.room() {
+			return
+		}
+		s.backlog[0] = nil
+		s.backlog = s.backlog[1:]
+		// What was retained in the meantime has come live: an older value
+		// must not follow it.
+		if s.broker.retained.get(e.message.Topic) != e.message || e.message.expired(now) {
+			continue
+		}
+		if e.qos == 0 {
+			s.deliverNow(e.message, delivery{retain: true, identifiers: e.identifiers}, f)
+			continue
+		}
+		s.promote(e, f)
+	}
+	for len(s.queue) > 0 && s.windowOpen() {
+		e := s.queue[0]
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+		if e.message.expired(now) { // [v5 MQTT-3.3.2-5]
+			s.queuedBytes -= e.size()
+			e.done = true
+			s.forget(e)
+			continue
+		}
+		s.promote(e, f)
+	}
+}
+
+// promote starts an entry that had to wait. A QoS 2 entry of a persistent
+// session is sent only after its packet id is in the store: a crash between
+// would send it again under another id, and the client would have it twice.
+func (s *session) promote(e *entry, f *flushList) {
+	s.start(e)
+	if e.id == 0 { // a retained message: it gets its place in the order now
+		e.id = s.broker.messageID.Add(1)
+		s.queuedBytes += e.size()
+	}
+	if e.qos != 2 || !s.persistent {
+		s.send(e, f)
+		return
+	}
+	e.held, e.stored = true, true
+	var b persist.Batch
+	b.PutEntry(s.number, e.record(), e.ref, e.body)
+	s.broker.store.Append(&b, func() { s.release(e, &s.broker.committed) })
+}
+
+// acknowledge handles PUBACK, PUBREC and PUBCOMP of the peer. The answer that
+// is due at once, if any, is returned.
+func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.inflight[a.PacketID]
+	if e != nil && !e.sent {
+		return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: a.Type.String() + " for a message that was not sent"}
+	}
+	if e != nil && (a.Type == mqtt.PUBACK) != (e.qos == 1) {
+		return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: a.Type.String() + " for a message of another QoS"}
+	}
+	switch a.Type {
+	case mqtt.PUBACK:
+		if e != nil {
+			s.finish(e)
+		}
+	case mqtt.PUBREC:
+		switch {
+		case e == nil && a.Code < 0x80:
+			return &mqtt.Ack{Type: mqtt.PUBREL, PacketID: a.PacketID, Code: mqtt.PacketIdentifierNotFound}, nil
+		case e == nil:
+		case a.Code >= 0x80: // the exchange is over [v5 MQTT-4.4.0-2]
+			s.finish(e)
+		case e.released && e.held: // the PUBREL is on its way
+		case e.released || !s.persistent:
+			e.released = true
+			return &mqtt.Ack{Type: mqtt.PUBREL, PacketID: a.PacketID}, nil
+		default:
+			// PUBREL lets the client forget the id, so that it goes out
+			// when the store knows: else a restart would send the
+			// message anew.
+			e.released, e.held, e.stored = true, true, true
+			var b persist.Batch
+			b.PutEntry(s.number, e.record(), e.ref, e.body)
+			s.broker.store.Append(&b, func() { s.release(e, &s.broker.committed) })
+			return nil, nil
+		}
+	case mqtt.PUBCOMP:
+		if e != nil && !e.released {
+			return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: "PUBCOMP before PUBREC"}
+		}
+		if e != nil {
+			s.finish(e)
+		}
+	}
+	s.pump(f)
+	return nil, nil
+}
+
+// resume makes p the peer of the session. What was in flight is sent again, in
+// the order in which it was sent, and then what waits [v5 MQTT-4.4.0-1,
+// MQTT-4.6.0-1]. The window of the new connection holds for both.
+func (s *session) resume(p peer, window int, f *flushList) {
+	s.peer, s.window = p, window
+	for _, e := range s.order {
+		switch {
+		case e.done:
+		case e.held: // goes out when it is released
+			e.active = true
+			s.active++
+		default:
+			s.resend = append(s.resend, e)
+		}
+	}
+	s.pump(f)
+}
+
+// suspend takes the peer away.
+func (s *session) suspend() {
+	s.peer, s.active, s.resend = nil, 0, nil
+	for _, e := range s.inflight {
+		e.active = false
+	}
+	s.keepBacklog()
+}
+
+// keepBacklog turns what is left of the retained messages into queued ones when
+// the connection of a persistent session ends.
+func (s *session) keepBacklog() {
+	var batch persist.Batch
+	for _, e := range s.backlog {
+		if e.qos == 0 || !s.persistent || s.broker.retained.get(e.message.Topic) != e.message {
+			continue
+		}
+		e.id = s.broker.messageID.Add(1)
+		s.queuedBytes += e.size()
+		s.queue = append(s.queue, e)
+		e.stored = true
+		batch.PutEntry(s.number, e.record(), e.ref, e.body)
+	}
+	s.backlog = nil
+	if batch.Len() > 0 {
+		s.broker.store.Append(&batch, nil)
+	}
+}
+
+// addIncoming notes the id of an incoming QoS 2 message. It reports false if
+// the id is known: the message is a repeat.
+func (s *session) addIncoming(id uint16, batch *persist.Batch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.incoming[id]; known {
+		return false
+	}
+	if s.incoming == nil {
+		s.incoming = make(map[uint16]struct{})
+	}
+	s.incoming[id] = struct{}{}
+	if s.persistent {
+		batch.PutIncoming(s.number, id)
+	}
+	return true
+}
+
+// removeIncoming reports whether the id was known.
+func (s *session) removeIncoming(id uint16, batch *persist.Batch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.incoming[id]
+	delete(s.incoming, id)
+	if s.persistent {
+		batch.DeleteIncoming(s.number, id)
+	}
+	return known
+}
+
+func (s *session) hasIncoming(id uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.incoming[id]
+	return known
+}
+
+func (s *session) incomingCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.incoming)
+}

@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"context"
+	"strings"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// subscribe handles SUBSCRIBE.
+func (c *connection) subscribe(ctx context.Context, p mqtt.Packet) error {
+	var sub mqtt.Subscribe
+	if err := sub.Decode(p, c.version); err != nil {
+		return err
+	}
+	for i := range sub.Filters {
+		f := &sub.Filters[i]
+		if f.Options.NoLocal() && strings.HasPrefix(f.Filter, "$share/") { // [v5 MQTT-3.8.3-4]
+			return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "no local on a shared subscription"}
+		}
+		if c.bridge && c.version != mqtt.V50 {
+			// The bridge bit of mosquitto asks for both: what a bridge
+			// sent does not come back, and RETAIN stays.
+			f.Options |= mqtt.NoLocal | mqtt.RetainAsPublished
+		}
+	}
+	answer := mqtt.Suback{Type: mqtt.SUBACK, PacketID: sub.PacketID}
+	var batch persist.Batch
+	var added []added
+	answer.Codes, added = c.session.subscribe(sub.Filters, sub.Properties.Uint(mqtt.SubscriptionIdentifier, 0), &batch)
+	if batch.Len() > 0 {
+		c.flushing.flush()
+		if err := c.broker.commit(ctx, &batch); err != nil {
+			return err
+		}
+	}
+	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
+	c.session.sendRetained(added, &c.flushing)
+	return nil
+}
+
+// added is a subscription that was made, and whether it is new or took the place
+// of another.
+type added struct {
+	*subscription
+	fresh bool
+}
+
+// subscribe makes subscriptions. The codes are those of the SUBACK.
+func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, batch *persist.Batch) ([]mqtt.ReasonCode, []added) {
+	codes := make([]mqtt.ReasonCode, len(filters))
+	var made []added
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range filters {
+		if _, _, ok := mqtt.SplitShared(f.Filter); !ok {
+			codes[i] = mqtt.TopicFilterInvalid
+			continue
+		}
+		sub := &subscription{session: s, filter: f.Filter, options: f.Options, identifier: identifier}
+		made = append(made, added{sub, s.subscriptions[f.Filter] == nil})
+		s.subscriptions[f.Filter] = sub
+		s.broker.index.add(sub)
+		if s.stored {
+			batch.PutSubscription(s.number, persist.Subscription{Filter: f.Filter, Options: byte(f.Options), Identifier: identifier})
+		}
+		codes[i] = mqtt.ReasonCode(f.Options.QoS())
+	}
+	return codes, made
+}
+
+// sendRetained sends the retained messages of new subscriptions, as far as there
+// is room now; the rest follows as there is more. Holding mu from the look at
+// the retained messages on makes sure that none of them is sent after a newer
+// one that comes live.
+func (s *session) sendRetained(made []added, f *flushList) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range made {
+		handling := sub.options.RetainHandling()
+		if handling == 2 || handling == 1 && !sub.fresh { // [v5 MQTT-3.3.1-10, MQTT-3.3.1-11]
+			continue
+		}
+		share, filter, _ := mqtt.SplitShared(sub.filter)
+		if share != "" { // 5.0 §4.8.2: none on a shared subscription
+			continue
+		}
+		var identifiers []uint32
+		if sub.identifier != 0 {
+			identifiers = []uint32{sub.identifier}
+		}
+		for _, m := range s.broker.retained.match(filter) {
+			s.backlog = append(s.backlog, &entry{owner: s, ref: new(persist.Ref), message: m, qos: min(m.QoS, sub.options.QoS()),
+				retain: true, identifiers: identifiers})
+		}
+	}
+	s.pump(f)
+}
+
+// unsubscribe handles UNSUBSCRIBE.
+func (c *connection) unsubscribe(ctx context.Context, p mqtt.Packet) error {
+	var unsub mqtt.Unsubscribe
+	if err := unsub.Decode(p, c.version); err != nil {
+		return err
+	}
+	answer := mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: unsub.PacketID}
+	var batch persist.Batch
+	answer.Codes = c.session.unsubscribe(unsub.Filters, &batch)
+	if batch.Len() > 0 {
+		c.flushing.flush()
+		if err := c.broker.commit(ctx, &batch); err != nil {
+			return err
+		}
+	}
+	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
+	return nil
+}
+
+// unsubscribe removes subscriptions. What is on its way already still arrives
+// [v5 MQTT-3.10.4-3].
+func (s *session) unsubscribe(filters []string, batch *persist.Batch) []mqtt.ReasonCode {
+	codes := make([]mqtt.ReasonCode, len(filters))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, filter := range filters {
+		if s.subscriptions[filter] == nil {
+			codes[i] = mqtt.NoSubscriptionExisted
+			if _, _, ok := mqtt.SplitShared(filter); !ok {
+				codes[i] = mqtt.TopicFilterInvalid
+			}
+			continue
+		}
+		delete(s.subscriptions, filter)
+		s.broker.index.remove(s, filter)
+		if s.stored {
+			batch.DeleteSubscription(s.number, filter)
+		}
+	}
+	return codes
+}
+
+// setExpiry changes the Session Expiry Interval (5.0 §3.14.2.2.2).
+func (s *session) setExpiry(seconds uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expiry, s.persistent = seconds, seconds > 0
+}

@@ -1,0 +1,195 @@
+package broker
+
+import (
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// will is the message that a client left for the case that it does not say
+// goodbye. It is session state: a delayed one survives a restart.
+type will struct {
+	message mqtt.Message
+	delay   uint32 // seconds
+	expiry  uint32 // message expiry interval in seconds, if expires; counts from publication
+	expires bool
+	from    string
+}
+
+// publishWill publishes a will; nil is none.
+func (b *Broker) publishWill(w *will) {
+	if w == nil || w.message.Topic[0] == '$' {
+		return
+	}
+	m := &message{Message: w.message, from: w.from}
+	if w.expires {
+		m.Expires = time.Now().Add(time.Duration(w.expiry) * time.Second)
+	}
+	var f flushList
+	if m.QoS == 0 {
+		b.publish(m, b.index.find(m.Topic), nil, nil, &f)
+	} else {
+		b.publish(m, b.index.find(m.Topic), new(persist.Batch), func(*flushList) {}, &f)
+	}
+	f.flush()
+}
+
+// schedule sets the timer of an offline session to what comes first: its will
+// or its end. away is for how long it has been offline already. Called with mu
+// held.
+func (s *session) schedule(away time.Duration) {
+	left := seconds(s.expiry)
+	if s.will != nil {
+		left = min(left, seconds(s.will.delay))
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if s.expiry == persist.NeverExpires && s.will == nil {
+		return
+	}
+	s.timer = time.AfterFunc(max(0, left-away), s.due)
+}
+
+// due is called by the timer of an offline session. It holds the session while
+// it works, so that a client that comes back meanwhile waits.
+func (s *session) due() {
+	b := s.broker
+	h := make(momentary)
+	b.mu.Lock()
+	if b.closing || b.sessions[s.id] != s || s.owner != nil {
+		b.mu.Unlock()
+		return
+	}
+	s.owner = h
+	b.mu.Unlock()
+	defer close(h)
+
+	s.mu.Lock()
+	away := time.Since(s.since)
+	if s.expiry != persist.NeverExpires && away >= seconds(s.expiry) {
+		s.mu.Unlock()
+		b.log.Info("session expired", "client", s.id)
+		b.endSession(s)
+		return
+	}
+	var w *will
+	if s.will != nil && away >= seconds(s.will.delay) {
+		w, s.will = s.will, nil
+		var batch persist.Batch
+		batch.PutSession(s.record())
+		b.store.Append(&batch, nil)
+	}
+	s.schedule(away)
+	s.mu.Unlock()
+	b.publishWill(w)
+	b.mu.Lock()
+	s.owner = nil
+	b.mu.Unlock()
+}
+
+// momentary is a holder that lets go soon by itself.
+type momentary chan struct{}
+
+func (momentary) kick(mqtt.ReasonCode)        {}
+func (h momentary) released() <-chan struct{} { return h }
+
+// record is the session as the store keeps it. Called with mu held.
+func (s *session) record() persist.Session {
+	r := persist.Session{ID: s.number, ClientID: s.id, Version: byte(s.version), ExpiryInterval: s.expiry}
+	if s.peer == nil {
+		r.Disconnected = time.Now().Add(-time.Since(s.since))
+	}
+	if w := s.will; w != nil {
+		m := w.message
+		if w.expires {
+			m.Expires = time.Now().Add(time.Duration(w.expiry) * time.Second)
+		}
+		r.Will, r.WillDelay = &m, w.delay
+	}
+	return r
+}
+
+// restore takes over what the store held when the process ended.
+func (b *Broker) restore(state *persist.State) {
+	b.messageID.Store(state.NextMessageID)
+	b.nextSession = state.NextSessionID
+	for _, m := range state.Retained {
+		b.retained.load(&message{Message: *m})
+	}
+	bodies := make(map[uint64]*message)
+	for i := range state.Sessions {
+		b.restoreSession(&state.Sessions[i], bodies)
+	}
+	for _, key := range state.Damaged {
+		b.log.Error("stored record is damaged and was left out", "key", key)
+	}
+}
+
+func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]*message) {
+	s := b.newSession(stored.ClientID)
+	s.number = stored.ID
+	s.version = mqtt.Version(stored.Version)
+	s.persistent, s.stored = true, true
+	s.expiry = stored.ExpiryInterval
+	if stored.Will != nil {
+		s.will = &will{message: *stored.Will, delay: stored.WillDelay, from: s.id}
+		if !stored.Will.Expires.IsZero() {
+			s.will.expires, s.will.expiry = true, uint32(max(1, time.Until(stored.Will.Expires)/time.Second))
+			s.will.message.Expires = time.Time{}
+		}
+	}
+	for _, sub := range stored.Subscriptions {
+		added := &subscription{session: s, filter: sub.Filter, options: mqtt.SubscriptionOptions(sub.Options), identifier: sub.Identifier}
+		s.subscriptions[sub.Filter] = added
+		b.index.add(added)
+	}
+	for _, id := range stored.Incoming {
+		if s.incoming == nil {
+			s.incoming = make(map[uint16]struct{})
+		}
+		s.incoming[id] = struct{}{}
+	}
+	for _, loaded := range stored.Entries {
+		m := bodies[loaded.MessageID]
+		if m == nil {
+			m = &message{Message: *loaded.Message, id: loaded.MessageID}
+			if loaded.Body != nil {
+				bodies[loaded.MessageID] = m
+			}
+		}
+		e := &entry{owner: s, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
+			identifiers: loaded.Identifiers, packetID: loaded.PacketID, stored: true, ref: loaded.Ref, body: loaded.Body}
+		s.queuedBytes += e.size()
+		if e.packetID == 0 {
+			s.queue = append(s.queue, e)
+			continue
+		}
+		// It may have been sent: that it goes out with DUP is right, its id
+		// was in the store before (5.0 §3.3.1.1).
+		e.sent = true
+		e.released = loaded.State == persist.Released
+		if older := s.inflight[e.packetID]; older != nil {
+			// An id is only given again after the acknowledgement, whose
+			// delete was still on its way to the card.
+			s.finish(older)
+		}
+		s.inflight[e.packetID] = e
+		s.order = append(s.order, e)
+		s.lastID = e.packetID
+	}
+	// How long it has been away counts only if the wall clock can be believed
+	// at both ends: a Pi starts in 1970.
+	var away time.Duration
+	if now := time.Now(); plausible(now) && plausible(stored.Disconnected) {
+		away = max(0, now.Round(0).Sub(stored.Disconnected.Round(0)))
+	}
+	s.since = time.Now().Add(-away)
+	s.mu.Lock()
+	s.schedule(away)
+	s.mu.Unlock()
+}
+
+// plausible reports whether a wall clock time may be right.
+func plausible(t time.Time) bool { return t.Year() >= 2026 }
