@@ -1,0 +1,25 @@
+// Package homeassistant makes the devices of the house appear in Home
+// Assistant by MQTT discovery.
+//
+// A device becomes one document in the device form (Home Assistant 2024.11 and
+// later), published retained below the discovery prefix. The documents use the
+// abbreviated keys throughout.
+//
+// # Names that never change
+//
+// Home Assistant keeps what a person did to an entity under its unique id. It
+// is lintel_DEVICE_KEY, where DEVICE is [serialbridge.Device.ID] and KEY is
+// [serialbridge.Property.Key]; the device is lintel_DEVICE, and so is the name
+// of its document. For the box itself, whose topics say "gateway", DEVICE is
+// the id of the box, so that two boxes are two devices.
+//
+// # Contract
+//
+// [Document] is pure. [Publisher.Device] may be called from any goroutine and
+// does not block. [Publisher.Run] and [BoxState.Run] each own one goroutine,
+// the caller's, and talk to the broker from it; the subscription's handler only
+// takes note. One lock guards the table of a Publisher; it is never held while
+// publishing.
+//
+// Limits: 1,000 devices, 500 properties each, 200 characters for a name.
+package homeassistant

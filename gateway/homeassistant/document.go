@@ -1,0 +1,331 @@
+package homeassistant
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"lintel/serialbridge"
+)
+
+// GatewayID is the id of the box in topics: lintel/gateway/state.
+const GatewayID = "gateway"
+
+const (
+	defaultPrefix    = "homeassistant"
+	defaultBaseTopic = "lintel"
+	maxProperties    = 500
+	maxText          = 200
+)
+
+// Box says which box this is.
+type Box struct {
+	// ID is stable for ever and different from that of every other box:
+	// the serial number of the board, or an id that was made up once and
+	// kept. It holds only [a-zA-Z0-9_-].
+	ID      string
+	Name    string // what a person calls it
+	Model   string // of the board
+	Version string // of Lintel
+
+	// ConfigurationURL is where the box's pages are, with a scheme. If it
+	// is not such a URL it is left out: Home Assistant would refuse the
+	// whole document.
+	ConfigurationURL string
+}
+
+// Options are the topics that the documents are published to and speak of.
+type Options struct {
+	Prefix    string // discovery prefix; empty is "homeassistant"
+	BaseTopic string // as in [serialbridge.Options]; empty is "lintel"
+}
+
+func (o Options) prefix() string {
+	if o.Prefix == "" {
+		return defaultPrefix
+	}
+	return o.Prefix
+}
+
+func (o Options) topic(device, leaf string) string {
+	base := o.BaseTopic
+	if base == "" {
+		base = defaultBaseTopic
+	}
+	return base + "/" + device + "/" + leaf
+}
+
+// Topic returns where the discovery document of a device is published.
+func Topic(box Box, device string, o Options) string {
+	return o.prefix() + "/device/" + identifier(box, device) + "/config"
+}
+
+// identifier is what Home Assistant knows a device by.
+func identifier(box Box, device string) string {
+	if device == GatewayID || device == "" {
+		device = box.ID
+	}
+	return "lintel_" + device
+}
+
+// document is a discovery message in device form. An unknown key at this level,
+// in dev or in o makes Home Assistant refuse the whole message.
+type document struct {
+	Device           deviceInfo           `json:"dev"`
+	Origin           origin               `json:"o"`
+	StateTopic       string               `json:"stat_t"` // inherited by the components
+	Availability     []availability       `json:"avty"`
+	AvailabilityMode string               `json:"avty_mode"`
+	Components       map[string]component `json:"cmps"`
+}
+
+type deviceInfo struct {
+	Identifiers      []string `json:"ids"`
+	Name             string   `json:"name,omitempty"`
+	Manufacturer     string   `json:"mf,omitempty"`
+	Model            string   `json:"mdl,omitempty"`
+	SerialNumber     string   `json:"sn,omitempty"`
+	HWVersion        string   `json:"hw,omitempty"`
+	SWVersion        string   `json:"sw,omitempty"`
+	ConfigurationURL string   `json:"cu,omitempty"`
+	ViaDevice        string   `json:"via_device,omitempty"` // has no abbreviation
+}
+
+type origin struct {
+	Name      string `json:"name"`
+	SWVersion string `json:"sw,omitempty"`
+}
+
+type availability struct {
+	Topic string `json:"t"`
+}
+
+// component is one entity. Home Assistant drops keys that it does not know
+// here without a word; the tests hold every document against its key table.
+type component struct {
+	Platform       string `json:"p"`
+	UniqueID       string `json:"uniq_id,omitempty"`
+	Name           string `json:"name,omitempty"`
+	DeviceClass    string `json:"dev_cla,omitempty"`
+	EntityCategory string `json:"ent_cat,omitempty"`
+
+	StateTopic       string   `json:"stat_t,omitempty"`
+	ValueTemplate    string   `json:"val_tpl,omitempty"`
+	Unit             string   `json:"unit_of_meas,omitempty"`
+	StateClass       string   `json:"stat_cla,omitempty"`
+	DisplayPrecision *int     `json:"sug_dsp_prc,omitempty"`
+	Options          []string `json:"ops,omitempty"`
+	EventTypes       []string `json:"evt_typ,omitempty"`
+
+	CommandTopic    string   `json:"cmd_t,omitempty"`
+	CommandTemplate string   `json:"cmd_tpl,omitempty"`
+	PayloadOn       string   `json:"pl_on,omitempty"`
+	PayloadOff      string   `json:"pl_off,omitempty"`
+	StateOn         string   `json:"stat_on,omitempty"`
+	StateOff        string   `json:"stat_off,omitempty"`
+	PayloadPress    string   `json:"pl_prs,omitempty"`
+	Min             *float64 `json:"min,omitempty"`
+	Max             *float64 `json:"max,omitempty"`
+	Step            *float64 `json:"step,omitempty"`
+}
+
+var (
+	validID  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`) // Home Assistant's rule for object ids
+	validKey = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+)
+
+// Document returns the discovery document of a device. It fails if the device
+// breaks the rules of [serialbridge.Device] so that Home Assistant would refuse
+// the document.
+func Document(box Box, d serialbridge.Device, o Options) ([]byte, error) {
+	doc, err := newDocument(box, d, o)
+	if err != nil {
+		return nil, err
+	}
+	return doc.marshal()
+}
+
+func (doc *document) marshal() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(doc); err != nil {
+		return nil, fmt.Errorf("encode discovery document: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
+	if !validID.MatchString(box.ID) {
+		return nil, fmt.Errorf("box id %q: only letters, digits, _ and - are allowed", box.ID)
+	}
+	if !validID.MatchString(d.ID) {
+		return nil, fmt.Errorf("device id %q: only letters, digits, _ and - are allowed", d.ID)
+	}
+	if len(d.Properties) > maxProperties {
+		return nil, fmt.Errorf("device %s: %d properties; at most %d are allowed", d.ID, len(d.Properties), maxProperties)
+	}
+	doc := &document{
+		Device: deviceInfo{
+			Identifiers:  []string{identifier(box, d.ID)},
+			Name:         text(d.Name),
+			Manufacturer: text(d.Vendor),
+			Model:        text(d.Model),
+			SerialNumber: text(d.SerialNumber),
+			HWVersion:    text(d.HWVersion),
+			SWVersion:    text(d.SWVersion),
+		},
+		Origin:     origin{Name: "lintel", SWVersion: box.Version},
+		StateTopic: o.topic(d.ID, "state"),
+		// The box is the condition of everything: its will is the only
+		// word that is left when it stops.
+		Availability:     []availability{{o.topic(GatewayID, "availability")}},
+		AvailabilityMode: "all",
+		Components:       make(map[string]component, len(d.Properties)),
+	}
+	if d.ID == GatewayID {
+		doc.Device.ConfigurationURL = realURL(box.ConfigurationURL)
+	} else {
+		doc.Device.ViaDevice = identifier(box, d.Via)
+		doc.Availability = append(doc.Availability, availability{o.topic(d.ID, "availability")})
+	}
+	if doc.Device.Name == "" {
+		doc.Device.Name = d.ID
+	}
+	for _, p := range d.Properties {
+		if !validKey.MatchString(p.Key) {
+			return nil, fmt.Errorf("device %s: property key %q: only lower case letters, digits and _ are allowed", d.ID, p.Key)
+		}
+		if _, ok := doc.Components[p.Key]; ok {
+			return nil, fmt.Errorf("device %s: property %s occurs twice", d.ID, p.Key)
+		}
+		c, err := newComponent(p, o.topic(d.ID, "set"), o.topic(d.ID, "event"))
+		if err != nil {
+			return nil, fmt.Errorf("device %s: property %s: %w", d.ID, p.Key, err)
+		}
+		c.UniqueID = identifier(box, d.ID) + "_" + p.Key
+		doc.Components[p.Key] = c
+	}
+	return doc, nil
+}
+
+func newComponent(p serialbridge.Property, commandTopic, eventTopic string) (component, error) {
+	c := component{
+		Name:           text(p.Name),
+		DeviceClass:    p.Class,
+		EntityCategory: string(p.Category),
+	}
+	if c.Name == "" {
+		c.Name = nameOf(p.Key)
+	}
+	// get, because value_json.items would be a method of the dict, and
+	// because a value that was never heard must render as None, which every
+	// platform takes as unknown.
+	value := "value_json.get('" + p.Key + "')"
+	plain := "{{ " + value + " }}"
+	onOff := "{{ {true: 'ON', false: 'OFF'}.get(" + value + ") }}"
+
+	switch p.Kind {
+	case serialbridge.Measurement:
+		c.Platform = "sensor"
+		c.ValueTemplate = plain
+		c.Unit = p.Unit
+		c.StateClass = p.StateClass
+		if p.Precision >= 0 {
+			c.DisplayPrecision = new(p.Precision)
+		}
+	case serialbridge.State:
+		c.Platform = "sensor"
+		c.ValueTemplate = plain
+		if len(p.Options) > 0 {
+			c.DeviceClass = "enum" // excludes unit and state class
+			c.Options = p.Options
+		}
+	case serialbridge.Binary:
+		c.Platform = "binary_sensor"
+		c.ValueTemplate = onOff
+	case serialbridge.Event:
+		if len(p.Options) == 0 {
+			return c, fmt.Errorf("an event without options can never happen in Home Assistant")
+		}
+		c.Platform = "event"
+		c.StateTopic = eventTopic
+		// Nothing, which is ignored, if the message is about another key.
+		c.ValueTemplate = "{% if " + value + " %}{{ {'event_type': " + value + "} | to_json }}{% endif %}"
+		c.EventTypes = p.Options
+	case serialbridge.Switch:
+		c.Platform = "switch"
+		c.ValueTemplate = onOff
+		c.StateOn, c.StateOff = "ON", "OFF"
+		c.CommandTopic = commandTopic
+		c.PayloadOn = `{"` + p.Key + `":true}`
+		c.PayloadOff = `{"` + p.Key + `":false}`
+	case serialbridge.Setting:
+		c.Platform = "number"
+		c.ValueTemplate = plain
+		c.Unit = p.Unit
+		c.CommandTopic = commandTopic
+		c.CommandTemplate = `{"` + p.Key + `":{{ value }}}`
+		switch {
+		case p.Max > p.Min:
+			c.Min, c.Max = new(p.Min), new(p.Max)
+		case p.Max < p.Min || p.Max != 0:
+			return c, fmt.Errorf("range %v to %v is empty", p.Min, p.Max)
+		}
+		if p.Step > 0 {
+			c.Step = new(max(p.Step, 0.001)) // the least that is accepted
+		}
+	case serialbridge.Choice:
+		if len(p.Options) == 0 {
+			return c, fmt.Errorf("a choice without options")
+		}
+		c.Platform = "select"
+		c.ValueTemplate = plain
+		c.Options = p.Options
+		c.CommandTopic = commandTopic
+		c.CommandTemplate = `{"` + p.Key + `":{{ value | to_json }}}`
+	case serialbridge.Button:
+		c.Platform = "button"
+		c.CommandTopic = commandTopic
+		c.PayloadPress = `{"` + p.Key + `":true}`
+	default:
+		return c, fmt.Errorf("unknown kind %q", p.Kind)
+	}
+
+	if c.CommandTopic == "" && c.EntityCategory == string(serialbridge.Config) {
+		// What cannot be commanded may not be in this category: the
+		// document passes, then adding the entity fails.
+		c.EntityCategory = string(serialbridge.Diagnostic)
+	}
+	return c, nil
+}
+
+// text bounds what a device says of itself.
+func text(s string) string {
+	s = strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD"))
+	if utf8.RuneCountInString(s) > maxText {
+		s = string([]rune(s)[:maxText])
+	}
+	return s
+}
+
+// nameOf makes a name from a key: power_delivered becomes Power delivered.
+func nameOf(key string) string {
+	s := strings.TrimSpace(strings.ReplaceAll(key, "_", " "))
+	if s == "" {
+		return key
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func realURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,218 @@
+package homeassistant
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lintel/serialbridge"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var testBox = Box{
+	ID:               "a1b2c3d4e5f6",
+	Name:             "Lintel A1B2C3",
+	Model:            "Raspberry Pi 4 Model B Rev 1.5",
+	Version:          "0.1.0",
+	ConfigurationURL: "http://lintel.local/",
+}
+
+// meter is a Dutch electricity meter.
+func meter() serialbridge.Device {
+	return serialbridge.Device{
+		ID: "dsmr_4530303034303031353934373534343134", Name: "Electricity meter", Vendor: "Kaifa", Model: "MA105",
+		SerialNumber: "E0004001594754414", SWVersion: "DSMR 5.0", Via: GatewayID,
+		Properties: []serialbridge.Property{
+			{Key: "energy_import_tariff_1", Name: "Energy imported, low tariff", Kind: serialbridge.Measurement,
+				Unit: "kWh", Class: "energy", StateClass: "total_increasing", Precision: 3},
+			{Key: "power_import", Name: "Power imported", Kind: serialbridge.Measurement,
+				Unit: "kW", Class: "power", StateClass: "measurement", Precision: 3},
+			{Key: "voltage_l1", Name: "Voltage L1", Kind: serialbridge.Measurement,
+				Unit: "V", Class: "voltage", StateClass: "measurement", Precision: 1},
+			{Key: "tariff", Name: "Tariff", Kind: serialbridge.State, Options: []string{"low", "normal"}, Precision: -1},
+			{Key: "meter_time", Name: "Time of the meter", Kind: serialbridge.State, Class: "timestamp",
+				Category: serialbridge.Diagnostic, Precision: -1},
+			{Key: "power_failures", Name: "Power failures", Kind: serialbridge.Measurement,
+				StateClass: "total_increasing", Category: serialbridge.Diagnostic},
+			{Key: "message", Name: "Message", Kind: serialbridge.State, Category: serialbridge.Config, Precision: -1},
+		},
+	}
+}
+
+// everything is a made-up device with all kinds, hanging below the meter.
+func everything() serialbridge.Device {
+	return serialbridge.Device{
+		ID: "made-up_1", Name: "Everything", HWVersion: "2", Via: "dsmr_1",
+		Properties: []serialbridge.Property{
+			{Key: "temperature", Kind: serialbridge.Measurement, Unit: "°C", Class: "temperature", StateClass: "measurement", Precision: -1},
+			{Key: "items", Name: "Named like a method", Kind: serialbridge.Measurement},
+			{Key: "mode", Kind: serialbridge.State, Options: []string{"idle", "busy"}, Unit: "dropped", StateClass: "measurement"},
+			{Key: "note", Kind: serialbridge.State},
+			{Key: "door", Kind: serialbridge.Binary, Class: "door"},
+			{Key: "action", Kind: serialbridge.Event, Class: "button", Options: []string{"single", "double"}},
+			{Key: "relay", Kind: serialbridge.Switch, Class: "outlet"},
+			{Key: "interval", Kind: serialbridge.Setting, Unit: "s", Class: "duration", Min: 0, Max: 3600, Step: 1, Category: serialbridge.Config},
+			{Key: "offset", Kind: serialbridge.Setting, Step: 0.0001, Category: serialbridge.Config},
+			{Key: "power_on", Name: "Power-on behaviour", Kind: serialbridge.Choice, Options: []string{"on", "off"}, Category: serialbridge.Config},
+			{Key: "identify", Kind: serialbridge.Button, Class: "identify", Category: serialbridge.Diagnostic},
+		},
+	}
+}
+
+// TestDocumentGolden holds documents against the files and against what Home
+// Assistant accepts without dropping a key.
+func TestDocumentGolden(t *testing.T) {
+	s := loadSchema(t)
+	tests := []struct {
+		file   string
+		device serialbridge.Device
+		o      Options
+	}{
+		{"meter.json", meter(), Options{}},
+		{"box.json", BoxDevice(testBox), Options{}},
+		{"everything.json", everything(), Options{Prefix: "ha", BaseTopic: "attic/lintel"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.file, func(t *testing.T) {
+			got, err := Document(testBox, tt.device, tt.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			topic := Topic(testBox, tt.device.ID, tt.o)
+			if ignored, err := s.validate(topic, string(got)); err != nil || len(ignored) > 0 {
+				t.Errorf("Home Assistant: %v, drops %q", err, ignored)
+			}
+			var pretty bytes.Buffer
+			pretty.WriteString("{\"topic\": \"" + topic + "\", \"payload\":\n")
+			if err := json.Indent(&pretty, got, "", "  "); err != nil {
+				t.Fatal(err)
+			}
+			pretty.WriteString("\n}\n")
+			golden(t, tt.file, pretty.Bytes())
+		})
+	}
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", file)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (go test -update rewrites it):\n%s", path, got)
+	}
+}
+
+// TestUniqueIDs pins what may never change: people's settings hang on it.
+func TestUniqueIDs(t *testing.T) {
+	tests := []struct {
+		device           serialbridge.Device
+		topic, id, first string
+	}{
+		{BoxDevice(testBox), "homeassistant/device/lintel_a1b2c3d4e5f6/config", "lintel_a1b2c3d4e5f6", "lintel_a1b2c3d4e5f6_version"},
+		{everything(), "homeassistant/device/lintel_made-up_1/config", "lintel_made-up_1", "lintel_made-up_1_temperature"},
+	}
+	for _, tt := range tests {
+		if got := Topic(testBox, tt.device.ID, Options{}); got != tt.topic {
+			t.Errorf("topic %s, want %s", got, tt.topic)
+		}
+		doc, err := newDocument(testBox, tt.device, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.Device.Identifiers[0]; got != tt.id {
+			t.Errorf("identifier %s, want %s", got, tt.id)
+		}
+		if got := doc.Components[tt.device.Properties[0].Key].UniqueID; got != tt.first {
+			t.Errorf("unique id %s, want %s", got, tt.first)
+		}
+	}
+}
+
+func TestViaDevice(t *testing.T) {
+	for via, want := range map[string]string{"": "lintel_a1b2c3d4e5f6", GatewayID: "lintel_a1b2c3d4e5f6", "dsmr_1": "lintel_dsmr_1"} {
+		doc, err := newDocument(testBox, serialbridge.Device{ID: "x", Via: via}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doc.Device.ViaDevice != want {
+			t.Errorf("via %q: %s, want %s", via, doc.Device.ViaDevice, want)
+		}
+	}
+}
+
+func TestConfigurationURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://lintel.local/": "http://lintel.local/", "https://[fe80::1]": "https://[fe80::1]",
+		"lintel.local": "", "lintel.local:80": "", "": "", "http://": "", "ftp://x": "", "://": "",
+	} {
+		box := testBox
+		box.ConfigurationURL = in
+		doc, err := newDocument(box, BoxDevice(box), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doc.Device.ConfigurationURL != want {
+			t.Errorf("%q: %q, want %q", in, doc.Device.ConfigurationURL, want)
+		}
+	}
+}
+
+func TestDocumentRefuses(t *testing.T) {
+	device := func(p ...serialbridge.Property) serialbridge.Device {
+		return serialbridge.Device{ID: "x", Properties: p}
+	}
+	ok := serialbridge.Property{Key: "a", Kind: serialbridge.State}
+	tests := map[string]serialbridge.Device{
+		`device id "a/b"`:          {ID: "a/b"},
+		`device id ""`:             {},
+		`key "A"`:                  device(serialbridge.Property{Key: "A", Kind: serialbridge.State}),
+		`key "a'b"`:                device(serialbridge.Property{Key: "a'b", Kind: serialbridge.State}),
+		"occurs twice":             device(ok, ok),
+		`unknown kind "lamp"`:      device(serialbridge.Property{Key: "a", Kind: "lamp"}),
+		"event without options":    device(serialbridge.Property{Key: "a", Kind: serialbridge.Event}),
+		"choice without options":   device(serialbridge.Property{Key: "a", Kind: serialbridge.Choice}),
+		"range 10 to 1 is empty":   device(serialbridge.Property{Key: "a", Kind: serialbridge.Setting, Min: 10, Max: 1}),
+		"501 properties; at most ": device(make([]serialbridge.Property, 501)...),
+	}
+	for want, d := range tests {
+		if _, err := Document(testBox, d, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := Document(Box{}, device(ok), Options{}); err == nil {
+		t.Error("a box without id was accepted")
+	}
+}
+
+// FuzzDocument: whatever a device says of itself, Home Assistant takes the
+// document or there is none.
+func FuzzDocument(f *testing.F) {
+	f.Add("dsmr_1", "Meter", "Kaifa", "power", "Power", "kW", "low", uint8(0))
+	f.Add("x", "\xff<script>", "{{ 1 }}", "items", "\x00", "\"", "'", uint8(5))
+	kinds := []serialbridge.Kind{serialbridge.Measurement, serialbridge.State, serialbridge.Binary, serialbridge.Event,
+		serialbridge.Switch, serialbridge.Setting, serialbridge.Choice, serialbridge.Button}
+	f.Fuzz(func(t *testing.T, id, name, vendor, key, propertyName, unit, option string, kind uint8) {
+		d := serialbridge.Device{ID: id, Name: name, Vendor: vendor, Properties: []serialbridge.Property{{
+			Key: key, Name: propertyName, Unit: unit, Kind: kinds[int(kind)%len(kinds)], Options: []string{option}}}}
+		doc, err := Document(testBox, d, Options{})
+		if err != nil {
+			return
+		}
+		if ignored, err := loadSchema(t).validate(Topic(testBox, id, Options{}), string(doc)); err != nil || len(ignored) > 0 {
+			t.Errorf("%v, drops %q: %s", err, ignored, doc)
+		}
+	})
+}

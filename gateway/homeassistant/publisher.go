@@ -1,0 +1,288 @@
+package homeassistant
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/serialbridge"
+)
+
+const (
+	// debounce is the least time between two versions of a document. Home
+	// Assistant loses components of two versions that come back to back.
+	debounce = time.Second
+	// resend is when a changed document is sent once more, which cures
+	// what the debounce did not prevent.
+	resend = 10 * time.Second
+	// retry is when a document is tried again that the broker did not take.
+	retry = 5 * time.Second
+	// birthDelay, and up to as much again, passes between Home Assistant's
+	// birth message and the answer, so that not all gateways of a house
+	// answer at once.
+	birthDelay = 500 * time.Millisecond
+
+	maxDevices = 1000
+)
+
+// PublisherOptions are the options of [NewPublisher].
+type PublisherOptions struct {
+	Broker serialbridge.Broker
+	Box    Box
+	Options
+
+	// Republish sends availability and state of everything again. It is
+	// called when Home Assistant has started, after the documents. It may
+	// be nil.
+	Republish func(ctx context.Context) error
+
+	Logger *slog.Logger // nil: silent
+}
+
+// Publisher keeps the discovery documents of all devices at the broker.
+type Publisher struct {
+	o   PublisherOptions
+	log *slog.Logger
+
+	wake chan struct{} // something below mu changed
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	born    bool // Home Assistant said online and was not answered yet
+}
+
+// entry is a device and what Home Assistant was told about it.
+type entry struct {
+	device     serialbridge.Device
+	due        time.Time         // when to publish; zero: nothing to do
+	changed    bool              // since it was last published
+	components map[string]string // key → platform, as published last
+	gone       map[string]string // removed by that; the re-send repeats it
+}
+
+// NewPublisher returns a publisher that knows the box itself and publishes
+// nothing until Run.
+func NewPublisher(o PublisherOptions) *Publisher {
+	p := &Publisher{
+		o:       o,
+		log:     o.Logger,
+		wake:    make(chan struct{}, 1),
+		entries: make(map[string]*entry),
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.Device(BoxDevice(o.Box))
+	return p
+}
+
+// Device takes note of a device that is new or has changed. It is safe from any
+// goroutine and does not block.
+func (p *Publisher) Device(d serialbridge.Device) {
+	d.Properties = slices.Clone(d.Properties)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[d.ID]
+	if e == nil {
+		if len(p.entries) >= maxDevices {
+			p.log.Warn("too many devices, not announced", "device", d.ID)
+			return
+		}
+		e = &entry{}
+		p.entries[d.ID] = e
+	} else if reflect.DeepEqual(e.device, d) {
+		return
+	}
+	e.device = d
+	// A change that waits already keeps its time, so that a device that
+	// changes all the time is published nevertheless.
+	if !e.changed {
+		e.changed = true
+		e.due = time.Now().Add(debounce)
+	}
+	p.signal()
+}
+
+func (p *Publisher) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run publishes documents when devices change and when Home Assistant starts,
+// until ctx ends; it then returns nil. It fails if the broker does not let it
+// subscribe.
+func (p *Publisher) Run(ctx context.Context) error {
+	status := p.o.prefix() + "/status"
+	err := p.o.Broker.Subscribe(ctx, status, 0, func(m mqtt.Message) {
+		if string(m.Payload) == "online" {
+			p.mu.Lock()
+			p.born = true
+			p.mu.Unlock()
+			p.signal()
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", status, err)
+	}
+
+	var birth time.Time // when to answer; zero: not asked
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-timer.C:
+		}
+		now := time.Now()
+		if p.takeBirth() && birth.IsZero() {
+			birth = now.Add(birthDelay + rand.N(birthDelay))
+		}
+		all := !birth.IsZero() && !now.Before(birth)
+		for _, e := range p.dueEntries(now, all) {
+			p.publish(ctx, e)
+		}
+		if all {
+			birth = time.Time{}
+			p.log.Info("home assistant started, documents sent")
+			if p.o.Republish != nil {
+				if err := p.o.Republish(ctx); err != nil && ctx.Err() == nil {
+					p.log.Warn("states not sent again", "err", err)
+				}
+			}
+		}
+		if next := p.next(birth); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+func (p *Publisher) takeBirth() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	born := p.born
+	p.born = false
+	return born
+}
+
+// dueEntries returns the entries to publish now, the box first because the
+// others hang below it.
+func (p *Publisher) dueEntries(now time.Time, all bool) []*entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var due []*entry
+	for _, e := range p.entries {
+		if all || !e.due.IsZero() && !now.Before(e.due) {
+			due = append(due, e)
+		}
+	}
+	slices.SortFunc(due, func(a, b *entry) int {
+		switch {
+		case a.device.ID == GatewayID:
+			return -1
+		case b.device.ID == GatewayID:
+			return 1
+		}
+		return strings.Compare(a.device.ID, b.device.ID)
+	})
+	return due
+}
+
+// next returns when there is something to do; zero is never.
+func (p *Publisher) next(birth time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := birth
+	for _, e := range p.entries {
+		if !e.due.IsZero() && (next.IsZero() || e.due.Before(next)) {
+			next = e.due
+		}
+	}
+	return next
+}
+
+// publish sends the document of e and plans what follows. Only Run calls it.
+func (p *Publisher) publish(ctx context.Context, e *entry) {
+	p.mu.Lock()
+	device, changed := e.device, e.changed
+	e.changed = false
+	e.due = time.Time{}
+	p.mu.Unlock()
+
+	doc, err := newDocument(p.o.Box, device, p.o.Options)
+	if err != nil {
+		// The driver has to be mended; another try would not help.
+		p.log.Error("device not announced to home assistant", "device", device.ID, "err", err)
+		return
+	}
+	gone := e.gone
+	if changed {
+		gone = make(map[string]string)
+	}
+	components := make(map[string]string, len(doc.Components))
+	for key, c := range doc.Components {
+		components[key] = c.Platform
+	}
+	again := false
+	if changed {
+		// A component that is left out stays in Home Assistant: it must
+		// be sent with its platform alone once. One that moved to another
+		// platform goes first and comes back with the next version.
+		for key, platform := range e.components {
+			if now, ok := components[key]; now != platform {
+				gone[key] = platform
+				delete(components, key)
+				again = again || ok
+			}
+		}
+	}
+	for key, platform := range gone {
+		doc.Components[key] = component{Platform: platform}
+	}
+	payload, err := doc.marshal()
+	if err == nil {
+		err = p.o.Broker.Publish(ctx, mqtt.Message{
+			Topic:   Topic(p.o.Box, device.ID, p.o.Options),
+			Payload: payload,
+			QoS:     1,
+			Retain:  true,
+		})
+	}
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn("discovery document not taken", "device", device.ID, "err", err)
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	plan := func(d time.Duration) {
+		if !e.changed { // a newer change has its own time
+			e.due = now.Add(d)
+		}
+	}
+	switch {
+	case err != nil:
+		plan(retry)
+		e.changed = e.changed || changed
+	case again:
+		e.components, e.gone = components, nil
+		plan(debounce)
+		e.changed = true
+	case changed:
+		e.components, e.gone = components, maps.Clone(gone)
+		plan(resend)
+	default:
+		e.gone = nil
+	}
+}
