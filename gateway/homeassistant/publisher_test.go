@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -284,7 +285,7 @@ func TestDeviceFromManyGoroutines(t *testing.T) {
 			wg.Go(func() {
 				for j := range 300 {
 					d := deviceX(propertyA)
-					d.ID = strings.Repeat("x", 1+(i*300+j)%1500%100) + "_" + strings.Repeat("y", (i*300+j)/100)
+					d.ID = fmt.Sprintf("x_%d", (i*300+j)%1500)
 					p.Device(d)
 				}
 			})
