@@ -1,0 +1,564 @@
+package dsmr
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+// recorder is a sink that keeps what it is told.
+type recorder struct {
+	announcements []serialbridge.Device
+	devices       map[string]serialbridge.Device
+	readings      []serialbridge.Reading
+	damaged       []string
+	disorder      string
+}
+
+func (r *recorder) Device(d serialbridge.Device) {
+	if r.devices == nil {
+		r.devices = make(map[string]serialbridge.Device)
+	}
+	r.announcements = append(r.announcements, d)
+	r.devices[d.ID] = d
+}
+
+func (r *recorder) Reading(reading serialbridge.Reading) {
+	d, ok := r.devices[reading.Device]
+	if !ok {
+		r.disorder = "reading of " + reading.Device + " before its announcement"
+	}
+	for key := range reading.Values {
+		if !slices.ContainsFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
+			r.disorder = "value of " + reading.Device + " without property: " + key
+		}
+	}
+	r.readings = append(r.readings, reading)
+}
+
+func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+
+var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+var registry = sync.OnceValue(definitions)
+
+// decode feeds pieces to a new decoder.
+func decode(t testing.TB, pieces ...[]byte) *recorder {
+	t.Helper()
+	r := &recorder{}
+	d := newDecoder(r, registry())
+	for _, p := range pieces {
+		d.Decode(p, received)
+	}
+	if r.disorder != "" {
+		t.Fatal(r.disorder)
+	}
+	return r
+}
+
+// latin1 turns the text of the vectors into the bytes that it stands for.
+func latin1(s string) []byte {
+	b := make([]byte, 0, len(s))
+	for _, r := range s {
+		b = append(b, byte(r))
+	}
+	return b
+}
+
+func readTelegrams(t testing.TB) (good, bad map[string][]byte) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/telegrams.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Telegrams map[string]string
+		Negative  map[string]string
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	good, bad = make(map[string][]byte), make(map[string][]byte)
+	for name, text := range file.Telegrams {
+		good[name] = latin1(text)
+	}
+	for name, text := range file.Negative {
+		bad[name] = latin1(text)
+	}
+	return good, bad
+}
+
+func telegramNames(telegrams map[string][]byte) []string {
+	return slices.Sorted(maps.Keys(telegrams))
+}
+
+var withCRC = regexp.MustCompile(`(?m)^![0-9A-F]+\r?$`)
+
+func TestTelegrams(t *testing.T) {
+	type expectedDevice struct {
+		ID, Name, Vendor, Model, Serial, Version, Via string
+		Values                                        map[string]any
+	}
+	data, err := os.ReadFile("testdata/expected.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var expected map[string][]expectedDevice
+	if err := json.Unmarshal(data, &expected); err != nil {
+		t.Fatal(err)
+	}
+	telegrams, _ := readTelegrams(t)
+	if len(telegrams) != len(expected) {
+		t.Fatalf("%d telegrams, %d expectations", len(telegrams), len(expected))
+	}
+	for name, telegram := range telegrams {
+		t.Run(name, func(t *testing.T) {
+			r := decode(t, telegram)
+			if len(r.damaged) > 0 {
+				t.Fatalf("damaged: %q", r.damaged)
+			}
+			var got []expectedDevice
+			for i, d := range r.announcements {
+				if i >= len(r.readings) || r.readings[i].Device != d.ID {
+					t.Fatalf("device %s has no reading", d.ID)
+				}
+				if !r.readings[i].Time.Equal(received) {
+					t.Errorf("time %v, want %v", r.readings[i].Time, received)
+				}
+				// Through JSON, as the expectation came.
+				text, err := json.Marshal(r.readings[i].Values)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var values map[string]any
+				if err := json.Unmarshal(text, &values); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, expectedDevice{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber, d.SWVersion, d.Via, values})
+			}
+			if len(r.readings) != len(r.announcements) {
+				t.Errorf("%d readings of %d devices", len(r.readings), len(r.announcements))
+			}
+			want := expected[name]
+			for i := range min(len(got), len(want)) {
+				for key, v := range want[i].Values {
+					if got[i].Values[key] != v {
+						t.Errorf("%s %s = %v, want %v", want[i].ID, key, got[i].Values[key], v)
+					}
+				}
+				for key, v := range got[i].Values {
+					if _, ok := want[i].Values[key]; !ok {
+						t.Errorf("%s %s = %v, want none", want[i].ID, key, v)
+					}
+				}
+				got[i].Values, want[i].Values = nil, nil
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("devices\n%+v, want\n%+v", got, want)
+			}
+		})
+	}
+}
+
+func TestNegative(t *testing.T) {
+	_, bad := readTelegrams(t)
+	for name, telegram := range bad {
+		r := decode(t, telegram)
+		if len(r.readings) > 0 || len(r.announcements) > 0 || !slices.Equal(r.damaged, []string{"checksum"}) {
+			t.Errorf("%s: %d readings, damaged %q", name, len(r.readings), r.damaged)
+		}
+	}
+}
+
+// Properties are announced with what Home Assistant wants of each class.
+func TestProperties(t *testing.T) {
+	units := map[string][]string{
+		"energy": {"kWh", "GJ"}, "reactive_energy": {"kvarh"}, "power": {"kW"}, "reactive_power": {"kvar"},
+		"apparent_power": {"kVA"}, "voltage": {"V"}, "current": {"A"}, "frequency": {"Hz"}, "power_factor": {""},
+		"gas": {"m³"}, "water": {"m³"}, "volume": {"m³"}, "duration": {"s"}, "timestamp": {""}, "enum": {""}, "": {""},
+	}
+	totals := []string{"energy", "reactive_energy", "gas", "water", "volume"}
+	key := regexp.MustCompile(`^[a-z0-9_]+$`)
+	var all []serialbridge.Property
+	for _, d := range definitions() {
+		all = append(all, d.properties...)
+	}
+	for deviceType := range 14 {
+		for _, unit := range []string{"m3", "GJ", "kWh"} {
+			p, ok := mbusProperty(deviceType, unit)
+			if !ok {
+				t.Errorf("no property for type %d in %s", deviceType, unit)
+			}
+			all = append(all, p)
+		}
+	}
+	telegrams, _ := readTelegrams(t)
+	for _, telegram := range telegrams {
+		for _, d := range decode(t, telegram).announcements {
+			all = append(all, d.Properties...)
+		}
+	}
+	for _, p := range all {
+		if !key.MatchString(p.Key) || p.Name == "" {
+			t.Errorf("bad key or name: %+v", p)
+		}
+		if !slices.Contains(units[p.Class], p.Unit) {
+			t.Errorf("%s: unit %q of class %q", p.Key, p.Unit, p.Class)
+		}
+		switch p.StateClass {
+		case "":
+		case "measurement":
+			if slices.Contains(totals, p.Class) {
+				t.Errorf("%s: %s is a total", p.Key, p.Class)
+			}
+		case "total_increasing":
+			if p.Class != "" && !slices.Contains(totals, p.Class) {
+				t.Errorf("%s: %s is no total", p.Key, p.Class)
+			}
+		default:
+			t.Errorf("%s: state class %q", p.Key, p.StateClass)
+		}
+		if (p.Class == "enum") != (len(p.Options) > 0) {
+			t.Errorf("%s: class %q with options %q", p.Key, p.Class, p.Options)
+		}
+		if (p.Kind == serialbridge.State) != (p.Precision < 0) {
+			t.Errorf("%s: kind %s with precision %d", p.Key, p.Kind, p.Precision)
+		}
+	}
+}
+
+// Two devices never have one key each in two units.
+func TestKeysHaveOneUnit(t *testing.T) {
+	units := make(map[string]string)
+	for code, d := range definitions() {
+		for _, p := range d.properties {
+			if u, ok := units[p.Key]; ok {
+				t.Errorf("%s: key %s was there before, in %q", code, p.Key, u)
+			}
+			units[p.Key] = p.Unit
+		}
+	}
+}
+
+func TestTruncated(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	for name, telegram := range telegrams {
+		other := telegrams["TELEGRAM_V5"]
+		if name == "TELEGRAM_V5" {
+			other = telegrams["TELEGRAM_V2_2"]
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole := decode(t, telegram)
+			wholeOther := decode(t, other)
+			end := bytes.LastIndexByte(telegram, '!')
+			for cut := range telegram {
+				first := decode(t, telegram[:cut]).readings
+				if len(first) > 0 && (cut <= end || !reflect.DeepEqual(first, whole.readings)) {
+					t.Fatalf("cut at %d: readings", cut)
+				}
+				// The telegram that follows is found, wherever the cut was.
+				for _, next := range []struct {
+					bytes []byte
+					want  *recorder
+				}{{other, wholeOther}, {telegram, whole}} {
+					r := decode(t, telegram[:cut], next.bytes)
+					want := append(slices.Clone(first), next.want.readings...)
+					if !reflect.DeepEqual(r.readings, want) {
+						t.Fatalf("cut at %d: the next telegram is not found: damaged %q", cut, r.damaged)
+					}
+				}
+				// So it is when the tail of one comes first.
+				r := decode(t, telegram[cut:], other)
+				if cut > 0 && !reflect.DeepEqual(r.readings, wholeOther.readings) {
+					t.Fatalf("from %d: the next telegram is not found: damaged %q", cut, r.damaged)
+				}
+			}
+		})
+	}
+}
+
+// A telegram that lost bytes in its middle is never taken for another one, as
+// far as its text allows to tell: with a CRC always.
+func TestBytesLost(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	for name, telegram := range telegrams {
+		if !withCRC.Match(telegram) {
+			continue
+		}
+		whole := decode(t, telegram)
+		for _, n := range []int{1, 2, 16, 100} {
+			for cut := 1; cut+n <= len(telegram)-2; cut += 3 {
+				r := decode(t, telegram[:cut], telegram[cut+n:])
+				if len(r.readings) > 0 && !reflect.DeepEqual(r.readings, whole.readings) {
+					t.Fatalf("%s without %d bytes at %d published something else", name, n, cut)
+				}
+			}
+		}
+	}
+}
+
+// One wrong bit in a telegram with a CRC publishes nothing, or exactly what the
+// telegram says: the case of a hex digit of the CRC does not matter, nor does
+// the line feed at the end.
+func TestBitFlips(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	for name, telegram := range telegrams {
+		if !withCRC.Match(telegram) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole := decode(t, telegram)
+			body := bytes.IndexByte(telegram, '\n') + 1
+			for i := range telegram {
+				for bit := range 8 {
+					if len(telegram) > 900 && bit != i%8 {
+						continue // the longest ones would take too long
+					}
+					flipped := slices.Clone(telegram)
+					flipped[i] ^= 1 << bit
+					r := decode(t, flipped)
+					harmless := i == len(telegram)-1 || bit == 5 && i < len(telegram)-2 && i >= len(telegram)-6
+					switch {
+					case len(r.readings) > 0 && !(harmless && reflect.DeepEqual(r.readings, whole.readings)):
+						t.Fatalf("bit %d of byte %d published", bit, i)
+					case len(r.readings) == 0 && i >= body && len(r.damaged) != 1:
+						t.Fatalf("bit %d of byte %d: damaged %q", bit, i, r.damaged)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestPieces(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	for _, name := range telegramNames(telegrams) {
+		telegram := telegrams[name]
+		whole := decode(t, telegram)
+		for cut := range telegram {
+			if r := decode(t, telegram[:cut], telegram[cut:]); !reflect.DeepEqual(r, whole) {
+				t.Fatalf("%s split at %d differs", name, cut)
+			}
+		}
+	}
+}
+
+func TestGarbage(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	noise := make([]byte, 256)
+	for i := range noise {
+		noise[i] = byte(i)
+	}
+	for _, garbage := range []string{
+		"", "\x00\x00\xff", "0-0:96.1.1(12)\r\n!\r\n", "/", "//", "a/b/c", "/usr/bin/env", "/dev/ttyUSB0\r\n", "!", "!!\r\n",
+		"/ABC5", "/ABC5\r\n", "/ABC5\r\n\r\n", "/ABC5\r\n1-0:1.8.0(000", "/ABC5\r\n1-0:1.8.0(00001.000*kWh)\r\n!12",
+		"/ABC5\r\n1-0:1.8.0(00001.000*kWh)\r\n!", "/ABC5\r\n!12345\r\n",
+		string(noise), "/ABC5\r\n" + string(noise), strings.Repeat("/", 100), strings.Repeat("/ABC5\r\n", 10),
+		"/" + strings.Repeat("a", 20000), "/ABC5\r\n" + strings.Repeat("a", 20000) + "/x",
+		"/ABC5\r\n" + strings.Repeat("\r\n", 10000),
+		"/ABC5\r\n" + strings.Repeat("1-0:1.8.0(1*kWh)\r\n", 2000),
+	} {
+		for name, telegram := range telegrams {
+			whole := decode(t, telegram)
+			r := decode(t, []byte(garbage), telegram)
+			if !reflect.DeepEqual(r.readings, whole.readings) {
+				t.Errorf("%.40q: %s is not found: damaged %q", garbage, name, r.damaged)
+			}
+			r = decode(t, telegram, []byte(garbage), telegram)
+			if want := append(slices.Clone(whole.readings), whole.readings...); !reflect.DeepEqual(r.readings, want) {
+				t.Errorf("%.40q between: %s is not found: damaged %q", garbage, name, r.damaged)
+			}
+		}
+	}
+}
+
+func TestLongGarbageAtTheLimit(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	telegram := telegrams["TELEGRAM_V2_2"]
+	for n := maxTelegram - len(telegram); n < maxTelegram+4; n++ {
+		start := "/ABC5\r\n"
+		r := decode(t, []byte(start+strings.Repeat("x", n-len(start))), telegram)
+		if len(r.readings) != 2 {
+			t.Fatalf("%d bytes of garbage: the telegram is not found: damaged %q", n, r.damaged)
+		}
+	}
+}
+
+func TestConcatenated(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	var stream []byte
+	var want []serialbridge.Reading
+	for range 3 {
+		for _, name := range telegramNames(telegrams) {
+			stream = append(stream, telegrams[name]...)
+			want = append(want, decode(t, telegrams[name]).readings...)
+		}
+	}
+	r := decode(t, stream)
+	if len(r.damaged) > 0 {
+		t.Errorf("damaged: %q", r.damaged)
+	}
+	if !reflect.DeepEqual(r.readings, want) {
+		t.Error("other readings than one by one")
+	}
+	if len(r.announcements) != len(r.devices) {
+		t.Errorf("%d announcements of %d devices", len(r.announcements), len(r.devices))
+	}
+}
+
+// A telegram is published with the first byte of its last line end.
+func TestDoesNotWait(t *testing.T) {
+	telegrams, _ := readTelegrams(t)
+	for _, name := range []string{"TELEGRAM_V2_2", "TELEGRAM_V5", "TELEGRAM_UNPADDED_CRC"} {
+		if r := decode(t, telegrams[name][:len(telegrams[name])-1]); len(r.readings) == 0 {
+			t.Errorf("%s: waits for the line feed", name)
+		}
+	}
+}
+
+// telegramWith returns a telegram with its CRC.
+func telegramWith(lines ...string) []byte {
+	body := "/ABC5NAME\r\n\r\n" + strings.Join(lines, "\r\n") + "\r\n!"
+	var crc uint16
+	for i := range len(body) {
+		crc = crc16(crc, body[i])
+	}
+	return fmt.Appendf(nil, "%s%04X\r\n", body, crc)
+}
+
+func telegramWithout(lines ...string) []byte {
+	return []byte("/ABC5NAME\r\n\r\n" + strings.Join(lines, "\r\n") + "\r\n!\r\n")
+}
+
+func TestDamaged(t *testing.T) {
+	const energy = "1-0:1.8.0(000001.000*kWh)"
+	for _, test := range []struct {
+		name     string
+		telegram []byte
+		reason   string // empty: published
+	}{
+		{"plain", telegramWith(energy), ""},
+		{"plain without CRC", telegramWithout(energy), ""},
+		{"LF alone", []byte("/ABC5NAME\n\n" + energy + "\n!\n"), ""},
+		{"unknown object", telegramWith(energy, "9-9:99.99.9(what)"), ""},
+		{"no number", telegramWith(energy, "1-0:1.7.0(00.1x4*kW)"), "syntax"},
+		{"no number but a unit", telegramWith(energy, "1-0:1.7.0(*kW)"), "syntax"},
+		{"two points", telegramWith(energy, "1-0:1.7.0(0.1.4*kW)"), "syntax"},
+		{"exponent", telegramWith(energy, "1-0:1.7.0(1e3*kW)"), "syntax"},
+		{"infinite", telegramWith(energy, "1-0:1.7.0(Inf*kW)"), "syntax"},
+		{"hex float", telegramWith(energy, "1-0:1.7.0(0x1p3*kW)"), "syntax"},
+		{"endless", telegramWith(energy, "1-0:1.7.0("+strings.Repeat("9", 400)+"*kW)"), "syntax"},
+		{"counter with sign", telegramWith(energy, "0-0:96.7.21(-1)"), "syntax"},
+		{"counter too large", telegramWith(energy, "0-0:96.7.21("+strings.Repeat("9", 40)+")"), "syntax"},
+		{"no gas number", telegramWith(energy, "0-1:24.1.0(003)", "0-1:24.2.1(161129200000W)(x*m3)"), "syntax"},
+		{"no device type", telegramWith(energy, "0-1:24.1.0(x)"), "syntax"},
+		{"empty number", telegramWith(energy, "1-0:1.7.0()"), ""},
+		{"no parenthesis", telegramWith(energy, "1-0:1.7.0"), "syntax"},
+		{"open parenthesis", telegramWith(energy, "1-0:1.7.0(1*kW"), "syntax"},
+		{"behind parenthesis", telegramWith(energy, "1-0:1.7.0(1*kW)x"), "syntax"},
+		{"between parentheses", telegramWith(energy, "1-0:1.7.0(1)x(1*kW)"), "syntax"},
+		{"no code", telegramWith(energy, "hello(1)"), "syntax"},
+		{"short code", telegramWith(energy, "1.7.0(1*kW)"), "syntax"},
+		{"value without object", telegramWith("(00001.001)", energy), "syntax"},
+		{"control character", telegramWith(energy, "0-0:96.13.0(\x01)"), "syntax"},
+		{"eight bits", telegramWith(energy, "0-0:96.13.0(\xb1)"), "syntax"},
+		{"wrong CRC", []byte("/ABC5NAME\r\n\r\n" + energy + "\r\n!0000\r\n"), "checksum"},
+		{"lost CRC", telegramWithout("0-0:1.0.0(161113205757W)", energy), "checksum"},
+		{"CRC of five digits", []byte("/ABC5NAME\r\n\r\n" + energy + "\r\n!00000\r\n"), "syntax"},
+		{"CRC of no digits", []byte("/ABC5NAME\r\n\r\n" + energy + "\r\n!XYZ\r\n"), "syntax"},
+		{"no energy, no CRC", telegramWithout("1-0:1.7.0(1*kW)"), "syntax"},
+		{"nothing, no CRC", telegramWithout(), "syntax"},
+		{"twice, no CRC", telegramWithout(energy, energy), "syntax"},
+		{"unknown unit, no CRC", telegramWithout(energy, "1-0:1.7.0(1*kX)"), "syntax"},
+		{"unknown unit", telegramWith(energy, "1-0:1.7.0(1*kX)"), ""},
+		{"impossible time", telegramWith(energy, "0-0:1.0.0(632525252525W)"), ""},
+		{"unknown state", telegramWith(energy, "0-0:96.3.10(7)"), ""},
+		{"too long", telegramWith(energy, "0-0:96.13.0("+strings.Repeat("30", maxTelegram/2)+")"), "too long"},
+	} {
+		r := decode(t, test.telegram)
+		switch {
+		case test.reason == "":
+			if len(r.damaged) > 0 || len(r.readings) != 1 || r.readings[0].Values["energy_import"] != 1.0 {
+				t.Errorf("%s: readings %v, damaged %q", test.name, r.readings, r.damaged)
+			} else if len(r.readings[0].Values) != 1 {
+				t.Errorf("%s: values %v", test.name, r.readings[0].Values)
+			}
+		case len(r.readings) > 0 || len(r.announcements) > 0:
+			t.Errorf("%s: readings %v", test.name, r.readings)
+		case !slices.Equal(r.damaged, []string{test.reason}):
+			t.Errorf("%s: damaged %q, want %q", test.name, r.damaged, test.reason)
+		}
+	}
+}
+
+func TestAnnouncesWhenTheSetGrows(t *testing.T) {
+	small := telegramWith("0-0:96.1.1(4142)", "1-0:1.8.0(1*kWh)")
+	large := telegramWith("0-0:96.1.1(4142)", "1-0:1.8.0(1*kWh)", "1-0:1.7.0(2*kW)")
+	r := decode(t, small, small, large, small, large)
+	if len(r.announcements) != 2 {
+		t.Fatalf("%d announcements, want 2", len(r.announcements))
+	}
+	if n := len(r.announcements[1].Properties); n != 2 {
+		t.Errorf("%d properties, want 2", n)
+	}
+	if len(r.readings) != 5 {
+		t.Errorf("%d readings, want 5", len(r.readings))
+	}
+	if n := len(r.announcements[0].Properties); n != 1 {
+		t.Errorf("the first announcement changed afterwards: %d properties", n)
+	}
+}
+
+func TestRemembersBoundedDevices(t *testing.T) {
+	r := &recorder{}
+	d := newDecoder(r, registry())
+	for i := range 10 * maxDevices {
+		d.Decode(telegramWith(fmt.Sprintf("0-0:96.1.1(id%d)", i), "1-0:1.8.0(1*kWh)"), received)
+		if len(d.announced) > maxDevices {
+			t.Fatalf("%d devices remembered", len(d.announced))
+		}
+	}
+	if len(r.devices) != 10*maxDevices {
+		t.Errorf("%d devices announced", len(r.devices))
+	}
+}
+
+func TestCRC(t *testing.T) {
+	var crc uint16
+	for _, b := range []byte("123456789") {
+		crc = crc16(crc, b)
+	}
+	if crc != 0xBB3D { // check value of CRC-16/ARC
+		t.Errorf("%04X, want BB3D", crc)
+	}
+}
+
+type discard struct{}
+
+func (discard) Device(serialbridge.Device)   {}
+func (discard) Reading(serialbridge.Reading) {}
+func (discard) Damaged(string)               {}
+
+func BenchmarkDecode(b *testing.B) {
+	telegrams, _ := readTelegrams(b)
+	telegram := telegrams["TELEGRAM_V5"]
+	d := newDecoder(discard{}, registry())
+	b.SetBytes(int64(len(telegram)))
+	b.ReportAllocs()
+	for b.Loop() {
+		d.Decode(telegram, received)
+	}
+}

@@ -1,0 +1,44 @@
+package dsmr
+
+import (
+	"regexp"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+)
+
+// Driver returns the driver for P1 ports. A P1 port only talks: the driver has
+// no Run, and its devices take no commands.
+func Driver() serialbridge.Driver {
+	registry := definitions()
+	return serialbridge.Driver{
+		Protocol: "dsmr",
+		Match:    match,
+		Lines: []serialbridge.Line{
+			{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1}, // DSMR 4 and later
+			{Baud: 9600, DataBits: 7, Parity: 'E', StopBits: 1},   // DSMR 2.2 and 3
+		},
+		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
+			return newDecoder(sink, registry)
+		},
+	}
+}
+
+var productName = regexp.MustCompile(`(?i)\bP1\b|\bDSMR\b|smart ?meter`)
+
+// match knows the converters that P1 cables are made of. Most such cables keep
+// the converter's own strings, so they can only be told by listening.
+func match(p hardware.SerialPort) serialbridge.Confidence {
+	if productName.MatchString(p.Product) || productName.MatchString(p.Manufacturer) {
+		return serialbridge.Sure
+	}
+	switch p.VendorID + ":" + p.ProductID {
+	case "0403:6001", // FTDI FT232R
+		"0403:6015", // FTDI FT-X
+		"1a86:7523", // WCH CH340
+		"10c4:ea60", // Silicon Labs CP210x
+		"067b:2303": // Prolific PL2303
+		return serialbridge.Possible
+	}
+	return serialbridge.No
+}
