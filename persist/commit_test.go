@@ -88,29 +88,33 @@ func TestLazyBatchWaitsForItsTime(t *testing.T) {
 // its own right after it.
 func TestLazyBatchDoesNotFollowAtOnce(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	release := hold(t, s)
+	defer hold(t, s)() // the test takes in the place of the committer
+	s.AppendLazy(putRetained("lazy"))
+	if group, _ := s.take(); group != nil {
+		t.Error("taken at once")
+	}
 	s.Append(putRetained("r"), nil)
-	release()
-	first := s.db.MaxVersion()
-	s.AppendLazy(putRetained("lazy"))
-	s.AppendLazy(putRetained("lazy"))
-	commit(t, s, new(Batch))
-	if n := s.db.MaxVersion() - first; n > 2 {
-		t.Errorf("%d transactions", n)
+	if group, _ := s.take(); len(group) != 2 {
+		t.Errorf("%d batches ride together", len(group))
 	}
 }
 
-func TestManyLazyBatchesDoNotWait(t *testing.T) {
-	s := open(t, t.TempDir(), Options{Budget: 1000})
-	committed := make(chan struct{}, 100)
-	s.SetGroupDone(func() { committed <- struct{}{} })
-	start := time.Now()
-	for range 10 {
-		s.AppendLazy(putRetained("lazy"))
-	}
-	await(t, committed, "group")
-	if d := time.Since(start); d >= lazyDelay {
-		t.Skipf("the machine is too slow to tell: %v", d)
+func TestTooManyLazyBatchesDoNotWait(t *testing.T) {
+	for name, o := range map[string]Options{
+		"bytes":      {Budget: 1000},
+		"operations": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir(), o)
+			defer hold(t, s)()
+			for range maxGroupOperations {
+				s.AppendLazy(putRetained("lazy"))
+				s.lazyTimer.Stop()
+			}
+			if group, _ := s.take(); group == nil {
+				t.Error("not taken")
+			}
+		})
 	}
 }
 

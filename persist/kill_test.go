@@ -37,7 +37,7 @@ func writeUntilKilled(dir string) {
 			os.Exit(3)
 		}
 	}
-	s, err := Open(dir, Options{MemTableSize: minMemTableSize})
+	s, err := Open(dir, Options{MemTableSize: minMemTableSize, Budget: 32 << 10})
 	fatal(err)
 	state, err := s.Load()
 	fatal(err)
