@@ -1,0 +1,69 @@
+package broker_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"lintel/gateway/broker"
+	"lintel/persist"
+)
+
+// server is a broker that listens on the loopback, over a real store.
+type server struct {
+	*broker.Broker
+	Addr string // of the TCP listener
+	URL  string // of the WebSocket listener, ws://…
+	dir  string
+	stop func()
+}
+
+// startServer starts a broker on a store in dir.
+func startServer(t testing.TB, dir string, o broker.Options) *server {
+	t.Helper()
+	store, err := persist.Open(dir, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.New(store, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return b.Run(ctx) })
+	g.Go(func() error { return b.Serve(ctx, l) })
+	web := httptest.NewServer(http.Handler(b.WebSocket(ctx)))
+	s := &server{Broker: b, Addr: l.Addr().String(), URL: "ws" + strings.TrimPrefix(web.URL, "http"), dir: dir}
+	stopped := false
+	s.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := g.Wait(); err != nil {
+			t.Errorf("broker: %v", err)
+		}
+		web.Close()
+		if err := store.Close(); err != nil {
+			t.Errorf("store: %v", err)
+		}
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+// newServer starts a broker with default options on an empty store.
+func newServer(t testing.TB) *server {
+	return startServer(t, t.TempDir(), broker.Options{})
+}
