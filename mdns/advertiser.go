@@ -1,0 +1,169 @@
+package mdns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// Service is one service instance of this host.
+type Service struct {
+	Instance string   // what people see, such as "Lintel A1B2C3"; at most 57 bytes of UTF-8
+	Type     string   // such as "_mqtt._tcp"
+	Port     int      // 1 to 65535
+	Text     []string // TXT strings, key=value
+}
+
+// Options tell an Advertiser what to advertise and where.
+type Options struct {
+	Host     string // such as "lintel", without ".local"; letters, digits and hyphens
+	Services []Service
+
+	// Interfaces lists the interfaces to use; it is called again whenever
+	// something about the interfaces changes. Those without an address are
+	// left out. Nil takes every interface that is up, has a link, can do
+	// multicast, and is not loopback, point to point, a bridge port or one of
+	// the virtual ones that containers and machines are given.
+	Interfaces func() ([]net.Interface, error)
+
+	Logger *slog.Logger // nil: no logging
+}
+
+// Stats counts since the start of Run.
+type Stats struct {
+	Packets   uint64 // received on links in use
+	Malformed uint64 // dropped: too large or did not parse
+	Answers   uint64 // answers sent
+	Limited   uint64 // answers held back by a rate limit
+	Conflicts uint64 // times that another host was seen to use one of the names
+}
+
+// An Advertiser advertises one host and its services. Make it with New.
+type Advertiser struct {
+	opt  Options
+	host atomic.Pointer[string]
+
+	received, malformed, answers, limited, conflicts atomic.Uint64
+}
+
+// New returns an Advertiser that does nothing until Run.
+func New(opt Options) *Advertiser {
+	if opt.Interfaces == nil {
+		opt.Interfaces = lanInterfaces
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &Advertiser{opt: opt}
+	a.host.Store(&opt.Host)
+	return a
+}
+
+// Host returns the host name in use, without ".local". It is the one from the
+// options unless another host on the network has it: then it is "lintel-2", and
+// so on.
+func (a *Advertiser) Host() string { return *a.host.Load() }
+
+// Stats returns the counters.
+func (a *Advertiser) Stats() Stats {
+	return Stats{
+		Packets:   a.received.Load(),
+		Malformed: a.malformed.Load(),
+		Answers:   a.answers.Load(),
+		Limited:   a.limited.Load(),
+		Conflicts: a.conflicts.Load(),
+	}
+}
+
+// Run advertises until ctx is done, then says goodbye and returns nil. It
+// returns an error when the options cannot be advertised, or when neither an
+// IPv4 nor an IPv6 socket could be opened. Having no interface is no error: it
+// waits for one. An Advertiser runs once.
+func (a *Advertiser) Run(ctx context.Context) error {
+	if err := a.opt.validate(); err != nil {
+		return err
+	}
+	socks, err := listen(a.opt.Logger)
+	if err != nil {
+		return err
+	}
+
+	var wg sync.WaitGroup
+	packets := make(chan packet)
+	stop := make(chan struct{})
+	for _, s := range socks {
+		wg.Go(func() { s.read(packets, stop) })
+	}
+	changes := make(chan struct{}, 1)
+	wg.Go(func() { watchInterfaces(ctx, changes, a.opt.Logger) })
+	keeper := newKeeper(a.opt.Logger)
+	wg.Go(func() { keeper.run(ctx) })
+
+	r := newResponder(a, socks, packets, changes, keeper)
+	r.run(ctx)
+
+	close(stop)
+	for _, s := range socks {
+		s.close()
+	}
+	wg.Wait()
+	return nil
+}
+
+var (
+	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,55}[A-Za-z0-9])?$`) // leaves room for "-99" in a label of 63
+	serviceType = regexp.MustCompile(`^_[A-Za-z0-9]([A-Za-z0-9-]{0,17}[A-Za-z0-9])?\._(tcp|udp)$`)
+)
+
+func (o *Options) validate() error {
+	if !hostName.MatchString(o.Host) {
+		return fmt.Errorf("mdns: host name %q: use letters, digits and hyphens, at most 57, without .local", o.Host)
+	}
+	seen := make(map[string]bool)
+	for _, s := range o.Services {
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("mdns: service %q of type %q: %w", s.Instance, s.Type, err)
+		}
+		key := strings.ToLower(s.Instance + "." + s.Type)
+		if seen[key] {
+			return fmt.Errorf("mdns: service %q of type %q is listed twice", s.Instance, s.Type)
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+func (s *Service) validate() error {
+	switch n := len(s.Instance); {
+	case n == 0 || n > 57: // leaves room for " (99)" in a label of 63
+		return errors.New("the instance name must have 1 to 57 bytes")
+	case !utf8.ValidString(s.Instance) || strings.ContainsFunc(s.Instance, isControl):
+		return errors.New("the instance name must be text (RFC 6763 section 4.1.1)")
+	case strings.HasPrefix(s.Instance, ".") || strings.HasSuffix(s.Instance, "."):
+		return errors.New("the instance name must not begin or end with a dot") // zeroconf trims dots, even escaped ones
+	case !serviceType.MatchString(s.Type):
+		return errors.New("the type must be like _mqtt._tcp")
+	case s.Port < 1 || s.Port > 65535:
+		return fmt.Errorf("port %d is not in 1 to 65535", s.Port)
+	}
+	total := 0
+	for _, t := range s.Text {
+		if len(t) > 255 {
+			return fmt.Errorf("the text %.20q... is longer than 255 bytes", t)
+		}
+		total += 1 + len(t)
+	}
+	if total > 900 {
+		return fmt.Errorf("the texts have %d bytes in all; 900 fit into one packet beside the rest", total)
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
