@@ -7,9 +7,9 @@
 // clients and servers share one codec.
 //
 // What is wrong with a packet is an *Error with the reason code that the standard
-// names. No input makes this package panic or allocate more than some twenty times
-// its length (a CONNECT full of empty user properties): who reads from strangers
-// bounds the size of a packet in Parse.
+// names. No input makes this package panic, or allocate more than some fifty times
+// its length in all (empty filters, empty user properties): who reads from
+// strangers bounds the size of a packet in Parse.
 //
 // Statements of the standards are cited as [v3 MQTT-x.y.z-n] for 3.1.1 and
 // [v5 MQTT-x.y.z-n] for 5.0: their numbers differ.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -280,6 +281,37 @@ func TestErrorsAreShort(t *testing.T) {
 	} {
 		if _, err := read(packet, V311); err == nil || len(err.Error()) > 200 {
 			t.Errorf("an error of %d bytes, want a short one", len(fmt.Sprint(err)))
+		}
+	}
+}
+
+// TestMemory holds the package to its word about hostile packets: those with the
+// most values to the byte.
+func TestMemory(t *testing.T) {
+	user := bytes.Repeat([]byte("\x26\x00\x00\x00\x00"), 20000)
+	identifiers := bytes.Repeat([]byte("\x0b\x01"), 50000)
+	for _, x := range []struct {
+		name   string
+		packet []byte
+	}{
+		{"user properties", seal(CONNECT, 0, []byte("\x00\x04MQTT\x05\x02\x00\x00"), appendVarint(nil, uint32(len(user))), user, []byte("\x00\x00"))},
+		{"user properties of a will", seal(CONNECT, 0, []byte("\x00\x04MQTT\x05\x06\x00\x00\x00\x00\x00"), appendVarint(nil, uint32(len(user))), user, []byte("\x00\x01w\x00\x00"))},
+		{"subscription identifiers", seal(PUBLISH, 0, []byte("\x00\x01a"), appendVarint(nil, uint32(len(identifiers))), identifiers)},
+		{"filters", seal(SUBSCRIBE, 2, []byte("\x00\x01\x00"), make([]byte, 3*30000))},
+		{"filters to leave", seal(UNSUBSCRIBE, 2, []byte("\x00\x01\x00"), make([]byte, 2*50000))},
+		{"codes", seal(SUBACK, 0, []byte("\x00\x01\x00"), make([]byte, 100000))},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := read(x.packet, V50)
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Errorf("%s: %v", x.name, err)
+		}
+		got := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(x.packet))
+		t.Logf("%s: %.1f bytes for each", x.name, got)
+		if got > 60 {
+			t.Errorf("%s: decoding allocates %.1f bytes for each, want at most 60", x.name, got)
 		}
 	}
 }

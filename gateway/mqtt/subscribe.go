@@ -170,7 +170,12 @@ func (s *Suback) Decode(p Packet, v Version) error {
 	}
 	for _, b := range d.b {
 		c := ReasonCode(b)
-		if v == V50 && !codeBelongs(p.Type, c) || v != V50 && c > 2 && c != UnspecifiedError { // [v5 MQTT-3.9.3-2, MQTT-3.11.3-2, v3 MQTT-3.9.3-2]
+		// [v5 MQTT-3.9.3-2, MQTT-3.11.3-2, v3 MQTT-3.9.3-2]
+		known := c <= GrantedQoS2 || v == V311 && c == UnspecifiedError
+		if v == V50 {
+			known = codeBelongs(p.Type, c)
+		}
+		if !known {
 			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, b))
 		}
 		s.Codes = append(s.Codes, c)
