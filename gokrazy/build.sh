@@ -51,11 +51,12 @@ for instance; do
 	}
 
 	# gokrazy never formats partition 4, the one for /perm. The fourth entry
-	# of the GPT tells its first and last sector.
+	# of the GPT tells its first and last sector. What is in gokrazy/perm is
+	# there at the first boot.
 	read -r first last <<-END
 		$(od -An -tu8 -j$((2 * 512 + 3 * 128 + 32)) -N16 "$image")
 	END
-	mkfs.ext4 -q -F -L perm -E offset=$((first * 512)) "$image" $(((last - first + 1) / 2))k
+	mkfs.ext4 -q -F -L perm -d gokrazy/perm -E offset=$((first * 512)) "$image" $(((last - first + 1) / 2))k
 
 	built="$built
 $image: version $version, $((bytes >> 20)) MiB, of which $(du -m "$image" | cut -f1) MiB on this disk"
