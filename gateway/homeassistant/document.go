@@ -203,7 +203,7 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 		if _, ok := doc.Components[p.Key]; ok {
 			return nil, fmt.Errorf("device %s: property %s occurs twice", d.ID, p.Key)
 		}
-		c, err := newComponent(p, o.topic(d.ID, "set"), o.topic(d.ID, "event"))
+		c, err := newComponent(p, o.topic(d.ID, "set"), o.topic(d.ID, p.Key))
 		if err != nil {
 			return nil, fmt.Errorf("device %s: property %s: %w", d.ID, p.Key, err)
 		}
@@ -253,9 +253,7 @@ func newComponent(p serialbridge.Property, commandTopic, eventTopic string) (com
 			return c, fmt.Errorf("an event without options can never happen in Home Assistant")
 		}
 		c.Platform = "event"
-		c.StateTopic = eventTopic
-		// Nothing, which is ignored, if the message is about another key.
-		c.ValueTemplate = "{% if " + value + " %}{{ {'event_type': " + value + "} | to_json }}{% endif %}"
+		c.StateTopic = eventTopic // {"event_type": …}, as Home Assistant wants it
 		c.EventTypes = p.Options
 	case serialbridge.Switch:
 		c.Platform = "switch"

@@ -1,0 +1,155 @@
+package dashboard
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"lintel/gateway/broker"
+	"lintel/serialbridge"
+)
+
+// Status is what the page and GET /api/status tell.
+type Status struct {
+	Name      string    `json:"name"`
+	Version   string    `json:"version"`
+	Time      time.Time `json:"time"`
+	Problem   string    `json:"problem,omitempty"` // why /healthz says 503
+	Addresses []string  `json:"addresses"`
+	Broker    Counters  `json:"broker"`
+	Sticks    []Stick   `json:"sticks"`
+	Devices   []Device  `json:"devices"`
+	Clients   []Client  `json:"clients"`
+}
+
+// Counters are the broker's, since its start.
+type Counters struct {
+	UptimeSeconds       int64  `json:"uptime_seconds"`
+	ClientsConnected    int    `json:"clients_connected"`
+	Sessions            int    `json:"sessions"`
+	Subscriptions       int    `json:"subscriptions"`
+	Retained            int    `json:"retained"`
+	PublishReceived     uint64 `json:"publish_received"`
+	PublishSent         uint64 `json:"publish_sent"`
+	PublishDropped      uint64 `json:"publish_dropped"`
+	BytesReceived       uint64 `json:"bytes_received"`
+	BytesSent           uint64 `json:"bytes_sent"`
+	MalformedPackets    uint64 `json:"malformed_packets"`
+	ConnectionsAccepted uint64 `json:"connections_accepted"`
+}
+
+// Stick is a dongle.
+type Stick struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Protocol string            `json:"protocol,omitempty"`
+	Evidence string            `json:"evidence,omitempty"`
+	State    string            `json:"state"`
+	Since    time.Time         `json:"since"`
+	Error    string            `json:"error,omitempty"`
+	Frames   uint64            `json:"frames"`
+	Damaged  map[string]uint64 `json:"damaged,omitempty"`
+	Devices  []string          `json:"devices"`
+}
+
+// Device is a device and its last values.
+type Device struct {
+	ID           string         `json:"id"`
+	Name         string         `json:"name"`
+	Vendor       string         `json:"vendor,omitempty"`
+	Model        string         `json:"model,omitempty"`
+	Via          string         `json:"via,omitempty"`
+	Availability string         `json:"availability,omitempty"`
+	Heard        *time.Time     `json:"heard,omitempty"`
+	Values       map[string]any `json:"values,omitempty"`
+
+	properties []serialbridge.Property
+}
+
+// Client is a session of the broker.
+type Client struct {
+	ID            string    `json:"id"`
+	Version       byte      `json:"version"`
+	Connected     bool      `json:"connected"`
+	Address       string    `json:"address,omitempty"`
+	Since         time.Time `json:"since"`
+	Persistent    bool      `json:"persistent"`
+	Subscriptions int       `json:"subscriptions"`
+	Queued        int       `json:"queued"`
+	Dropped       uint64    `json:"dropped"`
+}
+
+// status asks everybody.
+func (s *Server) status() Status {
+	st := Status{
+		Name:      s.o.Name,
+		Version:   s.o.Version,
+		Time:      time.Now(),
+		Addresses: append([]string{}, s.o.Addresses...),
+		Broker:    counters(s.o.Stats()),
+		Sticks:    []Stick{},
+		Devices:   []Device{},
+		Clients:   []Client{},
+	}
+	if err := s.o.Healthy(); err != nil {
+		st.Problem = err.Error()
+	}
+	for _, k := range s.o.Sticks() {
+		st.Sticks = append(st.Sticks, Stick{
+			ID: k.ID, Name: stickName(k), Protocol: k.Protocol, Evidence: k.Evidence, State: string(k.State),
+			Since: k.Since, Error: k.Err, Frames: k.Frames, Damaged: k.Damaged, Devices: append([]string{}, k.Devices...),
+		})
+	}
+	for _, d := range s.o.Devices() {
+		v := s.values.get(d.ID)
+		device := Device{
+			ID: d.ID, Name: cmp.Or(d.Name, d.ID), Vendor: d.Vendor, Model: d.Model, Via: d.Via,
+			Availability: v.availability, Values: v.values, properties: d.Properties,
+		}
+		if !v.at.IsZero() {
+			device.Heard = &v.at
+		}
+		st.Devices = append(st.Devices, device)
+	}
+	for _, c := range s.o.Clients() {
+		st.Clients = append(st.Clients, Client{
+			ID: c.ID, Version: c.Version, Connected: c.Connected, Address: c.RemoteAddr, Since: c.Since,
+			Persistent: c.Persistent, Subscriptions: c.Subscriptions, Queued: c.Queued, Dropped: c.Dropped,
+		})
+	}
+	slices.SortFunc(st.Clients, func(a, b Client) int {
+		if a.Connected != b.Connected {
+			if a.Connected {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return st
+}
+
+func counters(s broker.Stats) Counters {
+	return Counters{
+		UptimeSeconds:       int64(s.Uptime.Seconds()),
+		ClientsConnected:    s.ClientsConnected,
+		Sessions:            s.Sessions,
+		Subscriptions:       s.Subscriptions,
+		Retained:            s.Retained,
+		PublishReceived:     s.PublishReceived,
+		PublishSent:         s.PublishSent,
+		PublishDropped:      s.PublishDropped,
+		BytesReceived:       s.BytesReceived,
+		BytesSent:           s.BytesSent,
+		MalformedPackets:    s.MalformedPackets,
+		ConnectionsAccepted: s.ConnectionsAccepted,
+	}
+}
+
+// stickName is what a person knows a stick by: never the device node if there
+// is better, because it differs from boot to boot.
+func stickName(k serialbridge.StickStatus) string {
+	name := strings.TrimSpace(k.USB.Manufacturer + " " + k.USB.Product)
+	return cmp.Or(name, k.ID, k.Port)
+}
