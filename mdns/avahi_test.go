@@ -62,6 +62,7 @@ func (n *namespace) sees(iface, host, v4, v6 string) {
 // link goes and comes, and everything is gone after the stop.
 func TestAvahi(t *testing.T) {
 	needNamespaces(t, "avahi-daemon", "avahi-browse", "avahi-resolve", "dbus-daemon")
+	t.Parallel()
 	box, a, b := newNamespace(t, "box"), newNamespace(t, "a"), newNamespace(t, "b")
 
 	adv := box.startAdvertiser(house) // before there is any interface
@@ -100,6 +101,22 @@ func TestAvahi(t *testing.T) {
 	box.address("lan1", "fd00:b::9/64") // the kernel dropped the IPv6 address with the link
 	b.sees("eth0", "lintel", "198.51.100.1", "fd00:b::9")
 
+	box.run("ip", "link", "del", "lan1") // and an adapter is pulled out and put in again
+	connect(box, "lan1", b, "eth0")
+	box.address("lan1", "198.51.100.7/24", "fd00:b::7/64")
+	b.address("eth0", "198.51.100.2/24", "fd00:b::2/64")
+	b.sees("eth0", "lintel", "198.51.100.7", "fd00:b::7")
+
+	// avahi asks for the name, is told that it is taken, and takes another.
+	a.output("avahi-set-host-name", "lintel")
+	eventually(t, func() error {
+		out := a.output("avahi-resolve", "-4", "-n", "lintel-2.local", "lintel.local")
+		if sorted(out) != sorted("lintel-2.local\t192.0.2.2\nlintel.local\t192.0.2.77\n") {
+			return fmt.Errorf("after a probe for the name: %q", out)
+		}
+		return nil
+	})
+
 	if err := adv.stop(); err != nil {
 		t.Errorf("the advertiser ended with %v", err)
 	}
@@ -110,10 +127,75 @@ func TestAvahi(t *testing.T) {
 			}
 			return nil
 		})
-		if out := n.output("avahi-resolve", "-4", "-n", "lintel.local"); !strings.Contains(out, "Timeout reached") {
-			t.Errorf("avahi-resolve after the goodbye: %q", out)
+	}
+	if out := a.output("avahi-resolve", "-4", "-n", "lintel.local"); !strings.Contains(out, "Timeout reached") {
+		t.Errorf("avahi-resolve after the goodbye: %q", out)
+	}
+}
+
+// TestLateConflict makes a neighbour of this package's own parts that claims
+// the name after it was taken, and insists.
+func TestLateConflict(t *testing.T) {
+	needNamespaces(t)
+	t.Parallel()
+	box, a := newNamespace(t, "box"), newNamespace(t, "a")
+	connect(box, "lan0", a, "eth0")
+	box.address("lan0", "192.0.2.1/24")
+	a.address("eth0", "192.0.2.2/24")
+
+	var s *socket
+	var index int
+	a.do(func() error {
+		iface, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		if s, err = listen4(); err != nil {
+			return err
+		}
+		index = iface.Index
+		return s.join(iface, net.UDPAddrFromAddrPort(group4))
+	})
+	defer s.close()
+	claim, err := response(newZone("lintel", nil).addresses(testLink("192.0.2.2/24"))...).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	box.startAdvertiser(Options{Host: "lintel", Services: house.Services[:1]})
+	var heard []string // what it says, each once
+	buf := make([]byte, maxPacket)
+	deadline := time.Now().Add(60 * time.Second)
+	for time.Now().Before(deadline) {
+		s.conn.SetReadDeadline(time.Now().Add(time.Second))
+		n, _, _, src, err := s.recv(buf)
+		if err == nil {
+			if !src.(*net.UDPAddr).IP.Equal(net.IPv4(192, 0, 2, 1)) {
+				continue // the own words
+			}
+			m, err := parse(buf[:n])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rr := range append(m.Answer, m.Ns...) {
+				what := fmt.Sprintf("%v %s", m.Response, show(rr))
+				if !slices.Contains(heard, what) {
+					heard = append(heard, what)
+				}
+			}
+		}
+		if !slices.Contains(heard, "true "+a1) {
+			continue // let it have the name first
+		}
+		if slices.Contains(heard, `true !lintel-2.local. 120 A 192.0.2.1`) &&
+			slices.Contains(heard, `true !Lintel\ A1B2C3._mqtt._tcp.local. 3200 SRV 0 0 1883 lintel-2.local.`) {
+			return
+		}
+		if err := s.write(claim, index, group4); err != nil {
+			t.Fatal(err)
 		}
 	}
+	t.Fatalf("the name was not given up; heard\n%s", strings.Join(heard, "\n"))
 }
 
 // legacyQuery asks as a plain DNS resolver does, from a port of its own.
@@ -157,6 +239,7 @@ func legacyQuery(t *testing.T, n *namespace) {
 // TestNameTaken lets avahi have the host name first.
 func TestNameTaken(t *testing.T) {
 	needNamespaces(t, "avahi-daemon", "avahi-browse", "avahi-resolve", "dbus-daemon")
+	t.Parallel()
 	box, a := newNamespace(t, "box"), newNamespace(t, "a")
 	connect(box, "lan0", a, "eth0")
 	box.address("lan0", "192.0.2.1/24", "fd00:a::1/64")
@@ -174,6 +257,7 @@ func TestNameTaken(t *testing.T) {
 // on a machine that has avahi: one keeps the name, and avahi is not disturbed.
 func TestTwins(t *testing.T) {
 	needNamespaces(t, "avahi-daemon", "avahi-browse", "avahi-resolve", "dbus-daemon")
+	t.Parallel()
 	box, a := newNamespace(t, "box"), newNamespace(t, "a")
 	connect(box, "lan0", a, "eth0")
 	box.address("lan0", "192.0.2.1/24")

@@ -98,7 +98,7 @@ type namespace struct {
 // newNamespace makes a namespace without any way out.
 func newNamespace(t *testing.T, name string) *namespace {
 	t.Helper()
-	n := &namespace{t: t, name: fmt.Sprintf("lt%d-%s", os.Getpid(), name)}
+	n := &namespace{t: t, name: fmt.Sprintf("%s%d-%s", strings.ToLower(t.Name()), os.Getpid(), name)}
 	if out, err := exec.Command("ip", "netns", "add", n.name).CombinedOutput(); err != nil {
 		need(t, "cannot make a network namespace: %v: %s", err, out)
 	}
