@@ -24,6 +24,7 @@ type op struct {
 	session      *Session      // of a put
 	subscription Subscription  // of a put
 	entry        Entry         // of a put; MessageID also of a delete
+	version      uint32        // of a put of an entry: see Ref.made
 	retained     *mqtt.Message // of a put
 	ref          *Ref
 	body         *Body
@@ -75,8 +76,13 @@ func (b *Batch) DeleteSubscription(session uint32, filter string) {
 // PutEntry queues a message for a session, or changes State and PacketID of an
 // entry that was put with the same Ref before. A session has at most one entry
 // of a MessageID. body is not nil if other sessions may hold the message too.
+//
+// Calls for one entry are made one after the other, under the lock of its
+// session. Their batches may be appended the other way round: an older state
+// never replaces a newer one.
 func (b *Batch) PutEntry(session uint32, e Entry, r *Ref, body *Body) {
-	o := op{prefix: prefixEntry, sessionID: session, entry: e, ref: r, body: body, size: int64(5 * len(e.Identifiers))}
+	r.made++
+	o := op{prefix: prefixEntry, sessionID: session, entry: e, version: r.made, ref: r, body: body, size: int64(5 * len(e.Identifiers))}
 	if body == nil || body != b.body {
 		o.size += messageSize(e.Message)
 		b.body = body

@@ -293,7 +293,7 @@ func (tx *transaction) apply(o *op) {
 func (tx *transaction) applyEntry(o *op) {
 	r := o.ref
 	switch {
-	case o.remove && !r.written, !o.remove && r.dead.Load():
+	case o.remove && !r.written, !o.remove && (r.dead.Load() || o.version < r.latest):
 		tx.elided++
 		return
 	case o.remove:
@@ -314,6 +314,7 @@ func (tx *transaction) applyEntry(o *op) {
 			tx.applyBody(o)
 		}
 	}
+	r.latest = max(r.latest, o.version)
 	start := len(tx.buf)
 	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.MessageID)
 	end := len(tx.buf)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -100,14 +101,17 @@ func TestLazyBatchDoesNotFollowAtOnce(t *testing.T) {
 }
 
 func TestTooManyLazyBatchesDoNotWait(t *testing.T) {
-	for name, o := range map[string]Options{
-		"bytes":      {Budget: 1000},
-		"operations": {},
+	for name, c := range map[string]struct {
+		o Options
+		n int
+	}{
+		"bytes":      {Options{Budget: 1000}, 10},
+		"operations": {Options{}, maxGroupOperations},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, t.TempDir(), o)
+			s := open(t, t.TempDir(), c.o)
 			defer hold(t, s)()
-			for range maxGroupOperations {
+			for range c.n {
 				s.AppendLazy(putRetained("lazy"))
 				s.lazyTimer.Stop()
 			}
@@ -384,6 +388,26 @@ func testFailure(t *testing.T, breakIt func(*Store), failing *Batch) {
 	}
 }
 
+// Even what was committed before the failure is not acknowledged after it.
+func TestNoDoneAfterAFailure(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	entered, free := make(chan struct{}), make(chan struct{})
+	s.Append(new(Batch), func() { close(entered); <-free })
+	await(t, entered, "done function")
+	done := func() { t.Error("a done function was called after the failure") }
+	s.Append(putRetained("r"), done)
+	for deadline := time.Now().Add(patience); s.Stats().PendingOperations > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("no commit")
+		}
+	}
+	s.db.Close()
+	s.Append(putRetained("r"), done)
+	await(t, s.Failed(), "failure")
+	close(free)
+	s.Close()
+}
+
 func TestFailedCommitEndsTheStore(t *testing.T) {
 	testFailure(t, func(s *Store) { s.db.Close() }, putRetained("r"))
 }
@@ -421,5 +445,29 @@ func TestBadgerStillLogsTheSyncError(t *testing.T) {
 	}
 	if !strings.Contains(string(source), `opt.Errorf("Error while curlf sync`) {
 		t.Error("value.go of Badger no longer logs a failed sync in the words that badgerLog looks for")
+	}
+}
+
+// TestOlderEntryNeverReplacesNewer appends two states of one entry the wrong way
+// round, as two goroutines may that made them under the session's lock.
+func TestOlderEntryNeverReplacesNewer(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	ref := new(Ref)
+	m := message("a", 2)
+	var older, newer Batch
+	older.PutSession(Session{ID: 1, ClientID: "c", ExpiryInterval: NeverExpires})
+	older.PutEntry(1, Entry{MessageID: 7, QoS: 2, Message: m}, ref, nil)
+	newer.PutEntry(1, Entry{MessageID: 7, QoS: 2, PacketID: 5, State: Sent, Message: m}, ref, nil)
+	s.Append(&newer, nil)
+	s.Append(&older, nil)
+	closeStore(t, s)
+	s = open(t, dir, Options{})
+	state := load(t, s)
+	if len(state.Sessions) != 1 || len(state.Sessions[0].Entries) != 1 {
+		t.Fatalf("loaded %+v", state)
+	}
+	if e := state.Sessions[0].Entries[0]; e.PacketID != 5 || e.State != Sent {
+		t.Errorf("loaded packet id %d, state %d; want 5, Sent", e.PacketID, e.State)
 	}
 }

@@ -55,8 +55,10 @@ type Entry struct {
 // and with no other entry afterwards.
 type Ref struct {
 	dead atomic.Bool // the delete is on its way: puts need not be written any more
+	made uint32      // puts made; whoever makes them holds the session's lock
 
 	// Of the committer alone, and of Load before the first Append.
+	latest  uint32 // the newest put that was written
 	written bool
 	place   bodyPlace
 	body    *Body // if place is bodyShared
