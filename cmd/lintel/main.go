@@ -1,0 +1,125 @@
+// Lintel is the house between devices and Home Assistant: an MQTT broker that
+// loses nothing, and the bridges that bring what sticks hear onto it. The same
+// program runs on the appliance and on a laptop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"lintel/gateway"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
+
+	lintel serve [--config FILE] [--data FOLDER] [--simulate]
+	lintel version
+
+`
+
+// The exit status is never 0 or 125 unless somebody asked for the end: after
+// those the appliance's init would not start the program again.
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	switch os.Args[1] {
+	case "serve":
+		if err := serve(os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "lintel:", err)
+			if errors.Is(err, errUsage) {
+				os.Exit(2)
+			}
+			os.Exit(1)
+		}
+	case "version", "--version":
+		fmt.Println("lintel", version)
+	case "help", "-h", "--help":
+		fmt.Print(usage)
+	default:
+		fmt.Fprintf(os.Stderr, "lintel: there is no command %q\n\n%s", os.Args[1], usage)
+		os.Exit(2)
+	}
+}
+
+var errUsage = errors.New("see lintel help")
+
+func serve(args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("lintel serve", flag.ContinueOnError)
+	data := flags.String("data", "data", "`folder` of everything that is kept")
+	configFile := flags.String("config", "", "configuration `file` (default lintel.toml in the data folder, if there is one)")
+	simulate := flags.Bool("simulate", false, "plug a virtual meter in")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return errUsage
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected %q: %w", flags.Arg(0), errUsage)
+	}
+	if *configFile == "" {
+		if name := filepath.Join(*data, gateway.DefaultConfigFile); exists(name) {
+			*configFile = name
+		}
+	}
+	config, err := gateway.LoadConfig(*configFile)
+	if err != nil {
+		return err
+	}
+	handler := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: config.Log.Level})
+	logger := slog.New(handler)
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer()) // what libraries say
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err = gateway.Run(ctx, config, gateway.Options{
+		Data:     *data,
+		Simulate: *simulate,
+		Version:  version,
+		Logger:   logger,
+		Ready:    func(e gateway.Endpoints) { announce(out, e) },
+	})
+	// During an update on trial an orderly reboot does not unmount the data.
+	unix.Sync()
+	return err
+}
+
+// announce says where everything is.
+func announce(out io.Writer, e gateway.Endpoints) {
+	for _, a := range e.MQTT {
+		fmt.Fprintf(out, "broker     %v (MQTT)\n", a)
+	}
+	for _, a := range e.WebSocket {
+		fmt.Fprintf(out, "broker     %v (MQTT over WebSocket)\n", a)
+	}
+	if e.HTTP != nil {
+		fmt.Fprintf(out, "page       http://%v\n", e.HTTP)
+	}
+	fmt.Fprintf(out, "states     %s\n", e.State)
+	if e.Discovery != "" {
+		fmt.Fprintf(out, "discovery  %s\n", e.Discovery)
+	}
+	fmt.Fprintln(out, "ready")
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}

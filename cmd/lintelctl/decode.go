@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"lintel/gateway"
+	"lintel/serialbridge"
+)
+
+// decode reads the raw bytes of a stick and prints what its driver makes of
+// them, a JSON object a line:
+//
+//	{"device":"dsmr_…","values":{"power_import":0.244,…}}
+//
+// Damaged frames are counted on the diagnostics output.
+func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
+	if len(args) < 1 || len(args) > 2 {
+		return fmt.Errorf("decode takes a protocol and at most one file: %w", errUsage)
+	}
+	drivers := gateway.Drivers()
+	i := slices.IndexFunc(drivers, func(d serialbridge.Driver) bool { return d.Protocol == args[0] })
+	if i < 0 {
+		var known []string
+		for _, d := range drivers {
+			known = append(known, d.Protocol)
+		}
+		return fmt.Errorf("there is no protocol %q, but %s: %w", args[0], strings.Join(known, ", "), errUsage)
+	}
+	if len(args) == 2 {
+		f, err := os.Open(args[1])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	lines := bufio.NewWriter(out)
+	sink := &lineSink{out: lines, damaged: make(map[string]int)}
+	decoder := drivers[i].NewDecoder(sink)
+	buf := make([]byte, 4096)
+	for {
+		n, err := in.Read(buf)
+		decoder.Decode(buf[:n], time.Now())
+		if sink.err == nil {
+			// Whoever pipes a live stick in sees each reading at once.
+			sink.err = lines.Flush()
+		}
+		if err == io.EOF || sink.err != nil {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+	if sink.err != nil {
+		return fmt.Errorf("write: %w", sink.err)
+	}
+	fmt.Fprintf(diagnostics, "%d readings", sink.readings)
+	for _, reason := range slices.Sorted(maps.Keys(sink.damaged)) {
+		fmt.Fprintf(diagnostics, ", %d damaged (%s)", sink.damaged[reason], reason)
+	}
+	fmt.Fprintln(diagnostics)
+	return nil
+}
+
+// lineSink prints readings.
+type lineSink struct {
+	out      io.Writer
+	readings int
+	damaged  map[string]int
+	err      error
+}
+
+func (s *lineSink) Device(serialbridge.Device) {}
+
+func (s *lineSink) Reading(r serialbridge.Reading) {
+	s.readings++
+	line, err := json.Marshal(struct {
+		Device string         `json:"device"`
+		Values map[string]any `json:"values"`
+	}{r.Device, r.Values})
+	if err == nil {
+		_, err = fmt.Fprintf(s.out, "%s\n", line)
+	}
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+func (s *lineSink) Damaged(reason string) { s.damaged[reason]++ }

@@ -1,0 +1,53 @@
+// Lintelctl is the tool for the workstation of somebody who looks after a
+// Lintel box.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+const usage = `Lintelctl looks after Lintel boxes.
+
+	lintelctl decode PROTOCOL [FILE]   what a stick said, a JSON object a line
+	lintelctl version
+
+`
+
+// errUsage says that the call was wrong; the status is then 2.
+var errUsage = errors.New("see lintelctl help")
+
+func main() {
+	err := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "lintelctl:", err)
+	if errors.Is(err, errUsage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+func run(args []string, in io.Reader, out, diagnostics io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(diagnostics, usage)
+		return errUsage
+	}
+	switch args[0] {
+	case "decode":
+		return decode(args[1:], in, out, diagnostics)
+	case "version", "--version":
+		fmt.Fprintln(out, "lintelctl", version)
+	case "help", "-h", "--help":
+		fmt.Fprint(out, usage)
+	default:
+		return fmt.Errorf("there is no command %q: %w", args[0], errUsage)
+	}
+	return nil
+}

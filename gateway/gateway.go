@@ -1,0 +1,404 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lintel/gateway/broker"
+	"lintel/gateway/dashboard"
+	"lintel/gateway/homeassistant"
+	"lintel/mdns"
+	"lintel/persist"
+	"lintel/serialbridge"
+	"lintel/serialbridge/dsmr"
+	"lintel/serialbridge/simulator"
+)
+
+// Drivers are the protocols that sticks may speak.
+func Drivers() []serialbridge.Driver {
+	return []serialbridge.Driver{
+		dsmr.Driver(),
+	}
+}
+
+// Options are what the command line says and the configuration does not.
+type Options struct {
+	Data     string // folder of everything that is kept
+	Simulate bool   // plug a virtual meter in
+	Version  string
+	Ready    func(Endpoints) // called when clients can connect; may be nil
+	Logger   *slog.Logger    // nil: silent
+}
+
+// Endpoints are where the house can be reached.
+type Endpoints struct {
+	MQTT      []net.Addr
+	WebSocket []net.Addr
+	HTTP      net.Addr // nil: no pages
+	Discovery string   // topic filter of the discovery documents; empty: none
+	State     string   // topic filter of the states of all devices
+}
+
+// gateway is the house while it runs.
+type gateway struct {
+	config Config
+	o      Options
+	log    *slog.Logger
+	box    homeassistant.Box
+
+	store     *persist.Store
+	broker    *broker.Broker
+	bridge    *serialbridge.Supervisor
+	boxState  *homeassistant.BoxState
+	publisher *homeassistant.Publisher
+	mqtt, web []net.Listener
+	http      net.Listener
+	clients   []*broker.Client
+}
+
+// module is a part of the house that runs until its context ends.
+type module struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Run runs the house until ctx ends or a part of it fails. It opens the
+// listeners only when all that was stored is loaded: a client that is told "not
+// authorized" or "no session" by mistake may not come back.
+//
+// It stops from the outside in: listeners and pages, then sticks and Home
+// Assistant, which still say goodbye, then the broker, then the store.
+func Run(ctx context.Context, config Config, o Options) (err error) {
+	g := &gateway{config: config, o: o, log: o.Logger}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.box, err = identify(o); err != nil {
+		return err
+	}
+	g.store, err = persist.Open(filepath.Join(o.Data, "store"), persist.Options{Logger: g.log})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := g.store.Close(); err == nil && cerr != nil {
+			err = fmt.Errorf("close the store: %w", cerr)
+		}
+	}()
+	m := config.MQTT
+	g.broker, err = broker.New(g.store, broker.Options{
+		MaxPacketSize:     m.MaxPacketSize,
+		MaxConnections:    m.MaxConnections,
+		MaxInflight:       m.MaxInflight,
+		MaxQueuedMessages: m.MaxQueuedMessages,
+		MaxQueuedBytes:    m.MaxQueuedBytes,
+		Logger:            g.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := g.build(); err != nil {
+		g.closeListeners()
+		return err
+	}
+	return g.run(ctx)
+}
+
+// run starts the modules, inner ones first, and stops them the other way round.
+func (g *gateway) run(ctx context.Context) error {
+	// The broker outlives ctx: what the others say while they stop still
+	// has to go through it.
+	brokerCtx, stopBroker := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopBroker(nil)
+	brokerDone := make(chan error, 1)
+	go func() { brokerDone <- g.broker.Run(brokerCtx) }()
+
+	modules, ctx := errgroup.WithContext(ctx)
+	for _, m := range g.modules() {
+		modules.Go(func() error {
+			if err := m.run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			return nil
+		})
+	}
+	modules.Go(func() error { // a failed store stops everything
+		select {
+		case <-g.store.Failed():
+			return fmt.Errorf("store: %w", g.store.Err())
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	if g.o.Ready != nil {
+		g.o.Ready(g.endpoints())
+	}
+	err := modules.Wait()
+	for _, c := range g.clients {
+		c.Close()
+	}
+	stopBroker(nil)
+	if brokerErr := <-brokerDone; err == nil {
+		err = brokerErr
+	}
+	return err
+}
+
+// build opens the listeners and connects the parts.
+func (g *gateway) build() error {
+	c := g.config
+	var err error
+	for _, address := range c.MQTT.Listen {
+		if g.mqtt, err = listen(g.mqtt, address, "mqtt.listen"); err != nil {
+			return err
+		}
+	}
+	for _, address := range c.MQTT.WebSocket {
+		if g.web, err = listen(g.web, address, "mqtt.websocket"); err != nil {
+			return err
+		}
+	}
+	if g.http, err = listenFirst([]string{c.HTTP.Listen}); err != nil {
+		return err
+	}
+	g.box.ConfigurationURL = g.pageURL()
+
+	bridgeClient, err := g.client("lintel-serialbridge")
+	if err != nil {
+		return err
+	}
+	homeassistantClient, err := g.client("lintel-homeassistant")
+	if err != nil {
+		return err
+	}
+	boxClient, err := g.client("lintel-gateway")
+	if err != nil {
+		return err
+	}
+	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
+		Broker: boxClient, BaseTopic: c.Serial.BaseTopic, Values: g.vitals(), Logger: g.log})
+	if c.HomeAssistant.Enabled {
+		g.publisher = homeassistant.NewPublisher(homeassistant.PublisherOptions{
+			Broker: homeassistantClient, Box: g.box,
+			Options:   homeassistant.Options{Prefix: c.HomeAssistant.Prefix, BaseTopic: c.Serial.BaseTopic},
+			Republish: g.republish, Logger: g.log})
+	}
+	var ports []serialbridge.NamedPort
+	for _, p := range c.Serial.Ports {
+		ports = append(ports, serialbridge.NamedPort{Path: p.Path, Protocol: p.Protocol})
+	}
+	if g.o.Simulate {
+		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr"})
+	}
+	g.bridge = serialbridge.New(serialbridge.Options{
+		Broker: bridgeClient, Drivers: Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic, OnDevice: g.onDevice, Logger: g.log})
+	return nil
+}
+
+// modules is the whole house on one screen.
+func (g *gateway) modules() []module {
+	var m []module
+	add := func(name string, run func(context.Context) error) { m = append(m, module{name, run}) }
+	for _, l := range g.mqtt {
+		add("mqtt", func(ctx context.Context) error { return g.broker.Serve(ctx, l) })
+	}
+	for _, l := range g.web {
+		add("websocket", func(ctx context.Context) error { return g.serveWebSocket(ctx, l) })
+	}
+	add("box", g.boxState.Run)
+	if g.publisher != nil {
+		add("homeassistant", g.publisher.Run)
+	}
+	if g.o.Simulate {
+		add("simulator", simulator.NewMeter(simulator.Options{Link: g.simulatedPort()}).Run)
+	}
+	add("serialbridge", g.bridge.Run)
+	if g.http != nil {
+		add("dashboard", g.runDashboard)
+	}
+	if g.config.MDNS.Enabled {
+		add("mdns", g.runMDNS)
+	}
+	return m
+}
+
+// client connects a part of the house to the broker.
+func (g *gateway) client(id string) (*broker.Client, error) {
+	c, err := g.broker.NewClient(id)
+	if err == nil {
+		g.clients = append(g.clients, c)
+	}
+	return c, err
+}
+
+func (g *gateway) onDevice(d serialbridge.Device) {
+	if g.publisher != nil {
+		g.publisher.Device(d)
+	}
+}
+
+// republish sends availability and state of everything again.
+func (g *gateway) republish(ctx context.Context) error {
+	if err := g.boxState.Republish(ctx); err != nil {
+		return err
+	}
+	return g.bridge.Republish(ctx)
+}
+
+func (g *gateway) simulatedPort() string { return filepath.Join(g.o.Data, "simulated-meter") }
+
+func (g *gateway) runDashboard(ctx context.Context) error {
+	client, err := g.broker.NewClient("lintel-dashboard")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return dashboard.New(dashboard.Options{
+		Listener:  g.http,
+		Name:      g.box.Name,
+		Version:   g.o.Version,
+		Addresses: g.addresses(),
+		Broker:    client,
+		BaseTopic: g.config.Serial.BaseTopic,
+		Sticks:    g.bridge.Sticks,
+		Devices:   g.bridge.Devices,
+		Clients:   g.broker.Clients,
+		Stats:     g.broker.Stats,
+		Healthy:   g.Health,
+		Logger:    g.log,
+	}).Run(ctx)
+}
+
+// Health reports why the house does not work, or nil.
+func (g *gateway) Health() error { return g.store.Err() }
+
+func (g *gateway) serveWebSocket(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           g.broker.WebSocket(ctx),
+		ReadHeaderTimeout: 5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); ctx.Err() == nil {
+		return fmt.Errorf("serve %v: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+func (g *gateway) runMDNS(ctx context.Context) error {
+	id := "id=" + g.box.ID
+	services := []mdns.Service{}
+	if len(g.mqtt) > 0 {
+		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_mqtt._tcp", Port: port(g.mqtt[0].Addr()), Text: []string{id}})
+	}
+	if g.http != nil {
+		page := port(g.http.Addr())
+		services = append(services,
+			mdns.Service{Instance: g.box.Name, Type: "_http._tcp", Port: page, Text: []string{"path=/"}},
+			mdns.Service{Instance: g.box.Name, Type: "_lintel._tcp", Port: page,
+				Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version}})
+	}
+	err := mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: services, Logger: g.log}).Run(ctx)
+	if err != nil {
+		// The house works without being found by name.
+		g.log.Warn("not found by name on this network", "err", err)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func (g *gateway) endpoints() Endpoints {
+	e := Endpoints{State: g.config.Serial.BaseTopic + "/+/state"}
+	for _, l := range g.mqtt {
+		e.MQTT = append(e.MQTT, l.Addr())
+	}
+	for _, l := range g.web {
+		e.WebSocket = append(e.WebSocket, l.Addr())
+	}
+	if g.http != nil {
+		e.HTTP = g.http.Addr()
+	}
+	if g.publisher != nil {
+		e.Discovery = g.config.HomeAssistant.Prefix + "/device/+/config"
+	}
+	return e
+}
+
+// hostName is what the box is called on the network.
+func (g *gateway) hostName() string { return g.config.MDNS.Host + ".local" }
+
+// pageURL is where a person finds the pages.
+func (g *gateway) pageURL() string {
+	if g.http == nil {
+		return ""
+	}
+	if p := port(g.http.Addr()); p != 80 {
+		return fmt.Sprintf("http://%s:%d", g.hostName(), p)
+	}
+	return "http://" + g.hostName()
+}
+
+// addresses are where a person finds the broker.
+func (g *gateway) addresses() []string {
+	var a []string
+	for _, l := range g.mqtt {
+		a = append(a, fmt.Sprintf("mqtt://%s:%d", g.hostName(), port(l.Addr())))
+	}
+	for _, l := range g.web {
+		a = append(a, fmt.Sprintf("ws://%s:%d", g.hostName(), port(l.Addr())))
+	}
+	return a
+}
+
+func (g *gateway) closeListeners() {
+	for _, l := range append(g.mqtt, g.web...) {
+		l.Close()
+	}
+	if g.http != nil {
+		g.http.Close()
+	}
+}
+
+// listen adds a listener to opened. key is where the address stands in the
+// configuration.
+func listen(opened []net.Listener, address, key string) ([]net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return opened, fmt.Errorf("%s: %w; is another program using it? Choose another address there", key, err)
+	}
+	return append(opened, l), nil
+}
+
+// listenFirst opens the first address that can be opened; with no addresses
+// there is no listener.
+func listenFirst(addresses []string) (net.Listener, error) {
+	var failed []string
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return l, nil
+		}
+		failed = append(failed, err.Error())
+	}
+	if len(failed) > 0 {
+		return nil, fmt.Errorf("http.listen: %s; choose an address that is free", strings.Join(failed, "; "))
+	}
+	return nil, nil
+}
+
+func port(a net.Addr) int {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.Port
+	}
+	return 0
+}
