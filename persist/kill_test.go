@@ -42,7 +42,7 @@ func writeUntilKilled(dir string) {
 	state, err := s.Load()
 	fatal(err)
 	if len(state.Damaged) > 0 {
-		fatal(fmt.Errorf("damaged: %q", state.Damaged))
+		fatal(fmt.Errorf("%d damaged, first %q", len(state.Damaged), state.Damaged[0]))
 	}
 	var setUp Batch
 	for i := range uint32(2) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4/options"
+
 	"lintel/gateway/mqtt"
 )
 
@@ -336,6 +338,20 @@ func TestUpdates(t *testing.T) {
 	})
 }
 
+func TestBodyIsWrittenOnce(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	m, body := message("t", 1000), new(Body)
+	for i, limit := range []uint64{1200, 100, 100} {
+		before := s.Stats().BytesWritten
+		commit(t, s, batch(func(b *Batch) {
+			b.PutEntry(uint32(i+1), Entry{MessageID: 1, QoS: 1, Message: m}, new(Ref), body)
+		}))
+		if n := s.Stats().BytesWritten - before; n > limit {
+			t.Errorf("entry %d wrote %d bytes", i+1, n)
+		}
+	}
+}
+
 func TestCloseCommitsLazyBatches(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -352,5 +368,14 @@ func TestMemTableSizeTooSmall(t *testing.T) {
 	if s, err := Open(dir, Options{MemTableSize: 1000}); err == nil {
 		s.Close()
 		t.Error("opened")
+	}
+}
+
+// These two settings decide whether an acknowledgement means anything and
+// whether damage is seen; only a power cut would show a mistake.
+func TestBadgerSettings(t *testing.T) {
+	o := open(t, t.TempDir(), Options{}).db.Opts()
+	if !o.SyncWrites || o.ChecksumVerificationMode != options.NoVerification {
+		t.Errorf("SyncWrites %t, ChecksumVerificationMode %d", o.SyncWrites, o.ChecksumVerificationMode)
 	}
 }
