@@ -1,0 +1,142 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// A stick is the simulated end of a serial line: the master of a pty, with a
+// link to its slave.
+type stick struct {
+	master *os.File
+	link   string
+	rest   []byte // what the reader has not taken of the last write
+}
+
+// plug opens a pty and makes link point at it. A link that was left there by
+// one that was killed is replaced.
+func plug(link string) (*stick, error) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		return nil, fmt.Errorf("simulator: open a pty: %w", err)
+	}
+	// The slave is not kept open: then the master knows whether anybody has
+	// it, and nothing is stored for a reader that comes later.
+	defer slave.Close()
+	s := &stick{master: master, link: link}
+	if err := errors.Join(makeRaw(slave), control(master, func(fd int) error { return unix.SetNonblock(fd, true) })); err != nil {
+		master.Close()
+		return nil, fmt.Errorf("simulator: set up the pty: %w", err)
+	}
+	if err := replaceLink(slave.Name(), link); err != nil {
+		master.Close()
+		return nil, fmt.Errorf("simulator: %w", err)
+	}
+	return s, nil
+}
+
+// unplug hangs up on whoever reads, and removes the link.
+func (s *stick) unplug() error {
+	return errors.Join(os.Remove(s.link), s.master.Close())
+}
+
+// write sends data if somebody has the port open and took what was sent
+// before; else it is lost. It never blocks.
+func (s *stick) write(data []byte) error {
+	return control(s.master, func(fd int) error {
+		s.discardInput(fd)
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if _, err := unix.Poll(poll, 0); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("simulator: poll the pty: %w", err)
+		}
+		if poll[0].Revents&unix.POLLHUP != 0 {
+			s.rest = nil
+			return nil
+		}
+		if len(s.rest) == 0 {
+			s.rest = data
+		}
+		for len(s.rest) > 0 {
+			n, err := unix.Write(fd, s.rest)
+			switch {
+			case errors.Is(err, unix.EINTR):
+			case errors.Is(err, unix.EAGAIN):
+				return nil
+			case err != nil:
+				return fmt.Errorf("simulator: write to the pty: %w", err)
+			default:
+				s.rest = s.rest[n:]
+			}
+		}
+		return nil
+	})
+}
+
+// discardInput takes what was sent to the stick, so that a driver that writes
+// to it does not block for ever.
+func (s *stick) discardInput(fd int) {
+	var buf [512]byte
+	for range 16 {
+		if n, err := unix.Read(fd, buf[:]); n <= 0 || err != nil {
+			return
+		}
+	}
+}
+
+// control calls f with the descriptor of file, without making it blocking.
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := raw.Control(func(fd uintptr) { result = f(int(fd)) }); err != nil {
+		return err
+	}
+	return result
+}
+
+// makeRaw turns off echo and every translation, as cfmakeraw(3) does. It
+// belongs to the pty, not to the descriptor, and stays when slave is closed.
+func makeRaw(slave *os.File) error {
+	return control(slave, func(fd int) error {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+		t.Oflag &^= unix.OPOST
+		t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+		t.Cflag &^= unix.CSIZE | unix.PARENB
+		t.Cflag |= unix.CS8
+		t.Cc[unix.VMIN] = 1
+		t.Cc[unix.VTIME] = 0
+		return unix.IoctlSetTermios(fd, unix.TCSETS, t)
+	})
+}
+
+// replaceLink makes link point at target in one step. It replaces links only.
+func replaceLink(target, link string) error {
+	switch info, err := os.Lstat(link); {
+	case err == nil && info.Mode()&fs.ModeSymlink == 0:
+		return fmt.Errorf("link to the simulated stick: %s exists and is not a link; remove it or choose another path", link)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("link to the simulated stick: %w", err)
+	}
+	temporary := link + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("link to the simulated stick: %w", err)
+	}
+	if err := os.Symlink(target, temporary); err != nil {
+		return fmt.Errorf("link to the simulated stick: %w", err)
+	}
+	if err := os.Rename(temporary, link); err != nil {
+		return fmt.Errorf("link to the simulated stick: %w", err)
+	}
+	return nil
+}
