@@ -292,6 +292,9 @@ func (tx *transaction) apply(o *op) {
 // comes or goes.
 func (tx *transaction) applyEntry(o *op) {
 	r := o.ref
+	if o.remove {
+		r.dead.Store(true) // an older put may still come
+	}
 	switch {
 	case o.remove && !r.written, !o.remove && (r.dead.Load() || o.version < r.latest):
 		tx.elided++

@@ -471,3 +471,23 @@ func TestOlderEntryNeverReplacesNewer(t *testing.T) {
 		t.Errorf("loaded packet id %d, state %d; want 5, Sent", e.PacketID, e.State)
 	}
 }
+
+// A put that was appended after the delete of its entry does not bring it back,
+// even if the delete was in a batch that had to be split.
+func TestLatePutDoesNotBringAnEntryBack(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var ref, other Ref
+	var put Batch
+	put.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: message("t", 1)}, &ref, nil)
+	var large Batch
+	large.DeleteEntry(1, 1, &ref, nil)
+	large.PutEntry(2, Entry{MessageID: 1, QoS: 1, Message: message("t", 1)}, &other, nil)
+	for range maxGroupOperations {
+		large.PutIncoming(2, 1)
+	}
+	commit(t, s, &large)
+	commit(t, s, &put)
+	if got := keys(t, s); slices.Contains(got, "message 1 of session 1") {
+		t.Errorf("in the store: %q", got)
+	}
+}
