@@ -159,7 +159,7 @@ func canonical(rrs []dns.RR, name string) [][]byte {
 func rdata(rr dns.RR) ([]byte, error) {
 	rr = dns.Copy(rr)
 	rr.Header().Name = "."
-	buf := make([]byte, 2*maxPacket)
+	buf := make([]byte, dns.Len(rr)+headerSize)
 	end, err := dns.PackRR(rr, buf, 0, nil, false)
 	if err != nil {
 		return nil, err
