@@ -70,7 +70,7 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 }
 
 func (d *decoder) next(b byte, received time.Time) {
-	// IEC 62056-21 §6.3.2: neither an identification nor a data line holds
+	// IEC 62056-21: neither an identification nor a data line holds
 	// a second '/' of its own, so this one begins a telegram.
 	if b == '/' && (d.position == outside || d.position == inHeader) {
 		d.begin()

@@ -54,7 +54,7 @@ func deviceID(identifier string) string {
 	}, identifier)
 }
 
-// version returns which P1 the meter speaks: 50 is 5.0 (DSMR 5.0.2 P1 §6.12);
+// version returns which P1 the meter speaks: 50 is 5.0 (DSMR 5.0.2 P1);
 // Belgium's five digits have no such reading.
 func version(t *telegram) string {
 	for _, o := range t.objects {
@@ -73,7 +73,7 @@ func version(t *telegram) string {
 }
 
 // identification returns the maker and the model from the identification line
-// XXXZ\WName (IEC 62056-21 §6.3.2): manufacturer, baud rate, optional mode,
+// XXXZ\WName (IEC 62056-21): manufacturer, baud rate, optional mode,
 // name.
 func identification(header string) (vendor, model string) {
 	flag, name := header[:3], header[3:]

@@ -185,7 +185,7 @@ func (r *report) addTime(value, key, name string) fit {
 }
 
 // addFailureLog adds the latest entry of the log of long power failures:
-// (count)(0-0:96.7.19) and then (end)(duration) for each (DSMR 5.0.2 P1 §6.6).
+// (count)(0-0:96.7.19) and then (end)(duration) for each (DSMR 5.0.2 P1).
 func (r *report) addFailureLog(values []string) fit {
 	if len(values) < 2 || len(values)%2 != 0 || values[1] != "0-0:96.7.19" {
 		if len(values) == 1 && (values[0] == "" || values[0] == "0") {

@@ -29,8 +29,8 @@ type definition struct {
 	properties []serialbridge.Property
 }
 
-// breakerStates are the values of 96.3.10 and 24.4.0 (DLMS UA 1000-1, class 70
-// "disconnect control", attribute 3).
+// breakerStates are the values of 96.3.10 and 24.4.0 (DLMS class 70,
+// "disconnect control").
 func breakerStates() []string {
 	return []string{"disconnected", "connected", "ready for reconnection"}
 }
@@ -62,7 +62,7 @@ func definitions() map[string]definition {
 		add(fmt.Sprintf("1-0:%d.7.0", 4+q), number, measurement(
 			fmt.Sprintf("reactive_power_q%d", q), fmt.Sprintf("Reactive power quadrant %d", q), "kvar", "reactive_power", 3))
 	}
-	// |+A| + |-A|, the sum of both directions (IEC 62056-61 table 9).
+	// |+A| + |-A|, the sum of both directions (IEC 62056-61).
 	add("1-0:15.8.0", number, register("energy_absolute", "Energy import plus export", "kWh", "energy"))
 
 	// Momentary values.
@@ -98,7 +98,7 @@ func definitions() map[string]definition {
 		add(on(12, "36", "0"), counter, diagnostic(count("voltage_swells"+suffix, "Voltage swells"+of)))
 	}
 
-	// Belgium (e-MUCS P1 §5): quarter-hour demand, and its peak of the month.
+	// Belgium (e-MUCS P1): quarter-hour demand, and its peak of the month.
 	add("1-0:1.4.0", number, measurement("average_demand", "Average demand of this quarter hour", "kW", "power", 3))
 	add("1-0:1.6.0", stamped, measurement("peak_demand", "Peak demand of this month", "kW", "power", 3))
 
@@ -147,7 +147,7 @@ func monthEndProperty(code string, registry map[string]definition) serialbridge.
 }
 
 // mbusProperty returns what a meter on the M-Bus measures, from its device type
-// (EN 13757-3 table 8; 24.1.0) and the unit of the value.
+// (EN 13757-3; 24.1.0) and the unit of the value.
 func mbusProperty(deviceType int, unit string) (serialbridge.Property, bool) {
 	if unit == "" { // some meters leave it out
 		switch deviceType {

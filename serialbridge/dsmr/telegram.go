@@ -55,7 +55,7 @@ func (t *telegram) addLine(line []byte) bool {
 	if !validCode(code) {
 		return false
 	}
-	// F = 255 is the current value, as is no F at all (IEC 62056-61 §5.7).
+	// F = 255 is the current value, as is no F at all (IEC 62056-61).
 	t.objects = append(t.objects, object{strings.TrimSuffix(code, "*255"), values})
 	return true
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Telegram writes figures as a P1 telegram of DSMR 5 (DSMR 5.0.2 P1 §6.12).
+// Telegram writes figures as a P1 telegram of DSMR 5.
 func Telegram(f Figures) []byte {
 	b := []byte("/LNT5LINTEL-METER\r\n\r\n")
 	line := func(format string, args ...any) {
