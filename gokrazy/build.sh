@@ -23,7 +23,7 @@ need mkfs.ext4 "apt-get install e2fsprogs"
 # A power of two: QEMU takes no other size for an SD card.
 bytes=2147483648
 
-version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
+version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}
 
 # The same for every program of the image; those without a variable
 # main.version ignore it.
