@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // lockFolder takes the lock of the store for this process, creating the folder
@@ -31,7 +32,14 @@ func lockFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("persist: data folder %s cannot be read: %w: choose another folder or give this user the right to it", dir, cause(err))
 	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	// A lock outlives its owner for a moment where a child process was started
+	// that has not got to its exec yet, or where the owner is just ending.
+	err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for try := 0; errors.Is(err, syscall.EWOULDBLOCK) && try < 20; try++ {
+		time.Sleep(50 * time.Millisecond)
+		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		d.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("persist: data folder %s is in use: is another lintel running on it? Stop that one or choose another folder", dir)
