@@ -1,0 +1,73 @@
+# Lintel. `make help` tells what there is.
+
+SHELL      := /bin/bash
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME   ?= 10s
+GOFLAGS    += -trimpath
+LDFLAGS    := -s -w -X main.version=$(VERSION)
+# Debian packages that the tests run against.
+TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
+IMAGE_PACKAGES := qemu-system-arm ipxe-qemu qemu-efi-aarch64 mtools e2fsprogs
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race fuzz vet check image image-test interop deps deps-image clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build lintel and lintelctl into bin/
+	go build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+run: build ## start the gateway with a simulated meter; data in data/
+	bin/lintel serve --data data --simulate
+
+test: ## every test that needs neither root nor QEMU
+	go test ./...
+
+race: deps ## all tests with the race detector; none may be skipped for a missing program
+	LINTEL_NEED_ALL=1 go test -race -timeout 20m ./...
+
+interop: deps ## only the tests against programs of others: mosquitto, paho, avahi
+	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@set -e; go list -f '{{if .TestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}{{if .XTestGoFiles}}{{"\n"}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | sort -u | \
+	while read -r package dir; do [ -n "$$dir" ] || continue; \
+	  for target in $$(cat "$$dir"/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' | sort -u); do \
+	    echo "fuzz $$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	  done; \
+	done
+
+vet: ## formatting, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod verify >/dev/null
+	go mod tidy -diff
+
+check: vet race fuzz image-test ## what CI runs
+
+image: deps-image ## build the Raspberry Pi image and the one for QEMU into out/
+	gokrazy/build.sh
+
+image-test: image ## boot the images in QEMU, plug a meter in, look at the broker
+	go run ./gokrazy/imagetest
+
+deps: ## install the Debian packages that the tests need, where that is allowed
+	@packages='$(TEST_PACKAGES)'; $(install-packages)
+
+deps-image:
+	@packages='$(IMAGE_PACKAGES) mosquitto-clients'; $(install-packages)
+
+# install-packages installs the Debian packages that are missing, or says which.
+define install-packages
+missing=; for p in $$packages; do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ]; then \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+  else echo "These Debian packages are needed. Install them and try again: apt-get install$$missing" >&2; exit 1; fi; \
+fi
+endef
+
+clean: ## remove what the other targets made
+	rm -rf bin out data

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floors says on which floor of the house each package stands. A package
+// imports only from floors below its own; longer paths win over shorter ones.
+var floors = map[string]int{
+	"lintel/gateway/mqtt":            0,
+	"lintel/serialbridge/zigbee/zcl": 0,
+	"lintel/mdns":                    0,
+	"lintel/hardware":                0,
+	"lintel/persist":                 1,
+	"lintel/serialbridge":            1,
+	"lintel/gateway/access":          2,
+	"lintel/serialbridge/zigbee":     2,
+	"lintel/serialbridge/dsmr":       2,
+	"lintel/gateway/update":          2,
+	"lintel/gateway/broker":          3,
+	"lintel/gateway/homeassistant":   4,
+	"lintel/gateway/uplink":          4,
+	"lintel/serialbridge/simulator":  4,
+	"lintel/gateway/dashboard":       5,
+	"lintel/gateway":                 6,
+	"lintel/cmd/lintel":              7,
+	"lintel/cmd/lintelctl":           7,
+	"lintel/gokrazy/imagetest":       7,
+}
+
+// doors says behind which package each of the prescribed packages stands.
+var doors = map[string]string{
+	"github.com/dgraph-io/badger/v4": "lintel/persist",
+	"github.com/grandcat/zeroconf":   "lintel/mdns",
+	"github.com/tarm/serial":         "lintel/serialbridge",
+	"github.com/gokrazy/gokrazy":     "lintel/gateway/update",
+}
+
+// topLevel is all that stands at the top of the repository.
+var topLevel = []string{"gokrazy", "cmd", "gateway", "serialbridge", "mdns", "persist", "hardware",
+	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE"}
+
+func TestHouse(t *testing.T) {
+	type listed struct {
+		ImportPath, Doc string
+		Imports         []string
+	}
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "lintel/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	packages := 0
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); packages++ {
+		var p listed
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		floor, known := floors[p.ImportPath]
+		if !known {
+			t.Errorf("%s stands on no floor: give it one in this test", p.ImportPath)
+		}
+		if p.Doc == "" {
+			t.Errorf("%s has no doc comment", p.ImportPath)
+		}
+		for _, imported := range p.Imports {
+			if below, ours := floors[imported]; ours && below >= floor {
+				t.Errorf("%s on floor %d imports %s on floor %d", p.ImportPath, floor, imported, below)
+			}
+			for module, door := range doors {
+				if (imported == module || strings.HasPrefix(imported, module+"/")) && p.ImportPath != door {
+					t.Errorf("%s imports %s, which only %s may", p.ImportPath, imported, door)
+				}
+			}
+		}
+	}
+	if packages < 10 {
+		t.Errorf("go list found %d packages only", packages)
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored := []string{"bin", "out", "data"} // made by make, never committed
+	for _, e := range entries {
+		name := filepath.Base(e.Name())
+		if !slices.Contains(topLevel, name) && !slices.Contains(ignored, name) && !strings.HasPrefix(name, ".") {
+			t.Errorf("%s does not belong at the top level", name)
+		}
+	}
+	for _, name := range topLevel {
+		if _, err := os.Stat(filepath.Join("..", name)); err != nil {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
