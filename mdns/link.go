@@ -1,13 +1,19 @@
 package mdns
 
 import (
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxAddresses bounds the addresses of one family on one link, so that an
@@ -78,6 +84,10 @@ func readLinks(interfaces func() ([]net.Interface, error)) ([]link, map[netip.Ad
 	if err != nil {
 		return nil, nil, fmt.Errorf("mdns: listing network interfaces: %w", err)
 	}
+	unready, err := unreadyAddresses()
+	if err != nil {
+		return nil, nil, err
+	}
 	var links []link
 	for _, iface := range ifaces {
 		if iface.Flags&net.FlagUp == 0 {
@@ -87,7 +97,10 @@ func readLinks(interfaces func() ([]net.Interface, error)) ([]link, map[netip.Ad
 		if err != nil {
 			continue // gone since it was listed
 		}
-		if l := newLink(iface, prefixes(addrs)); l.has(false) || l.has(true) {
+		ready := slices.DeleteFunc(prefixes(addrs), func(p netip.Prefix) bool {
+			return unready[p.Addr().WithZone(iface.Name)]
+		})
+		if l := newLink(iface, ready); l.has(false) || l.has(true) {
 			links = append(links, l)
 		}
 	}
@@ -103,6 +116,37 @@ func readLinks(interfaces func() ([]net.Interface, error)) ([]link, map[netip.Ad
 		own[p.Addr()] = true
 	}
 	return links, own, nil
+}
+
+// unreadyAddresses returns the IPv6 addresses, with the interface's name as the
+// zone, that nobody can be told of: still checked for being a duplicate, for
+// which nothing can be sent from them yet either, found to be one, or deprecated.
+// The kernel reports when the check is over.
+func unreadyAddresses() (map[netip.Addr]bool, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/if_inet6")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // no IPv6
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mdns: listing IPv6 addresses: %w", err)
+	}
+	out := make(map[netip.Addr]bool)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line) // address, index, prefix length, scope, flags, name
+		if len(f) != 6 {
+			continue
+		}
+		b, err := hex.DecodeString(f[0])
+		addr, ok := netip.AddrFromSlice(b)
+		flags, err2 := strconv.ParseUint(f[4], 16, 32)
+		if err != nil || err2 != nil || !ok {
+			continue
+		}
+		if flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED|unix.IFA_F_DEPRECATED) != 0 && flags&unix.IFA_F_OPTIMISTIC == 0 {
+			out[addr.WithZone(f[5])] = true
+		}
+	}
+	return out, nil
 }
 
 func prefixes(addrs []net.Addr) []netip.Prefix {

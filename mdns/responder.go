@@ -411,8 +411,7 @@ func (r *responder) unicastDue() bool {
 
 func (r *responder) write(s *socket, b []byte, l *link, to netip.AddrPort) bool {
 	if err := s.write(b, l.iface.Index, to); err != nil {
-		// The link went down, or an address is not usable yet; both end with an
-		// interface change and a new announcement.
+		// The link went down; an announcement follows when it is back.
 		r.log.Debug("message not sent", "interface", l.iface.Name, "err", err)
 		return false
 	}
