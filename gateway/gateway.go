@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -166,8 +165,12 @@ func (g *gateway) build() error {
 			return err
 		}
 	}
-	if g.http, err = listenFirst([]string{c.HTTP.Listen}); err != nil {
-		return err
+	if c.HTTP.Listen != "" {
+		pages, err := listen(nil, c.HTTP.Listen, "http.listen")
+		if err != nil {
+			return err
+		}
+		g.http = pages[0]
 	}
 	g.box.ConfigurationURL = g.pageURL()
 
@@ -377,23 +380,6 @@ func listen(opened []net.Listener, address, key string) ([]net.Listener, error) 
 		return opened, fmt.Errorf("%s: %w; is another program using it? Choose another address there", key, err)
 	}
 	return append(opened, l), nil
-}
-
-// listenFirst opens the first address that can be opened; with no addresses
-// there is no listener.
-func listenFirst(addresses []string) (net.Listener, error) {
-	var failed []string
-	for _, address := range addresses {
-		l, err := net.Listen("tcp", address)
-		if err == nil {
-			return l, nil
-		}
-		failed = append(failed, err.Error())
-	}
-	if len(failed) > 0 {
-		return nil, fmt.Errorf("http.listen: %s; choose an address that is free", strings.Join(failed, "; "))
-	}
-	return nil, nil
 }
 
 func port(a net.Addr) int {

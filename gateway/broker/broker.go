@@ -80,6 +80,9 @@ type holder interface {
 // the store to itself.
 func New(store *persist.Store, o Options) (*Broker, error) {
 	o = o.withDefaults()
+	if o.MaxPacketSize > persist.MaxMessageSize {
+		return nil, fmt.Errorf("broker: packets of %d bytes: the store takes messages of %d at most", o.MaxPacketSize, persist.MaxMessageSize)
+	}
 	b := &Broker{
 		options:     o,
 		store:       store,
@@ -209,6 +212,11 @@ func (b *Broker) endSession(s *session) {
 	w := s.will
 	s.will = nil
 	var batch persist.Batch
+	if s.stored {
+		// First, in case the batch is too large for one transaction: what
+		// is left without its session is deleted at the next start.
+		batch.DeleteSession(s.number, s.id)
+	}
 	for filter, sub := range s.subscriptions {
 		b.index.remove(s, filter)
 		if s.stored {
@@ -227,7 +235,6 @@ func (b *Broker) endSession(s *session) {
 		for id := range s.incoming {
 			batch.DeleteIncoming(s.number, id)
 		}
-		batch.DeleteSession(s.number, s.id)
 	}
 	s.subscriptions, s.inflight, s.order, s.queue, s.backlog = nil, nil, nil, nil, nil
 	s.mu.Unlock()

@@ -64,6 +64,9 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if !mqtt.ValidTopicName(m.Topic) || m.QoS > 2 {
 		return fmt.Errorf("broker: publish: %q with QoS %d is no message", m.Topic, m.QoS)
 	}
+	if size := len(m.Topic) + len(m.Properties) + len(m.Payload); size > c.broker.options.MaxPacketSize {
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.PacketTooLarge, Detail: fmt.Sprintf("%d bytes", size)})
+	}
 	if err := c.broker.store.Wait(ctx); err != nil {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
 	}
