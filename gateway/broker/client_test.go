@@ -138,6 +138,17 @@ func (c *rawClient) expect(want mqtt.PacketType) mqtt.Packet {
 	return p
 }
 
+// either reads two packets that come in no certain order.
+func (c *rawClient) either(a, b mqtt.PacketType) {
+	c.t.Helper()
+	for range 2 {
+		p, err := c.next()
+		if err != nil || p.Type != a && p.Type != b {
+			c.t.Fatalf("received %v % x, %v, want %v or %v", p.Type, p.Body, err, a, b)
+		}
+	}
+}
+
 func (c *rawClient) decode(p mqtt.Packet, decode func(mqtt.Packet) error) {
 	c.t.Helper()
 	if err := decode(p); err != nil {

@@ -382,6 +382,9 @@ func (c *connection) disconnect(p mqtt.Packet) error {
 	if err := d.Decode(p, c.version); err != nil {
 		return err
 	}
+	if !d.ClientMaySend() {
+		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "DISCONNECT of a client with " + d.Code.String()}
+	}
 	if c.version == mqtt.V50 && d.Properties.Has(mqtt.SessionExpiryInterval) {
 		expiry := d.Properties.Uint(mqtt.SessionExpiryInterval, 0)
 		if c.connectExpiry == 0 && expiry != 0 { // 5.0 §3.14.2.2.2
