@@ -2,11 +2,22 @@ package serialbridge
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/hardware"
 )
 
 // NamedPort is a port that is used although USB does not tell of it: the pty
-// of a simulator, a UART on the board's header.
+// of a simulator, a UART on the board's header. It is also how a protocol is
+// laid down for a stick that cannot be recognised.
 type NamedPort struct {
 	Path     string
 	Protocol string // Driver.Protocol; empty: listen
@@ -34,24 +45,332 @@ type Options struct {
 	Logger *slog.Logger // nil: silent
 }
 
-// Supervisor finds the sticks and keeps a driver running on each.
-type Supervisor struct {
-	o Options
+const (
+	maxSticks  = 64   // remembered; those that are plugged in come first
+	maxDevices = 1024 // behind all sticks together
+
+	// goodbye is how long Run waits at its end for the broker to take the
+	// last messages.
+	goodbye = 2 * time.Second
+)
+
+// timing is every duration that the supervisor goes by.
+type timing struct {
+	retryMin, retryMax time.Duration // between two tries of a stick that fails
+	existMin, existMax time.Duration // between two looks for a port that is not there
+	goodRun            time.Duration // after which a failure is the first one again
+	listen             time.Duration // at one line setting; the slowest meters send every 10 s
+	listenMore         time.Duration // after a first valid frame, for the second one
+	listenMax          time.Duration // at one line setting in all
+	silence            time.Duration // without a frame, before a driver found by listening is doubted
+	quiet              time.Duration // without a reading before a device is offline, at least
+	quietOnce          time.Duration // the same for a device that was heard just once
+	sweep              time.Duration // between two looks for quiet devices
+	look               time.Duration // hardware.WatchOptions.Interval
+	stop               time.Duration // what a driver has to end in
 }
 
-// New returns a supervisor that does nothing until Run.
-func New(o Options) *Supervisor { return &Supervisor{o: o} }
+func defaultTiming() timing {
+	return timing{
+		retryMin: time.Second, retryMax: time.Minute,
+		existMin: time.Second, existMax: 2 * time.Second,
+		goodRun: time.Minute,
+		listen:  11 * time.Second, listenMore: 25 * time.Second, listenMax: time.Minute,
+		silence: 2 * time.Minute,
+		quiet:   time.Minute, quietOnce: time.Hour, sweep: 5 * time.Second,
+		stop: 3 * time.Second,
+	}
+}
+
+// Supervisor finds the sticks and keeps a driver running on each.
+type Supervisor struct {
+	o    Options
+	log  *slog.Logger
+	t    timing
+	done chan struct{} // closed when nothing is published any more
+
+	mu      sync.Mutex // guards all below, and what sticks and devices say is guarded by it
+	sticks  map[string]*stick
+	devices map[string]*device
+	wanted  []*stick // the order in which sticks were first seen
+
+	keepers    sync.WaitGroup // one goroutine for each stick that is there
+	publishers sync.WaitGroup // one for each stick that is remembered
+}
+
+// New returns a supervisor that does nothing until Run, which is called once.
+func New(o Options) *Supervisor {
+	if o.BaseTopic == "" {
+		o.BaseTopic = "lintel"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Supervisor{
+		o: o, log: o.Logger, t: defaultTiming(),
+		done:    make(chan struct{}),
+		sticks:  make(map[string]*stick),
+		devices: make(map[string]*device),
+	}
+}
 
 // Run keeps the sticks going until ctx ends. It then says offline for every
-// device, waits for the sticks to be closed, and returns nil.
-func (s *Supervisor) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// device, waits for the sticks to be closed, and returns nil. It fails at once
+// if it cannot subscribe to the commands.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer close(s.done)
+	// The publishers outlive ctx by what it takes to say offline.
+	publish, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.publishers.Wait()
+	defer stopPublishing()
 
-// Devices returns all devices that were heard since New, by ID.
-func (s *Supervisor) Devices() []Device { return nil }
+	for _, filter := range []string{s.o.BaseTopic + "/+/set", s.o.BaseTopic + "/+/set/+"} {
+		if err := s.o.Broker.Subscribe(ctx, filter, 1, s.command); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", filter, err)
+		}
+	}
+	for _, p := range s.o.Ports {
+		s.mu.Lock()
+		st := s.remember(publish, p.Path)
+		if st.cancel == nil { // else it is named twice
+			st.named, st.pinned = true, p.Protocol
+			s.appear(ctx, st, hardware.SerialPort{Path: p.Path})
+		}
+		s.mu.Unlock()
+	}
+	s.keepers.Go(func() { s.sweep(ctx) })
+	err := hardware.WatchSerialPorts(ctx, func(ports []hardware.SerialPort) {
+		s.reconcile(ctx, publish, ports)
+	}, hardware.WatchOptions{Root: s.o.Root, Interval: s.t.look, Logger: s.log})
+	s.keepers.Wait()
+	flush, cancel := context.WithTimeout(publish, goodbye)
+	defer cancel()
+	if ferr := s.flush(flush); ferr != nil {
+		s.log.Warn("some devices could not be said offline", "err", ferr)
+	}
+	return err
+}
+
+// reconcile compares the ports that are there with the sticks that are kept.
+func (s *Supervisor) reconcile(ctx, publish context.Context, ports []hardware.SerialPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	named := make(map[string]bool)
+	for _, p := range s.o.Ports {
+		named[p.Path] = true
+		if node, err := filepath.EvalSymlinks(p.Path); err == nil {
+			named[node] = true
+		}
+	}
+	there := make(map[*stick]bool)
+	for _, p := range ports {
+		if node, err := filepath.EvalSymlinks(p.Path); named[p.Path] || err == nil && named[node] {
+			continue // the user has said what it is
+		}
+		id := p.ID()
+		if st := s.sticks[id]; st != nil && there[st] {
+			id += "@" + p.PortPath // two sticks with one serial number
+		}
+		st := s.remember(publish, id)
+		there[st] = true
+		if st.cancel != nil && st.usb != p {
+			s.vanish(st)
+		}
+		if st.cancel == nil {
+			s.appear(ctx, st, p)
+		}
+	}
+	for _, st := range s.sticks {
+		if !st.named && !there[st] && st.cancel != nil {
+			s.vanish(st)
+		}
+	}
+	s.forget()
+}
+
+// remember returns the stick with that id, and begins it if there is none.
+func (s *Supervisor) remember(publish context.Context, id string) *stick {
+	st := s.sticks[id]
+	if st == nil {
+		st = &stick{
+			s: s, id: id,
+			state: Waiting, since: time.Now(),
+			damaged: make(map[string]uint64),
+			wake:    make(chan struct{}, 1),
+		}
+		s.sticks[id] = st
+		s.wanted = append(s.wanted, st)
+		ctx, cancel := context.WithCancel(publish)
+		st.forgotten = cancel
+		s.publishers.Go(func() { st.publish(ctx) })
+	}
+	return st
+}
+
+// forget drops the sticks that were seen first and are gone, if there are too
+// many: a device that invents a serial number each time must not fill the
+// memory.
+func (s *Supervisor) forget() {
+	for _, st := range slices.Clone(s.wanted) {
+		if len(s.wanted) <= maxSticks {
+			return
+		}
+		if st.named || st.cancel != nil || len(st.queue) > 0 {
+			continue
+		}
+		st.forgotten()
+		delete(s.sticks, st.id)
+		s.wanted = slices.DeleteFunc(s.wanted, func(other *stick) bool { return other == st })
+	}
+}
+
+// appear starts to keep a stick that was plugged in.
+func (s *Supervisor) appear(ctx context.Context, st *stick, p hardware.SerialPort) {
+	ctx, st.cancel = context.WithCancel(ctx)
+	st.usb = p
+	before, ended := st.ended, make(chan struct{})
+	st.ended = ended
+	s.keepers.Go(func() {
+		defer close(ended)
+		if before != nil {
+			<-before // it may still hold the port
+		}
+		st.keep(ctx, p)
+	})
+}
+
+// vanish ends the keeping of a stick that was unplugged.
+func (s *Supervisor) vanish(st *stick) {
+	st.cancel()
+	st.cancel = nil
+}
+
+// Devices returns all devices that were heard since New, by ID. What they point
+// at is not to be changed.
+func (s *Supervisor) Devices() []Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	devices := make([]Device, 0, len(s.devices))
+	for _, id := range slices.Sorted(maps.Keys(s.devices)) {
+		devices = append(devices, s.devices[id].Device)
+	}
+	return devices
+}
 
 // Republish sends availability and state of all devices again and returns when
-// the broker has taken them.
-func (s *Supervisor) Republish(ctx context.Context) error { return nil }
+// the broker has taken them. It is of use only while Run runs.
+func (s *Supervisor) Republish(ctx context.Context) error {
+	s.mu.Lock()
+	for _, d := range s.devices {
+		d.owner.enqueue(d, dirtyState|dirtyAvailability)
+	}
+	s.mu.Unlock()
+	if err := s.flush(ctx); err != nil {
+		return fmt.Errorf("publish all devices again: %w", err)
+	}
+	return nil
+}
+
+// flush waits until all that is queued now was taken by the broker.
+func (s *Supervisor) flush(ctx context.Context) error {
+	var flushed []chan struct{}
+	s.mu.Lock()
+	for _, st := range s.sticks {
+		done := make(chan struct{})
+		flushed = append(flushed, done)
+		st.queue = append(st.queue, entry{flushed: done})
+		st.stir()
+	}
+	s.mu.Unlock()
+	for _, done := range flushed {
+		select {
+		case <-done:
+		case <-s.done:
+			return fmt.Errorf("the serial bridges have stopped")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
 
 // Sticks tells how each stick is doing, by ID.
-func (s *Supervisor) Sticks() []StickStatus { return nil }
+func (s *Supervisor) Sticks() []StickStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sticks := make([]StickStatus, 0, len(s.sticks))
+	for _, id := range slices.Sorted(maps.Keys(s.sticks)) {
+		st := s.sticks[id]
+		status := StickStatus{
+			ID: id, Port: st.usb.Path, USB: st.usb,
+			Protocol: st.protocol, Evidence: st.evidence,
+			State: st.state, Since: st.since, Err: st.err, Retries: st.retries,
+			Frames: st.frames, Damaged: maps.Clone(st.damaged), Refused: st.refused,
+		}
+		if st.named {
+			status.USB = hardware.SerialPort{}
+		}
+		for id, d := range s.devices {
+			if d.owner == st {
+				status.Devices = append(status.Devices, id)
+			}
+		}
+		slices.Sort(status.Devices)
+		sticks = append(sticks, status)
+	}
+	return sticks
+}
+
+// sweep says offline for devices that are quiet for too long.
+func (s *Supervisor) sweep(ctx context.Context) {
+	tick := time.NewTicker(s.t.sweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.mu.Lock()
+			for _, d := range s.devices {
+				if d.online && d.silentTooLong(now, s.t) {
+					d.setOnline(false)
+				}
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+// command takes a message on a set topic: BASE/DEVICE/set with a JSON object,
+// or BASE/DEVICE/set/KEY with a bare value.
+func (s *Supervisor) command(m mqtt.Message) {
+	rest, _ := strings.CutPrefix(m.Topic, s.o.BaseTopic+"/")
+	id, rest, _ := strings.Cut(rest, "/")
+	_, key, single := strings.Cut(rest, "/")
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[id]
+	if d == nil {
+		s.log.Debug("command for an unknown device", "topic", m.Topic)
+		return
+	}
+	var commands []Command
+	var err error
+	switch {
+	case m.Retain:
+		// It was meant for the moment it was sent, not for each start.
+		err = errRetained
+	case single:
+		commands, err = d.parseValue(key, m.Payload)
+	default:
+		commands, err = d.parseObject(m.Payload)
+	}
+	if err == nil {
+		err = d.owner.pass(commands)
+	}
+	if err != nil {
+		d.owner.refused++
+		s.log.Warn("command refused", "topic", m.Topic, "device", id, "err", err)
+	}
+}

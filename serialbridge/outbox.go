@@ -1,0 +1,102 @@
+package serialbridge
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// entry of a stick's queue: a device of which something is to be published, or
+// a mark that is closed when all before it was.
+type entry struct {
+	device  *device
+	flushed chan struct{}
+}
+
+// enqueue notes what of a device is to be published. A device is in the queue
+// once at most and is written as it is when its turn comes, so a slow broker
+// gets fewer messages, and newer ones. The caller holds the supervisor's lock.
+func (st *stick) enqueue(d *device, what dirty) {
+	d.dirty |= what
+	if !slices.ContainsFunc(st.queue, func(e entry) bool { return e.device == d }) {
+		st.queue = append(st.queue, entry{device: d})
+		st.stir()
+	}
+}
+
+// stir wakes publish.
+func (st *stick) stir() {
+	select {
+	case st.wake <- struct{}{}:
+	default:
+	}
+}
+
+// publish gives to the broker what is in the queue, until ctx ends.
+func (st *stick) publish(ctx context.Context) {
+	retry := backoff{min: st.s.t.retryMin, max: 10 * time.Second}
+	for {
+		e, ok := st.dequeue()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return
+			case <-st.wake:
+			}
+			continue
+		}
+		if e.flushed != nil {
+			close(e.flushed)
+			continue
+		}
+		for {
+			err := st.deliver(ctx, e.device)
+			if ctx.Err() != nil {
+				return
+			}
+			if err == nil {
+				retry.reset()
+				break
+			}
+			st.s.log.Warn("cannot publish", "device", e.device.ID, "err", err)
+			rest(ctx, retry.step())
+		}
+	}
+}
+
+func (st *stick) dequeue() (entry, bool) {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	if len(st.queue) == 0 {
+		return entry{}, false
+	}
+	e := st.queue[0]
+	st.queue = st.queue[1:]
+	return e, true
+}
+
+// deliver publishes what has changed of a device. What fails stays to be done,
+// but for events, which are of the moment.
+func (st *stick) deliver(ctx context.Context, d *device) error {
+	s := st.s
+	s.mu.Lock()
+	if d.owner != st {
+		s.mu.Unlock() // it is in the other stick's queue
+		return nil
+	}
+	what, device := d.dirty, d.Device
+	messages := d.messages(s.o.BaseTopic)
+	s.mu.Unlock()
+	if what&dirtyDevice != 0 && s.o.OnDevice != nil {
+		s.o.OnDevice(device)
+	}
+	for _, m := range messages {
+		if err := s.o.Broker.Publish(ctx, m); err != nil {
+			s.mu.Lock()
+			d.owner.enqueue(d, what&^dirtyDevice)
+			s.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,265 @@
+package serialbridge
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"lintel/gateway/mqtt"
+)
+
+// Limits of what a device may say of itself: it is foreign, and it is kept.
+const (
+	maxName       = 256 // bytes of any one text
+	maxProperties = 256
+	maxOptions    = 64
+	maxText       = 4096 // bytes of a value
+	maxEvents     = 16   // that wait for the broker, for each device
+	maxReasons    = 16   // of damage, for each stick
+)
+
+// dirty is what of a device waits to be published.
+type dirty uint8
+
+const (
+	dirtyDevice dirty = 1 << iota
+	dirtyAvailability
+	dirtyState
+)
+
+// device is what the supervisor knows of a device. It is guarded by the
+// supervisor's mutex.
+type device struct {
+	Device // never changed in place: it is given away
+	owner  *stick
+	values map[string]any // the last ones, without events
+	online bool
+
+	heard    time.Time     // last reading; zero: none since the stick was opened
+	usual    time.Duration // longest time between readings of late
+	readings int           // since the stick was opened
+
+	dirty  dirty
+	events []eventSaid // oldest first
+}
+
+type eventSaid struct{ key, what string }
+
+// silentTooLong tells whether a device must be thought to be gone. One that
+// never gives a reading, such as a row of buttons, is there with its stick.
+func (d *device) silentTooLong(now time.Time, t timing) bool {
+	switch d.readings {
+	case 0:
+		return false
+	case 1:
+		return now.Sub(d.heard) > t.quietOnce
+	}
+	return now.Sub(d.heard) > max(t.quiet, 5*d.usual)
+}
+
+func (d *device) setOnline(online bool) {
+	if d.online != online {
+		d.online = online
+		d.owner.enqueue(d, dirtyAvailability)
+	}
+	if !online {
+		d.readings, d.usual = 0, 0
+	}
+}
+
+// hear notes that a reading came.
+func (d *device) hear(now time.Time) {
+	if d.readings > 0 {
+		// The longest interval, slowly forgotten: a device that speaks at
+		// odd times is not to go offline after each quick burst.
+		d.usual = max(now.Sub(d.heard), d.usual-d.usual/8)
+	}
+	d.heard = now
+	d.readings++
+	d.setOnline(true)
+}
+
+// merge takes the values of a reading. It returns why some were left out, or "".
+func (d *device) merge(values map[string]any) (trouble string) {
+	for key, value := range values {
+		i := slices.IndexFunc(d.Properties, func(p Property) bool { return p.Key == key })
+		switch {
+		case i < 0:
+			trouble = "unknown property"
+		case !presentable(value):
+			trouble = "unusable value"
+		case d.Properties[i].Kind == Event:
+			what, ok := value.(string)
+			if !ok {
+				trouble = "unusable value"
+				continue
+			}
+			if len(d.events) == maxEvents {
+				d.events = d.events[1:] // the broker is slow: the newest count
+				trouble = "event lost"
+			}
+			d.events = append(d.events, eventSaid{key, what})
+			d.owner.enqueue(d, 0)
+		default:
+			d.values[key] = value
+			d.owner.enqueue(d, dirtyState)
+		}
+	}
+	return trouble
+}
+
+// presentable tells whether a value is one that JSON and a house can hold.
+func presentable(value any) bool {
+	switch v := value.(type) {
+	case float64:
+		return !math.IsNaN(v) && !math.IsInf(v, 0)
+	case string:
+		return len(v) <= maxText
+	case int64, bool:
+		return true
+	}
+	return false
+}
+
+// messages returns what is to be published of a device, and takes it off.
+func (d *device) messages(base string) []mqtt.Message {
+	var ms []mqtt.Message
+	topic := base + "/" + d.ID + "/"
+	if d.dirty&dirtyAvailability != 0 {
+		payload := "offline"
+		if d.online {
+			payload = "online"
+		}
+		ms = append(ms, mqtt.Message{Topic: topic + "availability", Payload: []byte(payload), QoS: 1, Retain: true})
+	}
+	for _, e := range d.events {
+		ms = append(ms, mqtt.Message{Topic: topic + e.key, Payload: mustJSON(map[string]string{"event_type": e.what}), QoS: 1})
+	}
+	if d.dirty&dirtyState != 0 && len(d.values) > 0 {
+		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(d.values), QoS: 1, Retain: true})
+	}
+	d.dirty, d.events = 0, nil
+	return ms
+}
+
+// mustJSON encodes values that presentable has passed.
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// announce takes what a stick says of a device. It returns why it was refused,
+// or "".
+func (s *Supervisor) announce(st *stick, said Device) (trouble string) {
+	if !validID(said.ID) {
+		return "bad device id"
+	}
+	said = cleaned(said)
+	d := s.devices[said.ID]
+	switch {
+	case d == nil:
+		if len(s.devices) >= maxDevices {
+			return "too many devices"
+		}
+		d = &device{Device: said, owner: st, values: make(map[string]any)}
+		s.devices[said.ID] = d
+		st.enqueue(d, dirtyDevice)
+	case !reflect.DeepEqual(d.Device, said):
+		d.Device = said
+		for key := range d.values {
+			if !slices.ContainsFunc(said.Properties, func(p Property) bool { return p.Key == key }) {
+				delete(d.values, key)
+			}
+		}
+		d.moveTo(st)
+		st.enqueue(d, dirtyDevice|dirtyState)
+	}
+	d.moveTo(st)
+	d.setOnline(true)
+	return ""
+}
+
+// moveTo makes st the stick that the device is behind: the last one that heard
+// it.
+func (d *device) moveTo(st *stick) {
+	if d.owner == st {
+		return
+	}
+	d.owner = st
+	if d.dirty != 0 || len(d.events) > 0 {
+		st.enqueue(d, 0) // the former owner's queue passes over it
+	}
+}
+
+// validID tells whether an ID may be a level of a topic. The box's own topics
+// are below "gateway".
+func validID(id string) bool {
+	if id == "" || len(id) > 64 || id == "gateway" {
+		return false
+	}
+	return strings.IndexFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	}) < 0
+}
+
+// validKey tells whether a key may be a level of a topic and a name in JSON.
+func validKey(key string) bool {
+	if key == "" || len(key) > 64 {
+		return false
+	}
+	return strings.IndexFunc(key, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_'
+	}) < 0
+}
+
+// cleaned returns a copy of d that is fit to be shown and given away.
+func cleaned(d Device) Device {
+	for _, s := range []*string{&d.Name, &d.Vendor, &d.Model, &d.SerialNumber, &d.HWVersion, &d.SWVersion} {
+		*s = cleanText(*s)
+	}
+	if d.Via != "" && !validID(d.Via) {
+		d.Via = ""
+	}
+	properties := make([]Property, 0, min(len(d.Properties), maxProperties))
+	known := make(map[string]bool)
+	for _, p := range d.Properties {
+		if len(properties) == maxProperties {
+			break
+		}
+		if !validKey(p.Key) || known[p.Key] {
+			continue
+		}
+		known[p.Key] = true
+		p.Name = cleanText(p.Name)
+		options := make([]string, 0, min(len(p.Options), maxOptions))
+		for _, o := range p.Options[:min(len(p.Options), maxOptions)] {
+			options = append(options, cleanText(o))
+		}
+		if p.Options = options; len(options) == 0 {
+			p.Options = nil
+		}
+		properties = append(properties, p)
+	}
+	d.Properties = properties
+	return d
+}
+
+func cleanText(s string) string {
+	if len(s) > maxName {
+		s = s[:maxName]
+	}
+	s = strings.ToValidUTF8(s, "")
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s))
+}
