@@ -260,6 +260,7 @@ func (c *rawClient) end() []mqtt.Packet {
 			c.t.Fatalf("the connection is still open after %v", packets)
 		}
 		if err != nil {
+			c.net.Close()
 			return packets
 		}
 		packets = append(packets, p)
@@ -306,4 +307,16 @@ func (c *rawClient) drop() {
 	c.net.(*net.TCPConn).CloseWrite()
 	c.end()
 	c.net.Close()
+}
+
+// eventually waits for what shows in counters only.
+func eventually(t testing.TB, what string, reached func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !reached(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }

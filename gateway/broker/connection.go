@@ -55,7 +55,11 @@ func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	c.scratch.borrowed = true
 	b.stats.accepted.Add(1)
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
-	if err := c.handshake(ctx); err != nil {
+	// A client that does not say CONNECT must not hold up the end.
+	stop := context.AfterFunc(ctx, func() { c.kick(mqtt.ServerShuttingDown) })
+	err := c.handshake(ctx)
+	stop()
+	if err != nil {
 		c.refuse(err)
 		return
 	}
