@@ -222,6 +222,39 @@ func (c *rawClient) exchange(m *mqtt.Publish) {
 	}
 }
 
+// take reads n messages and acknowledges them, through all steps.
+func (c *rawClient) take(n int, check func(i int, m *mqtt.Publish)) {
+	c.t.Helper()
+	open := 0
+	for i := 0; i < n || open > 0; {
+		p, err := c.next()
+		if err != nil {
+			c.t.Fatalf("after %d messages: %v", i, err)
+		}
+		if p.Type == mqtt.PUBREL {
+			var rel mqtt.Ack
+			c.decode(p, func(p mqtt.Packet) error { return rel.Decode(p, c.version) })
+			c.ack(mqtt.PUBCOMP, rel.PacketID)
+			open--
+			continue
+		}
+		if p.Type != mqtt.PUBLISH {
+			c.t.Fatalf("received %v % x after %d messages", p.Type, p.Body, i)
+		}
+		var m mqtt.Publish
+		c.decode(p, func(p mqtt.Packet) error { return m.Decode(p, c.version) })
+		check(i, &m)
+		i++
+		switch m.QoS {
+		case 1:
+			c.ack(mqtt.PUBACK, m.PacketID)
+		case 2:
+			c.ack(mqtt.PUBREC, m.PacketID)
+			open++
+		}
+	}
+}
+
 // filter is a FilterRequest in short.
 func filter(f string, options mqtt.SubscriptionOptions) mqtt.FilterRequest {
 	return mqtt.FilterRequest{Filter: f, Options: options}
