@@ -35,12 +35,11 @@ func (st *stick) stir() {
 // publish gives to the broker what is in the queue, until ctx ends.
 func (st *stick) publish(ctx context.Context) {
 	retry := backoff{min: st.s.t.retryMin, max: 10 * time.Second}
-	for {
+	for ctx.Err() == nil {
 		e, ok := st.dequeue()
 		if !ok {
 			select {
 			case <-ctx.Done():
-				return
 			case <-st.wake:
 			}
 			continue
