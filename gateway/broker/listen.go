@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -86,18 +88,40 @@ func (b *Broker) WebSocket(ctx context.Context) http.Handler {
 			return
 		}
 		ws.SetReadLimit(-1) // packets are limited, frames need not be
-		// A text frame is refused by the library [v5 MQTT-6.0.0-1].
-		b.serveConn(ctx, &webSocketConn{websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), r.RemoteAddr})
+		b.serveWebSocket(ctx, ws, r.RemoteAddr)
 	})
 }
 
-// webSocketConn tells the address of the client, which the library does not.
-type webSocketConn struct {
-	net.Conn
-	addr string
+// serveWebSocket serves a client through a pipe: a deadline on it ends a read,
+// whereas one on the library's connection ends the connection, and then the
+// client would not hear why. A text frame is refused by the library
+// [v5 MQTT-6.0.0-1].
+func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, address string) {
+	frames := websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary)
+	near, far := net.Pipe()
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		io.Copy(far, frames)
+		far.Close()
+	})
+	copying.Go(func() {
+		io.Copy(frames, far)
+		// The broker has closed its end, or the client is gone. The closing
+		// handshake has as much time as other last words have.
+		defer time.AfterFunc(lingerTime, func() { ws.CloseNow() }).Stop()
+		frames.Close()
+	})
+	b.serveConn(ctx, &webSocketConn{near, addr(address)})
+	copying.Wait()
 }
 
-func (c *webSocketConn) RemoteAddr() net.Addr { return addr(c.addr) }
+// webSocketConn tells the address of the client, which a pipe does not know.
+type webSocketConn struct {
+	net.Conn
+	addr addr
+}
+
+func (c *webSocketConn) RemoteAddr() net.Addr { return c.addr }
 
 type addr string
 
