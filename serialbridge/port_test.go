@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,6 +89,12 @@ func openFiles(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(fds)
+}
+
+// keepGarbage stops the collector, which would close forgotten files.
+func keepGarbage(t *testing.T) {
+	before := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
 }
 
 // noLeak waits until there are no more open files and goroutines than there
@@ -448,6 +455,7 @@ func TestPortCloseHangsUp(t *testing.T) {
 }
 
 func TestPortReopens(t *testing.T) {
+	keepGarbage(t)
 	device, path := openPTY(t)
 	openPort(t, path, PortOptions{}).Close() // the first one starts Go's poller
 	files, goroutines := openFiles(t), runtime.NumGoroutine()

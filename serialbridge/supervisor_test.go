@@ -26,6 +26,7 @@ import (
 )
 
 func TestReplug(t *testing.T) {
+	keepGarbage(t)
 	so := newSocket(t)
 	h := startHouse(t, Options{
 		Drivers: []Driver{linesDriver("lines")},
