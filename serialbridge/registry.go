@@ -140,7 +140,9 @@ func (d *device) messages(base string) []mqtt.Message {
 		ms = append(ms, mqtt.Message{Topic: topic + e.key, Payload: mustJSON(map[string]string{"event_type": e.what}), QoS: 1})
 	}
 	if d.dirty&dirtyState != 0 && len(d.values) > 0 {
-		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(d.values), QoS: 1, Retain: true})
+		// QoS 0: the next reading replaces it, and a meter speaks every
+		// second. The broker writes the latest to the card now and then.
+		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(d.values), Retain: true})
 	}
 	d.dirty, d.events = 0, nil
 	return ms

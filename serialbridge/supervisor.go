@@ -129,6 +129,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
 		}
 	}
+	filter := s.o.BaseTopic + "/+/availability"
+	if err := s.o.Broker.Subscribe(ctx, filter, 1, func(m mqtt.Message) { s.correct(ctx, m) }); err != nil {
+		return fmt.Errorf("subscribe to %s: %w", filter, err)
+	}
 	for _, p := range s.o.Ports {
 		s.mu.Lock()
 		st := s.remember(publish, p.Path)
@@ -292,6 +296,31 @@ func (s *Supervisor) flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// correct says offline for a device that was left online: the power failed, and
+// its stick was gone when it came back. What is heard again says online itself.
+func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
+	id := strings.Split(strings.TrimPrefix(m.Topic, s.o.BaseTopic+"/"), "/")[0]
+	if !m.Retain || string(m.Payload) != "online" || !validID(id) {
+		return
+	}
+	heard := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d := s.devices[id]
+		if d != nil {
+			d.owner.enqueue(d, dirtyAvailability)
+		}
+		return d != nil
+	}
+	if heard() {
+		return
+	}
+	if err := s.o.Broker.Publish(ctx, mqtt.Message{Topic: m.Topic, Payload: []byte("offline"), QoS: 1, Retain: true}); err != nil && ctx.Err() == nil {
+		s.log.Warn("cannot publish", "device", id, "err", err)
+	}
+	heard() // in the meantime: then the last word is not ours
 }
 
 // Sticks tells how each stick is doing, by ID.

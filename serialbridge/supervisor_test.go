@@ -245,9 +245,9 @@ func TestStateAndEvents(t *testing.T) {
 	so.say("lines cellar humidity=80 .")
 	h.broker.awaitLast(t, "lintel/cellar/state", `{"humidity":80}`)
 
-	for topic, retain := range map[string]bool{"state": true, "button": false} {
+	for topic, want := range map[string]mqtt.Message{"state": {QoS: 0, Retain: true}, "button": {QoS: 1, Retain: false}} {
 		for _, m := range h.broker.all("lintel/attic/" + topic) {
-			if m.QoS != 1 || m.Retain != retain {
+			if m.QoS != want.QoS || m.Retain != want.Retain {
 				t.Errorf("%s is QoS %d, retain %v", m.Topic, m.QoS, m.Retain)
 			}
 		}
@@ -903,4 +903,30 @@ type deafBroker struct{}
 func (deafBroker) Publish(context.Context, mqtt.Message) error { return errors.New("closed") }
 func (deafBroker) Subscribe(context.Context, string, mqtt.QoS, func(mqtt.Message)) error {
 	return errors.New("closed")
+}
+
+// A power cut leaves "online" retained. Whoever is not there any more when the
+// box comes back must not stay online for ever.
+func TestLeftOnline(t *testing.T) {
+	so := newSocket(t)
+	so.plug()
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{so.path, "lines"}}}, quick())
+	h.status(so.path, "online", inState(Online))
+	so.say("lines attic temperature=1 .")
+	h.broker.awaitLast(t, "lintel/attic/availability", "online")
+
+	var retained func(mqtt.Message)
+	h.broker.set(func() { retained = h.broker.handle["lintel/+/availability"] })
+	for _, id := range []string{"gone", "attic", "gateway"} {
+		retained(mqtt.Message{Topic: "lintel/" + id + "/availability", Payload: []byte("online"), QoS: 1, Retain: true})
+	}
+	retained(mqtt.Message{Topic: "lintel/live/availability", Payload: []byte("online"), QoS: 1})
+	h.broker.awaitLast(t, "lintel/gone/availability", "offline")
+	for _, id := range []string{"attic", "gateway", "live"} {
+		for _, m := range h.broker.all("lintel/" + id + "/availability") {
+			if string(m.Payload) == "offline" {
+				t.Errorf("said offline for %s", id)
+			}
+		}
+	}
 }
