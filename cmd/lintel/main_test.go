@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary is the program itself when it is told to be.
+func TestMain(m *testing.M) {
+	if os.Getenv("LINTEL_TEST_MAIN") != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func lintel(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "LINTEL_TEST_MAIN=1")
+	return cmd
+}
+
+// localConfig keeps off the network.
+const localConfig = `
+[mqtt]
+listen = ["127.0.0.1:0"]
+websocket = []
+[http]
+listen = "127.0.0.1:0"
+[mdns]
+enabled = false
+`
+
+func TestBadStarts(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	good := file("good.toml", localConfig)
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		said   string // in one line
+	}{
+		{"no command", nil, 2, "lintel serve"},
+		{"wrong command", []string{"sevre"}, 2, `no command "sevre"`},
+		{"wrong flag", []string{"serve", "--dtaa", "x"}, 2, "-dtaa"},
+		{"wrong key", []string{"serve", "--data", dir, "--config", file("key.toml", "[mqtt]\nlistne = [\":1883\"]\n")}, 1,
+			`key.toml:2: unknown key "mqtt.listne"; did you mean "mqtt.listen"?`},
+		{"missing file", []string{"serve", "--config", filepath.Join(dir, "none.toml")}, 1, "none.toml"},
+		{"folder below a file", []string{"serve", "--config", good, "--data", filepath.Join(good, "data")}, 1, "choose another"},
+		{"unwritable folder", []string{"serve", "--config", good, "--data", "/proc/lintel"}, 1, "choose another"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := lintel(c.args...)
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			err := cmd.Run()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != c.status {
+				t.Errorf("ended with %v, want status %d", err, c.status)
+			}
+			if !strings.Contains(said.String(), c.said) {
+				t.Errorf("said %q, want %q", said.String(), c.said)
+			}
+			if c.status == 1 && strings.Count(said.String(), "\n") != 1 {
+				t.Errorf("said more than one line: %q", said.String())
+			}
+		})
+	}
+}
+
+func TestServeEndsInOrder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "lintel.toml"), []byte(localConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := lintel("serve", "--data", dir, "--simulate")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	var said []string
+	for lines.Scan() && lines.Text() != "ready" {
+		said = append(said, lines.Text())
+	}
+	for _, want := range []string{"broker     127.0.0.1:", "page       http://127.0.0.1:", "discovery  homeassistant/device/+/config"} {
+		if !strings.Contains(strings.Join(said, "\n"), want) {
+			t.Errorf("announced %q, want %q", said, want)
+		}
+	}
+	kill := time.AfterFunc(5*time.Second, func() { cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v; want status 0 within five seconds", err)
+	}
+}
