@@ -52,7 +52,8 @@ type conn struct {
 	written sync.Cond // writing became false
 	closed  bool
 	pending int    // bytes in out and being written
-	drained func() // called when a socket that was full has taken everything
+	full    bool   // somebody was told that there is no room
+	drained func() // called when there is room again after that; locks the session
 
 	dirty atomic.Bool // on somebody's flushList
 
@@ -172,7 +173,23 @@ func (c *conn) next(v mqtt.Version, maxSize int) (p mqtt.Packet, ok bool, err er
 func (c *conn) hasRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pending < maxPending
+	if c.pending < maxPending {
+		return true
+	}
+	c.full = true
+	return false
+}
+
+// endWriting ends a turn of writing. Called with mu held.
+func (c *conn) endWriting() {
+	c.writing = false
+	c.written.Broadcast()
+	if c.full && !c.closed {
+		// Who waits for room is told by a goroutine: whoever writes here
+		// is not to be held up by what comes next.
+		c.full = false
+		go c.drained()
+	}
 }
 
 // append lets encode add bytes to what goes out.
@@ -222,8 +239,7 @@ func (c *conn) flush() {
 		}
 		recycle(buf)
 	}
-	c.writing = false
-	c.written.Broadcast()
+	c.endWriting()
 	c.mu.Unlock()
 }
 
@@ -274,13 +290,8 @@ func (c *conn) drain(buf []byte) {
 			c.fail()
 		}
 		if err != nil || len(c.out) == 0 || c.closed {
-			c.writing = false
-			c.written.Broadcast()
-			drained := c.drained
+			c.endWriting()
 			c.mu.Unlock()
-			if drained != nil && err == nil {
-				drained()
-			}
 			return
 		}
 		buf, c.out = c.out, nil

@@ -37,16 +37,23 @@ func (r *router) route(topic []byte) *route {
 // More than the message may have to be in the store before the publisher is
 // told, such as the packet id of an incoming QoS 2 message: it is in batch.
 func (b *Broker) publish(m *message, r *route, batch *persist.Batch, committed func(*flushList), f *flushList) {
-	wait := m.QoS > 0 && batch.Len() > 0
+	wait := m.QoS > 0 && (m.Retain || batch.Len() > 0)
 	if m.Retain {
 		m = m.clone()
-		b.retain(m)
-		wait = wait || m.QoS > 0
 	}
 	if m.QoS > 0 {
 		m.id = b.messageID.Add(1)
 	}
-	m.receiver = len(r.receivers)+len(r.shares) == 1
+	// A retained message is shared from here on with who subscribes later.
+	m.receiver = !m.Retain && len(r.receivers)+len(r.shares) == 1
+	if m.Retain {
+		b.retained.set(m, b.store)
+		// Who subscribed since the route was found has looked at the
+		// retained messages before this one was among them.
+		if r.generation != b.index.generation.Load() {
+			r = b.index.find(m.Topic)
+		}
+	}
 	var held []*entry
 	for i := range r.receivers {
 		r.receivers[i].session.deliver(m, &r.receivers[i], batch, &held, f)

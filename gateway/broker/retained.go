@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"lintel/gateway/mqtt"
 	"lintel/persist"
 )
 
@@ -23,6 +22,7 @@ type retainedStore struct {
 type retainedNode struct {
 	children map[string]*retainedNode
 	message  *message
+	expiry   *time.Timer // removes message; nil: it does not expire
 }
 
 // retainedInterval is how long a retained message of QoS 0 may stay unwritten.
@@ -42,7 +42,7 @@ func (t *retainedStore) set(m *message, store *persist.Store) {
 		}
 		t.count--
 	} else {
-		t.put(m)
+		t.put(m, store)
 	}
 	if m.QoS == 0 && !remove {
 		t.dirty[m.Topic] = struct{}{}
@@ -59,13 +59,28 @@ func (t *retainedStore) set(m *message, store *persist.Store) {
 }
 
 // load puts in what the store held.
-func (t *retainedStore) load(m *message) {
+func (t *retainedStore) load(m *message, store *persist.Store) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.put(m)
+	t.put(m, store)
 }
 
-func (t *retainedStore) put(m *message) {
+// expire removes m, if it is still the retained message of its topic.
+func (t *retainedStore) expire(m *message, store *persist.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.root.get(m.Topic) != m {
+		return
+	}
+	t.root.remove(strings.Split(m.Topic, "/"))
+	t.count--
+	delete(t.dirty, m.Topic)
+	var b persist.Batch
+	b.DeleteRetained(m.Topic)
+	store.AppendLazy(&b)
+}
+
+func (t *retainedStore) put(m *message, store *persist.Store) {
 	n := &t.root
 	for level := range strings.SplitSeq(m.Topic, "/") {
 		child := n.children[level]
@@ -80,6 +95,18 @@ func (t *retainedStore) put(m *message) {
 	}
 	if n.message == nil {
 		t.count++
+	}
+	n.set(m)
+	if !m.Expires.IsZero() {
+		n.expiry = time.AfterFunc(time.Until(m.Expires), func() { t.expire(m, store) })
+	}
+}
+
+// set changes the message of a node; nil is none.
+func (n *retainedNode) set(m *message) {
+	if n.expiry != nil {
+		n.expiry.Stop()
+		n.expiry = nil
 	}
 	n.message = m
 }
@@ -120,7 +147,7 @@ func (n *retainedNode) get(topic string) *message {
 func (n *retainedNode) remove(levels []string) bool {
 	if len(levels) == 0 {
 		had := n.message != nil
-		n.message = nil
+		n.set(nil)
 		return had
 	}
 	child := n.children[levels[0]]
@@ -179,17 +206,5 @@ func (n *retainedNode) all(first bool, found *[]*message) {
 		if !first || !strings.HasPrefix(name, "$") {
 			child.all(false, found)
 		}
-	}
-}
-
-// retain puts a message into the retained store and lets it expire there.
-func (b *Broker) retain(m *message) {
-	b.retained.set(m, b.store)
-	if !m.Expires.IsZero() && len(m.Payload) > 0 {
-		time.AfterFunc(time.Until(m.Expires), func() {
-			if b.retained.get(m.Topic) == m {
-				b.retained.set(&message{Message: mqtt.Message{Topic: m.Topic}}, b.store)
-			}
-		})
 	}
 }

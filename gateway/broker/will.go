@@ -116,7 +116,7 @@ func (b *Broker) restore(state *persist.State) {
 	b.messageID.Store(state.NextMessageID)
 	b.nextSession = state.NextSessionID
 	for _, m := range state.Retained {
-		b.retained.load(&message{Message: *m})
+		b.retained.load(&message{Message: *m}, b.store)
 	}
 	bodies := make(map[uint64]*message)
 	for i := range state.Sessions {
