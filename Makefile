@@ -2,7 +2,7 @@
 
 SHELL      := /bin/bash
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-FUZZTIME   ?= 10s
+FUZZTIME   ?= 20000x
 GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
@@ -30,7 +30,7 @@ race: deps ## all tests with the race detector; none may be skipped for a missin
 interop: deps ## only the tests against programs of others: mosquitto, paho, avahi
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
 
-fuzz: ## each fuzz target for FUZZTIME (10s)
+fuzz: ## each fuzz target for FUZZTIME (20000x: executions; 30s: time)
 	@set -e; go list -f '{{if .TestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}{{if .XTestGoFiles}}{{"\n"}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | sort -u | \
 	while read -r package dir; do [ -n "$$dir" ] || continue; \
 	  for target in $$(cat "$$dir"/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' | sort -u); do \
