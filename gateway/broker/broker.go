@@ -179,8 +179,9 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		if s.timer != nil {
 			s.timer.Stop()
 		}
+		over := s.over() // though the timer was not so fast
 		s.mu.Unlock()
-		if !fresh {
+		if !fresh && !over {
 			return s, true, nil
 		}
 		b.endSession(s)

@@ -33,7 +33,8 @@ type connection struct {
 	aliases  map[uint16]string // topic aliases that the client defined
 	scratch  message           // for QoS 0 messages, which nobody keeps
 	flushing flushList
-	keepWill bool // the client said goodbye and wants its will published
+	open2    map[uint16]struct{} // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
+	keepWill bool                // the client said goodbye and wants its will published
 
 	// Acknowledgements leave in the order of the packets that they answer,
 	// though the store may be ready with them in another. Guarded by conn.mu.
@@ -186,7 +187,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if err := c.resolveAlias(&p); err != nil {
 		return err
 	}
-	if p.QoS > 0 && c.version == mqtt.V50 && c.unacknowledged() >= c.broker.options.ReceiveMaximum && !c.session.hasIncoming(p.PacketID) {
+	if p.QoS > 0 && c.version == mqtt.V50 && c.exceeded(&p) {
 		return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded} // [v5 MQTT-3.3.4-7]
 	}
 	if p.Topic[0] == '$' { // the server's own (5.0 §4.7.2)
@@ -267,6 +268,7 @@ func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error 
 	case 2:
 		a := c.expectAck(mqtt.PUBREC, p.PacketID)
 		a.ack.Code = code
+		delete(c.open2, p.PacketID)
 		if c.version != mqtt.V50 {
 			var none persist.Batch
 			c.session.addIncoming(p.PacketID, &none)
@@ -319,13 +321,26 @@ func (c *connection) acknowledge(a *pendingAck, f *flushList) {
 	f.add(c.conn)
 }
 
-// unacknowledged counts the messages that use up the Receive Maximum that the
-// client was given.
-func (c *connection) unacknowledged() int {
-	incoming := c.session.incomingCount()
+// exceeded reports whether a message is one too many for the Receive Maximum
+// that the client was given. It counts from the beginning of the connection: what
+// is open from an earlier one counts when it is sent again (5.0 §4.9).
+func (c *connection) exceeded(p *mqtt.Publish) bool {
+	if _, repeat := c.open2[p.PacketID]; repeat && p.QoS == 2 {
+		return false
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pubacks + incoming
+	pubacks := c.pubacks
+	c.mu.Unlock()
+	if pubacks+len(c.open2) >= c.broker.options.ReceiveMaximum {
+		return true
+	}
+	if p.QoS == 2 {
+		if c.open2 == nil {
+			c.open2 = make(map[uint16]struct{})
+		}
+		c.open2[p.PacketID] = struct{}{}
+	}
+	return false
 }
 
 // pubrelReceived handles the release of an incoming QoS 2 message.
@@ -334,6 +349,7 @@ func (c *connection) pubrelReceived(p mqtt.Packet) error {
 	if err := rel.Decode(p, c.version); err != nil {
 		return err
 	}
+	delete(c.open2, rel.PacketID)
 	a := c.expectAck(mqtt.PUBCOMP, rel.PacketID)
 	var batch persist.Batch
 	if !c.session.removeIncoming(rel.PacketID, &batch) {

@@ -150,7 +150,7 @@ func (b *Broker) commit(ctx context.Context, batch *persist.Batch) error {
 	case <-b.store.Failed():
 	case <-ctx.Done():
 	}
-	return &mqtt.Error{Code: mqtt.ServerUnavailable}
+	return &mqtt.Error{Code: mqtt.ServerShuttingDown}
 }
 
 // pump goes on when a socket that was full has taken everything.

@@ -41,6 +41,7 @@ type session struct {
 	timer         *time.Timer // runs the will or the end of an offline session
 	since         time.Time   // when it connected or disconnected
 	dropped       uint64
+	swept         time.Time // when the queue was last searched for expired messages
 	remoteAddr    string
 	keepAlive     time.Duration
 	ended         bool // taken out of the broker: nothing may be added any more
@@ -70,7 +71,7 @@ type entry struct {
 	packetID    uint16 // in flight if not 0
 	active      bool   // in flight on the present connection
 	sent        bool   // handed to a peer under packetID: it goes out with DUP next time
-	held        bool   // QoS 2: may not be sent before the store has it
+	held        bool   // QoS 2: its next step waits for the store
 	released    bool   // QoS 2: PUBREC came
 	done        bool   // acknowledged
 	stored      bool   // the store was told about it
@@ -116,10 +117,11 @@ func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[
 	if s.peer == nil && !s.persistent {
 		return
 	}
-	limits := &s.broker.options
-	if len(s.inflight)+len(s.queue) >= limits.MaxQueuedMessages+s.window || s.queuedBytes >= limits.MaxQueuedBytes {
-		s.drop()
-		return
+	if s.queueFull() {
+		if s.sweep(); s.queueFull() {
+			s.drop()
+			return
+		}
 	}
 	e := &entry{owner: s, ref: new(persist.Ref), message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
 	if s.persistent {
@@ -139,6 +141,11 @@ func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[
 		}
 	} else {
 		s.queue = append(s.queue, e)
+		if qos == 2 && s.persistent {
+			// Its packet id must not get into the store before it.
+			e.held = true
+			*held = append(*held, e)
+		}
 	}
 	if s.persistent {
 		e.stored = true
@@ -155,6 +162,34 @@ func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	default:
 		s.broker.stats.publishSent.Add(1)
 	}
+}
+
+func (s *session) queueFull() bool {
+	limits := &s.broker.options
+	return len(s.queue) >= limits.MaxQueuedMessages || s.queuedBytes >= limits.MaxQueuedBytes
+}
+
+// sweep takes out of the queue what has expired, if that was not done just now.
+func (s *session) sweep() {
+	now := time.Now()
+	if now.Sub(s.swept) < time.Second {
+		return
+	}
+	s.swept = now
+	s.queue = slices.DeleteFunc(s.queue, func(e *entry) bool {
+		if !e.message.expired(now) {
+			return false
+		}
+		s.expire(e)
+		return true
+	})
+}
+
+// expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
+func (s *session) expire(e *entry) {
+	e.done = true
+	s.queuedBytes -= e.size()
+	s.forget(e)
 }
 
 func (s *session) drop() {
@@ -200,13 +235,18 @@ func (s *session) send(e *entry, f *flushList) bool {
 	return true
 }
 
-// release sends the entries that waited for the store. It runs after the commit.
+// release lets an entry go on that waited for the store. It runs after the commit.
 func (s *session) release(e *entry, f *flushList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.held = false; !e.done && s.peer != nil {
+	e.held = false
+	if e.done || s.peer == nil {
+		return
+	}
+	if e.active {
 		s.send(e, f)
 	}
+	s.pump(f) // e may wait there, or have been too large for the client
 }
 
 // finish takes an entry out of flight.
@@ -241,10 +281,10 @@ func (s *session) pump(f *flushList) {
 		return
 	}
 	for len(s.resend) > 0 {
-		if !s.windowOpen() {
+		e := s.resend[0]
+		if !e.done && (e.held || !s.windowOpen()) {
 			return
 		}
-		e := s.resend[0]
 		s.resend = s.resend[1:]
 		if !e.done {
 			e.active = true
@@ -273,12 +313,13 @@ func (s *session) pump(f *flushList) {
 	}
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
+		if e.held {
+			return
+		}
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
-		if e.message.expired(now) { // [v5 MQTT-3.3.2-5]
-			s.queuedBytes -= e.size()
-			e.done = true
-			s.forget(e)
+		if e.message.expired(now) {
+			s.expire(e)
 			continue
 		}
 		s.promote(e, f)
@@ -360,12 +401,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 func (s *session) resume(p peer, window int, f *flushList) {
 	s.peer, s.window = p, window
 	for _, e := range s.order {
-		switch {
-		case e.done:
-		case e.held: // goes out when it is released
-			e.active = true
-			s.active++
-		default:
+		if !e.done {
 			s.resend = append(s.resend, e)
 		}
 	}
@@ -429,17 +465,4 @@ func (s *session) removeIncoming(id uint16, batch *persist.Batch) bool {
 		batch.DeleteIncoming(s.number, id)
 	}
 	return known
-}
-
-func (s *session) hasIncoming(id uint16) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, known := s.incoming[id]
-	return known
-}
-
-func (s *session) incomingCount() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.incoming)
 }

@@ -68,7 +68,7 @@ func (s *session) due() {
 
 	s.mu.Lock()
 	away := time.Since(s.since)
-	if s.expiry != persist.NeverExpires && away >= seconds(s.expiry) {
+	if s.over() {
 		s.mu.Unlock()
 		b.log.Info("session expired", "client", s.id)
 		b.endSession(s)
@@ -87,6 +87,12 @@ func (s *session) due() {
 	b.mu.Lock()
 	s.owner = nil
 	b.mu.Unlock()
+}
+
+// over reports whether the end of an offline session has come. Called with mu
+// held.
+func (s *session) over() bool {
+	return s.expiry != persist.NeverExpires && time.Since(s.since) >= seconds(s.expiry)
 }
 
 // momentary is a holder that lets go soon by itself.
