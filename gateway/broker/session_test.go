@@ -1,0 +1,198 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// recorder is a peer that remembers what it was sent.
+type recorder struct {
+	published []delivery
+	released  []uint16
+}
+
+func (*recorder) room() bool { return true }
+
+func (p *recorder) publish(_ *message, d delivery, _ *flushList) bool {
+	p.published = append(p.published, d)
+	return true
+}
+
+func (p *recorder) pubrel(id uint16, _ *flushList) { p.released = append(p.released, id) }
+
+// nobody holds a session.
+type nobody struct{ done chan struct{} }
+
+func (nobody) kick(mqtt.ReasonCode)        {}
+func (h nobody) released() <-chan struct{} { return h.done }
+
+// persistentSession makes a session that is in the store.
+func persistentSession(t *testing.T, b *Broker, ctx context.Context, id string, p peer, window int) *session {
+	t.Helper()
+	s, _, err := b.claim(id, false, nobody{make(chan struct{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version, s.expiry, s.persistent, s.stored = mqtt.V50, persist.NeverExpires, true, true
+	var f flushList
+	s.resume(p, window, &f)
+	var batch persist.Batch
+	batch.PutSession(s.record())
+	if err := b.commit(ctx, &batch); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func qos2(b *Broker) *message {
+	return &message{Message: mqtt.Message{Topic: "t", QoS: 2}, id: b.messageID.Add(1)}
+}
+
+// A message of QoS 2 that waits may get room in the window before its publisher
+// has handed it to the store. Its packet id must not get there first: the older
+// record would come on top of it, and after a crash the message would be sent
+// once more under another id.
+func TestPacketIDBehindMessage(t *testing.T) {
+	b, ctx := newBroker(t, Options{})
+	var p recorder
+	s := persistentSession(t, b, ctx, "s", &p, 1)
+	r := &receiver{session: s, qos: 2}
+	var f flushList
+	deliver := func() (*persist.Batch, []*entry) {
+		var batch persist.Batch
+		var held []*entry
+		s.deliver(qos2(b), r, &batch, &held, &f)
+		return &batch, held
+	}
+	commit := func(batch *persist.Batch, held []*entry) {
+		done := make(chan struct{})
+		b.store.Append(batch, func() {
+			for _, e := range held {
+				s.release(e, &f)
+			}
+			close(done)
+		})
+		<-done
+	}
+	commit(deliver())
+	batch, held := deliver()
+	// The window opens before the batch is handed over.
+	s.mu.Lock()
+	s.finish(s.inflight[1])
+	s.pump(&f)
+	if len(p.published) != 1 {
+		t.Fatalf("%d messages were sent", len(p.published))
+	}
+	s.mu.Unlock()
+	commit(batch, held)
+	if err := b.commit(ctx, new(persist.Batch)); err != nil { // the promotion
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(p.published) != 2 || p.published[1].packetID != 2 {
+		t.Fatalf("sent %+v", p.published)
+	}
+	state := load(t, b.store)
+	if len(state.Sessions) != 1 || len(state.Sessions[0].Entries) != 1 {
+		t.Fatalf("the store holds %+v", state.Sessions)
+	}
+	if e := state.Sessions[0].Entries[0]; e.State != persist.Sent || e.PacketID != 2 {
+		t.Fatalf("the store holds packet id %d in state %d", e.PacketID, e.State)
+	}
+}
+
+func load(t *testing.T, store *persist.Store) *persist.State {
+	t.Helper()
+	state, err := store.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// What waits for the store when a client comes back with a smaller window counts
+// in the new window, in its place.
+func TestHeldMessagesAndSmallerWindow(t *testing.T) {
+	b, ctx := newBroker(t, Options{})
+	var first, second recorder
+	s := persistentSession(t, b, ctx, "s", &first, 10)
+	var f flushList
+	var batch persist.Batch
+	var held []*entry
+	for range 4 {
+		s.deliver(qos2(b), &receiver{session: s, qos: 2}, &batch, &held, &f)
+	}
+	s.mu.Lock()
+	s.suspend()
+	s.resume(&second, 2, &f)
+	s.mu.Unlock()
+	for i := range slices.Backward(held) { // the order of the commits must not matter
+		s.release(held[i], &f)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(first.published) != 0 || len(second.published) != 2 || s.active != 2 {
+		t.Fatalf("%d and %d messages were sent, %d count", len(first.published), len(second.published), s.active)
+	}
+	for i, d := range second.published {
+		if d.packetID != uint16(i+1) || d.dup {
+			t.Errorf("sent %+v", d)
+		}
+	}
+}
+
+// A session that ended while nobody looked is not there for who asks first.
+func TestEndedSessionIsNotResumed(t *testing.T) {
+	dir := t.TempDir()
+	store, err := persist.Open(dir, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.Load(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var batch persist.Batch
+	batch.PutSession(persist.Session{ID: 1, ClientID: "over", ExpiryInterval: 10, Disconnected: time.Now().Add(-time.Minute)})
+	batch.PutSession(persist.Session{ID: 2, ClientID: "alive", ExpiryInterval: 100, Disconnected: time.Now().Add(-time.Minute)})
+	batch.PutSession(persist.Session{ID: 3, ClientID: "1970", ExpiryInterval: 10, Disconnected: time.Unix(1000, 0)})
+	store.Append(&batch, func() { close(done) })
+	<-done
+	b := &Broker{options: Options{}.withDefaults(), store: store, log: Options{}.withDefaults().Logger, sessions: make(map[string]*session)}
+	b.restore(load(t, store))
+	for id, want := range map[string]bool{"over": false, "alive": true, "1970": true} {
+		if _, present, err := b.claim(id, false, nobody{}); present != want || err != nil {
+			t.Errorf("%s: present %t, %v", id, present, err)
+		}
+	}
+}
+
+// Two messages on their way into the retained store do not lose one: the end of
+// the first must not take the second with it.
+func TestRetainedExpiryOfReplaced(t *testing.T) {
+	b, _ := newBroker(t, Options{})
+	set := func(payload string, expires time.Time) *message {
+		m := &message{Message: mqtt.Message{Topic: "t", Payload: []byte(payload), Expires: expires}}
+		b.retained.set(m, b.store)
+		return m
+	}
+	old := set("old", time.Now().Add(time.Hour))
+	now := set("new", time.Time{})
+	b.retained.expire(old, b.store)
+	if b.retained.get("t") != now || b.retained.count != 1 {
+		t.Error("the successor is gone")
+	}
+	b.retained.expire(now, b.store)
+	if b.retained.get("t") != nil || b.retained.count != 0 {
+		t.Error("the message is still there")
+	}
+}
