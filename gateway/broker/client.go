@@ -70,10 +70,8 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if err := c.broker.store.Wait(ctx); err != nil {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
 	}
-	select {
-	case <-c.closed:
+	if c.isClosed() {
 		return ErrClosed
-	default:
 	}
 	c.broker.stats.publishReceived.Add(1)
 	msg := &message{Message: m, from: c.session.id}
@@ -106,12 +104,18 @@ func (c *Client) route(topic string) *route {
 // time for all subscriptions of the client, retained messages first. A message
 // of QoS 1 or 2 counts as acknowledged when handle returns.
 func (c *Client) Subscribe(ctx context.Context, filter string, qos mqtt.QoS, handle func(mqtt.Message)) error {
+	if qos > 2 {
+		return fmt.Errorf("broker: subscribe to %q: there is no QoS %d", filter, qos)
+	}
 	c.mu.Lock()
 	c.handlers = append(c.handlers, handle)
 	identifier := uint32(len(c.handlers))
 	c.mu.Unlock()
 	var batch persist.Batch // stays empty: the session is not persistent
-	codes, made := c.session.subscribe([]mqtt.FilterRequest{{Filter: filter, Options: mqtt.SubscriptionOptions(qos & 3)}}, identifier, &batch)
+	codes, made := c.session.subscribe([]mqtt.FilterRequest{{Filter: filter, Options: mqtt.SubscriptionOptions(qos)}}, identifier, &batch)
+	if codes == nil {
+		return ErrClosed
+	}
 	if codes[0] >= 0x80 {
 		return fmt.Errorf("broker: subscribe to %q: %w", filter, &mqtt.Error{Code: codes[0]})
 	}
@@ -125,6 +129,15 @@ func (c *Client) Subscribe(ctx context.Context, filter string, qos mqtt.QoS, han
 func (c *Client) Close() {
 	c.kick(mqtt.Success)
 	<-c.done
+}
+
+func (c *Client) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // kick implements holder.
@@ -149,6 +162,9 @@ func (c *Client) dispatch() {
 		handlers := slices.Clone(c.handlers)
 		c.mu.Unlock()
 		for _, in := range inbox {
+			if c.isClosed() {
+				break
+			}
 			for _, id := range in.handlers {
 				handlers[id-1](in.message)
 			}

@@ -417,21 +417,33 @@ func (s *session) suspend() {
 	s.keepBacklog()
 }
 
-// keepBacklog turns what is left of the retained messages into queued ones when
-// the connection of a persistent session ends.
+// keepBacklog keeps the retained messages that a persistent session was to get
+// when its connection ends: those that are in flight are stored, the rest of
+// the backlog is queued.
 func (s *session) keepBacklog() {
+	backlog := s.backlog
+	s.backlog = nil
+	if !s.persistent {
+		return
+	}
 	var batch persist.Batch
-	for _, e := range s.backlog {
-		if e.qos == 0 || !s.persistent || s.broker.retained.get(e.message.Topic) != e.message {
-			continue
-		}
-		e.id = s.broker.messageID.Add(1)
-		s.queuedBytes += e.size()
-		s.queue = append(s.queue, e)
+	keep := func(e *entry) {
 		e.stored = true
 		batch.PutEntry(s.number, e.record(), e.ref, e.body)
 	}
-	s.backlog = nil
+	for _, e := range s.order {
+		if !e.done && !e.stored {
+			keep(e)
+		}
+	}
+	for _, e := range backlog {
+		if e.qos > 0 && s.broker.retained.get(e.message.Topic) == e.message {
+			e.id = s.broker.messageID.Add(1)
+			s.queuedBytes += e.size()
+			s.queue = append(s.queue, e)
+			keep(e)
+		}
+	}
 	if batch.Len() > 0 {
 		s.broker.store.Append(&batch, nil)
 	}

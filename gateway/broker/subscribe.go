@@ -47,12 +47,16 @@ type added struct {
 	fresh bool
 }
 
-// subscribe makes subscriptions. The codes are those of the SUBACK.
+// subscribe makes subscriptions. The codes are those of the SUBACK; there are
+// none if the session has ended.
 func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, batch *persist.Batch) ([]mqtt.ReasonCode, []added) {
 	codes := make([]mqtt.ReasonCode, len(filters))
 	var made []added
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		return nil, nil
+	}
 	for i, f := range filters {
 		if _, _, ok := mqtt.SplitShared(f.Filter); !ok {
 			codes[i] = mqtt.TopicFilterInvalid
