@@ -39,7 +39,12 @@ type Config struct {
 // MQTTConfig is where the broker listens and what it allows.
 type MQTTConfig struct {
 	Listen            []string `toml:"listen"`              // TCP addresses
+	TLS               []string `toml:"tls"`                 // TCP addresses, with TLS
 	WebSocket         []string `toml:"websocket"`           // addresses for MQTT over WebSocket
+	WebSocketTLS      []string `toml:"websocket_tls"`       // addresses for MQTT over WebSocket with TLS
+	Unix              []string `toml:"unix"`                // paths of unix sockets
+	Certificate       string   `toml:"certificate"`         // PEM file: chain of the TLS listeners
+	Key               string   `toml:"key"`                 // PEM file: its private key
 	MaxPacketSize     int      `toml:"max_packet_size"`     // bytes, the whole packet
 	MaxConnections    int      `toml:"max_connections"`     // sockets at a time
 	MaxInflight       int      `toml:"max_inflight"`        // unacknowledged messages per client
@@ -87,7 +92,10 @@ func DefaultConfig() Config {
 	return Config{
 		MQTT: MQTTConfig{
 			Listen:            []string{":1883"},
+			TLS:               []string{},
 			WebSocket:         []string{":8083"},
+			WebSocketTLS:      []string{},
+			Unix:              []string{},
 			MaxPacketSize:     4 << 20,
 			MaxConnections:    2000,
 			MaxInflight:       100,
@@ -169,8 +177,27 @@ func (c Config) problems() []problem {
 	for i, a := range c.MQTT.Listen {
 		listen(fmt.Sprintf("mqtt.listen[%d]", i), a)
 	}
+	for i, a := range c.MQTT.TLS {
+		listen(fmt.Sprintf("mqtt.tls[%d]", i), a)
+	}
 	for i, a := range c.MQTT.WebSocket {
 		listen(fmt.Sprintf("mqtt.websocket[%d]", i), a)
+	}
+	for i, a := range c.MQTT.WebSocketTLS {
+		listen(fmt.Sprintf("mqtt.websocket_tls[%d]", i), a)
+	}
+	for i, path := range c.MQTT.Unix {
+		if path == "" || slices.Contains(c.MQTT.Unix[:i], path) {
+			bad(fmt.Sprintf("mqtt.unix[%d]", i), "%q is not a path of its own; right is a file name such as %q", path, "/run/lintel.sock")
+		}
+	}
+	if len(c.MQTT.TLS)+len(c.MQTT.WebSocketTLS) > 0 {
+		if c.MQTT.Certificate == "" {
+			bad("mqtt.certificate", "is missing; the TLS listeners need a PEM file with the certificate and its chain")
+		}
+		if c.MQTT.Key == "" {
+			bad("mqtt.key", "is missing; the TLS listeners need a PEM file with the private key")
+		}
 	}
 	if c.HTTP.Listen != "" {
 		listen("http.listen", c.HTTP.Listen)

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,11 +38,16 @@ type Options struct {
 
 // Endpoints are where the house can be reached.
 type Endpoints struct {
-	MQTT      []net.Addr
-	WebSocket []net.Addr
+	Brokers   []Endpoint
 	HTTP      net.Addr // nil: no pages
 	Discovery string   // topic filter of the discovery documents; empty: none
 	State     string   // topic filter of the states of all devices
+}
+
+// Endpoint is a listener of the broker.
+type Endpoint struct {
+	Scheme string // mqtt, mqtts, ws, wss or unix
+	Addr   net.Addr
 }
 
 // gateway is the house while it runs.
@@ -58,7 +62,7 @@ type gateway struct {
 	bridge    *serialbridge.Supervisor
 	boxState  *homeassistant.BoxState
 	publisher *homeassistant.Publisher
-	mqtt, web []net.Listener
+	brokers   []brokerListener
 	http      net.Listener
 	clients   []*broker.Client
 }
@@ -154,23 +158,8 @@ func (g *gateway) run(ctx context.Context) error {
 // build opens the listeners and connects the parts.
 func (g *gateway) build() error {
 	c := g.config
-	var err error
-	for _, address := range c.MQTT.Listen {
-		if g.mqtt, err = listen(g.mqtt, address, "mqtt.listen"); err != nil {
-			return err
-		}
-	}
-	for _, address := range c.MQTT.WebSocket {
-		if g.web, err = listen(g.web, address, "mqtt.websocket"); err != nil {
-			return err
-		}
-	}
-	if c.HTTP.Listen != "" {
-		pages, err := listen(nil, c.HTTP.Listen, "http.listen")
-		if err != nil {
-			return err
-		}
-		g.http = pages[0]
+	if err := g.listen(); err != nil {
+		return err
 	}
 	g.box.ConfigurationURL = g.pageURL()
 
@@ -210,11 +199,8 @@ func (g *gateway) build() error {
 func (g *gateway) modules() []module {
 	var m []module
 	add := func(name string, run func(context.Context) error) { m = append(m, module{name, run}) }
-	for _, l := range g.mqtt {
-		add("mqtt", func(ctx context.Context) error { return g.broker.Serve(ctx, l) })
-	}
-	for _, l := range g.web {
-		add("websocket", func(ctx context.Context) error { return g.serveWebSocket(ctx, l) })
+	for _, l := range g.brokers {
+		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
@@ -283,26 +269,14 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 // Health reports why the house does not work, or nil.
 func (g *gateway) Health() error { return g.store.Err() }
 
-func (g *gateway) serveWebSocket(ctx context.Context, l net.Listener) error {
-	server := &http.Server{
-		Handler:           g.broker.WebSocket(ctx),
-		ReadHeaderTimeout: 5 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
-	}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(l); ctx.Err() == nil {
-		return fmt.Errorf("serve %v: %w", l.Addr(), err)
-	}
-	return nil
-}
-
 func (g *gateway) runMDNS(ctx context.Context) error {
 	id := "id=" + g.box.ID
 	services := []mdns.Service{}
-	if len(g.mqtt) > 0 {
-		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_mqtt._tcp", Port: port(g.mqtt[0].Addr()), Text: []string{id}})
+	for _, offer := range []struct{ scheme, service string }{{"mqtt", "_mqtt._tcp"}, {"mqtts", "_secure-mqtt._tcp"}} {
+		i := slices.IndexFunc(g.brokers, func(l brokerListener) bool { return l.scheme == offer.scheme })
+		if i >= 0 {
+			services = append(services, mdns.Service{Instance: g.box.Name, Type: offer.service, Port: port(g.brokers[i].Addr()), Text: []string{id}})
+		}
 	}
 	if g.http != nil {
 		page := port(g.http.Addr())
@@ -322,11 +296,8 @@ func (g *gateway) runMDNS(ctx context.Context) error {
 
 func (g *gateway) endpoints() Endpoints {
 	e := Endpoints{State: g.config.Serial.BaseTopic + "/+/state"}
-	for _, l := range g.mqtt {
-		e.MQTT = append(e.MQTT, l.Addr())
-	}
-	for _, l := range g.web {
-		e.WebSocket = append(e.WebSocket, l.Addr())
+	for _, l := range g.brokers {
+		e.Brokers = append(e.Brokers, Endpoint{l.scheme, l.Addr()})
 	}
 	if g.http != nil {
 		e.HTTP = g.http.Addr()
@@ -354,37 +325,12 @@ func (g *gateway) pageURL() string {
 // addresses are where a person finds the broker.
 func (g *gateway) addresses() []string {
 	var a []string
-	for _, l := range g.mqtt {
-		a = append(a, fmt.Sprintf("mqtt://%s:%d", g.hostName(), port(l.Addr())))
-	}
-	for _, l := range g.web {
-		a = append(a, fmt.Sprintf("ws://%s:%d", g.hostName(), port(l.Addr())))
+	for _, l := range g.brokers {
+		if l.scheme == "unix" {
+			a = append(a, "unix:"+l.Addr().String())
+		} else {
+			a = append(a, fmt.Sprintf("%s://%s:%d", l.scheme, g.hostName(), port(l.Addr())))
+		}
 	}
 	return a
-}
-
-func (g *gateway) closeListeners() {
-	for _, l := range append(g.mqtt, g.web...) {
-		l.Close()
-	}
-	if g.http != nil {
-		g.http.Close()
-	}
-}
-
-// listen adds a listener to opened. key is where the address stands in the
-// configuration.
-func listen(opened []net.Listener, address, key string) ([]net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return opened, fmt.Errorf("%s: %w; is another program using it? Choose another address there", key, err)
-	}
-	return append(opened, l), nil
-}
-
-func port(a net.Addr) int {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.Port
-	}
-	return 0
 }

@@ -25,10 +25,15 @@ func localConfig() Config {
 // start runs the house until stop is called.
 func start(t *testing.T, data string) (e Endpoints, stop func()) {
 	t.Helper()
+	return startWith(t, localConfig(), data, true)
+}
+
+func startWith(t *testing.T, c Config, data string, simulate bool) (e Endpoints, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan Endpoints, 1), make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, localConfig(), Options{Data: data, Simulate: true, Version: "test", Ready: func(e Endpoints) { ready <- e }})
+		ended <- Run(ctx, c, Options{Data: data, Simulate: simulate, Version: "test", Ready: func(e Endpoints) { ready <- e }})
 	}()
 	select {
 	case e = <-ready:
@@ -53,7 +58,7 @@ func start(t *testing.T, data string) (e Endpoints, stop func()) {
 func listenTo(t *testing.T, e Endpoints, filters ...string) <-chan paho.Message {
 	t.Helper()
 	messages := make(chan paho.Message, 1000)
-	options := paho.NewClientOptions().AddBroker("tcp://" + e.MQTT[0].String()).SetAutoReconnect(false)
+	options := paho.NewClientOptions().AddBroker("tcp://" + e.Brokers[0].Addr.String()).SetAutoReconnect(false)
 	options.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { messages <- m })
 	client := paho.NewClient(options)
 	for _, token := range []func() paho.Token{client.Connect, func() paho.Token {
@@ -185,7 +190,7 @@ func TestTakenPort(t *testing.T) {
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	c := localConfig()
-	c.MQTT.Listen = []string{e.MQTT[0].String()}
+	c.MQTT.Listen = []string{e.Brokers[0].Addr.String()}
 	err := Run(t.Context(), c, Options{Data: t.TempDir()})
 	if err == nil || !strings.HasPrefix(err.Error(), "mqtt.listen: ") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("listening on a taken port: %v", err)

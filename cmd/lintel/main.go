@@ -103,11 +103,8 @@ func serve(args []string, out io.Writer) error {
 
 // announce says where everything is.
 func announce(out io.Writer, e gateway.Endpoints) {
-	for _, a := range e.MQTT {
-		fmt.Fprintf(out, "broker     %v (MQTT)\n", a)
-	}
-	for _, a := range e.WebSocket {
-		fmt.Fprintf(out, "broker     %v (MQTT over WebSocket)\n", a)
+	for _, b := range e.Brokers {
+		fmt.Fprintf(out, "broker     %s://%v\n", b.Scheme, b.Addr)
 	}
 	if e.HTTP != nil {
 		fmt.Fprintf(out, "page       http://%v\n", e.HTTP)

@@ -101,7 +101,7 @@ func TestServeEndsInOrder(t *testing.T) {
 	for lines.Scan() && lines.Text() != "ready" {
 		said = append(said, lines.Text())
 	}
-	for _, want := range []string{"broker     127.0.0.1:", "page       http://127.0.0.1:", "discovery  homeassistant/device/+/config"} {
+	for _, want := range []string{"broker     mqtt://127.0.0.1:", "page       http://127.0.0.1:", "discovery  homeassistant/device/+/config"} {
 		if !strings.Contains(strings.Join(said, "\n"), want) {
 			t.Errorf("announced %q, want %q", said, want)
 		}
