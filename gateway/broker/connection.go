@@ -41,6 +41,9 @@ type connection struct {
 	acks    []*pendingAck
 	pubacks int // PUBACKs among them: they use up the client's Receive Maximum
 
+	aliasMaximum uint16            // topic aliases that the client takes
+	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
+
 	kicked chan mqtt.ReasonCode // the connection is to end with this reason
 }
 
@@ -376,6 +379,7 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 		now = time.Now()
 	}
 	c.mu.Lock()
+	d.alias, d.aliased = c.alias(m.Topic)
 	c.appendLocked(func(b []byte) []byte {
 		n := len(b)
 		b = m.append(b, c.version, d, now)
@@ -385,10 +389,36 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 		}
 		return b
 	})
+	if fits && d.alias != 0 && !d.aliased {
+		// Only now: an alias holds once its first packet is in the stream.
+		c.sentAliases[m.Topic] = d.alias
+	}
 	c.mu.Unlock()
 	f.add(c.conn)
 	return fits
 }
+
+// alias returns the topic alias for a topic, and whether the client knows it. The
+// first topics that are sent get one, as many as the client takes
+// [v5 MQTT-3.1.2-26, MQTT-3.1.2-27]. Called with conn.mu held.
+func (c *connection) alias(topic string) (alias uint16, known bool) {
+	if c.aliasMaximum == 0 {
+		return 0, false
+	}
+	if alias, known = c.sentAliases[topic]; known {
+		return alias, true
+	}
+	if len(c.sentAliases) >= int(min(c.aliasMaximum, maxSentAliases)) {
+		return 0, false
+	}
+	if c.sentAliases == nil {
+		c.sentAliases = make(map[string]uint16)
+	}
+	return uint16(len(c.sentAliases) + 1), false
+}
+
+// maxSentAliases bounds what is remembered for a client that takes many aliases.
+const maxSentAliases = 256
 
 // pubrel implements peer.
 func (c *connection) pubrel(packetID uint16, f *flushList) {

@@ -104,6 +104,7 @@ func (c *connection) accept(connect *mqtt.Connect) error {
 	}
 	c.keepAlive = time.Duration(connect.KeepAlive) * time.Second
 	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
+	c.aliasMaximum = uint16(connect.Properties.Uint(mqtt.TopicAliasMaximum, 0))
 	c.bridge = connect.Bridge
 	return nil
 }

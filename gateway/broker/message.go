@@ -47,23 +47,28 @@ type delivery struct {
 	dup         bool
 	packetID    uint16
 	identifiers []uint32
+	alias       uint16 // topic alias; 0: none
+	aliased     bool   // the receiver knows the alias: the topic is left out
 }
 
 // append appends the PUBLISH packet for one delivery. A message for several
 // receivers is encoded once for each protocol version, QoS and RETAIN flag;
 // one that is different for each receiver, because it counts down its expiry or
-// carries identifiers, is encoded anew.
+// carries identifiers or an alias, is encoded anew.
 func (m *message) append(dst []byte, v mqtt.Version, d delivery, now time.Time) []byte {
 	p := mqtt.Publish{QoS: d.qos, Retain: d.retain, Dup: d.dup, PacketID: d.packetID, Payload: m.Payload}
 	if v == mqtt.V50 {
-		p.Properties, p.Identifiers = m.Properties, d.identifiers
+		p.Properties, p.Identifiers, p.TopicAlias = m.Properties, d.identifiers, d.alias
 		if !m.Expires.IsZero() {
 			// Seconds left, rounded up; a resend is never sent with 0
 			// [v5 MQTT-3.3.2-6].
 			p.HasExpiry, p.Expiry = true, uint32(max(1, (m.Expires.Sub(now)+time.Second-1)/time.Second))
 		}
 	}
-	if m.receiver || p.HasExpiry || len(p.Identifiers) > 0 {
+	if d.aliased {
+		return p.AppendTopic(dst, v, "")
+	}
+	if m.receiver || p.HasExpiry || len(p.Identifiers) > 0 || d.alias != 0 {
 		return p.AppendTopic(dst, v, m.Topic)
 	}
 	layout := int(d.qos) << 1
