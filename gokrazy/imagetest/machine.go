@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -227,6 +228,9 @@ func (m *machine) plugIn(ctx context.Context, telegram []byte) (unplug func(), e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
+	// Until a program has set the line to raw Linux echoes what it hears.
+	// While nobody reads that, QEMU stops the whole machine.
+	go io.Copy(io.Discard, line)
 	go func() {
 		defer close(done)
 		defer line.Close()
