@@ -23,11 +23,18 @@ const readSize = 16 << 10
 
 var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
-// writeSize is the size of the buffers that packets are gathered in. Larger
-// ones are made when they are needed and not kept.
-const writeSize = 4 << 10
+// writeSize and largeWriteSize are the sizes of the buffers that packets are
+// gathered in: the first does for a few, the second for a batch. What does not
+// fit either is made when it is needed and not kept.
+const (
+	writeSize      = 4 << 10
+	largeWriteSize = 32 << 10
+)
 
-var writeBuffers = sync.Pool{New: func() any { return new([writeSize]byte) }}
+var (
+	writeBuffers      = sync.Pool{New: func() any { return new([writeSize]byte) }}
+	largeWriteBuffers = sync.Pool{New: func() any { return new([largeWriteSize]byte) }}
+)
 
 // conn is the bytes of one network connection. One goroutine reads; whoever
 // has something to send appends to out and flushes. A flush writes without
@@ -205,6 +212,10 @@ func (c *conn) appendLocked(encode func([]byte) []byte) {
 	}
 	if c.out == nil {
 		c.out = writeBuffers.Get().(*[writeSize]byte)[:0]
+	} else if cap(c.out) == writeSize && len(c.out) > writeSize/2 {
+		large := append(largeWriteBuffers.Get().(*[largeWriteSize]byte)[:0], c.out...)
+		recycle(c.out)
+		c.out = large
 	}
 	before := len(c.out)
 	c.out = encode(c.out)
@@ -245,8 +256,11 @@ func (c *conn) flush() {
 
 // recycle gives a buffer back, unless it grew.
 func recycle(buf []byte) {
-	if cap(buf) == writeSize {
+	switch cap(buf) {
+	case writeSize:
 		writeBuffers.Put((*[writeSize]byte)(buf[:writeSize]))
+	case largeWriteSize:
+		largeWriteBuffers.Put((*[largeWriteSize]byte)(buf[:largeWriteSize]))
 	}
 }
 

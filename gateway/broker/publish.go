@@ -54,18 +54,13 @@ func (b *Broker) publish(m *message, r *route, batch *persist.Batch, committed f
 			r = b.index.find(m.Topic)
 		}
 	}
-	var held []*entry
-	for i := range r.receivers {
-		r.receivers[i].session.deliver(m, &r.receivers[i], batch, &held, f)
-	}
-	for _, s := range r.shares {
-		if to := s.choose(m); to != nil {
-			to.session.deliver(m, to, batch, &held, f)
-		}
-	}
 	if m.QoS == 0 {
+		// Apart, because held below costs an allocation.
+		b.deliver(m, r, nil, nil, f)
 		return
 	}
+	var held []*entry
+	b.deliver(m, r, batch, &held, f)
 	if !wait && batch.Len() == 0 {
 		committed(f)
 		return
@@ -76,6 +71,18 @@ func (b *Broker) publish(m *message, r *route, batch *persist.Batch, committed f
 		}
 		committed(&b.committed)
 	})
+}
+
+// deliver hands a message to everybody on the route.
+func (b *Broker) deliver(m *message, r *route, batch *persist.Batch, held *[]*entry, f *flushList) {
+	for i := range r.receivers {
+		r.receivers[i].session.deliver(m, &r.receivers[i], batch, held, f)
+	}
+	for _, s := range r.shares {
+		if to := s.choose(m); to != nil {
+			to.session.deliver(m, to, batch, held, f)
+		}
+	}
 }
 
 // choose picks the member of a shared subscription that gets m: the next in

@@ -108,14 +108,13 @@ func (m *Publish) properties(d *decoder) {
 }
 
 // Append appends the packet to dst in the form of version v.
-func (m *Publish) Append(dst []byte, v Version) []byte { return appendPublish(dst, m, v, m.Topic) }
-
-// AppendTopic is Append with another topic name in place of m.Topic.
-func (m *Publish) AppendTopic(dst []byte, v Version, topic string) []byte {
-	return appendPublish(dst, m, v, topic)
+func (m *Publish) Append(dst []byte, v Version) []byte {
+	return m.AppendTopic(dst, v, string(m.Topic))
 }
 
-func appendPublish[S string | []byte](dst []byte, m *Publish, v Version, topic S) []byte {
+// AppendTopic is Append with another topic name in place of m.Topic. It
+// allocates nothing if dst has room.
+func (m *Publish) AppendTopic(dst []byte, v Version, topic string) []byte {
 	var flags byte
 	if m.Dup {
 		flags |= 8

@@ -1,0 +1,102 @@
+package broker_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"lintel/gateway/broker"
+	"lintel/gateway/mqtt"
+)
+
+// pump sends n messages of one publisher to subscribers on real sockets and
+// returns when all have arrived.
+type pump struct {
+	from  *rawClient
+	to    []*rawClient
+	batch []byte // packets of the publisher
+	each  int    // messages in batch
+	size  int64  // bytes of one message at a subscriber
+}
+
+func newPump(t testing.TB, v mqtt.Version, subscribers int) *pump {
+	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20})
+	p := &pump{from: connect(t, s, clean(v, "from")), each: 50}
+	p.from.net.SetDeadline(time.Time{})
+	for i := range subscribers {
+		c := connect(t, s, clean(v, strconv.Itoa(i)))
+		c.subscribe(filter("bench/+/topic", 0))
+		c.net.SetDeadline(time.Time{})
+		p.to = append(p.to, c)
+	}
+	for i := range p.each {
+		m := pub("bench/"+strconv.Itoa(i%10)+"/topic", string(make([]byte, 128)), 0, 0)
+		p.size = int64(len(m.Append(nil, v)))
+		p.batch = m.Append(p.batch, v)
+	}
+	return p
+}
+
+// run sends in windows small enough that nobody loses a message.
+func (p *pump) run(t testing.TB, n int) {
+	for sent := 0; sent < n; sent += p.each {
+		p.from.raw(p.batch)
+		for _, c := range p.to {
+			if err := skip(c.net, p.size*int64(p.each)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+var skipped [64 << 10]byte
+
+func skip(c net.Conn, n int64) error {
+	for n > 0 {
+		m, err := io.ReadFull(c, skipped[:min(n, int64(len(skipped)))])
+		if err != nil {
+			return err
+		}
+		n -= int64(m)
+	}
+	return nil
+}
+
+// BenchmarkPublishQoS0 is one message from socket to socket, in batches of 50.
+func BenchmarkPublishQoS0(b *testing.B) {
+	for _, subscribers := range []int{1, 10} {
+		b.Run(strconv.Itoa(subscribers)+" subscribers", func(b *testing.B) {
+			p := newPump(b, mqtt.V50, subscribers)
+			p.run(b, 1000)
+			b.ReportAllocs()
+			b.ResetTimer()
+			p.run(b, b.N)
+			b.StopTimer()
+		})
+	}
+}
+
+// Nothing is allocated for a message of QoS 0 on its way from socket to socket.
+func TestPublishQoS0Allocations(t *testing.T) {
+	for _, subscribers := range []int{1, 5} {
+		forVersions(t, func(t *testing.T, v mqtt.Version) {
+			p := newPump(t, v, subscribers)
+			p.run(t, 1000)
+			const n = 20_000
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			p.run(t, n)
+			runtime.ReadMemStats(&after)
+			// A batch that does not fit into one buffer costs one; so does
+			// what else the process does meanwhile.
+			if per := float64(after.Mallocs-before.Mallocs) / n; per > 0.1 {
+				t.Errorf("%.3f allocations for a message to %d subscribers", per, subscribers)
+			} else {
+				t.Logf("%.4f allocations for a message to %d subscribers", per, subscribers)
+			}
+		}, mqtt.V311, mqtt.V50)
+	}
+}
