@@ -15,6 +15,7 @@ var version = "dev"
 const usage = `Lintelctl looks after Lintel boxes.
 
 	lintelctl decode PROTOCOL [FILE]   what a stick said, a JSON object a line
+	lintelctl bench [--broker ADDRESS] what a broker on this machine can bear; bench --help
 	lintelctl version
 
 `
@@ -42,6 +43,8 @@ func run(args []string, in io.Reader, out, diagnostics io.Writer) error {
 	switch args[0] {
 	case "decode":
 		return decode(args[1:], in, out, diagnostics)
+	case "bench":
+		return runBench(args[1:], out, diagnostics)
 	case "version", "--version":
 		fmt.Fprintln(out, "lintelctl", version)
 	case "help", "-h", "--help":

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// storePublishers send what is to be kept, each with so many on their way.
+const (
+	storePublishers = 10
+	storeWindow     = 100
+)
+
+// stored is messages for sessions whose clients are away, then their coming
+// back. Two results.
+func (b *bench) stored(sessions int) []result {
+	row := "offline"
+	if sessions == 1 {
+		row = "session"
+	}
+	l, no := b.open(row, "tcp")
+	if l == nil {
+		return no
+	}
+	defer l.close()
+	// Each publisher sends to the topics of all sessions in turn.
+	each := b.size.stored / storePublishers
+	streams := storePublishers * sessions
+	check := newChecker(streams, (each+sessions-1)/sessions)
+	var away []*conn
+	var topics []string
+	for i := range sessions {
+		topics = append(topics, b.topic(i))
+		c := b.client("s", i)
+		c.filter, c.qos = topics[i], 1
+		away = append(away, c)
+	}
+	if err := l.connectAll(away, "tcp", false); err != nil {
+		return failed(row+"-store", err)
+	}
+	for _, c := range away {
+		l.disconnect(c)
+	}
+	publishers, conns := b.storers(each, topics)
+	if err := l.connectAll(conns, "tcp", true); err != nil {
+		return failed(row+"-store", err)
+	}
+	m := b.measure(l)
+	if _, err := l.drive(publishers, 60*time.Second); err != nil {
+		return failed(row+"-store", err)
+	}
+	store := m.end(row+"-store", l.heard, acknowledged(publishers))
+	for _, p := range publishers {
+		store.Lost += uint64(p.sent - p.acked)
+	}
+	store.Stray = l.unexpected
+
+	drain, err := b.drain(l, row+"-drain", away, publishers, check)
+	if err != nil {
+		return append([]result{store}, failed(row+"-drain", err)...)
+	}
+	return []result{store, drain}
+}
+
+// storers are the publishers of rows in which the broker keeps something. All
+// send to the same topics, and each is a stream of its own in each of them.
+func (b *bench) storers(each int, topics []string) (publishers []*publisher, conns []*conn) {
+	for i := range storePublishers {
+		p := &publisher{conn: b.client("p", i), qos: 1, topics: topics, stream: uint32(i * len(topics)), count: each, window: storeWindow}
+		publishers, conns = append(publishers, p), append(conns, p.conn)
+	}
+	return publishers, conns
+}
+
+func acknowledged(publishers []*publisher) (n uint64) {
+	for _, p := range publishers {
+		n += uint64(p.acked)
+	}
+	return n
+}
+
+// drain has the clients come back for what waits for them, all at once. Then
+// their sessions are ended.
+func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher, check *checker) (result, error) {
+	sessions := len(away)
+	var back []*conn
+	for i, gone := range away {
+		c := &conn{id: gone.id, filter: gone.filter, qos: gone.qos}
+		// The streams of a topic are a stride apart: one of each publisher.
+		c.receiver = &receiver{checker: check, stream: uint32(i), span: uint32(len(publishers) * sessions), stride: uint32(sessions), flow: i}
+		back = append(back, c)
+	}
+	latency, err := b.bystander(l)
+	if err != nil {
+		return result{}, err
+	}
+	stored := acknowledged(publishers)
+	m := b.measure(l)
+	for _, c := range back {
+		if err := l.connect(c, "tcp", false); err != nil {
+			return result{}, err
+		}
+	}
+	if _, err := l.until(60*time.Second, func() bool { return check.received >= stored }); err != nil {
+		return result{}, err
+	}
+	r := m.end(row, l.now(), check.received)
+	r.Bystander = latency()
+	r.counts(l, check, func(flow int) int { return publishers[flow/sessions].sentIn(flow % sessions) })
+	for _, c := range back {
+		if !c.present {
+			r.Error = "a session was gone when its client came back"
+		}
+		l.disconnect(c)
+	}
+	var last []*conn
+	for _, c := range back {
+		last = append(last, &conn{id: c.id})
+	}
+	return r, l.connectAll(last, "tcp", true)
+}
+
+// retained is messages that a broker keeps for who comes later. A result for
+// setting them and one for each way of getting them all.
+func (b *bench) retained() []result {
+	l, no := b.open("retained", "tcp")
+	if l == nil {
+		return no
+	}
+	defer l.close()
+	each := b.size.retained / storePublishers
+	var publishers, clearing []*publisher
+	var conns []*conn
+	for i := range storePublishers {
+		p := &publisher{conn: b.client("p", i), qos: 1, retain: true, stream: uint32(i * each), count: each, window: storeWindow}
+		for t := range each {
+			p.topics = append(p.topics, b.topic(i*each+t))
+		}
+		publishers, conns = append(publishers, p), append(conns, p.conn)
+		again := *p
+		again.empty = true
+		clearing = append(clearing, &again)
+	}
+	if err := l.connectAll(conns, "tcp", true); err != nil {
+		return failed("retained-set", err)
+	}
+	m := b.measure(l)
+	if _, err := l.drive(publishers, 60*time.Second); err != nil {
+		return failed("retained-set", err)
+	}
+	set := m.end("retained-set", l.heard, acknowledged(publishers))
+	for _, p := range publishers {
+		set.Lost += uint64(p.sent - p.acked)
+	}
+	set.Stray = l.unexpected
+	results := []result{set}
+	for i, way := range []struct {
+		row  string
+		qos  byte
+		slow bool
+	}{{"retained-qos0", 0, false}, {"retained-qos1", 1, false}, {"retained-slow", 0, true}} {
+		r, err := b.receiveRetained(l, way.row, i, way.qos, way.slow, publishers)
+		if err != nil {
+			return append(results, failed(way.row, err)...)
+		}
+		results = append(results, r)
+	}
+	if _, err := l.drive(clearing, 60*time.Second); err != nil {
+		return append(results, failed("retained-clear", err)...)
+	}
+	return results
+}
+
+// receiveRetained subscribes to everything.
+func (b *bench) receiveRetained(l *loop, row string, number int, qos byte, slow bool, publishers []*publisher) (result, error) {
+	each := len(publishers[0].topics)
+	streams := len(publishers) * each
+	check := newChecker(streams, 1)
+	latency, err := b.bystander(l)
+	if err != nil {
+		return result{}, err
+	}
+	c := b.client("s", number)
+	c.filter, c.qos = "#", qos
+	c.receiver = &receiver{checker: check, span: uint32(streams)}
+	if slow {
+		l.slow = c
+		defer func() { l.slow = nil }()
+	}
+	want := acknowledged(publishers)
+	m := b.measure(l)
+	if err := l.connect(c, "tcp", true); err != nil {
+		return result{}, err
+	}
+	// The bystander keeps the connection from being silent, so this ends
+	// when nothing retained has come for a while.
+	last, since := uint64(0), l.now()
+	_, err = l.until(60*time.Second, func() bool {
+		if now := l.now(); check.received != last {
+			last, since = check.received, now
+		} else if now-since > benchPatience/2 {
+			return true
+		}
+		return check.received >= want
+	})
+	if err != nil {
+		return result{}, err
+	}
+	r := m.end(row, since, check.received)
+	r.Bystander = latency()
+	r.counts(l, check, func(flow int) int { return publishers[flow/each].sentIn(flow % each) })
+	l.disconnect(c)
+	return r, nil
+}
+
+// checkDescriptors says what to do if this process may not open n descriptors.
+func checkDescriptors(n int) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("getrlimit: %w", err)
+	}
+	if limit.Max < uint64(n) {
+		return fmt.Errorf("%d connections need as many descriptors and the limit is %d: raise it (ulimit -Hn %d) and try again", n, limit.Max, n)
+	}
+	return nil // the Go runtime has raised the soft limit to the hard one
+}
