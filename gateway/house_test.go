@@ -31,6 +31,7 @@ var floors = map[string]int{
 	"lintel/gateway":                 6,
 	"lintel/cmd/lintel":              7,
 	"lintel/cmd/lintelctl":           7,
+	"lintel/gateway/broker/bench":    7,
 	"lintel/gokrazy/imagetest":       7,
 }
 

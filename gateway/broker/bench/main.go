@@ -1,0 +1,237 @@
+// Bench compares Lintel's broker with others on one machine: every row of
+// lintelctl bench, against each broker in turn, three times. Each row gets a
+// broker that was just started and has nothing to do but that. It prints the
+// medians as tables in Markdown and fails if Lintel lost, doubled or mixed up a
+// message.
+//
+//	go run ./gateway/broker/bench [--short] [--row NAME]… [--broker NAME]…
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// rows are those of lintelctl bench.
+var rows = []string{"pairs-qos0", "pairs-qos1", "pairs-qos2", "fan-in", "fan-out", "offline", "session", "retained", "idle", "calm",
+	"pairs-qos0-tls", "calm-tls", "pairs-qos0-websocket", "calm-websocket"}
+
+// rowTime bounds one row against one broker.
+const rowTime = 5 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	short := flags.Bool("short", false, "small counts, once, Lintel alone unless brokers are named: is every message there, in order?")
+	repetitions := flags.Int("repetitions", 3, "`times` that each row runs")
+	var chosenRows, chosenBrokers []string
+	flags.Func("row", "`name` of a row; may be repeated (default all)", func(name string) error {
+		if !slices.Contains(rows, name) {
+			return fmt.Errorf("the rows are %s", strings.Join(rows, ", "))
+		}
+		chosenRows = append(chosenRows, name)
+		return nil
+	})
+	flags.Func("broker", "`name` of a broker; may be repeated (default all)", func(name string) error {
+		if !slices.ContainsFunc(brokers, func(b broker) bool { return b.name == name }) {
+			return errors.New("the brokers are lintel, mosquitto, mosquitto-nodelay and mochi")
+		}
+		chosenBrokers = append(chosenBrokers, name)
+		return nil
+	})
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected %q", flags.Arg(0))
+	}
+	if *short {
+		*repetitions = 1
+		if chosenBrokers == nil {
+			chosenBrokers = []string{"lintel"}
+		}
+	}
+	if chosenRows == nil {
+		chosenRows = rows
+	}
+	var field []broker
+	for _, b := range brokers {
+		if chosenBrokers == nil || slices.Contains(chosenBrokers, b.name) {
+			field = append(field, b)
+		}
+	}
+	place, err := prepare(ctx, field)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(place.scratch)
+
+	var all results
+	for repetition := range *repetitions {
+		for _, row := range chosenRows {
+			for _, b := range field {
+				if chosenBrokers == nil && !b.runs(row) {
+					continue
+				}
+				fmt.Fprintf(os.Stderr, "%d/%d %s %s\n", repetition+1, *repetitions, row, b.name)
+				measured, err := place.measure(ctx, b, row, *short)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", row, b.name, err)
+				}
+				for _, r := range measured {
+					all.add(b.name, r)
+				}
+			}
+		}
+	}
+	fmt.Printf("`go run ./gateway/broker/bench%s`, %s, %d × %s %s/%s, %s\n\n", strings.Join(append([]string{""}, args...), " "),
+		time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, place.versions())
+	all.print(os.Stdout)
+	if faults := all.faults("lintel"); faults != nil {
+		return fmt.Errorf("lintel failed:\n  %s", strings.Join(faults, "\n  "))
+	}
+	return nil
+}
+
+// place is where everything is while the bench runs.
+type place struct {
+	bin         string // programs that were built
+	scratch     string // configurations, certificates, data; removed in the end
+	certificate string
+	key         string
+	mosquitto   string // path; empty if it does not take part
+	mochi       bool   // takes part
+}
+
+// prepare builds the programs and makes a certificate.
+func prepare(ctx context.Context, field []broker) (*place, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root := strings.TrimSpace(string(out))
+	if err != nil || root == "" {
+		return nil, errors.New("run it inside the Lintel repository, with go in the path")
+	}
+	p := &place{bin: filepath.Join(root, "bin")}
+	if err := build(ctx, root, p.bin+"/", "./cmd/lintel", "./cmd/lintelctl"); err != nil {
+		return nil, err
+	}
+	for _, b := range field {
+		switch b.name {
+		case "mochi":
+			p.mochi = true
+			if err := build(ctx, filepath.Join(root, "gateway/broker/bench/mochi"), p.bin+"/", "."); err != nil {
+				return nil, err
+			}
+		case "mosquitto", "mosquitto-nodelay":
+			if p.mosquitto, err = findMosquitto(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// Brokers inherit the limit; 10,000 connections need as many descriptors.
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("getrlimit: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("setrlimit: %w", err)
+	}
+	if p.scratch, err = os.MkdirTemp("", "lintel-bench"); err != nil {
+		return nil, err
+	}
+	if err := p.makeCertificate(); err != nil {
+		os.RemoveAll(p.scratch)
+		return nil, err
+	}
+	return p, nil
+}
+
+func build(ctx context.Context, dir, output string, packages ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", output}, packages...)...)
+	cmd.Dir = dir
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", strings.Join(packages, " "), err)
+	}
+	return nil
+}
+
+// findMosquitto looks where Debian puts it, which is not in everybody's path.
+func findMosquitto() (string, error) {
+	for _, name := range []string{"mosquitto", "/usr/sbin/mosquitto"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("mosquitto is missing; it is in the Debian package mosquitto (apt-get install mosquitto). Without it: --broker lintel --broker mochi")
+}
+
+// versions names what was measured.
+func (p *place) versions() string {
+	names := []string{"lintel"}
+	if p.mosquitto != "" {
+		out, _ := exec.Command(p.mosquitto, "-h").Output() // exits with 1 or 3
+		line, _, _ := strings.Cut(string(out), "\n")
+		names = append(names, line)
+	}
+	if p.mochi {
+		names = append(names, "mochi-mqtt v2.7.9") // as in mochi/go.mod
+	}
+	return strings.Join(names, ", ")
+}
+
+// measure runs one row against a broker that it starts for it.
+func (p *place) measure(ctx context.Context, b broker, row string, short bool) ([]result, error) {
+	ctx, cancel := context.WithTimeout(ctx, rowTime)
+	defer cancel()
+	running, err := p.start(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer running.stop()
+	args := []string{"bench", "--row", row, "--pid", strconv.Itoa(running.pid()),
+		"--broker", running.tcp, "--tls", running.tls, "--websocket", running.websocket}
+	if short {
+		args = append(args, "--short")
+	}
+	var said bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, "lintelctl"), args...)
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	var measured []result
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+		var r result
+		if err := decoder.Decode(&r); err != nil {
+			return nil, fmt.Errorf("lintelctl bench printed %.200q: %w", out, err)
+		}
+		measured = append(measured, r)
+	}
+	if len(measured) == 0 { // else the failure is in a result, and goes into the table
+		return nil, fmt.Errorf("lintelctl bench: %w: %s", err, &said)
+	}
+	return measured, nil
+}
