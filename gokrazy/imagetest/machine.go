@@ -186,16 +186,24 @@ func (m *machine) until(ctx context.Context, timeout time.Duration, try func() e
 				return errors.New("kernel panic")
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-m.stopped:
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return errors.New("QEMU ended")
-		case <-time.After(500 * time.Millisecond):
+		if stop := m.run(ctx, 500*time.Millisecond); stop != nil {
+			return fmt.Errorf("%w: %w", stop, err)
 		}
+	}
+}
+
+// run lets the machine run for some time.
+func (m *machine) run(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-m.stopped:
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return errors.New("QEMU ended")
+	case <-time.After(d):
+		return nil
 	}
 }
 

@@ -30,6 +30,11 @@ const (
 	bootTimeout     = 5 * time.Minute
 	meterTimeout    = 3 * time.Minute // from plugging in to Home Assistant
 	retainedTimeout = time.Minute
+
+	// States are retained messages of QoS 0. The broker spares the card and
+	// writes them every three seconds; the emulated one may be slow at it.
+	stateWritten = 10 * time.Second
+
 	allTimeout      = 15 * time.Minute
 )
 
@@ -135,6 +140,9 @@ func testBoard(ctx context.Context, b board, meter meter) error {
 		}
 		fmt.Printf("%s: the meter's state and discovery documents are right %.1f s after it was plugged in\n", b.name, time.Since(plugged).Seconds())
 
+		if err := m.run(ctx, stateWritten); err != nil {
+			return err
+		}
 		// The last act before the power fails: what is acknowledged
 		// now must be there afterwards.
 		return m.publishRetained(ctx, markerTopic, marker)
