@@ -169,10 +169,33 @@ func TestEndedSessionIsNotResumed(t *testing.T) {
 	<-done
 	b := &Broker{options: Options{}.withDefaults(), store: store, log: Options{}.withDefaults().Logger, sessions: make(map[string]*session)}
 	b.restore(load(t, store))
+	for _, s := range b.sessions {
+		if s.timer != nil {
+			s.timer.Stop() // it is late
+		}
+	}
 	for id, want := range map[string]bool{"over": false, "alive": true, "1970": true} {
 		if _, present, err := b.claim(id, false, nobody{}); present != want || err != nil {
 			t.Errorf("%s: present %t, %v", id, present, err)
 		}
+	}
+}
+
+// A client may subscribe between a publisher's look at the routes and the moment
+// when its message is retained: then it is not among the retained messages yet,
+// and must come live.
+func TestSubscribeBeforeRetain(t *testing.T) {
+	b, ctx := newBroker(t, Options{})
+	var p recorder
+	s := persistentSession(t, b, ctx, "s", &p, 10)
+	route := b.index.find("t")
+	var batch persist.Batch
+	var f flushList
+	_, made := s.subscribe([]mqtt.FilterRequest{{Filter: "t"}}, 0, &batch)
+	s.sendRetained(made, &f)
+	b.publish(&message{Message: mqtt.Message{Topic: "t", Payload: []byte("x"), Retain: true}}, route, nil, nil, &f)
+	if len(p.published) != 1 {
+		t.Fatalf("%d messages were sent", len(p.published))
 	}
 }
 
