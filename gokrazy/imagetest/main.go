@@ -35,7 +35,7 @@ const (
 	// writes them every three seconds; the emulated one may be slow at it.
 	stateWritten = 10 * time.Second
 
-	allTimeout      = 15 * time.Minute
+	allTimeout = 15 * time.Minute
 )
 
 func main() {
