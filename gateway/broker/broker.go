@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +23,8 @@ type Options struct {
 	MaxQueuedBytes    int           // their bytes; default 64 MiB
 	ReceiveMaximum    int           // messages in flight from one MQTT 5.0 client; default 1000
 	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT; default 10 s
+	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
+	Version           string        // of the program, for $SYS/broker/version
 	Logger            *slog.Logger  // nil: none
 }
 
@@ -36,6 +40,9 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxQueuedMessages, 100_000)
 	set(&o.MaxQueuedBytes, 64<<20)
 	set(&o.ReceiveMaximum, 1000)
+	if o.SysInterval == 0 {
+		o.SysInterval = 10 * time.Second
+	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = 10 * time.Second
 	}
@@ -60,12 +67,13 @@ type Broker struct {
 	// the goroutine that calls them and is flushed after each group.
 	committed flushList
 
-	mu          sync.Mutex
-	sessions    map[string]*session
-	connections map[*connection]struct{}
-	nextSession uint32
-	closing     bool
-	running     sync.WaitGroup // connections
+	mu           sync.Mutex
+	sessions     map[string]*session
+	connections  map[*connection]struct{}
+	nextSession  uint32
+	mostSessions int // at a time, since the start
+	closing      bool
+	running      sync.WaitGroup // connections
 }
 
 // holder is who holds a session: nobody else touches it meanwhile.
@@ -96,7 +104,7 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker: load sessions: %w", err)
 	}
-	store.SetGroupDone(b.committed.flush)
+	store.SetGroupDone(func() { b.flush(&b.committed) })
 	b.restore(state)
 	return b, nil
 }
@@ -109,10 +117,20 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 func (b *Broker) Run(ctx context.Context) error {
 	tick := time.NewTicker(retainedInterval)
 	defer tick.Stop()
+	var sys sysTree
+	var sysTick <-chan time.Time // never, unless it is wanted
+	if b.options.SysInterval > 0 {
+		t := time.NewTicker(b.options.SysInterval)
+		defer t.Stop()
+		sysTick = t.C
+		sys.publish(b)
+	}
 	for {
 		select {
 		case <-tick.C:
 			b.retained.flush(b.store)
+		case <-sysTick:
+			sys.publish(b)
 		case <-b.store.Failed():
 			b.shutdown()
 			return fmt.Errorf("broker: %w", b.store.Err())
@@ -200,6 +218,7 @@ func (b *Broker) newSession(id string) *session {
 		since:         time.Now(),
 	}
 	b.sessions[id] = s
+	b.mostSessions = max(b.mostSessions, len(b.sessions))
 	return s
 }
 
@@ -304,32 +323,46 @@ func (b *Broker) Clients() []ClientInfo {
 	return infos
 }
 
-// Stats counts what happened since the start.
+// Stats tells how the broker is doing.
 func (b *Broker) Stats() Stats {
+	c := &b.stats
+	s := Stats{
+		Uptime:              time.Since(b.started),
+		SessionsExpired:     c.expired.Load(),
+		Connects:            c.connects.Load(),
+		ConnectionsAccepted: c.accepted.Load(),
+		PacketsReceived:     c.packetsReceived.Load(),
+		PacketsSent:         c.packetsSent.Load(),
+		PublishReceived:     c.publishReceived.Load(),
+		PublishSent:         c.publishSent.Load(),
+		PublishDropped:      c.publishDropped.Load(),
+		PayloadReceived:     c.publishBytesReceived.Load(),
+		PayloadSent:         c.publishBytesSent.Load(),
+		BytesReceived:       c.bytesReceived.Load(),
+		BytesSent:           c.bytesSent.Load(),
+		MalformedPackets:    c.malformed.Load(),
+	}
 	b.mu.Lock()
-	sessions := len(b.sessions)
-	connected := len(b.connections)
+	s.Sessions, s.SessionsMaximum = len(b.sessions), b.mostSessions
+	s.ClientsConnected = len(b.connections)
+	sessions := slices.Collect(maps.Values(b.sessions))
 	b.mu.Unlock()
+	for _, session := range sessions {
+		session.mu.Lock()
+		s.Queued += len(session.inflight) + len(session.queue)
+		s.QueuedBytes += int64(session.queuedBytes)
+		if session.peer == nil {
+			s.SessionsOffline++
+		}
+		session.mu.Unlock()
+	}
 	b.index.mu.RLock()
-	subscriptions := b.index.count
+	s.Subscriptions, s.SharedSubscriptions = b.index.count, b.index.shared
 	b.index.mu.RUnlock()
 	b.retained.mu.RLock()
-	retained := b.retained.count
+	s.Retained, s.RetainedBytes = b.retained.count, b.retained.bytes
 	b.retained.mu.RUnlock()
-	return Stats{
-		Uptime:              time.Since(b.started),
-		ClientsConnected:    connected,
-		Sessions:            sessions,
-		Subscriptions:       subscriptions,
-		Retained:            retained,
-		PublishReceived:     b.stats.publishReceived.Load(),
-		PublishSent:         b.stats.publishSent.Load(),
-		PublishDropped:      b.stats.publishDropped.Load(),
-		BytesReceived:       b.stats.bytesReceived.Load(),
-		BytesSent:           b.stats.bytesSent.Load(),
-		MalformedPackets:    b.stats.malformed.Load(),
-		ConnectionsAccepted: b.stats.accepted.Load(),
-	}
+	return s
 }
 
 func (b *Broker) countError(err *mqtt.Error) {

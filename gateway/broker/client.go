@@ -74,16 +74,17 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 		return ErrClosed
 	}
 	c.broker.stats.publishReceived.Add(1)
+	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
 	msg := &message{Message: m, from: c.session.id}
 	var f flushList
 	if m.QoS == 0 {
 		c.broker.publish(msg, c.route(m.Topic), nil, nil, &f)
-		f.flush()
+		c.broker.flush(&f)
 		return nil
 	}
 	committed := make(chan struct{})
 	c.broker.publish(msg, c.route(m.Topic), new(persist.Batch), func(*flushList) { close(committed) }, &f)
-	f.flush()
+	c.broker.flush(&f)
 	select {
 	case <-committed:
 		return nil
@@ -121,6 +122,7 @@ func (c *Client) Subscribe(ctx context.Context, filter string, qos mqtt.QoS, han
 	}
 	var f flushList
 	c.session.sendRetained(made, &f)
+	c.broker.flush(&f)
 	return nil
 }
 
@@ -184,7 +186,7 @@ func (c *Client) finished(packetID uint16) {
 	}
 	s.pump(&f)
 	s.mu.Unlock()
-	f.flush()
+	c.broker.flush(&f)
 }
 
 // room implements peer.

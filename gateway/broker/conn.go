@@ -59,6 +59,7 @@ type conn struct {
 	written sync.Cond // writing became false
 	closed  bool
 	pending int    // bytes in out and being written
+	packets uint64 // appended since they were counted
 	full    bool   // somebody was told that there is no room
 	drained func() // called when there is room again after that; locks the session
 
@@ -217,6 +218,7 @@ func (c *conn) appendLocked(encode func([]byte) []byte) {
 		recycle(c.out)
 		c.out = large
 	}
+	c.packets++
 	before := len(c.out)
 	c.out = encode(c.out)
 	c.pending += len(c.out) - before
@@ -267,6 +269,10 @@ func recycle(buf []byte) {
 func (c *conn) wrote(n int) {
 	c.pending -= n
 	c.broker.stats.bytesSent.Add(uint64(n))
+	if c.packets > 0 {
+		c.broker.stats.packetsSent.Add(c.packets)
+		c.packets = 0
+	}
 }
 
 // fail closes the connection after a write error. Called with mu held.
@@ -344,19 +350,32 @@ func (c *conn) close(last []byte) {
 }
 
 // flushList collects the connections that something was appended to, so that
-// each is flushed once for a whole batch. It belongs to one goroutine.
-type flushList []*conn
+// each is flushed once for a whole batch, and counts what was. It belongs to one
+// goroutine.
+type flushList struct {
+	conns     []*conn
+	sent      uint64 // PUBLISH packets, to clients in the process too
+	sentBytes uint64 // their payloads
+}
 
+// add notes that something was appended to c. That must have been before.
 func (f *flushList) add(c *conn) {
 	if c.dirty.CompareAndSwap(false, true) {
-		*f = append(*f, c)
+		f.conns = append(f.conns, c)
 	}
 }
 
-func (f *flushList) flush() {
-	for i, c := range *f {
+// flush sends what was appended to the connections of f, as far as their sockets
+// take it at once.
+func (b *Broker) flush(f *flushList) {
+	for i, c := range f.conns {
 		c.flush()
-		(*f)[i] = nil
+		f.conns[i] = nil
 	}
-	*f = (*f)[:0]
+	f.conns = f.conns[:0]
+	if f.sent > 0 {
+		b.stats.publishSent.Add(f.sent)
+		b.stats.publishBytesSent.Add(f.sentBytes)
+		f.sent, f.sentBytes = 0, 0
+	}
 }

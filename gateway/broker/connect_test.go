@@ -88,10 +88,13 @@ func TestConnectAnswers(t *testing.T) {
 		"a PUBLISH of 100 MB":  {[]byte{0x30, 0x80, 0x80, 0x80, 0x32}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			accepted := len(c.want) > 3 && c.want[3] == 0
+			if !accepted { // those that are would take over from each other
+				t.Parallel()
+			}
 			r := openRaw(t, s, mqtt.V50)
 			r.raw(c.packet)
-			if accepted := len(c.want) > 3 && c.want[3] == 0; accepted {
+			if accepted {
 				if p := r.expect(mqtt.CONNACK); int(c.want[1]) != len(p.Body) || p.Body[1] != 0 {
 					t.Fatalf("CONNACK % x, want % x", p.Body, c.want)
 				}

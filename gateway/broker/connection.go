@@ -33,8 +33,9 @@ type connection struct {
 	aliases  map[uint16]string // topic aliases that the client defined
 	scratch  message           // for QoS 0 messages, which nobody keeps
 	flushing flushList
-	open2    map[uint16]struct{} // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
-	keepWill bool                // the client said goodbye and wants its will published
+	received struct{ publishes, payload uint64 } // in this batch
+	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
+	keepWill bool                                // the client said goodbye and wants its will published
 
 	// Acknowledgements leave in the order of the packets that they answer,
 	// though the store may be ready with them in another. Guarded by conn.mu.
@@ -74,30 +75,33 @@ func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 // of the client.
 func (c *connection) serve(ctx context.Context) error {
 	for {
-		handled := false
+		handled := uint64(0)
 		for {
 			p, ok, err := c.next(c.version, c.broker.options.MaxPacketSize)
 			if err == nil && ok && p.Type == mqtt.DISCONNECT {
-				c.flushing.flush()
+				c.count(handled + 1)
+				c.broker.flush(&c.flushing)
 				return c.disconnect(p)
 			}
 			if err == nil && ok {
 				err = c.handle(ctx, p)
 			}
 			if err != nil {
-				c.flushing.flush()
+				c.count(handled + 1)
+				c.broker.flush(&c.flushing)
 				return err
 			}
 			if !ok {
 				break
 			}
-			handled = true
+			handled++
 		}
-		c.flushing.flush()
+		c.count(handled)
+		c.broker.flush(&c.flushing)
 		if err := c.broker.store.Wait(ctx); err != nil {
 			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
 		}
-		if handled && c.keepAlive > 0 {
+		if handled > 0 && c.keepAlive > 0 {
 			// [v5 MQTT-3.1.2-22]: one and a half times, from the last
 			// whole packet: a packet that never ends is no sign of life.
 			c.net.SetReadDeadline(time.Now().Add(c.keepAlive * 3 / 2))
@@ -119,6 +123,20 @@ func (c *connection) serve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// count adds what a batch brought to the counters of the broker.
+func (c *connection) count(packets uint64) {
+	if packets == 0 {
+		return
+	}
+	stats := &c.broker.stats
+	stats.packetsReceived.Add(packets)
+	if c.received.publishes > 0 {
+		stats.publishReceived.Add(c.received.publishes)
+		stats.publishBytesReceived.Add(c.received.payload)
+		c.received.publishes, c.received.payload = 0, 0
 	}
 }
 
@@ -183,7 +201,8 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if err := p.Decode(packet, c.version); err != nil {
 		return err
 	}
-	c.broker.stats.publishReceived.Add(1)
+	c.received.publishes++
+	c.received.payload += uint64(len(p.Payload))
 	if len(p.Identifiers) > 0 { // [v5 MQTT-3.3.4-6]
 		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "subscription identifier from a client"}
 	}
@@ -311,6 +330,7 @@ func (c *connection) acknowledge(a *pendingAck, f *flushList) {
 	if len(c.acks) == 0 {
 		c.acks = nil
 	}
+	c.packets += uint64(n - 1)
 	c.appendLocked(func(b []byte) []byte {
 		for _, a := range ready {
 			if a.ack.Type == mqtt.PUBACK {
@@ -373,28 +393,41 @@ func (c *connection) room() bool { return c.hasRoom() }
 
 // publish implements peer.
 func (c *connection) publish(m *message, d delivery, f *flushList) bool {
-	fits := true
 	now := time.Time{}
 	if !m.Expires.IsZero() {
 		now = time.Now()
 	}
 	c.mu.Lock()
-	d.alias, d.aliased = c.alias(m.Topic)
+	defer c.mu.Unlock()
+	alias, known := c.alias(m.Topic)
+	d.alias, d.aliased = alias, known
+	fits := c.appendPublish(m, d, now)
+	switch {
+	case fits && alias != 0 && !known:
+		// Only now: an alias holds once its first packet is in the stream.
+		c.sentAliases[m.Topic] = alias
+	case !fits && alias != 0: // with its three bytes
+		d.alias, d.aliased = 0, false
+		fits = c.appendPublish(m, d, now)
+	}
+	f.add(c.conn)
+	return fits
+}
+
+// appendPublish appends a PUBLISH unless it is too large for the client. Called
+// with conn.mu held.
+func (c *connection) appendPublish(m *message, d delivery, now time.Time) (fits bool) {
+	fits = true
 	c.appendLocked(func(b []byte) []byte {
 		n := len(b)
 		b = m.append(b, c.version, d, now)
 		if uint32(len(b)-n) > c.maxPacketSize {
 			fits = false
+			c.packets--
 			b = b[:n]
 		}
 		return b
 	})
-	if fits && d.alias != 0 && !d.aliased {
-		// Only now: an alias holds once its first packet is in the stream.
-		c.sentAliases[m.Topic] = d.alias
-	}
-	c.mu.Unlock()
-	f.add(c.conn)
 	return fits
 }
 

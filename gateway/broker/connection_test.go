@@ -17,6 +17,7 @@ import (
 // newBroker is a broker whose connections the test makes itself.
 func newBroker(t testing.TB, o Options) (*Broker, context.Context) {
 	t.Helper()
+	o.SysInterval = -1 // they would come between
 	store, err := persist.Open(t.TempDir(), persist.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,8 @@
 // in its session; nobody else waits. While the store has more than its budget to
 // write, no socket is read.
 //
+// $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
+//
 // There is no access control yet: whoever reaches a listener may do everything
 // but publish to topics that begin with $.
 package broker

@@ -112,6 +112,7 @@ func TestMaximumPacketSize(t *testing.T) {
 			size := len(fits) + 50
 			packet := limited(session(mqtt.V50, "c"), mqtt.MaximumPacketSize, uint32(size))
 			packet.Properties.SetUint(mqtt.ReceiveMaximum, 1)
+			packet.Properties.SetUint(mqtt.TopicAliasMaximum, 5) // an alias must not make it too large
 			c := connect(t, s, packet)
 			c.subscribe(filter("m", mqtt.SubscriptionOptions(qos)))
 			from := connect(t, s, clean(mqtt.V50, "from"))

@@ -38,6 +38,8 @@ func (c *connection) handshake(ctx context.Context) error {
 			return err
 		}
 	}
+	c.broker.stats.connects.Add(1)
+	c.broker.stats.packetsReceived.Add(1)
 	if err := c.accept(&connect); err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	s.mu.Lock()
 	s.resume(c, c.window(&connect), &c.flushing)
 	s.mu.Unlock()
-	c.flushing.flush()
+	c.broker.flush(&c.flushing)
 	c.broker.log.Info("client connected", "client", c.clientID, "addr", s.remoteAddr, "version", byte(c.version))
 	return nil
 }
@@ -162,7 +164,7 @@ func (c *connection) pump() {
 		c.session.pump(&f)
 	}
 	c.session.mu.Unlock()
-	f.flush()
+	c.broker.flush(&f)
 }
 
 // refuse answers a CONNECT that failed, as far as the standard has an answer,

@@ -26,6 +26,9 @@ type server struct {
 // startServer starts a broker on a store in dir.
 func startServer(t testing.TB, dir string, o broker.Options) *server {
 	t.Helper()
+	if o.SysInterval == 0 {
+		o.SysInterval = -1 // they would come between
+	}
 	store, err := persist.Open(dir, persist.Options{})
 	if err != nil {
 		t.Fatal(err)

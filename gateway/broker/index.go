@@ -25,6 +25,7 @@ type index struct {
 	mu         sync.RWMutex
 	root       node
 	count      int // subscriptions
+	shared     int // shared ones among them
 }
 
 type node struct {
@@ -75,6 +76,7 @@ func (x *index) add(sub *subscription) {
 		}
 		members := without(old.members, sub.session)
 		x.count += 1 + len(members) - len(old.members)
+		x.shared += 1 + len(members) - len(old.members)
 		n.shares[name] = &share{append(members, sub), old.next}
 	}
 	x.generation.Add(1)
@@ -104,6 +106,7 @@ func (n *node) remove(x *index, s *session, name string, levels []string) bool {
 	} else if old := n.shares[name]; old != nil {
 		members := without(old.members, s)
 		x.count += len(members) - len(old.members)
+		x.shared += len(members) - len(old.members)
 		n.shares[name] = &share{members, old.next}
 		if len(members) == 0 {
 			delete(n.shares, name)

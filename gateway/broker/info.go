@@ -16,18 +16,30 @@ type ClientInfo struct {
 	Dropped       uint64
 }
 
-// Stats counts since the start of the broker.
+// Stats tells how the broker is doing. Counters begin at 0 when it starts.
 type Stats struct {
 	Uptime              time.Duration
-	ClientsConnected    int
-	Sessions            int
+	ClientsConnected    int // on network connections
+	Sessions            int // online and offline
+	SessionsMaximum     int
+	SessionsOffline     int
+	SessionsExpired     uint64
 	Subscriptions       int
-	Retained            int
+	SharedSubscriptions int   // among them
+	Retained            int   // messages
+	RetainedBytes       int64 // their payloads
+	Queued              int   // messages that wait in sessions, those in flight included
+	QueuedBytes         int64 // what they take
+	Connects            uint64
+	ConnectionsAccepted uint64 // with or without a CONNECT
+	PacketsReceived     uint64 // of all types
+	PacketsSent         uint64
 	PublishReceived     uint64
 	PublishSent         uint64
 	PublishDropped      uint64
+	PayloadReceived     uint64 // bytes in PUBLISH
+	PayloadSent         uint64
 	BytesReceived       uint64
 	BytesSent           uint64
 	MalformedPackets    uint64
-	ConnectionsAccepted uint64
 }

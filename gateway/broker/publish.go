@@ -138,6 +138,9 @@ func (s *session) readiness() int {
 // counters count since the start.
 type counters struct {
 	publishReceived, publishSent, publishDropped atomic.Uint64
+	publishBytesReceived, publishBytesSent       atomic.Uint64 // payloads
+	packetsReceived, packetsSent                 atomic.Uint64 // of all types
 	bytesReceived, bytesSent                     atomic.Uint64
+	connects, expired                            atomic.Uint64 // CONNECT packets; sessions whose end came while offline
 	malformed, accepted                          atomic.Uint64
 }

@@ -14,6 +14,7 @@ type retainedStore struct {
 	mu    sync.RWMutex
 	root  retainedNode
 	count int
+	bytes int64 // payloads
 	// dirty are the topics whose QoS 0 message is not in the store yet:
 	// only the latest of each is written, every few seconds.
 	dirty map[string]struct{}
@@ -37,12 +38,14 @@ func (t *retainedStore) set(m *message, store *persist.Store) {
 	defer t.mu.Unlock()
 	remove := len(m.Payload) == 0
 	if remove {
-		if !t.root.remove(strings.Split(m.Topic, "/")) {
+		if !t.remove(m.Topic) {
 			return
 		}
-		t.count--
 	} else {
 		t.put(m, store)
+	}
+	if strings.HasPrefix(m.Topic, sysPrefix) {
+		return // of this run only
 	}
 	if m.QoS == 0 && !remove {
 		t.dirty[m.Topic] = struct{}{}
@@ -72,12 +75,22 @@ func (t *retainedStore) expire(m *message, store *persist.Store) {
 	if t.root.get(m.Topic) != m {
 		return
 	}
-	t.root.remove(strings.Split(m.Topic, "/"))
-	t.count--
+	t.remove(m.Topic)
 	delete(t.dirty, m.Topic)
 	var b persist.Batch
 	b.DeleteRetained(m.Topic)
 	store.AppendLazy(&b)
+}
+
+// remove reports whether there was a message.
+func (t *retainedStore) remove(topic string) bool {
+	m := t.root.remove(strings.Split(topic, "/"))
+	if m == nil {
+		return false
+	}
+	t.count--
+	t.bytes -= int64(len(m.Payload))
+	return true
 }
 
 func (t *retainedStore) put(m *message, store *persist.Store) {
@@ -95,7 +108,10 @@ func (t *retainedStore) put(m *message, store *persist.Store) {
 	}
 	if n.message == nil {
 		t.count++
+	} else {
+		t.bytes -= int64(len(n.message.Payload))
 	}
+	t.bytes += int64(len(m.Payload))
 	n.set(m)
 	if !m.Expires.IsZero() {
 		n.expiry = time.AfterFunc(time.Until(m.Expires), func() { t.expire(m, store) })
@@ -143,21 +159,22 @@ func (n *retainedNode) get(topic string) *message {
 	return n.message
 }
 
-// remove reports whether there was a message.
-func (n *retainedNode) remove(levels []string) bool {
+// remove returns the message that there was, or nil.
+func (n *retainedNode) remove(levels []string) *message {
 	if len(levels) == 0 {
-		had := n.message != nil
+		m := n.message
 		n.set(nil)
-		return had
+		return m
 	}
 	child := n.children[levels[0]]
-	if child == nil || !child.remove(levels[1:]) {
-		return false
+	if child == nil {
+		return nil
 	}
+	m := child.remove(levels[1:])
 	if child.message == nil && len(child.children) == 0 {
 		delete(n.children, levels[0])
 	}
-	return true
+	return m
 }
 
 // match returns the retained messages whose topic matches a valid filter

@@ -160,7 +160,8 @@ func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	case !s.peer.room() || !s.peer.publish(m, d, f):
 		s.drop()
 	default:
-		s.broker.stats.publishSent.Add(1)
+		f.sent++
+		f.sentBytes += uint64(len(m.Payload))
 	}
 }
 
@@ -231,7 +232,8 @@ func (s *session) send(e *entry, f *flushList) bool {
 		return false
 	}
 	e.sent = true
-	s.broker.stats.publishSent.Add(1)
+	f.sent++
+	f.sentBytes += uint64(len(e.message.Payload))
 	return true
 }
 

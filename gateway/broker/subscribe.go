@@ -30,7 +30,7 @@ func (c *connection) subscribe(ctx context.Context, p mqtt.Packet) error {
 	var added []added
 	answer.Codes, added = c.session.subscribe(sub.Filters, sub.Properties.Uint(mqtt.SubscriptionIdentifier, 0), &batch)
 	if batch.Len() > 0 {
-		c.flushing.flush()
+		c.broker.flush(&c.flushing)
 		if err := c.broker.commit(ctx, &batch); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (c *connection) unsubscribe(ctx context.Context, p mqtt.Packet) error {
 	var batch persist.Batch
 	answer.Codes = c.session.unsubscribe(unsub.Filters, &batch)
 	if batch.Len() > 0 {
-		c.flushing.flush()
+		c.broker.flush(&c.flushing)
 		if err := c.broker.commit(ctx, &batch); err != nil {
 			return err
 		}

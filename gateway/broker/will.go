@@ -32,7 +32,7 @@ func (b *Broker) publishWill(w *will) {
 	} else {
 		b.publish(m, b.index.find(m.Topic), new(persist.Batch), func(*flushList) {}, &f)
 	}
-	f.flush()
+	b.flush(&f)
 }
 
 // schedule sets the timer of an offline session to what comes first: its will
@@ -71,6 +71,7 @@ func (s *session) due() {
 	if s.over() {
 		s.mu.Unlock()
 		b.log.Info("session expired", "client", s.id)
+		b.stats.expired.Add(1)
 		b.endSession(s)
 		return
 	}
