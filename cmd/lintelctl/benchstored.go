@@ -102,10 +102,11 @@ func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher
 			return result{}, err
 		}
 	}
-	if _, err := l.until(60*time.Second, func() bool { return check.received >= stored }); err != nil {
+	last, err := l.collect(check, stored)
+	if err != nil {
 		return result{}, err
 	}
-	r := m.end(row, l.now(), check.received)
+	r := m.end(row, last, check.received)
 	r.Bystander = latency()
 	r.counts(l, check, func(flow int) int { return publishers[flow/sessions].sentIn(flow % sessions) })
 	for _, c := range back {
@@ -114,11 +115,11 @@ func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher
 		}
 		l.disconnect(c)
 	}
-	var last []*conn
+	var ending []*conn
 	for _, c := range back {
-		last = append(last, &conn{id: c.id})
+		ending = append(ending, &conn{id: c.id})
 	}
-	return r, l.connectAll(last, "tcp", true)
+	return r, l.connectAll(ending, "tcp", true)
 }
 
 // retained is messages that a broker keeps for who comes later. A result for
@@ -193,25 +194,32 @@ func (b *bench) receiveRetained(l *loop, row string, number int, qos byte, slow 
 	if err := l.connect(c, "tcp", true); err != nil {
 		return result{}, err
 	}
-	// The bystander keeps the connection from being silent, so this ends
-	// when nothing retained has come for a while.
-	last, since := uint64(0), l.now()
-	_, err = l.until(60*time.Second, func() bool {
-		if now := l.now(); check.received != last {
-			last, since = check.received, now
-		} else if now-since > benchPatience/2 {
-			return true
-		}
-		return check.received >= want
-	})
+	last, err := l.collect(check, want)
 	if err != nil {
 		return result{}, err
 	}
-	r := m.end(row, since, check.received)
+	r := m.end(row, last, check.received)
 	r.Bystander = latency()
 	r.counts(l, check, func(flow int) int { return publishers[flow/each].sentIn(flow % each) })
 	l.disconnect(c)
 	return r, nil
+}
+
+// collect waits until so many messages have arrived, or none for a while: the
+// bystander keeps the loop from seeing that the broker is silent. It returns when
+// the last came.
+func (l *loop) collect(check *checker, want uint64) (last time.Duration, err error) {
+	received := check.received
+	last = l.now()
+	_, err = l.until(60*time.Second, func() bool {
+		if now := l.now(); check.received != received {
+			received, last = check.received, now
+		} else if now-last > benchPatience/2 {
+			return true
+		}
+		return received >= want
+	})
+	return last, err
 }
 
 // checkDescriptors says what to do if this process may not open n descriptors.

@@ -90,27 +90,34 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(place.scratch)
 
+	// What was measured until something went wrong is printed all the same.
 	var all results
-	for repetition := range *repetitions {
-		for _, row := range chosenRows {
-			for _, b := range field {
-				if chosenBrokers == nil && !b.runs(row) {
-					continue
-				}
-				fmt.Fprintf(os.Stderr, "%d/%d %s %s\n", repetition+1, *repetitions, row, b.name)
-				measured, err := place.measure(ctx, b, row, *short)
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", row, b.name, err)
-				}
-				for _, r := range measured {
-					all.add(b.name, r)
+	broken := func() error {
+		for repetition := range *repetitions {
+			for _, row := range chosenRows {
+				for _, b := range field {
+					if chosenBrokers == nil && !b.runs(row) {
+						continue
+					}
+					fmt.Fprintf(os.Stderr, "%s %d/%d %s %s\n", time.Now().Format(time.TimeOnly), repetition+1, *repetitions, row, b.name)
+					measured, err := place.measure(ctx, b, row, *short)
+					if err != nil {
+						return fmt.Errorf("%s, %s: %w", row, b.name, err)
+					}
+					for _, r := range measured {
+						all.add(b.name, r)
+					}
 				}
 			}
 		}
-	}
+		return nil
+	}()
 	fmt.Printf("`go run ./gateway/broker/bench%s`, %s, %d × %s %s/%s, %s\n\n", strings.Join(append([]string{""}, args...), " "),
 		time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, place.versions())
 	all.print(os.Stdout)
+	if broken != nil {
+		return broken
+	}
 	if faults := all.faults("lintel"); faults != nil {
 		return fmt.Errorf("lintel failed:\n  %s", strings.Join(faults, "\n  "))
 	}
