@@ -300,8 +300,9 @@ func (s *Store) Wait(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		if s.err != nil || s.stats.PendingBytes <= s.budget {
-			defer s.mu.Unlock()
-			return s.err
+			err := s.err
+			s.mu.Unlock() // not deferred: in a loop that would allocate
+			return err
 		}
 		if s.room == nil {
 			s.room = make(chan struct{})
