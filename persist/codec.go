@@ -91,7 +91,12 @@ func appendSession(b []byte, s *Session, now time.Time) []byte {
 	if s.Will == nil {
 		return append(b, 0)
 	}
-	return appendMessage(append(b, 1), s.Will, s.Will.Topic, now)
+	if s.WillExpires {
+		b = binary.AppendUvarint(append(b, 2), uint64(s.WillExpiry))
+	} else {
+		b = append(b, 1)
+	}
+	return appendMessage(b, s.Will, s.Will.Topic, now)
 }
 
 func appendSubscription(b []byte, s *Subscription) []byte {
@@ -220,6 +225,9 @@ func decodeSession(b []byte, now time.Time) (Session, error) {
 	switch f.byte() {
 	case 0:
 	case 1:
+		s.Will = f.message(now)
+	case 2:
+		s.WillExpires, s.WillExpiry = true, f.uint32()
 		s.Will = f.message(now)
 	default:
 		f.fail()

@@ -17,7 +17,7 @@ import (
 //
 //	key                                   value: its fields
 //	01                                    meta: schema, store uuid (16 bytes), lsn
-//	02 name of the client                 session: name, id, version, expiry interval, disconnected, will delay, flag, [will]
+//	02 name of the client                 session: name, id, version, expiry interval, disconnected, will delay, flag, [[will expiry], will]
 //	03 session(4) name of the filter      subscription: name, options, identifier
 //	04 message(8)                         body that several entries share: message
 //	04 message(8) session(4)              body of one entry: message
@@ -33,7 +33,7 @@ import (
 // Fields are unsigned varints, single bytes (options, flags, version), or texts:
 // varint length and bytes. A name is empty if the key has it. Disconnected is in
 // milliseconds since 1970, 0 if the session is connected. The flag of a session
-// is 1 if a will follows.
+// is 1 if a will follows, 2 if its expiry interval comes before it.
 //
 //	flags of an entry     bits 0-1 QoS, bit 2 retain, bits 3-4 where the message is
 //	                      (0 here, 1 under 04 message, 2 under 04 message session), bits 5-6 state

@@ -19,6 +19,8 @@ type Session struct {
 	Disconnected   time.Time     // wall clock; zero while connected
 	Will           *mqtt.Message // nil: none is owed
 	WillDelay      uint32        // seconds
+	WillExpiry     uint32        // message expiry interval of the will in seconds, if WillExpires
+	WillExpires    bool
 }
 
 // Subscription is one subscription of a session.

@@ -136,7 +136,7 @@ func sample(b *Batch) (*State, []*Ref, *Body) {
 	will := &mqtt.Message{Topic: "will", Payload: []byte("gone"), QoS: 2, Retain: true, Properties: []byte{1, 1}}
 	disconnected := time.UnixMilli(1800000000123)
 	sessions := []Session{
-		{ID: 7, ClientID: "a", Version: 5, ExpiryInterval: NeverExpires, Disconnected: disconnected, Will: will, WillDelay: 30},
+		{ID: 7, ClientID: "a", Version: 5, ExpiryInterval: NeverExpires, Disconnected: disconnected, Will: will, WillDelay: 30, WillExpiry: 60, WillExpires: true},
 		{ID: 9, ClientID: "b", Version: 3},
 		{ID: 8, ClientID: long, Version: 4, ExpiryInterval: 1},
 	}

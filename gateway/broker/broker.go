@@ -22,6 +22,9 @@ type Options struct {
 	MaxQueuedMessages int           // messages that wait for one client; default 100,000
 	MaxQueuedBytes    int           // their bytes; default 64 MiB
 	ReceiveMaximum    int           // messages in flight from one MQTT 5.0 client; default 1000
+	MaxSubscriptions  int           // of one client; default 10,000
+	MaxTopicLevels    int           // of topic names and filters; default 200
+	MaxKeepAlive      time.Duration // MQTT 5.0 clients that ask for more, or for none, are told this; default: no limit
 	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT; default 10 s
 	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
 	Version           string        // of the program, for $SYS/broker/version
@@ -40,6 +43,8 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxQueuedMessages, 100_000)
 	set(&o.MaxQueuedBytes, 64<<20)
 	set(&o.ReceiveMaximum, 1000)
+	set(&o.MaxSubscriptions, 10_000)
+	set(&o.MaxTopicLevels, 200)
 	if o.SysInterval == 0 {
 		o.SysInterval = 10 * time.Second
 	}

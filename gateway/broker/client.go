@@ -43,7 +43,7 @@ type inboxEntry struct {
 // NewClient connects a client. Another session with this client id ends.
 func (b *Broker) NewClient(id string) (*Client, error) {
 	c := &Client{broker: b, closed: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	c.router.index = &b.index
+	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	s, _, err := b.claim(id, true, c)
 	if err != nil {
 		return nil, fmt.Errorf("broker: connect %q: %w", id, err)
@@ -61,7 +61,7 @@ func (b *Broker) NewClient(id string) (*Client, error) {
 // Publish hands a message to the broker. For QoS 1 and 2 it returns when the
 // message can no longer be lost, for QoS 0 when it was sent to who is there.
 func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
-	if !mqtt.ValidTopicName(m.Topic) || m.QoS > 2 {
+	if !mqtt.ValidTopicName(m.Topic) || levels(m.Topic) > c.broker.options.MaxTopicLevels || m.QoS > 2 {
 		return fmt.Errorf("broker: publish: %q with QoS %d is no message", m.Topic, m.QoS)
 	}
 	if size := len(m.Topic) + len(m.Properties) + len(m.Payload); size > c.broker.options.MaxPacketSize {

@@ -25,6 +25,7 @@ type connection struct {
 	bridge        bool // see mqtt.Connect
 	clientID      string
 	keepAlive     time.Duration // 0: none
+	keepAliveSet  bool          // by the server: the client has to be told
 	maxPacketSize uint32        // what the client accepts
 	connectExpiry uint32        // Session Expiry Interval of CONNECT; DISCONNECT may not raise it from 0
 
@@ -56,7 +57,7 @@ type pendingAck struct {
 // serveConn runs one client until its connection ends.
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{}), kicked: make(chan mqtt.ReasonCode, 1)}
-	c.router.index = &b.index
+	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	c.scratch.borrowed = true
 	b.stats.accepted.Add(1)
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
@@ -217,6 +218,9 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	m := &c.scratch
 	r := c.router.route(p.Topic)
+	if r == nil {
+		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
+	}
 	if p.QoS > 0 {
 		m = &message{}
 		p.Payload = append([]byte(nil), p.Payload...)

@@ -75,6 +75,9 @@ func (c *connection) handshake(ctx context.Context) error {
 		answer.Properties.SetUint(mqtt.ReceiveMaximum, uint32(c.broker.options.ReceiveMaximum))
 		answer.Properties.SetUint(mqtt.MaximumPacketSize, uint32(c.broker.options.MaxPacketSize))
 		answer.Properties.SetUint(mqtt.TopicAliasMaximum, topicAliasMaximum)
+		if c.keepAliveSet { // [v5 MQTT-3.2.2-21]
+			answer.Properties.SetUint(mqtt.ServerKeepAlive, uint32(c.keepAlive/time.Second))
+		}
 		if assigned { // [v5 MQTT-3.2.2-16]
 			answer.Properties.SetText(mqtt.AssignedClientIdentifier, connect.ClientID)
 		}
@@ -105,6 +108,9 @@ func (c *connection) accept(connect *mqtt.Connect) error {
 		return &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "empty client identifier"}
 	}
 	c.keepAlive = time.Duration(connect.KeepAlive) * time.Second
+	if limit := c.broker.options.MaxKeepAlive; limit > 0 && c.version == mqtt.V50 && (c.keepAlive == 0 || c.keepAlive > limit) {
+		c.keepAlive, c.keepAliveSet = limit, true
+	}
 	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
 	c.aliasMaximum = uint16(connect.Properties.Uint(mqtt.TopicAliasMaximum, 0))
 	c.bridge = connect.Bridge

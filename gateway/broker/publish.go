@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"sync/atomic"
 
 	"lintel/persist"
@@ -9,17 +10,22 @@ import (
 // router remembers, for one publisher, who receives the messages of a topic. A
 // route is good until a subscription somewhere changes.
 type router struct {
-	index  *index
-	routes map[string]*route
+	index     *index
+	maxLevels int // of a topic
+	routes    map[string]*route
 }
 
 // maxRoutes bounds what one publisher remembers.
 const maxRoutes = 512
 
-// route returns the route of a topic. It allocates nothing if it knows it.
+// route returns the route of a topic, or nil if the topic has more levels than
+// the broker takes. It allocates nothing if it knows the route.
 func (r *router) route(topic []byte) *route {
 	if known := r.routes[string(topic)]; known != nil && known.generation == r.index.generation.Load() {
 		return known
+	}
+	if bytes.Count(topic, []byte("/")) >= r.maxLevels {
+		return nil
 	}
 	found := r.index.find(string(topic))
 	if r.routes == nil || len(r.routes) >= maxRoutes {

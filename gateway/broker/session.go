@@ -33,7 +33,7 @@ type session struct {
 	resend        []*entry // in flight from an earlier connection, not sent again yet
 	order         []*entry // the in-flight entries as they were sent, and some finished ones
 	queue         []*entry // QoS 1 and 2, wait for room in the window
-	backlog       []*entry // retained messages of new subscriptions; drained before queue
+	backlog       []owed   // retained messages of new subscriptions; drained before queue
 	queuedBytes   int
 	window        int    // how many may be in flight
 	lastID        uint16 // packet id given last
@@ -60,8 +60,16 @@ type peer interface {
 	pubrel(packetID uint16, f *flushList)
 }
 
-// entry is one message on its way to one session, QoS 1 or 2 (or 0, in a
-// backlog).
+// owed is a retained message that a new subscription brings. It becomes an entry
+// when its turn comes.
+type owed struct {
+	message     *message
+	qos         mqtt.QoS
+	identifiers []uint32
+	filter      string // of the subscription
+}
+
+// entry is one message of QoS 1 or 2 on its way to one session.
 type entry struct {
 	message     *message
 	id          uint64 // message id in the store: the order of the queue
@@ -296,22 +304,22 @@ func (s *session) pump(f *flushList) {
 	}
 	now := time.Now()
 	for len(s.backlog) > 0 {
-		e := s.backlog[0]
-		if e.qos > 0 && !s.windowOpen() || !s.peer.room() {
+		o := s.backlog[0]
+		if o.qos > 0 && !s.windowOpen() || !s.peer.room() {
 			return
 		}
-		s.backlog[0] = nil
+		s.backlog[0] = owed{}
 		s.backlog = s.backlog[1:]
 		// What was retained in the meantime has come live: an older value
 		// must not follow it.
-		if s.broker.retained.get(e.message.Topic) != e.message || e.message.expired(now) {
+		if s.broker.retained.get(o.message.Topic) != o.message || o.message.expired(now) {
 			continue
 		}
-		if e.qos == 0 {
-			s.deliverNow(e.message, delivery{retain: true, identifiers: e.identifiers}, f)
+		if o.qos == 0 {
+			s.deliverNow(o.message, delivery{retain: true, identifiers: o.identifiers}, f)
 			continue
 		}
-		s.promote(e, f)
+		s.promote(s.newEntry(o), f)
 	}
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
@@ -333,10 +341,6 @@ func (s *session) pump(f *flushList) {
 // would send it again under another id, and the client would have it twice.
 func (s *session) promote(e *entry, f *flushList) {
 	s.start(e)
-	if e.id == 0 { // a retained message: it gets its place in the order now
-		e.id = s.broker.messageID.Add(1)
-		s.queuedBytes += e.size()
-	}
 	if e.qos != 2 || !s.persistent {
 		s.send(e, f)
 		return
@@ -397,6 +401,14 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	return nil, nil
 }
 
+// newEntry makes an entry of a retained message. It gets its place in the order
+// of the queue now.
+func (s *session) newEntry(o owed) *entry {
+	e := &entry{owner: s, ref: new(persist.Ref), message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
+	s.queuedBytes += e.size()
+	return e
+}
+
 // resume makes p the peer of the session. What was in flight is sent again, in
 // the order in which it was sent, and then what waits [v5 MQTT-4.4.0-1,
 // MQTT-4.6.0-1]. The window of the new connection holds for both.
@@ -438,10 +450,9 @@ func (s *session) keepBacklog() {
 			keep(e)
 		}
 	}
-	for _, e := range backlog {
-		if e.qos > 0 && s.broker.retained.get(e.message.Topic) == e.message {
-			e.id = s.broker.messageID.Add(1)
-			s.queuedBytes += e.size()
+	for _, o := range backlog {
+		if o.qos > 0 && s.broker.retained.get(o.message.Topic) == o.message {
+			e := s.newEntry(o)
 			s.queue = append(s.queue, e)
 			keep(e)
 		}

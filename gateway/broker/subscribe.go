@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"lintel/gateway/mqtt"
@@ -58,8 +59,13 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 		return nil, nil
 	}
 	for i, f := range filters {
-		if _, _, ok := mqtt.SplitShared(f.Filter); !ok {
+		limits := &s.broker.options
+		if _, _, ok := mqtt.SplitShared(f.Filter); !ok || levels(f.Filter) > limits.MaxTopicLevels {
 			codes[i] = mqtt.TopicFilterInvalid
+			continue
+		}
+		if s.subscriptions[f.Filter] == nil && len(s.subscriptions) >= limits.MaxSubscriptions {
+			codes[i] = mqtt.QuotaExceeded
 			continue
 		}
 		sub := &subscription{session: s, filter: f.Filter, options: f.Options, identifier: identifier}
@@ -94,9 +100,12 @@ func (s *session) sendRetained(made []added, f *flushList) {
 		if sub.identifier != 0 {
 			identifiers = []uint32{sub.identifier}
 		}
+		// What the same filter brought before and was not sent yet comes once
+		// only: else a client that subscribes and does not read could make
+		// this list as long as it likes.
+		s.backlog = slices.DeleteFunc(s.backlog, func(o owed) bool { return o.filter == sub.filter })
 		for _, m := range s.broker.retained.match(filter) {
-			s.backlog = append(s.backlog, &entry{owner: s, ref: new(persist.Ref), message: m, qos: min(m.QoS, sub.options.QoS()),
-				retain: true, identifiers: identifiers})
+			s.backlog = append(s.backlog, owed{m, min(m.QoS, sub.options.QoS()), identifiers, sub.filter})
 		}
 	}
 	s.pump(f)
@@ -143,6 +152,8 @@ func (s *session) unsubscribe(filters []string, batch *persist.Batch) []mqtt.Rea
 	}
 	return codes
 }
+
+func levels(topic string) int { return strings.Count(topic, "/") + 1 }
 
 // setExpiry changes the Session Expiry Interval (5.0 §3.14.2.2.2).
 func (s *session) setExpiry(seconds uint32) {

@@ -110,10 +110,7 @@ func (s *session) record() persist.Session {
 	}
 	if w := s.will; w != nil {
 		m := w.message
-		if w.expires {
-			m.Expires = time.Now().Add(time.Duration(w.expiry) * time.Second)
-		}
-		r.Will, r.WillDelay = &m, w.delay
+		r.Will, r.WillDelay, r.WillExpiry, r.WillExpires = &m, w.delay, w.expiry, w.expires
 	}
 	return r
 }
@@ -141,11 +138,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 	s.persistent, s.stored = true, true
 	s.expiry = stored.ExpiryInterval
 	if stored.Will != nil {
-		s.will = &will{message: *stored.Will, delay: stored.WillDelay, from: s.id}
-		if !stored.Will.Expires.IsZero() {
-			s.will.expires, s.will.expiry = true, uint32(max(1, time.Until(stored.Will.Expires)/time.Second))
-			s.will.message.Expires = time.Time{}
-		}
+		s.will = &will{message: *stored.Will, delay: stored.WillDelay, expiry: stored.WillExpiry, expires: stored.WillExpires, from: s.id}
 	}
 	for _, sub := range stored.Subscriptions {
 		added := &subscription{session: s, filter: sub.Filter, options: mqtt.SubscriptionOptions(sub.Options), identifier: sub.Identifier}
