@@ -7,7 +7,7 @@ GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
 TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
-IMAGE_PACKAGES := qemu-system-arm ipxe-qemu qemu-efi-aarch64 mtools e2fsprogs
+IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test race fuzz vet check image image-test interop deps deps-image clean
