@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,6 +30,9 @@ func (c *connection) handshake(ctx context.Context) error {
 		if ok {
 			err := connect.Decode(p)
 			c.version = connect.Version
+			if c.version == 0 && bytes.HasPrefix(p.Body, []byte("\x00\x04MQTT\x00")) {
+				c.version = mqtt.V311 // level 0 has an answer, a foreign protocol has none [v3 MQTT-3.1.2-2]
+			}
 			if err != nil {
 				return err
 			}
@@ -56,6 +60,21 @@ func (c *connection) handshake(ctx context.Context) error {
 		connect.ClientID = rand.Text()[:20]
 	}
 	c.clientID = connect.ClientID
+	var answer mqtt.Connack
+	if c.version == mqtt.V50 {
+		answer.Properties.SetUint(mqtt.ReceiveMaximum, uint32(c.broker.options.ReceiveMaximum))
+		answer.Properties.SetUint(mqtt.MaximumPacketSize, uint32(c.broker.options.MaxPacketSize))
+		answer.Properties.SetUint(mqtt.TopicAliasMaximum, topicAliasMaximum)
+		if c.keepAliveSet { // [v5 MQTT-3.2.2-21]
+			answer.Properties.SetUint(mqtt.ServerKeepAlive, uint32(c.keepAlive/time.Second))
+		}
+		if assigned { // [v5 MQTT-3.2.2-16]
+			answer.Properties.SetText(mqtt.AssignedClientIdentifier, connect.ClientID)
+		}
+	}
+	if uint32(len(answer.Append(nil, c.version))) > c.maxPacketSize { // [v5 MQTT-3.1.2-24]
+		return &mqtt.Error{Code: mqtt.PacketTooLarge, Detail: "the client takes no packet as large as CONNACK"}
+	}
 	if !c.broker.enter(c) {
 		return &mqtt.Error{Code: mqtt.ServerBusy, Detail: "too many connections"}
 	}
@@ -70,18 +89,7 @@ func (c *connection) handshake(ctx context.Context) error {
 		c.broker.detach(s, false)
 		return err
 	}
-	answer := mqtt.Connack{SessionPresent: present && c.version != mqtt.V31}
-	if c.version == mqtt.V50 {
-		answer.Properties.SetUint(mqtt.ReceiveMaximum, uint32(c.broker.options.ReceiveMaximum))
-		answer.Properties.SetUint(mqtt.MaximumPacketSize, uint32(c.broker.options.MaxPacketSize))
-		answer.Properties.SetUint(mqtt.TopicAliasMaximum, topicAliasMaximum)
-		if c.keepAliveSet { // [v5 MQTT-3.2.2-21]
-			answer.Properties.SetUint(mqtt.ServerKeepAlive, uint32(c.keepAlive/time.Second))
-		}
-		if assigned { // [v5 MQTT-3.2.2-16]
-			answer.Properties.SetText(mqtt.AssignedClientIdentifier, connect.ClientID)
-		}
-	}
+	answer.SessionPresent = present && c.version != mqtt.V31
 	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	var deadline time.Time
 	if c.keepAlive > 0 {
@@ -101,6 +109,7 @@ var errNotConnect = errors.New("first packet is not CONNECT")
 
 // accept checks what the standard lets a server refuse.
 func (c *connection) accept(connect *mqtt.Connect) error {
+	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
 	if connect.Properties.Has(mqtt.AuthenticationMethod) { // [v5 MQTT-4.12.0-1]
 		return &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Detail: connect.Properties.Text(mqtt.AuthenticationMethod)}
 	}
@@ -111,7 +120,6 @@ func (c *connection) accept(connect *mqtt.Connect) error {
 	if limit := c.broker.options.MaxKeepAlive; limit > 0 && c.version == mqtt.V50 && (c.keepAlive == 0 || c.keepAlive > limit) {
 		c.keepAlive, c.keepAliveSet = limit, true
 	}
-	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
 	c.aliasMaximum = uint16(connect.Properties.Uint(mqtt.TopicAliasMaximum, 0))
 	c.bridge = connect.Bridge
 	return nil
@@ -189,6 +197,9 @@ func (c *connection) refuse(err error) {
 			}
 		default:
 			last = (&mqtt.Connack{Code: connackCode(reason.Code)}).Append(nil, mqtt.V50)
+			if c.maxPacketSize > 0 && uint32(len(last)) > c.maxPacketSize {
+				last = nil
+			}
 		}
 		c.broker.log.Info("connection refused", "addr", c.net.RemoteAddr().String(), "client", c.clientID, "err", err)
 	} else {

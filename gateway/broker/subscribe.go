@@ -27,6 +27,9 @@ func (c *connection) subscribe(ctx context.Context, p mqtt.Packet) error {
 		}
 	}
 	answer := mqtt.Suback{Type: mqtt.SUBACK, PacketID: sub.PacketID}
+	if err := c.checkSize(&answer, len(sub.Filters)); err != nil {
+		return err
+	}
 	var batch persist.Batch
 	var added []added
 	answer.Codes, added = c.session.subscribe(sub.Filters, sub.Properties.Uint(mqtt.SubscriptionIdentifier, 0), &batch)
@@ -38,6 +41,16 @@ func (c *connection) subscribe(ctx context.Context, p mqtt.Packet) error {
 	}
 	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	c.session.sendRetained(added, &c.flushing)
+	return nil
+}
+
+// checkSize refuses a request with so many filters that the answer would be larger
+// than the client accepts [v5 MQTT-3.1.2-24]: no code of it can be left out.
+func (c *connection) checkSize(answer *mqtt.Suback, codes int) error {
+	a := mqtt.Suback{Type: answer.Type, PacketID: answer.PacketID, Codes: make([]mqtt.ReasonCode, codes)}
+	if uint32(len(a.Append(nil, c.version))) > c.maxPacketSize {
+		return &mqtt.Error{Code: mqtt.PacketTooLarge, Detail: a.Type.String() + " larger than the client accepts"}
+	}
 	return nil
 }
 
@@ -118,6 +131,9 @@ func (c *connection) unsubscribe(ctx context.Context, p mqtt.Packet) error {
 		return err
 	}
 	answer := mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: unsub.PacketID}
+	if err := c.checkSize(&answer, len(unsub.Filters)); err != nil {
+		return err
+	}
 	var batch persist.Batch
 	answer.Codes = c.session.unsubscribe(unsub.Filters, &batch)
 	if batch.Len() > 0 {
