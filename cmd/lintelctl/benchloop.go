@@ -118,9 +118,17 @@ type conn struct {
 	receiver  *receiver
 }
 
-// connect opens a connection and says CONNECT. The rest of the beginning
-// happens in the loop.
+// connect opens a connection and says CONNECT.
 func (l *loop) connect(c *conn, transport string, clean bool) error {
+	if err := l.dial(c, transport); err != nil {
+		return err
+	}
+	return l.begin(c, clean)
+}
+
+// dial opens a connection, the handshake of its transport included. It may run
+// for several connections at a time.
+func (l *loop) dial(c *conn, transport string) error {
 	c.loop, c.fd = l, -1
 	if err := c.dial(transport); err != nil {
 		if c.fd >= 0 {
@@ -129,6 +137,11 @@ func (l *loop) connect(c *conn, transport string, clean bool) error {
 		}
 		return fmt.Errorf("connect to %v: %w", l.address, err)
 	}
+	return nil
+}
+
+// begin says CONNECT. The rest of the beginning happens in the loop.
+func (l *loop) begin(c *conn, clean bool) error {
 	c.place = int32(len(l.conns))
 	c.armed = unix.EPOLLIN
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: c.armed, Fd: c.place}); err != nil {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
 	"lintel/gateway/mqtt"
 )
 
@@ -42,10 +45,23 @@ func (l *loop) connectAll(conns []*conn, transport string, clean bool) error {
 		group := conns[:min(len(conns), 100)]
 		conns = conns[len(group):]
 		want := l.ready + len(group)
+		var dialling errgroup.Group
+		if transport == "tcp" {
+			dialling.SetLimit(1) // nothing to wait for
+		}
 		for _, c := range group {
-			if err := l.connect(c, transport, clean); err != nil {
-				return err
+			dialling.Go(func() error { return l.dial(c, transport) })
+		}
+		err := dialling.Wait()
+		for _, c := range group {
+			if err == nil {
+				err = l.begin(c, clean)
+			} else if c.fd > 0 {
+				unix.Close(c.fd)
 			}
+		}
+		if err != nil {
+			return err
 		}
 		ok, err := l.until(benchPatience, func() bool { return l.ready == want })
 		if err != nil {
