@@ -42,14 +42,14 @@ var brokers = []broker{
 		return mosquitto(p, dir, a, "set_tcp_nodelay true\n")
 	}},
 	{name: "mochi", command: func(p *place, _ string, a addresses) (*exec.Cmd, error) {
-		return exec.Command(filepath.Join(p.bin, "mochi"), "-tcp", a.tcp, "-tls", a.tls, "-websocket", a.websocket,
+		return exec.Command(filepath.Join(p.scratch, "mochi"), "-tcp", a.tcp, "-tls", a.tls, "-websocket", a.websocket,
 			"-certificate", p.certificate, "-key", p.key), nil
 	}},
 }
 
 func lintel(p *place, dir string, a addresses) (*exec.Cmd, error) {
 	config := filepath.Join(dir, "lintel.toml")
-	return exec.Command(filepath.Join(p.bin, "lintel"), "serve", "--config", config, "--data", filepath.Join(dir, "data")),
+	return exec.Command(filepath.Join(p.scratch, "lintel"), "serve", "--config", config, "--data", filepath.Join(dir, "data")),
 		os.WriteFile(config, fmt.Appendf(nil, `[mqtt]
 listen = [%q]
 tls = [%q]

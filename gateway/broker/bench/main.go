@@ -126,30 +126,38 @@ func run(ctx context.Context, args []string) error {
 
 // place is where everything is while the bench runs.
 type place struct {
-	bin         string // programs that were built
-	scratch     string // configurations, certificates, data; removed in the end
+	scratch     string // programs, configurations, certificates, data; removed in the end
 	certificate string
 	key         string
 	mosquitto   string // path; empty if it does not take part
 	mochi       bool   // takes part
 }
 
-// prepare builds the programs and makes a certificate.
-func prepare(ctx context.Context, field []broker) (*place, error) {
+// prepare builds the programs and makes a certificate. The programs are the
+// bench's own: those in bin may be built anew while it runs.
+func prepare(ctx context.Context, field []broker) (_ *place, err error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	root := strings.TrimSpace(string(out))
 	if err != nil || root == "" {
 		return nil, errors.New("run it inside the Lintel repository, with go in the path")
 	}
-	p := &place{bin: filepath.Join(root, "bin")}
-	if err := build(ctx, root, p.bin+"/", "./cmd/lintel", "./cmd/lintelctl"); err != nil {
+	p := &place{}
+	if p.scratch, err = os.MkdirTemp("", "lintel-bench"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(p.scratch)
+		}
+	}()
+	if err := build(ctx, root, p.scratch+"/", "./cmd/lintel", "./cmd/lintelctl"); err != nil {
 		return nil, err
 	}
 	for _, b := range field {
 		switch b.name {
 		case "mochi":
 			p.mochi = true
-			if err := build(ctx, filepath.Join(root, "gateway/broker/bench/mochi"), p.bin+"/", "."); err != nil {
+			if err := build(ctx, filepath.Join(root, "gateway/broker/bench/mochi"), p.scratch+"/", "."); err != nil {
 				return nil, err
 			}
 		case "mosquitto", "mosquitto-nodelay":
@@ -167,14 +175,7 @@ func prepare(ctx context.Context, field []broker) (*place, error) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("setrlimit: %w", err)
 	}
-	if p.scratch, err = os.MkdirTemp("", "lintel-bench"); err != nil {
-		return nil, err
-	}
-	if err := p.makeCertificate(); err != nil {
-		os.RemoveAll(p.scratch)
-		return nil, err
-	}
-	return p, nil
+	return p, p.makeCertificate()
 }
 
 func build(ctx context.Context, dir, output string, packages ...string) error {
@@ -226,7 +227,7 @@ func (p *place) measure(ctx context.Context, b broker, row string, short bool) (
 		args = append(args, "--short")
 	}
 	var said bytes.Buffer
-	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, "lintelctl"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(p.scratch, "lintelctl"), args...)
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	var measured []result
