@@ -11,7 +11,7 @@ import (
 // route is good until a subscription somewhere changes.
 type router struct {
 	index     *index
-	maxLevels int // of a topic
+	maxLevels int // of a topic; 0: any
 	routes    map[string]*route
 }
 
@@ -24,7 +24,7 @@ func (r *router) route(topic []byte) *route {
 	if known := r.routes[string(topic)]; known != nil && known.generation == r.index.generation.Load() {
 		return known
 	}
-	if bytes.Count(topic, []byte("/")) >= r.maxLevels {
+	if r.maxLevels > 0 && bytes.Count(topic, []byte("/")) >= r.maxLevels {
 		return nil
 	}
 	found := r.index.find(string(topic))
