@@ -100,6 +100,12 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 func (s *session) sendRetained(made []added, f *flushList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// What the same filters brought before and was not sent yet comes once only:
+	// else a client that subscribes and does not read could make this list as
+	// long as it likes.
+	s.backlog = slices.DeleteFunc(s.backlog, func(o owed) bool {
+		return slices.ContainsFunc(made, func(sub added) bool { return sub.filter == o.filter })
+	})
 	for _, sub := range made {
 		handling := sub.options.RetainHandling()
 		if handling == 2 || handling == 1 && !sub.fresh { // [v5 MQTT-3.3.1-10, MQTT-3.3.1-11]
@@ -113,10 +119,6 @@ func (s *session) sendRetained(made []added, f *flushList) {
 		if sub.identifier != 0 {
 			identifiers = []uint32{sub.identifier}
 		}
-		// What the same filter brought before and was not sent yet comes once
-		// only: else a client that subscribes and does not read could make
-		// this list as long as it likes.
-		s.backlog = slices.DeleteFunc(s.backlog, func(o owed) bool { return o.filter == sub.filter })
 		for _, m := range s.broker.retained.match(filter) {
 			s.backlog = append(s.backlog, owed{m, min(m.QoS, sub.options.QoS()), identifiers, sub.filter})
 		}
