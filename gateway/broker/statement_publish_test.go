@@ -330,7 +330,7 @@ func TestNothingAfterDisconnect(t *testing.T) {
 // An error ends a message for good: the other side hears of it and it is not sent
 // again, and its identifier is free [v5 MQTT-4.4.0-2, MQTT-4.3.3-9].
 func TestRefusedMessages(t *testing.T) {
-	s := newServer(t)
+	s := startServer(t, t.TempDir(), broker.Options{ReceiveMaximum: 1}) // a refusal gives it back
 	to := connect(t, s, durable(mqtt.V50, "to"))
 	to.subscribe(filter("refused", 2))
 	from := connect(t, s, clean(mqtt.V50, "from"))
@@ -345,6 +345,7 @@ func TestRefusedMessages(t *testing.T) {
 	for range 2 { // the server's own topics are closed to clients
 		from.send(pub("$SYS/x", "refused", 2, 5))
 		from.wantAck(mqtt.PUBREC, 5, mqtt.NotAuthorized)
+		from.publish("else", "", 2, false)
 		m := pub("refused", "new", 2, 5)
 		m.Dup = true
 		from.exchange(m)
