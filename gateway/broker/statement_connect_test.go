@@ -272,6 +272,12 @@ func TestWillOnce(t *testing.T) {
 		connect(t, s, durable(v, "c")).drop()
 		watch.barrier()
 	}, versions...)
+	watch.t = t
+	connect(t, s, willing(expiring(mqtt.V50, "delayed", 60), 1)).drop()
+	connect(t, s, expiring(mqtt.V50, "delayed", 60)).drop()
+	connect(t, s, willing(expiring(mqtt.V50, "marker", 60), 1)).drop()
+	watch.wantWill("marker") // after the time of the other
+	watch.barrier()
 }
 
 // Will Retain decides whether a will is retained, Will QoS at which level it is
