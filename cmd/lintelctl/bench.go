@@ -83,6 +83,7 @@ type result struct {
 	CPU           float64 `json:"broker_cpu_seconds,omitempty"`
 	CPUPerMillion float64 `json:"broker_cpu_seconds_per_million,omitempty"`
 	OwnCPU        float64 `json:"generator_cpu_seconds"`
+	OwnTurn       float64 `json:"generator_longest_turn_us"` // so much of a latency may be the generator's
 
 	Lost       uint64 `json:"lost"`
 	Duplicated uint64 `json:"duplicated"`
@@ -110,9 +111,10 @@ func newLatencies(h *histogram) *latencies {
 	if h.count == 0 {
 		return nil
 	}
-	us := func(d time.Duration) float64 { return float64(d) / 1000 }
-	return &latencies{us(h.quantile(0.5)), us(h.quantile(0.99)), us(h.quantile(0.999)), us(h.max)}
+	return &latencies{microseconds(h.quantile(0.5)), microseconds(h.quantile(0.99)), microseconds(h.quantile(0.999)), microseconds(h.max)}
 }
+
+func microseconds(d time.Duration) float64 { return float64(d) / 1000 }
 
 // bench measures one broker.
 type bench struct {
@@ -215,7 +217,7 @@ func (b *bench) measure(l *loop) *measurement {
 		m.cpu, _ = b.process.cpu()
 		m.written, _ = b.process.written()
 	}
-	m.own, m.from = ownCPU(), l.now()
+	m.own, m.from, l.longest = ownCPU(), l.now(), 0
 	return m
 }
 
@@ -226,6 +228,7 @@ func (m *measurement) end(row string, to time.Duration, deliveries uint64) resul
 		Deliveries: deliveries,
 		Seconds:    (to - m.from).Seconds(),
 		OwnCPU:     (ownCPU() - m.own).Seconds(),
+		OwnTurn:    microseconds(m.loop.longest),
 	}
 	if r.Seconds > 0 {
 		r.Rate = float64(deliveries) / r.Seconds

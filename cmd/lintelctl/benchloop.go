@@ -46,6 +46,9 @@ type loop struct {
 	heard     time.Duration // when the last bytes came
 	err       error
 
+	woke    time.Duration // when this turn began
+	longest time.Duration // turn since the measurement began
+
 	unexpected uint64 // acknowledgements of nothing
 	strangers  uint64 // messages of others
 }
@@ -318,6 +321,7 @@ func (l *loop) read(c *conn) {
 func (l *loop) until(limit time.Duration, done func() bool) (bool, error) {
 	end := l.now() + limit
 	l.heard = l.now()
+	l.woke = l.heard
 	for {
 		now := l.now()
 		for _, p := range l.publishers {
@@ -346,6 +350,7 @@ func (l *loop) until(limit time.Duration, done func() bool) (bool, error) {
 		case now >= end || now-l.heard >= benchPatience:
 			return false, nil
 		}
+		l.longest = max(l.longest, l.now()-l.woke)
 		if err := l.wait(min(next, l.heard+benchPatience) - now); err != nil {
 			return false, err
 		}
@@ -363,6 +368,7 @@ func (l *loop) wait(d time.Duration) error {
 	if err != nil && err != unix.EINTR {
 		return os.NewSyscallError("epoll_wait", err)
 	}
+	l.woke = l.now()
 	for _, e := range l.events[:max(n, 0)] {
 		if e.Fd == timerToken {
 			continue // setting it anew clears it

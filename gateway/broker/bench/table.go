@@ -19,6 +19,8 @@ type result struct {
 	CPU           float64 `json:"broker_cpu_seconds"`
 	CPUPerMillion float64 `json:"broker_cpu_seconds_per_million"`
 
+	OwnTurn float64 `json:"generator_longest_turn_us"`
+
 	Lost, Duplicated, Reordered, Stray uint64
 
 	Latency, Bystander *latencies
@@ -175,7 +177,7 @@ func (all *results) print(w io.Writer) {
 			fmt.Sprintf("%.1f", e.median(usage)),
 		}
 	})
-	table(w, all.entries, []string{"what others feel", "broker", "p50 ms", "p99 ms", "longest ms, of all runs", "bytes to disk per message"}, func(e *entry) []string {
+	table(w, all.entries, []string{"what others feel", "broker", "p50 ms", "p99 ms", "longest ms, of all runs", "generator's longest turn ms", "bytes to disk per message"}, func(e *entry) []string {
 		first := e.results[0]
 		if e.trouble() != "" || first.Bystander == nil && !strings.HasSuffix(e.row, "-store") && !strings.HasSuffix(e.row, "-set") {
 			return nil
@@ -195,6 +197,9 @@ func (all *results) print(w io.Writer) {
 			at(func(l *latencies) float64 { return l.P50 }, e.median),
 			at(func(l *latencies) float64 { return l.P99 }, e.median),
 			at(func(l *latencies) float64 { return l.Max }, e.greatest),
+			at(func(*latencies) float64 { return 0 }, func(func(result) float64) float64 {
+				return e.greatest(func(r result) float64 { return r.OwnTurn / 1000 })
+			}),
 			fmt.Sprintf("%.0f", e.median(func(r result) float64 { return r.Written / float64(max(r.Deliveries, 1)) })),
 		}
 	})

@@ -23,7 +23,7 @@ func TestTables(t *testing.T) {
 		"| pairs-qos0 | lintel | 2.0 | 2.00 | 0.25 | 0 | 3 | 0 | 0 |\n| pairs-qos0 | mosquitto | 0.5 | 8.00 | 1.00 | 0 | 0 | 0 | 0 |\n| pairs-qos0 | mochi | failed: it fell over |  |",
 		"| calm | mochi | skipped: no such listener |",
 		"| calm | lintel | 200 | 200 | 300 | 10.0 | 0.50 |\n",
-		"| retained-slow | lintel | 1.0 | 2.0 | 2.0 | 0 |\n",
+		"| retained-slow | lintel | 1.0 | 2.0 | 2.0 | 0.0 | 0 |\n",
 		"| idle | lintel | 4.2 | 0.0 | 0.0 |\n",
 	} {
 		if !strings.Contains(out.String(), want) {
