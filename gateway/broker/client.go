@@ -78,12 +78,17 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	msg := &message{Message: m, from: c.session.id}
 	var f flushList
 	if m.QoS == 0 {
-		c.broker.publish(msg, c.route(m.Topic), nil, nil, &f)
+		c.broker.publish(msg, c.route(m.Topic), nil, &f)
 		c.broker.flush(&f)
 		return nil
 	}
 	committed := make(chan struct{})
-	c.broker.publish(msg, c.route(m.Topic), new(persist.Batch), func(*flushList) { close(committed) }, &f)
+	k := new(keeping)
+	if c.broker.publish(msg, c.route(m.Topic), k, &f) {
+		c.broker.keep(k, func() { close(committed) })
+	} else {
+		close(committed)
+	}
 	c.broker.flush(&f)
 	select {
 	case <-committed:

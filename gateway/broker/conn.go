@@ -88,7 +88,7 @@ func newConn(b *Broker, nc net.Conn) *conn {
 			c.buf = c.pooled[:]
 		}
 		for {
-			c.readN, c.readErr = unix.Read(int(fd), c.buf[c.tail:])
+			c.readN, c.readErr = readFD(fd, c.buf[c.tail:])
 			if c.readErr != unix.EINTR {
 				break
 			}
@@ -101,7 +101,7 @@ func newConn(b *Broker, nc net.Conn) *conn {
 	}
 	c.writeFn = func(fd uintptr) bool {
 		for {
-			c.writeN, c.writeErr = unix.Write(int(fd), c.writeBuf)
+			c.writeN, c.writeErr = writeFD(fd, c.writeBuf)
 			if c.writeErr != unix.EINTR {
 				return true
 			}

@@ -36,6 +36,7 @@ type connection struct {
 	flushing flushList
 	received struct{ publishes, payload uint64 } // in this batch
 	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
+	keeping  *keeping                            // for the next message that needs one
 	keepWill bool                                // the client said goodbye and wants its will published
 
 	// Acknowledgements leave in the order of the packets that they answer,
@@ -222,10 +223,10 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
 	if p.QoS > 0 {
-		m = &message{}
-		p.Payload = append([]byte(nil), p.Payload...)
-		p.Properties = append([]byte(nil), p.Properties...)
-	} else {
+		m = new(message)
+		own := append(append(make([]byte, 0, len(p.Payload)+len(p.Properties)), p.Payload...), p.Properties...)
+		p.Payload, p.Properties = own[:len(p.Payload):len(p.Payload)], own[len(p.Payload):]
+	} else if m.encoded != nil {
 		for i := range m.encoded {
 			m.encoded[i] = m.encoded[i][:0]
 		}
@@ -235,22 +236,28 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
 	}
-	switch p.QoS {
-	case 0:
-		c.broker.publish(m, r, nil, nil, &c.flushing)
-	case 1:
-		a := c.expectAck(mqtt.PUBACK, p.PacketID)
-		c.broker.publish(m, r, new(persist.Batch), func(f *flushList) { c.acknowledge(a, f) }, &c.flushing)
-	case 2:
-		a := c.expectAck(mqtt.PUBREC, p.PacketID)
-		batch := new(persist.Batch)
-		if !c.session.addIncoming(p.PacketID, batch) {
+	if p.QoS == 0 {
+		c.broker.publish(m, r, nil, &c.flushing)
+		return nil
+	}
+	answer := mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID}
+	if c.keeping == nil {
+		c.keeping = new(keeping)
+	}
+	k := c.keeping
+	if p.QoS == 2 {
+		answer.Type = mqtt.PUBREC
+		if !c.session.addIncoming(p.PacketID, &k.batch) {
 			// A repeat: PUBREC again, when what the first one brought is
 			// safe, and nothing else [v5 MQTT-4.3.3-10].
-			c.broker.store.Append(batch, func() { c.acknowledge(a, &c.broker.committed) })
+			c.answerWhenKept(answer)
 			return nil
 		}
-		c.broker.publish(m, r, batch, func(f *flushList) { c.acknowledge(a, f) }, &c.flushing)
+	}
+	if c.broker.publish(m, r, k, &c.flushing) {
+		c.answerWhenKept(answer)
+	} else {
+		c.answer(answer)
 	}
 	return nil
 }
@@ -288,36 +295,54 @@ const topicAliasMaximum = 64
 func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error {
 	switch p.QoS {
 	case 1:
-		a := c.expectAck(mqtt.PUBACK, p.PacketID)
-		a.ack.Code = code
-		c.acknowledge(a, &c.flushing)
+		c.answer(mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID, Code: code})
 	case 2:
-		a := c.expectAck(mqtt.PUBREC, p.PacketID)
-		a.ack.Code = code
 		delete(c.open2, p.PacketID)
 		if c.version != mqtt.V50 {
 			var none persist.Batch
 			c.session.addIncoming(p.PacketID, &none)
 		}
-		c.acknowledge(a, &c.flushing)
+		c.answer(mqtt.Ack{Type: mqtt.PUBREC, PacketID: p.PacketID, Code: code})
 	}
 	return nil
 }
 
-// expectAck reserves the place of an acknowledgement.
-func (c *connection) expectAck(t mqtt.PacketType, id uint16) *pendingAck {
-	a := &pendingAck{ack: mqtt.Ack{Type: t, PacketID: id}}
+// answer acknowledges what cannot be lost, in its turn: after what waits for the
+// store.
+func (c *connection) answer(a mqtt.Ack) {
 	c.mu.Lock()
-	c.acks = append(c.acks, a)
-	if t == mqtt.PUBACK {
-		c.pubacks++
+	if len(c.acks) == 0 {
+		c.appendLocked(func(b []byte) []byte { return a.Append(b, c.version) })
+	} else {
+		c.expect(a, true)
 	}
 	c.mu.Unlock()
-	return a
+	c.flushing.add(c.conn)
 }
 
-// acknowledge is called when what a answers cannot be lost any more, by the
-// reader or by the store.
+// answerWhenKept gives c.keeping to the store and acknowledges when it is
+// committed.
+func (c *connection) answerWhenKept(a mqtt.Ack) {
+	c.mu.Lock()
+	pending := c.expect(a, false)
+	c.mu.Unlock()
+	k := c.keeping
+	c.keeping = nil
+	c.broker.keep(k, func() { c.acknowledge(pending, &c.broker.committed) })
+}
+
+// expect takes the place of an acknowledgement in the order. Called with conn.mu
+// held.
+func (c *connection) expect(a mqtt.Ack, ready bool) *pendingAck {
+	pending := &pendingAck{a, ready}
+	c.acks = append(c.acks, pending)
+	if a.Type == mqtt.PUBACK {
+		c.pubacks++
+	}
+	return pending
+}
+
+// acknowledge is called by the store when what a answers is committed.
 func (c *connection) acknowledge(a *pendingAck, f *flushList) {
 	c.mu.Lock()
 	a.ready = true
@@ -377,18 +402,20 @@ func (c *connection) pubrelReceived(p mqtt.Packet) error {
 		return err
 	}
 	delete(c.open2, rel.PacketID)
-	a := c.expectAck(mqtt.PUBCOMP, rel.PacketID)
-	var batch persist.Batch
-	if !c.session.removeIncoming(rel.PacketID, &batch) {
-		a.ack.Code = mqtt.PacketIdentifierNotFound
+	answer := mqtt.Ack{Type: mqtt.PUBCOMP, PacketID: rel.PacketID}
+	if c.keeping == nil {
+		c.keeping = new(keeping)
 	}
-	if !c.session.persistent {
-		c.acknowledge(a, &c.flushing)
-		return nil
+	if !c.session.removeIncoming(rel.PacketID, &c.keeping.batch) {
+		answer.Code = mqtt.PacketIdentifierNotFound
 	}
-	// PUBCOMP lets the client use the id again: not before the store has
-	// forgotten it, or the next message would be taken for a repeat.
-	c.broker.store.Append(&batch, func() { c.acknowledge(a, &c.broker.committed) })
+	if c.session.persistent {
+		// PUBCOMP lets the client use the id again: not before the store has
+		// forgotten it, or the next message would be taken for a repeat.
+		c.answerWhenKept(answer)
+	} else {
+		c.answer(answer)
+	}
 	return nil
 }
 

@@ -20,7 +20,7 @@ type message struct {
 	receiver bool // it goes to a single receiver: encoding it once is no gain
 
 	mu      sync.Mutex
-	encoded [12][]byte // by layout; only for messages that look alike to all
+	encoded *[12][]byte // by layout; only for messages that look alike to all
 }
 
 // clone returns a message that may be kept.
@@ -79,6 +79,9 @@ func (m *message) append(dst []byte, v mqtt.Version, d delivery, now time.Time) 
 		layout += 6
 	}
 	m.mu.Lock()
+	if m.encoded == nil {
+		m.encoded = new([12][]byte)
+	}
 	if len(m.encoded[layout]) == 0 {
 		p.Dup = false
 		m.encoded[layout] = p.AppendTopic(m.encoded[layout], v, m.Topic)

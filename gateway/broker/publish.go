@@ -35,15 +35,19 @@ func (r *router) route(topic []byte) *route {
 	return found
 }
 
-// publish takes responsibility for a message and hands it to everybody on the
-// route. committed is called when it can no longer be lost: before publish
-// returns if there is nobody to keep it for, else after the commit; it is given
-// the list that its flushes go to. batch and committed are nil for QoS 0.
-//
-// More than the message may have to be in the store before the publisher is
-// told, such as the packet id of an incoming QoS 2 message: it is in batch.
-func (b *Broker) publish(m *message, r *route, batch *persist.Batch, committed func(*flushList), f *flushList) {
-	wait := m.QoS > 0 && (m.Retain || batch.Len() > 0)
+// keeping is what the store has to hold before the publisher of a message is
+// told that it is safe, and the QoS 2 entries that may only be sent then.
+type keeping struct {
+	batch persist.Batch
+	held  []*entry
+}
+
+// publish hands a message to everybody on the route. It reports whether the
+// message is to be kept for somebody: then the caller gives k, which may hold
+// more of its own, such as the packet id of an incoming QoS 2 message, to keep.
+// If not, the message can no longer be lost and k is as good as new. k is not
+// used for QoS 0.
+func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait bool) {
 	if m.Retain {
 		m = m.clone()
 	}
@@ -60,35 +64,26 @@ func (b *Broker) publish(m *message, r *route, batch *persist.Batch, committed f
 			r = b.index.find(m.Topic)
 		}
 	}
-	if m.QoS == 0 {
-		// Apart, because held below costs an allocation.
-		b.deliver(m, r, nil, nil, f)
-		return
-	}
-	var held []*entry
-	b.deliver(m, r, batch, &held, f)
-	if !wait && batch.Len() == 0 {
-		committed(f)
-		return
-	}
-	b.store.Append(batch, func() {
-		for _, e := range held {
-			e.owner.release(e, &b.committed)
-		}
-		committed(&b.committed)
-	})
-}
-
-// deliver hands a message to everybody on the route.
-func (b *Broker) deliver(m *message, r *route, batch *persist.Batch, held *[]*entry, f *flushList) {
 	for i := range r.receivers {
-		r.receivers[i].session.deliver(m, &r.receivers[i], batch, held, f)
+		r.receivers[i].session.deliver(m, &r.receivers[i], k, f)
 	}
 	for _, s := range r.shares {
 		if to := s.choose(m); to != nil {
-			to.session.deliver(m, to, batch, held, f)
+			to.session.deliver(m, to, k, f)
 		}
 	}
+	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0)
+}
+
+// keep gives k to the store. done is called when it is committed, on the store's
+// goroutine; what it sends goes to b.committed.
+func (b *Broker) keep(k *keeping, done func()) {
+	b.store.Append(&k.batch, func() {
+		for _, e := range k.held {
+			e.owner.release(e, &b.committed)
+		}
+		done()
+	})
 }
 
 // choose picks the member of a shared subscription that gets m: the next in

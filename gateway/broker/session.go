@@ -76,14 +76,14 @@ type entry struct {
 	qos         mqtt.QoS
 	retain      bool
 	identifiers []uint32
-	packetID    uint16 // in flight if not 0
-	active      bool   // in flight on the present connection
-	sent        bool   // handed to a peer under packetID: it goes out with DUP next time
-	held        bool   // QoS 2: its next step waits for the store
-	released    bool   // QoS 2: PUBREC came
-	done        bool   // acknowledged
-	stored      bool   // the store was told about it
-	ref         *persist.Ref
+	packetID    uint16       // in flight if not 0
+	active      bool         // in flight on the present connection
+	sent        bool         // handed to a peer under packetID: it goes out with DUP next time
+	held        bool         // QoS 2: its next step waits for the store
+	released    bool         // QoS 2: PUBREC came
+	done        bool         // acknowledged
+	stored      bool         // the store was told about it
+	ref         *persist.Ref // nil: the session is not persistent
 	body        *persist.Body
 	owner       *session
 }
@@ -103,8 +103,8 @@ func (e *entry) record() persist.Entry {
 func (e *entry) size() int { return len(e.message.Topic) + len(e.message.Payload) + 64 }
 
 // deliver takes a message for the session. What the store has to hold of it is
-// added to batch; QoS 2 entries that may only be sent then are added to held.
-func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[]*entry, f *flushList) {
+// added to k.
+func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 	if r.noLocal && m.from == s.id {
 		if r = r.own; r == nil {
 			return
@@ -131,8 +131,9 @@ func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[
 			return
 		}
 	}
-	e := &entry{owner: s, ref: new(persist.Ref), message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
+	e := &entry{owner: s, message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
 	if s.persistent {
+		e.ref = new(persist.Ref)
 		e.body = &m.body
 		if m.receiver {
 			e.body = nil
@@ -143,7 +144,7 @@ func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[
 		s.start(e)
 		if qos == 2 && s.persistent {
 			e.held = true
-			*held = append(*held, e)
+			k.held = append(k.held, e)
 		} else if !s.send(e, f) {
 			return
 		}
@@ -152,12 +153,12 @@ func (s *session) deliver(m *message, r *receiver, batch *persist.Batch, held *[
 		if qos == 2 && s.persistent {
 			// Its packet id must not get into the store before it.
 			e.held = true
-			*held = append(*held, e)
+			k.held = append(k.held, e)
 		}
 	}
 	if s.persistent {
 		e.stored = true
-		batch.PutEntry(s.number, e.record(), e.ref, e.body)
+		k.batch.PutEntry(s.number, e.record(), e.ref, e.body)
 	}
 }
 
@@ -404,7 +405,10 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 // newEntry makes an entry of a retained message. It gets its place in the order
 // of the queue now.
 func (s *session) newEntry(o owed) *entry {
-	e := &entry{owner: s, ref: new(persist.Ref), message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
+	e := &entry{owner: s, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
+	if s.persistent {
+		e.ref = new(persist.Ref)
+	}
 	s.queuedBytes += e.size()
 	return e
 }

@@ -66,10 +66,9 @@ func TestPacketIDBehindMessage(t *testing.T) {
 	r := &receiver{session: s, qos: 2}
 	var f flushList
 	deliver := func() (*persist.Batch, []*entry) {
-		var batch persist.Batch
-		var held []*entry
-		s.deliver(qos2(b), r, &batch, &held, &f)
-		return &batch, held
+		var k keeping
+		s.deliver(qos2(b), r, &k, &f)
+		return &k.batch, k.held
 	}
 	commit := func(batch *persist.Batch, held []*entry) {
 		done := make(chan struct{})
@@ -125,17 +124,16 @@ func TestHeldMessagesAndSmallerWindow(t *testing.T) {
 	var first, second recorder
 	s := persistentSession(t, b, ctx, "s", &first, 10)
 	var f flushList
-	var batch persist.Batch
-	var held []*entry
+	var k keeping
 	for range 4 {
-		s.deliver(qos2(b), &receiver{session: s, qos: 2}, &batch, &held, &f)
+		s.deliver(qos2(b), &receiver{session: s, qos: 2}, &k, &f)
 	}
 	s.mu.Lock()
 	s.suspend()
 	s.resume(&second, 2, &f)
 	s.mu.Unlock()
-	for i := range slices.Backward(held) { // the order of the commits must not matter
-		s.release(held[i], &f)
+	for i := range slices.Backward(k.held) { // the order of the commits must not matter
+		s.release(k.held[i], &f)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +190,7 @@ func TestSubscribeBeforeRetain(t *testing.T) {
 	var f flushList
 	_, made := s.subscribe([]mqtt.FilterRequest{{Filter: "t"}}, 0, &batch)
 	s.sendRetained(made, &f)
-	b.publish(&message{Message: mqtt.Message{Topic: "t", Payload: []byte("x"), Retain: true}}, route, nil, nil, &f)
+	b.publish(&message{Message: mqtt.Message{Topic: "t", Payload: []byte("x"), Retain: true}}, route, nil, &f)
 	if len(p.published) != 1 {
 		t.Fatalf("%d messages were sent", len(p.published))
 	}

@@ -27,10 +27,9 @@ func (b *Broker) publishWill(w *will) {
 		m.Expires = time.Now().Add(time.Duration(w.expiry) * time.Second)
 	}
 	var f flushList
-	if m.QoS == 0 {
-		b.publish(m, b.index.find(m.Topic), nil, nil, &f)
-	} else {
-		b.publish(m, b.index.find(m.Topic), new(persist.Batch), func(*flushList) {}, &f)
+	k := new(keeping)
+	if b.publish(m, b.index.find(m.Topic), k, &f) {
+		b.keep(k, func() {})
 	}
 	b.flush(&f)
 }
