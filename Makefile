@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz vet check image image-test interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short vet check image image-test interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ fuzz: ## each fuzz target for FUZZTIME (20000x: executions; 30s: time)
 	  done; \
 	done
 
+bench: ## compare the broker with mosquitto and mochi-mqtt: tables of medians (20 minutes)
+	@packages='mosquitto'; $(install-packages)
+	go run ./gateway/broker/bench
+
+bench-short: ## every row of the bench once, small, Lintel alone: nothing lost, doubled or out of order
+	go run ./gateway/broker/bench --short
+
 vet: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	go vet ./...
@@ -45,7 +52,7 @@ vet: ## formatting, go vet, staticcheck
 	go mod verify >/dev/null
 	go mod tidy -diff
 
-check: vet race fuzz image-test ## what CI runs
+check: vet race fuzz bench-short image-test ## what CI runs
 
 image: deps-image ## build the Raspberry Pi image and the one for QEMU into out/
 	gokrazy/build.sh

@@ -13,6 +13,7 @@ type router struct {
 	index     *index
 	maxLevels int // of a topic; 0: any
 	routes    map[string]*route
+	last      *route // most clients publish to one topic
 }
 
 // maxRoutes bounds what one publisher remembers.
@@ -21,7 +22,12 @@ const maxRoutes = 512
 // route returns the route of a topic, or nil if the topic has more levels than
 // the broker takes. It allocates nothing if it knows the route.
 func (r *router) route(topic []byte) *route {
-	if known := r.routes[string(topic)]; known != nil && known.generation == r.index.generation.Load() {
+	generation := r.index.generation.Load()
+	if r.last != nil && r.last.topic == string(topic) && r.last.generation == generation {
+		return r.last
+	}
+	if known := r.routes[string(topic)]; known != nil && known.generation == generation {
+		r.last = known
 		return known
 	}
 	if r.maxLevels > 0 && bytes.Count(topic, []byte("/")) >= r.maxLevels {
@@ -32,6 +38,7 @@ func (r *router) route(topic []byte) *route {
 		r.routes = make(map[string]*route)
 	}
 	r.routes[found.topic] = found
+	r.last = found
 	return found
 }
 
