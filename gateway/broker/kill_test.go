@@ -144,26 +144,30 @@ type killSession struct {
 
 	mu       sync.Mutex
 	received map[string]bool
+	missing  map[string]bool // what await waits for
+	complete chan struct{}   // closed when missing is empty
 	repeats  int
-	more     chan struct{}
 }
 
 func newKillSession(id string) *killSession {
-	return &killSession{id: id, received: make(map[string]bool), more: make(chan struct{}, 1)}
+	return &killSession{id: id, received: make(map[string]bool)}
 }
 
 func (s *killSession) connect(t *testing.T, addr string) {
 	t.Helper()
 	s.client = connectPaho(t, addr, s.id, false, func(_ paho3.Client, m paho3.Message) {
 		s.mu.Lock()
-		if s.received[string(m.Payload())] {
+		defer s.mu.Unlock()
+		payload := string(m.Payload())
+		if s.received[payload] {
 			s.repeats++
 		}
-		s.received[string(m.Payload())] = true
-		s.mu.Unlock()
-		select {
-		case s.more <- struct{}{}:
-		default:
+		s.received[payload] = true
+		if s.missing[payload] {
+			delete(s.missing, payload)
+			if len(s.missing) == 0 {
+				close(s.complete)
+			}
 		}
 	})
 	finish(t, s.client.Subscribe("kill/#", 1, nil))
@@ -172,24 +176,25 @@ func (s *killSession) connect(t *testing.T, addr string) {
 // await waits until everything that was acknowledged has arrived.
 func (s *killSession) await(t *testing.T, acknowledged map[string]bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		missing, example := 0, ""
+	s.mu.Lock()
+	s.missing, s.complete = make(map[string]bool), make(chan struct{})
+	for payload := range acknowledged {
+		if !s.received[payload] {
+			s.missing[payload] = true
+		}
+	}
+	complete := s.complete
+	if len(s.missing) == 0 {
+		close(complete)
+	}
+	s.mu.Unlock()
+	select {
+	case <-complete:
+	case <-time.After(30 * time.Second):
 		s.mu.Lock()
-		for payload := range acknowledged {
-			if !s.received[payload] {
-				missing++
-				example = payload
-			}
-		}
-		s.mu.Unlock()
-		if missing == 0 {
-			return
-		}
-		select {
-		case <-s.more:
-		case <-deadline:
-			t.Fatalf("%s: %d of %d acknowledged messages are lost, %s among them", s.id, missing, len(acknowledged), example)
+		defer s.mu.Unlock()
+		for payload := range s.missing {
+			t.Fatalf("%s: %d of %d acknowledged messages are lost, %s among them", s.id, len(s.missing), len(acknowledged), payload)
 		}
 	}
 }
