@@ -50,6 +50,9 @@ type MQTTConfig struct {
 	MaxInflight       int      `toml:"max_inflight"`        // unacknowledged messages per client
 	MaxQueuedMessages int      `toml:"max_queued_messages"` // waiting messages per session
 	MaxQueuedBytes    int      `toml:"max_queued_bytes"`    // bytes of waiting messages per session
+	MaxSubscriptions  int      `toml:"max_subscriptions"`   // per session
+	MaxTopicLevels    int      `toml:"max_topic_levels"`    // of topic names and filters
+	MaxKeepAlive      int      `toml:"max_keep_alive"`      // seconds; 0: no limit
 }
 
 // HTTPConfig is where the pages are served.
@@ -101,6 +104,8 @@ func DefaultConfig() Config {
 			MaxInflight:       100,
 			MaxQueuedMessages: 100_000,
 			MaxQueuedBytes:    64 << 20,
+			MaxSubscriptions:  10_000,
+			MaxTopicLevels:    200,
 		},
 		HTTP:          HTTPConfig{Listen: ":8080"},
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
@@ -213,6 +218,9 @@ func (c Config) problems() []problem {
 	within("mqtt.max_inflight", c.MQTT.MaxInflight, 1, 65535) // packet identifiers have 16 bits
 	within("mqtt.max_queued_messages", c.MQTT.MaxQueuedMessages, 1, 10_000_000)
 	within("mqtt.max_queued_bytes", c.MQTT.MaxQueuedBytes, 1024, 1<<30)
+	within("mqtt.max_subscriptions", c.MQTT.MaxSubscriptions, 1, 1_000_000)
+	within("mqtt.max_topic_levels", c.MQTT.MaxTopicLevels, 1, 65536) // a topic has 65,535 bytes
+	within("mqtt.max_keep_alive", c.MQTT.MaxKeepAlive, 0, 65535)
 
 	if !hostLabel.MatchString(c.MDNS.Host) {
 		bad("mdns.host", "%q is not a host name; right are letters, digits and hyphens, such as %q (.local is added)", c.MDNS.Host, "lintel")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -103,6 +104,10 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		MaxInflight:       m.MaxInflight,
 		MaxQueuedMessages: m.MaxQueuedMessages,
 		MaxQueuedBytes:    m.MaxQueuedBytes,
+		MaxSubscriptions:  m.MaxSubscriptions,
+		MaxTopicLevels:    m.MaxTopicLevels,
+		MaxKeepAlive:      time.Duration(m.MaxKeepAlive) * time.Second,
+		Version:           o.Version,
 		Logger:            g.log,
 	})
 	if err != nil {
