@@ -43,8 +43,8 @@
 //
 // # Limits
 //
-// Options bounds packets, connections, messages in flight, and the queue of each
-// session by count and bytes. A message that finds the queue full is dropped for
+// Options bounds packets, connections, topic levels, subscriptions, messages in
+// flight, and the queue of each session by count and bytes. A message that finds the queue full is dropped for
 // that session and counted. A client that does not read gets no more than 256 KiB
 // on its way, then messages of QoS 0 are dropped and counted and the others wait
 // in its session; nobody else waits. While the store has more than its budget to
