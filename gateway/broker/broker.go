@@ -79,6 +79,7 @@ type Broker struct {
 	mostSessions int // at a time, since the start
 	closing      bool
 	running      sync.WaitGroup // connections
+	pollers      pollers
 }
 
 // holder is who holds a session: nobody else touches it meanwhile.
@@ -170,6 +171,7 @@ func (b *Broker) shutdown() {
 		h.kick(mqtt.ServerShuttingDown)
 	}
 	b.running.Wait()
+	b.pollers.close()
 }
 
 // claim makes h the holder of the session with this client id, made anew if

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -47,17 +48,26 @@ type connection struct {
 	aliasMaximum uint16            // topic aliases that the client takes
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
 
-	kicked chan mqtt.ReasonCode // the connection is to end with this reason
+	kicked atomic.Uint32 // 0, or kickedFlag and the reason with which the connection is to end
+
+	// With a poller.
+	state    atomic.Uint32 // whether somebody serves the connection: see wake
+	hangup   atomic.Bool   // the client's side is closed: read to the end
+	lead     *lead         // of the poller, while it serves the connection; only by who serves it
+	lastSeen atomic.Int64  // end of the last batch, nanoseconds after the start of the broker
+	alive    *time.Timer   // looks at lastSeen; nil without keep alive
 }
+
+const kickedFlag = 1 << 8
 
 type pendingAck struct {
 	ack   mqtt.Ack
 	ready bool
 }
 
-// serveConn runs one client until its connection ends.
+// serveConn runs one client until its connection ends, or hands it to a poller.
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
-	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{}), kicked: make(chan mqtt.ReasonCode, 1)}
+	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	c.scratch.borrowed = true
 	b.stats.accepted.Add(1)
@@ -66,66 +76,71 @@ func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	stop := context.AfterFunc(ctx, func() { c.kick(mqtt.ServerShuttingDown) })
 	err := c.handshake(ctx)
 	stop()
-	if err != nil {
+	switch {
+	case err != nil:
 		c.refuse(err)
-		return
+	case c.fd >= 0:
+		c.serveParked()
+	default:
+		c.end(c.serve(ctx))
 	}
-	c.end(c.serve(ctx))
 }
 
-// serve handles packets until the connection ends. A nil error is a DISCONNECT
-// of the client.
+// errDisconnect is the end of a connection by a DISCONNECT of the client.
+var errDisconnect = errors.New("disconnected")
+
+// serve reads and handles packets until the connection ends.
 func (c *connection) serve(ctx context.Context) error {
 	for {
-		handled := uint64(0)
-		for {
-			p, ok, err := c.next(c.version, c.broker.options.MaxPacketSize)
-			if err == nil && ok && p.Type == mqtt.DISCONNECT {
-				c.count(handled + 1)
-				c.broker.flush(&c.flushing)
-				return c.disconnect(p)
-			}
-			if err == nil && ok {
-				err = c.handle(ctx, p)
-			}
-			if err != nil {
-				c.count(handled + 1)
-				c.broker.flush(&c.flushing)
-				return err
-			}
-			if !ok {
-				break
-			}
-			handled++
+		handled, err := c.handleAll(ctx)
+		if err != nil {
+			return err
 		}
-		c.count(handled)
-		c.broker.flush(&c.flushing)
 		if err := c.broker.store.Wait(ctx); err != nil {
 			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
 		}
-		if handled > 0 && c.keepAlive > 0 {
-			// [v5 MQTT-3.1.2-22]: one and a half times, from the last
-			// whole packet: a packet that never ends is no sign of life.
-			c.net.SetReadDeadline(time.Now().Add(c.keepAlive * 3 / 2))
+		if handled && c.keepAlive > 0 {
+			c.net.SetReadDeadline(time.Now().Add(c.patience()))
 		}
-		select {
-		case code := <-c.kicked:
-			return &mqtt.Error{Code: code}
-		default:
+		if err := c.kickedError(); err != nil {
+			return err
 		}
-		err := c.fill()
+		err = c.fill()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			select {
-			case code := <-c.kicked:
-				return &mqtt.Error{Code: code}
-			default:
-				return &mqtt.Error{Code: mqtt.KeepAliveTimeout}
+			if err := c.kickedError(); err != nil {
+				return err
 			}
+			return &mqtt.Error{Code: mqtt.KeepAliveTimeout}
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// patience is how long a client may be silent, counted from the last whole packet:
+// one that never ends is no sign of life [v5 MQTT-3.1.2-22].
+func (c *connection) patience() time.Duration { return c.keepAlive * 3 / 2 }
+
+// handleAll handles the whole packets that were read and sends what they caused.
+func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
+	packets := uint64(0)
+	for {
+		p, ok, e := c.next(c.version, c.broker.options.MaxPacketSize)
+		if e == nil && !ok {
+			break
+		}
+		packets++
+		if err = e; err == nil {
+			err = c.handle(ctx, p)
+		}
+		if err != nil {
+			break
+		}
+	}
+	c.count(packets)
+	c.broker.flush(&c.flushing)
+	return packets > 0, err
 }
 
 // count adds what a batch brought to the counters of the broker.
@@ -142,14 +157,27 @@ func (c *connection) count(packets uint64) {
 	}
 }
 
-// kick implements holder. The reason is there before the deadline wakes the
-// reader, which looks for it after setting a deadline of its own.
+// kick implements holder.
 func (c *connection) kick(code mqtt.ReasonCode) {
-	select {
-	case c.kicked <- code:
-	default:
+	c.kicked.CompareAndSwap(0, kickedFlag|uint32(code))
+	c.mu.Lock()
+	nc := c.net
+	c.mu.Unlock()
+	if nc != nil {
+		// The deadline wakes the reader, which looks for the reason after
+		// setting a deadline of its own.
+		nc.SetReadDeadline(time.Unix(1, 0))
+	} else if c.wake() {
+		go c.turns()
 	}
-	c.net.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+}
+
+// kickedError returns the reason with which the connection is to end, if it is.
+func (c *connection) kickedError() error {
+	if k := c.kicked.Load(); k != 0 {
+		return &mqtt.Error{Code: mqtt.ReasonCode(k &^ kickedFlag)}
+	}
+	return nil
 }
 
 func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
@@ -169,9 +197,13 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 	case mqtt.PUBREL:
 		return c.pubrelReceived(p)
 	case mqtt.SUBSCRIBE:
+		c.mayBlock()
 		return c.subscribe(ctx, p)
 	case mqtt.UNSUBSCRIBE:
+		c.mayBlock()
 		return c.unsubscribe(ctx, p)
+	case mqtt.DISCONNECT:
+		return c.disconnect(p)
 	case mqtt.PINGREQ:
 		if len(p.Body) > 0 {
 			return &mqtt.Error{Code: mqtt.MalformedPacket, Detail: "PINGREQ with a body"}
@@ -489,8 +521,8 @@ func (c *connection) pubrel(packetID uint16, f *flushList) {
 	c.sendAck(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: packetID}, f)
 }
 
-// disconnect handles DISCONNECT. Only an orderly one takes the will with it
-// [v5 MQTT-3.14.4-3].
+// disconnect handles DISCONNECT: an error other than errDisconnect says what is
+// wrong with it. Only an orderly one takes the will with it [v5 MQTT-3.14.4-3].
 func (c *connection) disconnect(p mqtt.Packet) error {
 	var d mqtt.Disconnect
 	if err := d.Decode(p, c.version); err != nil {
@@ -507,7 +539,7 @@ func (c *connection) disconnect(p mqtt.Packet) error {
 		c.session.setExpiry(expiry)
 	}
 	c.keepWill = d.Code != mqtt.Success
-	return nil
+	return errDisconnect
 }
 
 // end lets go of the session and closes the connection.
@@ -523,8 +555,11 @@ func (c *connection) end(err error) {
 	} else {
 		c.broker.log.Debug("client disconnected", "client", c.clientID, "err", err)
 	}
+	if c.alive != nil {
+		c.alive.Stop()
+	}
 	c.broker.leave(c)
-	c.broker.detach(c.session, c.keepWill || err != nil)
+	c.broker.detach(c.session, c.keepWill || err != errDisconnect)
 	close(c.done) // before lingering: who takes the session over waits for this
 	c.close(last)
 }

@@ -90,13 +90,15 @@ func (c *connection) handshake(ctx context.Context) error {
 		return err
 	}
 	answer.SessionPresent = present && c.version != mqtt.V31
-	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
-	var deadline time.Time
-	if c.keepAlive > 0 {
-		deadline = time.Now().Add(c.keepAlive * 3 / 2)
-	}
-	c.net.SetReadDeadline(deadline)
 	c.drained = c.pump
+	if !c.park() {
+		var deadline time.Time
+		if c.keepAlive > 0 {
+			deadline = time.Now().Add(c.patience())
+		}
+		c.net.SetReadDeadline(deadline)
+	}
+	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	s.mu.Lock()
 	s.resume(c, c.window(&connect), &c.flushing)
 	s.mu.Unlock()

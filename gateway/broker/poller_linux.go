@@ -1,0 +1,225 @@
+package broker
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller watches the descriptors of connections with an epoll set of its own. The
+// set's descriptor is with Go's own poller, so that a leader waits without a thread.
+type poller struct {
+	file  *os.File // the epoll set
+	raw   syscall.RawConn
+	setFD int
+
+	mu          sync.Mutex
+	connections map[int32]*connection // by descriptor
+
+	// What follows is the leader's.
+	events   [128]unix.EpollEvent
+	found    int     // how many of events are
+	pollErr  error   // why there are none
+	ready    []event // to be served, from head on
+	head     int
+	later    []event            // served, with more to read: after those that are new
+	pollOnce func(uintptr) bool // made once: waiting allocates nothing
+}
+
+// event is a connection that something has happened to.
+type event struct {
+	connection *connection
+	events     uint32
+	serving    bool // the leader serves it already
+}
+
+// pollers are made when the first connection needs one.
+type pollers struct {
+	once sync.Once
+	all  []*poller
+	mu   sync.Mutex
+	next int
+}
+
+// maxPollers bounds how many there are: each connection belongs to one, and serving
+// connections in parallel gains little beyond this.
+const maxPollers = 4
+
+func (ps *pollers) pick(b *Broker) *poller {
+	ps.once.Do(func() {
+		for range min(runtime.GOMAXPROCS(0), maxPollers) {
+			p, err := newPoller()
+			if err != nil {
+				b.log.Warn("no epoll set: each connection has a goroutine", "err", err)
+				return
+			}
+			ps.all = append(ps.all, p)
+			go p.run()
+		}
+	})
+	if len(ps.all) == 0 {
+		return nil
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.next++
+	return ps.all[ps.next%len(ps.all)]
+}
+
+// close ends the pollers. Nobody is with them any more.
+func (ps *pollers) close() {
+	ps.once.Do(func() {})
+	for _, p := range ps.all {
+		p.file.Close()
+	}
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // else Go's poller does not take it
+		unix.Close(fd)
+		return nil, err
+	}
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), setFD: fd, connections: make(map[int32]*connection)}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.file.Close()
+		return nil, err
+	}
+	p.pollOnce = func(uintptr) bool {
+		p.poll()
+		return p.found > 0 || p.pollErr != nil
+	}
+	return p, nil
+}
+
+// poll looks once at what has happened.
+func (p *poller) poll() {
+	p.found, p.pollErr = epollFD(p.setFD, p.events[:])
+	if p.pollErr == unix.EINTR {
+		p.pollErr = nil
+	}
+}
+
+// park gives the descriptor of a connection to a poller. It reports false if that
+// is not possible: then the connection stays what it is.
+func (c *connection) park() bool {
+	switch c.net.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return false // TLS, WebSocket
+	}
+	p := c.broker.pollers.pick(c.broker)
+	if p == nil {
+		return false
+	}
+	raw, err := c.net.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	fd := -1
+	if raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) }) != nil || err != nil {
+		return false
+	}
+	c.mu.Lock()
+	nc := c.net
+	c.net, c.fd, c.poller = nil, fd, p
+	c.mu.Unlock()
+	c.state.Store(serving)
+	if err := p.add(c, fd); err != nil {
+		c.broker.log.Warn("connection not polled", "err", err)
+		c.mu.Lock()
+		c.net, c.fd, c.poller = nc, -1, nil
+		c.mu.Unlock()
+		p.remove(fd)
+		unix.Close(fd)
+		return false
+	}
+	nc.Close() // the descriptor of its own; ours stays
+	return true
+}
+
+func (p *poller) add(c *connection, fd int) error {
+	p.mu.Lock()
+	p.connections[int32(fd)] = c
+	p.mu.Unlock()
+	e := unix.EpollEvent{Fd: int32(fd), Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET}
+	if err := unix.EpollCtl(p.setFD, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// remove forgets a descriptor, which then may be closed.
+func (p *poller) remove(fd int) {
+	unix.EpollCtl(p.setFD, unix.EPOLL_CTL_DEL, fd, nil)
+	p.mu.Lock()
+	delete(p.connections, int32(fd))
+	p.mu.Unlock()
+}
+
+// run serves the connections of the poller until it is closed, or until somebody
+// else leads it.
+func (p *poller) run() {
+	l := &lead{p}
+	for l.poller != nil {
+		if p.head == len(p.ready) && !p.wait() {
+			return
+		}
+		r := p.ready[p.head]
+		p.ready[p.head] = event{}
+		p.head++
+		c := r.connection
+		if r.events&unix.EPOLLOUT != 0 {
+			c.writable()
+		}
+		if !r.serving && (r.events&^unix.EPOLLOUT == 0 || !c.wake()) {
+			continue
+		}
+		c.lead = l
+		if !c.turn() {
+			continue
+		}
+		if l.poller == nil {
+			c.turns()
+			return
+		}
+		p.later = append(p.later, event{connection: c, serving: true})
+	}
+}
+
+// wait makes the connections ready that something has happened to. It reports false
+// when the poller is closed.
+func (p *poller) wait() bool {
+	p.ready, p.head = p.ready[:0], 0
+	for len(p.ready) == 0 {
+		if len(p.later) > 0 {
+			p.poll()
+		} else if p.raw.Read(p.pollOnce) != nil || p.pollErr != nil {
+			return false
+		}
+		p.mu.Lock()
+		for _, e := range p.events[:max(0, p.found)] {
+			c := p.connections[e.Fd]
+			if c == nil {
+				continue
+			}
+			if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+				c.hangup.Store(true)
+			}
+			p.ready = append(p.ready, event{connection: c, events: e.Events})
+		}
+		p.mu.Unlock()
+		p.ready = append(p.ready, p.later...)
+		clear(p.later)
+		p.later = p.later[:0]
+	}
+	return true
+}

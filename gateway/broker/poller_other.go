@@ -1,0 +1,16 @@
+//go:build !linux
+
+package broker
+
+// Elsewhere each connection has a goroutine.
+
+type poller struct{}
+
+func (*poller) remove(int) {}
+func (*poller) run()       {}
+
+type pollers struct{}
+
+func (*pollers) close() {}
+
+func (*connection) park() bool { return false }
