@@ -53,7 +53,7 @@ type connection struct {
 	// With a poller.
 	state    atomic.Uint32 // whether somebody serves the connection: see wake
 	hangup   atomic.Bool   // the client's side is closed: read to the end
-	lead     *lead         // of the poller, while it serves the connection; only by who serves it
+	onPoller bool          // who serves the connection must not wait; only by who serves it
 	lastSeen atomic.Int64  // end of the last batch, nanoseconds after the start of the broker
 	alive    *time.Timer   // looks at lastSeen; nil without keep alive
 }
@@ -126,6 +126,10 @@ func (c *connection) patience() time.Duration { return c.keepAlive * 3 / 2 }
 func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 	packets := uint64(0)
 	for {
+		if c.onPoller && c.mayWait() {
+			err = errMayWait
+			break
+		}
 		p, ok, e := c.next(c.version, c.broker.options.MaxPacketSize)
 		if e == nil && !ok {
 			break
@@ -197,10 +201,8 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 	case mqtt.PUBREL:
 		return c.pubrelReceived(p)
 	case mqtt.SUBSCRIBE:
-		c.mayBlock()
 		return c.subscribe(ctx, p)
 	case mqtt.UNSUBSCRIBE:
-		c.mayBlock()
 		return c.unsubscribe(ctx, p)
 	case mqtt.DISCONNECT:
 		return c.disconnect(p)

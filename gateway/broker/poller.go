@@ -2,28 +2,26 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"lintel/gateway/mqtt"
 )
 
 // A client that has connected needs no goroutine of its own: a poller watches its
-// descriptor, and whoever leads the poller serves each connection that has become
-// readable, in turns of one read. That spares the stack of a waiting goroutine and
-// most of what the scheduler does for a message that finds the process idle.
+// descriptor and serves each connection that has become readable, in turns of one
+// read. That spares the stack of a waiting goroutine, and most of what the scheduler
+// does for a message that finds the process idle.
 //
-// A turn that may have to wait, say for the store, gives the lead to a new
-// goroutine first (mayBlock) and ends on its own. A connection is served by one
-// goroutine at a time: state tells.
+// What may have to wait, say for the store, is not for the poller, which all its
+// connections would wait for: such a turn goes on in a goroutine of its own. A
+// connection is served by one goroutine at a time: state tells.
 
 const (
 	parked  = iota // nobody serves the connection
 	serving        // somebody does
 	again          // and is to look once more, as something has happened meanwhile
 )
-
-// lead is the right, and the duty, to run a poller.
-type lead struct{ poller *poller }
 
 // wake notes that something has happened to a parked connection. It reports whether
 // the caller has to serve it now.
@@ -52,44 +50,67 @@ func (c *connection) serveParked() {
 		c.seen()
 		c.alive = time.AfterFunc(c.patience(), c.checkAlive)
 	}
-	if _, err := c.handleAll(context.Background()); err != nil {
-		c.leave(err)
-		return
-	}
-	c.releaseBuffer()
 	c.turns()
 }
 
 // turns serves the connection until there is nothing more to do.
 func (c *connection) turns() {
-	for c.turn() {
+	for c.turn(false) {
 	}
 }
 
-// turn reads and handles what the client sent, once. It reports whether there is
-// more to do; if not, the connection is parked or has ended and no longer the
-// caller's.
-func (c *connection) turn() (more bool) {
+// turn handles what was read before, reads once, and handles that. It reports
+// whether there is more to do; if not, the connection is no longer the caller's: it
+// is parked, has ended, or goes on elsewhere because it may have to wait and
+// the caller is the poller.
+func (c *connection) turn(poller bool) (more bool) {
+	c.onPoller = poller
 	more, err := c.readOnce()
 	switch {
+	case err == errMayWait:
+		go c.turns()
+		return false
 	case err != nil:
-		c.lead = nil
 		go c.leave(err)
 		return false
 	case more:
 		return true
-	}
-	c.lead = nil
-	if c.state.CompareAndSwap(serving, parked) {
+	case c.state.CompareAndSwap(serving, parked):
 		return false
 	}
 	c.state.Store(serving)
 	return true
 }
 
+// errMayWait stops a poller's turn before something that may have to wait.
+var errMayWait = errors.New("not on the poller")
+
+// mayWait reports whether the next packet is one whose handling may have to wait.
+func (c *connection) mayWait() bool {
+	if c.head == c.tail {
+		return false
+	}
+	switch mqtt.PacketType(c.buf[c.head] >> 4) {
+	case mqtt.SUBSCRIBE, mqtt.UNSUBSCRIBE:
+		return true
+	}
+	return false
+}
+
 func (c *connection) readOnce() (more bool, err error) {
 	if err := c.kickedError(); err != nil {
 		return false, err
+	}
+	if c.broker.store.Full() {
+		if c.onPoller {
+			return false, errMayWait
+		}
+		c.broker.store.Wait(context.Background()) // if the store fails, all are kicked
+	}
+	if !c.onPoller {
+		if err := c.handleParked(); err != nil {
+			return false, err
+		}
 	}
 	before := c.tail - c.head
 	if err := c.fill(); err != nil {
@@ -99,32 +120,19 @@ func (c *connection) readOnce() (more bool, err error) {
 		return false, nil
 	}
 	more = c.tail == len(c.buf) || c.hangup.Load()
-	// The context is for those who would wait for a connection to end: one that
-	// is to end is kicked, and the store goes on until all have.
+	return more, c.handleParked()
+}
+
+// handleParked handles the packets that were read. The context would be for those
+// who wait: a connection that is to end is kicked, and the store goes on until all
+// have ended.
+func (c *connection) handleParked() error {
 	handled, err := c.handleAll(context.Background())
-	if err != nil {
-		return false, err
-	}
 	if handled && c.alive != nil {
 		c.seen()
 	}
 	c.releaseBuffer()
-	if c.broker.store.Full() {
-		c.mayBlock()
-		c.broker.store.Wait(context.Background()) // if the store fails, all are kicked
-	}
-	return more, nil
-}
-
-// mayBlock is called before what may have to wait while the connection is served:
-// nobody else is to wait with it.
-func (c *connection) mayBlock() {
-	if l := c.lead; l != nil {
-		c.lead = nil
-		p := l.poller
-		l.poller = nil
-		go p.run()
-	}
+	return err
 }
 
 // leave ends a connection that a poller had.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -21,21 +22,17 @@ type poller struct {
 	mu          sync.Mutex
 	connections map[int32]*connection // by descriptor
 
-	// What follows is the leader's.
-	events   [128]unix.EpollEvent
-	found    int     // how many of events are
-	pollErr  error   // why there are none
-	ready    []event // to be served, from head on
-	head     int
-	later    []event            // served, with more to read: after those that are new
-	pollOnce func(uintptr) bool // made once: waiting allocates nothing
+	// What follows belongs to run.
+	events [128]unix.EpollEvent
+	ready  []event
+	later  []*connection // served, with more to read: after those that are new
+	err    error
 }
 
-// event is a connection that something has happened to.
+// event is what has happened to a connection.
 type event struct {
 	connection *connection
-	events     uint32
-	serving    bool // the leader serves it already
+	bits       uint32
 }
 
 // pollers are made when the first connection needs one.
@@ -93,19 +90,7 @@ func newPoller() (*poller, error) {
 		p.file.Close()
 		return nil, err
 	}
-	p.pollOnce = func(uintptr) bool {
-		p.poll()
-		return p.found > 0 || p.pollErr != nil
-	}
 	return p, nil
-}
-
-// poll looks once at what has happened.
-func (p *poller) poll() {
-	p.found, p.pollErr = epollFD(p.setFD, p.events[:])
-	if p.pollErr == unix.EINTR {
-		p.pollErr = nil
-	}
 }
 
 // park gives the descriptor of a connection to a poller. It reports false if that
@@ -165,61 +150,53 @@ func (p *poller) remove(fd int) {
 	p.mu.Unlock()
 }
 
-// run serves the connections of the poller until it is closed, or until somebody
-// else leads it.
+// run serves the connections of the poller until it is closed. It works within one
+// call of Read: what happens while it works wakes it again, so that it need not look
+// whether anything has before it waits.
 func (p *poller) run() {
-	l := &lead{p}
-	for l.poller != nil {
-		if p.head == len(p.ready) && !p.wait() {
-			return
+	p.raw.Read(func(uintptr) bool {
+		p.look()
+		for len(p.later) > 0 && p.err == nil {
+			p.look()
 		}
-		r := p.ready[p.head]
-		p.ready[p.head] = event{}
-		p.head++
-		c := r.connection
-		if r.events&unix.EPOLLOUT != 0 {
-			c.writable()
-		}
-		if !r.serving && (r.events&^unix.EPOLLOUT == 0 || !c.wake()) {
-			continue
-		}
-		c.lead = l
-		if !c.turn() {
-			continue
-		}
-		if l.poller == nil {
-			c.turns()
-			return
-		}
-		p.later = append(p.later, event{connection: c, serving: true})
-	}
+		return p.err != nil
+	})
 }
 
-// wait makes the connections ready that something has happened to. It reports false
-// when the poller is closed.
-func (p *poller) wait() bool {
-	p.ready, p.head = p.ready[:0], 0
-	for len(p.ready) == 0 {
-		if len(p.later) > 0 {
-			p.poll()
-		} else if p.raw.Read(p.pollOnce) != nil || p.pollErr != nil {
-			return false
-		}
-		p.mu.Lock()
-		for _, e := range p.events[:max(0, p.found)] {
-			c := p.connections[e.Fd]
-			if c == nil {
-				continue
-			}
-			if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-				c.hangup.Store(true)
-			}
-			p.ready = append(p.ready, event{connection: c, events: e.Events})
-		}
-		p.mu.Unlock()
-		p.ready = append(p.ready, p.later...)
-		clear(p.later)
-		p.later = p.later[:0]
+// look serves those connections that something has happened to, and then those that
+// had more to read than one turn takes.
+func (p *poller) look() {
+	n, err := epollFD(p.setFD, p.events[:])
+	if err != nil && err != unix.EINTR {
+		p.err = err
+		return
 	}
-	return true
+	p.mu.Lock()
+	for _, e := range p.events[:max(0, n)] {
+		if c := p.connections[e.Fd]; c != nil {
+			p.ready = append(p.ready, event{c, e.Events})
+		}
+	}
+	p.mu.Unlock()
+	later := len(p.later)
+	for i, e := range p.ready {
+		p.ready[i] = event{}
+		c := e.connection
+		if e.bits&unix.EPOLLOUT != 0 {
+			c.writable()
+		}
+		if e.bits&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			c.hangup.Store(true)
+		}
+		if e.bits&^unix.EPOLLOUT != 0 && c.wake() && c.turn(true) {
+			p.later = append(p.later, c)
+		}
+	}
+	p.ready = p.ready[:0]
+	for _, c := range p.later[:later] {
+		if c.turn(true) {
+			p.later = append(p.later, c)
+		}
+	}
+	p.later = slices.Delete(p.later, 0, later)
 }

@@ -7,7 +7,6 @@ package broker
 type poller struct{}
 
 func (*poller) remove(int) {}
-func (*poller) run()       {}
 
 type pollers struct{}
 
