@@ -221,7 +221,6 @@ func (b *Broker) newSession(id string) *session {
 		id:            id,
 		number:        b.nextSession,
 		subscriptions: make(map[string]*subscription),
-		inflight:      make(map[uint16]*entry),
 		since:         time.Now(),
 	}
 	b.sessions[id] = s
@@ -263,7 +262,8 @@ func (b *Broker) endSession(s *session) {
 			batch.DeleteIncoming(s.number, id)
 		}
 	}
-	s.subscriptions, s.inflight, s.order, s.queue, s.backlog = nil, nil, nil, nil, nil
+	s.subscriptions, s.order, s.queue, s.backlog = nil, nil, nil, nil
+	s.inflight = inflight{}
 	s.mu.Unlock()
 	if batch.Len() > 0 {
 		b.store.Append(&batch, nil)
@@ -322,7 +322,7 @@ func (b *Broker) Clients() []ClientInfo {
 			KeepAlive:     s.keepAlive,
 			Persistent:    s.persistent,
 			Subscriptions: len(s.subscriptions),
-			Queued:        len(s.inflight) + len(s.queue),
+			Queued:        s.inflight.count + len(s.queue),
 			Dropped:       s.dropped,
 		}
 		s.mu.Unlock()
@@ -356,7 +356,7 @@ func (b *Broker) Stats() Stats {
 	b.mu.Unlock()
 	for _, session := range sessions {
 		session.mu.Lock()
-		s.Queued += len(session.inflight) + len(session.queue)
+		s.Queued += session.inflight.count + len(session.queue)
 		s.QueuedBytes += int64(session.queuedBytes)
 		if session.peer == nil {
 			s.SessionsOffline++

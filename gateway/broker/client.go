@@ -186,7 +186,7 @@ func (c *Client) finished(packetID uint16) {
 	var f flushList
 	s := c.session
 	s.mu.Lock()
-	if e := s.inflight[packetID]; e != nil {
+	if e := s.inflight.get(packetID); e != nil {
 		s.finish(e)
 	}
 	s.pump(&f)

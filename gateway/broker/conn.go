@@ -163,12 +163,12 @@ func (c *conn) next(v mqtt.Version, maxSize int) (p mqtt.Packet, ok bool, err er
 // hasRoom reports whether the socket drains what it gets.
 func (c *conn) hasRoom() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pending < maxPending {
-		return true
+	room := c.pending < maxPending
+	if !room {
+		c.full = true
 	}
-	c.full = true
-	return false
+	c.mu.Unlock()
+	return room
 }
 
 // endWriting ends a turn of writing. Called with mu held.

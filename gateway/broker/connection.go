@@ -463,7 +463,6 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 		now = time.Now()
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	alias, known := c.alias(m.Topic)
 	d.alias, d.aliased = alias, known
 	fits := c.appendPublish(m, d, now)
@@ -475,6 +474,7 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 		d.alias, d.aliased = 0, false
 		fits = c.appendPublish(m, d, now)
 	}
+	c.mu.Unlock()
 	f.add(c.conn)
 	return fits
 }

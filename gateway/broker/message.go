@@ -17,7 +17,8 @@ type message struct {
 	body     persist.Body // what its entries in the store share
 	from     string       // client id of the publisher, for No Local
 	borrowed bool
-	receiver bool // it goes to a single receiver: encoding it once is no gain
+	receiver bool  // it goes to a single receiver: encoding it once is no gain
+	entry    entry // of that receiver
 
 	mu      sync.Mutex
 	encoded *[12][]byte // by layout; only for messages that look alike to all

@@ -28,7 +28,7 @@ type session struct {
 	expiry        uint32 // seconds; persist.NeverExpires: no end
 	subscriptions map[string]*subscription
 	incoming      map[uint16]struct{} // ids of incoming QoS 2 messages that wait for PUBREL
-	inflight      map[uint16]*entry
+	inflight      inflight
 	active        int      // entries in flight on the present connection: Receive Maximum counts these
 	resend        []*entry // in flight from an earlier connection, not sent again yet
 	order         []*entry // the in-flight entries as they were sent, and some finished ones
@@ -131,7 +131,11 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 			return
 		}
 	}
-	e := &entry{owner: s, message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
+	e := &m.entry
+	if !m.receiver {
+		e = new(entry)
+	}
+	*e = entry{owner: s, message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
 	if s.persistent {
 		e.ref = new(persist.Ref)
 		e.body = &m.body
@@ -209,20 +213,13 @@ func (s *session) drop() {
 
 func (s *session) windowOpen() bool { return s.active < s.window && s.peer.room() }
 
-// start gives an entry a packet id and puts it in flight. Ids that are in use
-// are skipped: there is a free one as the window is smaller than 65,535
-// [v5 MQTT-2.2.1-4].
+// start gives an entry a packet id and puts it in flight.
 func (s *session) start(e *entry) {
-	for {
-		s.lastID++
-		if s.lastID != 0 && s.inflight[s.lastID] == nil {
-			break
-		}
-	}
+	s.lastID = s.inflight.next(s.lastID)
 	e.packetID = s.lastID
 	e.active = true
 	s.active++
-	s.inflight[e.packetID] = e
+	s.inflight.put(e)
 	s.order = append(s.order, e)
 }
 
@@ -267,9 +264,9 @@ func (s *session) finish(e *entry) {
 		e.active = false
 		s.active--
 	}
-	delete(s.inflight, e.packetID)
+	s.inflight.remove(e)
 	s.queuedBytes -= e.size()
-	if len(s.order) > 2*len(s.inflight)+16 {
+	if len(s.order) > 2*s.inflight.count+16 {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
 	}
 	s.forget(e)
@@ -302,6 +299,9 @@ func (s *session) pump(f *flushList) {
 			s.active++
 			s.send(e, f)
 		}
+	}
+	if len(s.backlog)+len(s.queue) == 0 {
+		return // most often: without a look at the clock
 	}
 	now := time.Now()
 	for len(s.backlog) > 0 {
@@ -357,7 +357,7 @@ func (s *session) promote(e *entry, f *flushList) {
 func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.inflight[a.PacketID]
+	e := s.inflight.get(a.PacketID)
 	if e != nil && !e.sent {
 		return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: a.Type.String() + " for a message that was not sent"}
 	}
@@ -429,7 +429,7 @@ func (s *session) resume(p peer, window int, f *flushList) {
 // suspend takes the peer away.
 func (s *session) suspend() {
 	s.peer, s.active, s.resend = nil, 0, nil
-	for _, e := range s.inflight {
+	for _, e := range s.order {
 		e.active = false
 	}
 	s.keepBacklog()

@@ -169,12 +169,12 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 		// was in the store before (5.0 §3.3.1.1).
 		e.sent = true
 		e.released = loaded.State == persist.Released
-		if older := s.inflight[e.packetID]; older != nil {
+		if older := s.inflight.get(e.packetID); older != nil {
 			// An id is only given again after the acknowledgement, whose
 			// delete was still on its way to the card.
 			s.finish(older)
 		}
-		s.inflight[e.packetID] = e
+		s.inflight.put(e)
 		s.order = append(s.order, e)
 		s.lastID = e.packetID
 	}
