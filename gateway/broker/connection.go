@@ -33,7 +33,7 @@ type connection struct {
 	// Only by the reader's goroutine.
 	router   router
 	aliases  map[uint16]string // topic aliases that the client defined
-	scratch  message           // for QoS 0 messages, which nobody keeps
+	scratch  *message          // for QoS 0 messages, which nobody keeps; nil before the first
 	flushing flushList
 	received struct{ publishes, payload uint64 } // in this batch
 	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
@@ -69,7 +69,6 @@ type pendingAck struct {
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
-	c.scratch.borrowed = true
 	b.stats.accepted.Add(1)
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
 	// A client that does not say CONNECT must not hold up the end.
@@ -95,6 +94,9 @@ func (c *connection) serve(ctx context.Context) error {
 		handled, err := c.handleAll(ctx)
 		if err != nil {
 			return err
+		}
+		if len(c.buf) == connectSize {
+			c.releaseBuffer() // for one that takes a batch
 		}
 		if err := c.broker.store.Wait(ctx); err != nil {
 			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
@@ -251,19 +253,17 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if p.Topic[0] == '$' { // the server's own (5.0 §4.7.2)
 		return c.refusePublish(&p, mqtt.NotAuthorized)
 	}
-	m := &c.scratch
 	r := c.router.route(p.Topic)
 	if r == nil {
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
+	var m *message
 	if p.QoS > 0 {
 		m = new(message)
 		own := append(append(make([]byte, 0, len(p.Payload)+len(p.Properties)), p.Payload...), p.Properties...)
 		p.Payload, p.Properties = own[:len(p.Payload):len(p.Payload)], own[len(p.Payload):]
-	} else if m.encoded != nil {
-		for i := range m.encoded {
-			m.encoded[i] = m.encoded[i][:0]
-		}
+	} else {
+		m = c.borrow()
 	}
 	m.from = c.clientID
 	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
@@ -294,6 +294,25 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 		c.answer(answer)
 	}
 	return nil
+}
+
+// borrow returns the message that all QoS 0 messages of the connection use in turn,
+// with the memory of encoded forms that are not too large to keep.
+func (c *connection) borrow() *message {
+	m := c.scratch
+	if m == nil {
+		m = &message{borrowed: true}
+		c.scratch = m
+	}
+	if m.encoded == nil {
+		return m
+	}
+	for i, packet := range m.encoded {
+		if m.encoded[i] = packet[:0]; cap(packet) > writeSize {
+			m.encoded[i] = nil
+		}
+	}
+	return m
 }
 
 // resolveAlias replaces a topic alias by the topic that it stands for, and

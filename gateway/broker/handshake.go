@@ -19,6 +19,7 @@ func (c *connection) released() <-chan struct{} { return c.done }
 // nothing is held and nothing was answered.
 func (c *connection) handshake(ctx context.Context) error {
 	var connect mqtt.Connect
+	c.buf = make([]byte, connectSize)
 	for {
 		if c.head < c.tail && mqtt.PacketType(c.buf[c.head]>>4) != mqtt.CONNECT {
 			return errNotConnect // [v5 MQTT-3.1.0-1]
@@ -106,6 +107,9 @@ func (c *connection) handshake(ctx context.Context) error {
 	c.broker.log.Info("client connected", "client", c.clientID, "addr", s.remoteAddr, "version", byte(c.version))
 	return nil
 }
+
+// connectSize is what most CONNECT packets fit in.
+const connectSize = 512
 
 var errNotConnect = errors.New("first packet is not CONNECT")
 
