@@ -336,9 +336,9 @@ func (c *conn) drain(buf []byte) {
 // the client.
 const lingerTime = time.Second
 
-// close sends the last packet, if any, and closes. The write side is closed
-// first and what the client still sends is read for a while: closing a socket
-// with unread input would make TCP throw the packet away.
+// close sends what is on its way and the last packet, if any, and closes. Before a
+// last packet the write side is closed first and what the client still sends is read
+// for a while: closing a socket with unread input would make TCP throw the packet away.
 func (c *conn) close(last []byte) {
 	c.releaseBuffer()
 	if c.fd >= 0 && !c.reclaim(len(last) > 0) {
@@ -346,13 +346,15 @@ func (c *conn) close(last []byte) {
 	}
 	if len(last) > 0 {
 		c.append(func(b []byte) []byte { return append(b, last...) })
-		c.net.SetDeadline(time.Now().Add(lingerTime))
-		c.flush()
-		c.mu.Lock()
-		for c.writing { // not for ever: the deadline holds for the writer too
-			c.written.Wait()
-		}
-		c.mu.Unlock()
+	}
+	c.net.SetDeadline(time.Now().Add(lingerTime))
+	c.flush()
+	c.mu.Lock()
+	for c.writing { // not for ever: the deadline holds for the writer too
+		c.written.Wait()
+	}
+	c.mu.Unlock()
+	if len(last) > 0 {
 		if t, ok := c.net.(*net.TCPConn); ok {
 			t.CloseWrite()
 			io.CopyN(io.Discard, c.net, 1<<20)

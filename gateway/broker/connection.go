@@ -35,6 +35,8 @@ type connection struct {
 	aliases  map[uint16]string // topic aliases that the client defined
 	scratch  *message          // for QoS 0 messages, which nobody keeps; nil before the first
 	flushing flushList
+	work     int                                 // deliveries that the present batch has caused
+	left     bool                                // see handleAll
 	received struct{ publishes, payload uint64 } // in this batch
 	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
 	keeping  *keeping                            // for the next message that needs one
@@ -101,6 +103,9 @@ func (c *connection) serve(ctx context.Context) error {
 		if err := c.broker.store.Wait(ctx); err != nil {
 			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
 		}
+		if c.left {
+			continue
+		}
 		if handled && c.keepAlive > 0 {
 			c.net.SetReadDeadline(time.Now().Add(c.patience()))
 		}
@@ -124,10 +129,17 @@ func (c *connection) serve(ctx context.Context) error {
 // one that never ends is no sign of life [v5 MQTT-3.1.2-22].
 func (c *connection) patience() time.Duration { return c.keepAlive * 3 / 2 }
 
-// handleAll handles the whole packets that were read and sends what they caused.
+// maxWork bounds how many deliveries one batch of packets causes before it is sent
+// and others have their turn. One packet is never split.
+const maxWork = 4096
+
+// handleAll handles the whole packets that were read and sends what they caused. If
+// that is much it stops early: then left is set, and more is to be handled before
+// anything is read.
 func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 	packets := uint64(0)
-	for {
+	c.work, c.left = 0, false
+	for err == nil && !c.left {
 		if c.onPoller && c.mayWait() {
 			err = errMayWait
 			break
@@ -140,9 +152,7 @@ func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 		if err = e; err == nil {
 			err = c.handle(ctx, p)
 		}
-		if err != nil {
-			break
-		}
+		c.left = c.work >= maxWork
 	}
 	c.count(packets)
 	c.broker.flush(&c.flushing)
@@ -270,6 +280,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
 	}
+	c.work += len(r.receivers) + len(r.shares)
 	if p.QoS == 0 {
 		c.broker.publish(m, r, nil, &c.flushing)
 		return nil

@@ -107,9 +107,9 @@ func (c *connection) readOnce() (more bool, err error) {
 		}
 		c.broker.store.Wait(context.Background()) // if the store fails, all are kicked
 	}
-	if !c.onPoller {
-		if err := c.handleParked(); err != nil {
-			return false, err
+	if c.left || !c.onPoller {
+		if err := c.handleParked(); err != nil || c.left {
+			return c.left, err
 		}
 	}
 	before := c.tail - c.head
@@ -120,7 +120,8 @@ func (c *connection) readOnce() (more bool, err error) {
 		return false, nil
 	}
 	more = c.tail == len(c.buf) || c.hangup.Load()
-	return more, c.handleParked()
+	err = c.handleParked()
+	return more || c.left, err
 }
 
 // handleParked handles the packets that were read. The context would be for those
