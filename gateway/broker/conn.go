@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -313,16 +314,25 @@ func (c *conn) fail() {
 	}
 }
 
-// drain writes buf and all that comes after it, waiting for the socket.
+// drain writes buf and all that comes after it, waiting for the socket. It writes
+// piece by piece: what the client has read already must not count as pending.
 func (c *conn) drain(buf []byte) {
 	for {
-		n, err := c.net.Write(buf)
-		c.mu.Lock()
-		c.wrote(n)
-		if err != nil {
-			c.fail()
+		for piece := range slices.Chunk(buf, largeWriteSize) {
+			n, err := c.net.Write(piece)
+			c.mu.Lock()
+			c.wrote(n)
+			if err != nil {
+				c.fail()
+				c.endWriting()
+				c.mu.Unlock()
+				return
+			}
+			c.mu.Unlock()
 		}
-		if err != nil || len(c.out) == 0 || c.closed {
+		recycle(buf)
+		c.mu.Lock()
+		if len(c.out) == 0 || c.closed {
 			c.endWriting()
 			c.mu.Unlock()
 			return
