@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,8 @@ type connection struct {
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
 
 	kicked chan mqtt.ReasonCode // the connection is to end with this reason
+
+	waiting *list.Element // in Broker.unconnected; guarded by its mu
 }
 
 type pendingAck struct {
@@ -60,12 +63,14 @@ func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{}), kicked: make(chan mqtt.ReasonCode, 1)}
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	c.scratch.borrowed = true
-	b.stats.accepted.Add(1)
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
+	b.unconnected.add(c, b.options.MaxUnconnected)
+	b.stats.accepted.Add(1)
 	// A client that does not say CONNECT must not hold up the end.
 	stop := context.AfterFunc(ctx, func() { c.kick(mqtt.ServerShuttingDown) })
 	err := c.handshake(ctx)
 	stop()
+	b.unconnected.remove(c)
 	if err != nil {
 		c.refuse(err)
 		return
@@ -104,9 +109,9 @@ func (c *connection) serve(ctx context.Context) error {
 			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
 		}
 		if handled > 0 && c.keepAlive > 0 {
-			// [v5 MQTT-3.1.2-22]: one and a half times, from the last
-			// whole packet: a packet that never ends is no sign of life.
-			c.net.SetReadDeadline(time.Now().Add(c.keepAlive * 3 / 2))
+			// [v5 MQTT-3.1.2-22]: from the last whole packet: a packet that
+			// never ends is no sign of life.
+			c.net.SetReadDeadline(time.Now().Add(c.patience()))
 		}
 		select {
 		case code := <-c.kicked:
@@ -220,6 +225,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	m := &c.scratch
 	r := c.router.route(p.Topic)
 	if r == nil {
+		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
 	if p.QoS > 0 {
@@ -231,7 +237,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 			m.encoded[i] = m.encoded[i][:0]
 		}
 	}
-	m.from = c.clientID
+	m.from, m.refusable = c.clientID, p.QoS > 0 && c.version == mqtt.V50
 	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
@@ -254,9 +260,17 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 			return nil
 		}
 	}
-	if c.broker.publish(m, r, k, &c.flushing) {
+	wait, err := c.broker.publish(m, r, k, &c.flushing)
+	switch {
+	case err != nil:
+		c.keeping = nil // with the packet id of what was refused
+		if p.QoS == 2 {
+			c.session.removeIncoming(p.PacketID, new(persist.Batch))
+		}
+		return c.refusePublish(&p, mqtt.QuotaExceeded)
+	case wait:
 		c.answerWhenKept(answer)
-	} else {
+	default:
 		c.answer(answer)
 	}
 	return nil

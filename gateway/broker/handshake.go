@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"math"
+	"os"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -19,6 +20,7 @@ func (c *connection) released() <-chan struct{} { return c.done }
 // nothing is held and nothing was answered.
 func (c *connection) handshake(ctx context.Context) error {
 	var connect mqtt.Connect
+	last := false
 	for {
 		if c.head < c.tail && mqtt.PacketType(c.buf[c.head]>>4) != mqtt.CONNECT {
 			return errNotConnect // [v5 MQTT-3.1.0-1]
@@ -39,9 +41,21 @@ func (c *connection) handshake(ctx context.Context) error {
 			break
 		}
 		if err := c.fill(); err != nil {
+			switch {
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+			case last:
+				c.broker.exceeded(LimitUnconnected)
+			case c.broker.unconnected.remove(c):
+				c.broker.exceeded(LimitConnectTimeout)
+			default: // it has to make room
+				last = true
+				c.net.SetReadDeadline(time.Now().Add(lastLook))
+				continue
+			}
 			return err
 		}
 	}
+	c.broker.unconnected.remove(c)
 	c.broker.stats.connects.Add(1)
 	c.broker.stats.packetsReceived.Add(1)
 	if err := c.accept(&connect); err != nil {
@@ -93,7 +107,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	var deadline time.Time
 	if c.keepAlive > 0 {
-		deadline = time.Now().Add(c.keepAlive * 3 / 2)
+		deadline = time.Now().Add(c.patience())
 	}
 	c.net.SetReadDeadline(deadline)
 	c.drained = c.pump
@@ -110,6 +124,10 @@ var errNotConnect = errors.New("first packet is not CONNECT")
 // accept checks what the standard lets a server refuse.
 func (c *connection) accept(connect *mqtt.Connect) error {
 	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
+	if !c.broker.connectRate.take(time.Now()) {
+		c.broker.exceeded(LimitConnectRate)
+		return &mqtt.Error{Code: mqtt.ConnectionRateExceeded}
+	}
 	if connect.Properties.Has(mqtt.AuthenticationMethod) { // [v5 MQTT-4.12.0-1]
 		return &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Detail: connect.Properties.Text(mqtt.AuthenticationMethod)}
 	}
@@ -123,6 +141,11 @@ func (c *connection) accept(connect *mqtt.Connect) error {
 	c.aliasMaximum = uint16(connect.Properties.Uint(mqtt.TopicAliasMaximum, 0))
 	c.bridge = connect.Bridge
 	return nil
+}
+
+// patience is for how long the client may be silent [v5 MQTT-3.1.2-22].
+func (c *connection) patience() time.Duration {
+	return time.Duration(c.broker.options.KeepAliveFactor * float64(c.keepAlive))
 }
 
 // window is how many messages of QoS 1 and 2 may be in flight to the client.
@@ -225,6 +248,7 @@ func (b *Broker) enter(c *connection) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.connections) >= b.options.MaxConnections {
+		b.exceeded(LimitConnections)
 		return false
 	}
 	b.connections[c] = struct{}{}
