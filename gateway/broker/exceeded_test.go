@@ -101,7 +101,7 @@ func wantRefusal(t *testing.T, s *server, packet mqtt.Connect, want string) {
 func overConnectRate(t *testing.T, s *server) {
 	forVersions(t, func(t *testing.T, v mqtt.Version) {
 		want := map[mqtt.Version]string{mqtt.V311: "\x00\x03", mqtt.V50: "\x00\x9F\x00"}[v]
-		for {
+		for range 2000 {
 			c := openRaw(t, s, v)
 			packet := clean(v, "often")
 			c.raw(packet.Append(nil))
@@ -110,9 +110,10 @@ func overConnectRate(t *testing.T, s *server) {
 			} else if more := c.end(); string(body) != want || len(more) > 0 {
 				t.Errorf("CONNACK % x and then %v, want % x", body, more, want)
 			} else {
-				break
+				return
 			}
 		}
+		t.Error("all were accepted")
 	}, mqtt.V311, mqtt.V50)
 }
 
@@ -251,7 +252,7 @@ func overRetained(t *testing.T, s *server) {
 	from := connect(t, s, clean(mqtt.V50, "from"))
 	from.publish("r/1", strings.Repeat("x", 500), 1, true)
 	watch := connect(t, s, clean(mqtt.V50, "watch"))
-	watch.subscribe(filter("r/2", mqtt.SubscriptionOptions(1)|mqtt.RetainAsPublished))
+	watch.subscribe(filter("r/2", mqtt.SubscriptionOptions(1)|mqtt.RetainAsPublished), filter("else", 0))
 
 	large := strings.Repeat("y", 500)
 	for qos, typ := range map[mqtt.QoS]mqtt.PacketType{1: mqtt.PUBACK, 2: mqtt.PUBREC} {
@@ -259,7 +260,8 @@ func overRetained(t *testing.T, s *server) {
 		m.Retain = true
 		from.send(m)
 		from.wantAck(typ, 7, mqtt.QuotaExceeded)
-		from.exchange(pub("else", "", 2, 7)) // the id is free
+		from.exchange(pub("else", "x", 2, 7)) // the id is free
+		watch.wantMessage("else", "x", 0)
 	}
 	inside := newClient(t, s, "inside")
 	for qos := range mqtt.QoS(2) {
@@ -318,6 +320,9 @@ func TestKeepAliveFactor(t *testing.T) {
 	if d := time.Since(start); d < 2400*time.Millisecond {
 		t.Errorf("the end came after %v", d)
 	}
+	if _, err := broker.New(nil, broker.Options{KeepAliveFactor: 1}); err == nil {
+		t.Error("less than the standard's 1.5 is accepted")
+	}
 }
 
 // Who has sent a CONNECT gets in, however many come at once.
@@ -354,6 +359,21 @@ func TestStaleRetained(t *testing.T) {
 		c.barrier()
 		l.restart()
 	}
+}
+
+// The packet id of a message that was refused is free, after a restart too.
+func TestIdentifierOfRefusedRetained(t *testing.T) {
+	l := newLasting(t, broker.Options{MaxRetainedBytes: 1000})
+	from := connect(t, l.server, durable(mqtt.V50, "from"))
+	m := pub("r", strings.Repeat("x", 1000), 2, 7)
+	m.Retain = true
+	from.send(m)
+	from.wantAck(mqtt.PUBREC, 7, mqtt.QuotaExceeded)
+	from.publish("r", "x", 1, true) // waits for the store
+	from = l.again(from, durable(mqtt.V50, "from"))
+	from.subscribe(filter("t", 0))
+	from.send(pub("t", "x", 2, 7))
+	from.either(mqtt.PUBREC, mqtt.PUBLISH)
 }
 
 // What the store holds is taken, whatever the limits are now. It may change, but
