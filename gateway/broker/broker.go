@@ -21,10 +21,16 @@ type Options struct {
 	MaxInflight       int           // messages in flight to one client; default 100
 	MaxQueuedMessages int           // messages that wait for one client; default 100,000
 	MaxQueuedBytes    int           // their bytes; default 64 MiB
+	MaxQueuedTotal    int           // bytes that wait for all clients together; default 256 MiB
 	ReceiveMaximum    int           // messages in flight from one MQTT 5.0 client; default 1000
 	MaxSubscriptions  int           // of one client; default 10,000
 	MaxTopicLevels    int           // of topic names and filters; default 200
+	MaxRetained       int           // retained messages; default 200,000
+	MaxRetainedBytes  int           // what they take: topics, payloads, properties and 64 for each topic level; default 64 MiB
 	MaxKeepAlive      time.Duration // MQTT 5.0 clients that ask for more, or for none, are told this; default: no limit
+	KeepAliveFactor   float64       // a client may be silent for so many times its keep alive; default 1.5, which is the least
+	ConnectRate       int           // CONNECTs per second, in the long run; default 1000
+	MaxUnconnected    int           // network connections whose CONNECT has not come; default 500
 	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT; default 10 s
 	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
 	Version           string        // of the program, for $SYS/broker/version
@@ -42,9 +48,17 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxInflight, 100)
 	set(&o.MaxQueuedMessages, 100_000)
 	set(&o.MaxQueuedBytes, 64<<20)
+	set(&o.MaxQueuedTotal, 256<<20)
 	set(&o.ReceiveMaximum, 1000)
 	set(&o.MaxSubscriptions, 10_000)
 	set(&o.MaxTopicLevels, 200)
+	set(&o.MaxRetained, 200_000)
+	set(&o.MaxRetainedBytes, 64<<20)
+	set(&o.ConnectRate, 1000)
+	set(&o.MaxUnconnected, 500)
+	if o.KeepAliveFactor == 0 {
+		o.KeepAliveFactor = 1.5
+	}
 	if o.SysInterval == 0 {
 		o.SysInterval = 10 * time.Second
 	}
@@ -67,6 +81,10 @@ type Broker struct {
 	messageID atomic.Uint64
 	stats     counters
 	started   time.Time
+
+	connectRate tokenBucket
+	unconnected unconnected
+	queuedBytes atomic.Int64 // of all sessions
 
 	// committed collects what the store's callbacks have sent; it belongs to
 	// the goroutine that calls them and is flushed after each group.
@@ -97,15 +115,20 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 	if o.MaxPacketSize > persist.MaxMessageSize {
 		return nil, fmt.Errorf("broker: packets of %d bytes: the store takes messages of %d at most", o.MaxPacketSize, persist.MaxMessageSize)
 	}
+	if o.KeepAliveFactor < 1.5 { // [v5 MQTT-3.1.2-22]
+		return nil, fmt.Errorf("broker: keep alive factor %g: the standard gives a client 1.5 at least", o.KeepAliveFactor)
+	}
 	b := &Broker{
 		options:     o,
 		store:       store,
 		log:         o.Logger,
 		started:     time.Now(),
+		connectRate: tokenBucket{rate: float64(o.ConnectRate), burst: float64(max(2*o.ConnectRate, o.MaxConnections))},
 		sessions:    make(map[string]*session),
 		connections: make(map[*connection]struct{}),
 	}
 	b.retained.dirty = make(map[string]struct{})
+	b.retained.maxCount, b.retained.maxBytes = o.MaxRetained, int64(o.MaxRetainedBytes)
 	state, err := store.Load()
 	if err != nil {
 		return nil, fmt.Errorf("broker: load sessions: %w", err)
@@ -264,6 +287,7 @@ func (b *Broker) endSession(s *session) {
 	}
 	s.subscriptions, s.order, s.queue, s.backlog = nil, nil, nil, nil
 	s.inflight = inflight{}
+	s.charge(-s.queuedBytes)
 	s.mu.Unlock()
 	if batch.Len() > 0 {
 		b.store.Append(&batch, nil)
@@ -348,6 +372,10 @@ func (b *Broker) Stats() Stats {
 		BytesReceived:       c.bytesReceived.Load(),
 		BytesSent:           c.bytesSent.Load(),
 		MalformedPackets:    c.malformed.Load(),
+		QueuedBytes:         b.queuedBytes.Load(),
+	}
+	for l := range s.Exceeded {
+		s.Exceeded[l] = c.exceeded[l].Load()
 	}
 	b.mu.Lock()
 	s.Sessions, s.SessionsMaximum = len(b.sessions), b.mostSessions
@@ -357,7 +385,6 @@ func (b *Broker) Stats() Stats {
 	for _, session := range sessions {
 		session.mu.Lock()
 		s.Queued += session.inflight.count + len(session.queue)
-		s.QueuedBytes += int64(session.queuedBytes)
 		if session.peer == nil {
 			s.SessionsOffline++
 		}
@@ -376,5 +403,9 @@ func (b *Broker) countError(err *mqtt.Error) {
 	switch err.Code {
 	case mqtt.MalformedPacket, mqtt.ProtocolError, mqtt.PacketTooLarge, mqtt.TopicNameInvalid, mqtt.TopicAliasInvalid:
 		b.stats.malformed.Add(1)
+	case mqtt.ReceiveMaximumExceeded:
+		b.exceeded(LimitReceiveMaximum)
+	case mqtt.KeepAliveTimeout:
+		b.exceeded(LimitKeepAlive)
 	}
 }

@@ -65,6 +65,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 		return fmt.Errorf("broker: publish: %q with QoS %d is no message", m.Topic, m.QoS)
 	}
 	if size := len(m.Topic) + len(m.Properties) + len(m.Payload); size > c.broker.options.MaxPacketSize {
+		c.broker.exceeded(LimitPacketSize)
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.PacketTooLarge, Detail: fmt.Sprintf("%d bytes", size)})
 	}
 	if err := c.broker.store.Wait(ctx); err != nil {
@@ -75,20 +76,19 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	}
 	c.broker.stats.publishReceived.Add(1)
 	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
-	msg := &message{Message: m, from: c.session.id}
+	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
-	if m.QoS == 0 {
-		c.broker.publish(msg, c.route(m.Topic), nil, &f)
+	k := new(keeping)
+	wait, err := c.broker.publish(msg, c.route(m.Topic), k, &f)
+	if err != nil {
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
+	}
+	if !wait {
 		c.broker.flush(&f)
 		return nil
 	}
 	committed := make(chan struct{})
-	k := new(keeping)
-	if c.broker.publish(msg, c.route(m.Topic), k, &f) {
-		c.broker.keep(k, func() { close(committed) })
-	} else {
-		close(committed)
-	}
+	c.broker.keep(k, func() { close(committed) })
 	c.broker.flush(&f)
 	select {
 	case <-committed:

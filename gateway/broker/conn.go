@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -155,6 +156,9 @@ func (c *conn) read() (int, error) {
 func (c *conn) next(v mqtt.Version, maxSize int) (p mqtt.Packet, ok bool, err error) {
 	p, n, err := mqtt.Parse(c.buf[c.head:c.tail], v, maxSize)
 	if n == 0 || err != nil {
+		if reason := (*mqtt.Error)(nil); errors.As(err, &reason) && reason.Code == mqtt.PacketTooLarge {
+			c.broker.exceeded(LimitPacketSize)
+		}
 		return p, false, err
 	}
 	c.head += n

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,8 @@ type connection struct {
 	aliasMaximum uint16            // topic aliases that the client takes
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
 
-	kicked atomic.Uint32 // 0, or kickedFlag and the reason with which the connection is to end
+	kicked  atomic.Uint32 // 0, or kickedFlag and the reason with which the connection is to end
+	waiting *list.Element // in Broker.unconnected; guarded by its mu
 
 	// With a poller.
 	state    atomic.Uint32 // whether somebody serves the connection: see wake
@@ -71,12 +73,14 @@ type pendingAck struct {
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
-	b.stats.accepted.Add(1)
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
+	b.unconnected.add(c, b.options.MaxUnconnected)
+	b.stats.accepted.Add(1)
 	// A client that does not say CONNECT must not hold up the end.
 	stop := context.AfterFunc(ctx, func() { c.kick(mqtt.ServerShuttingDown) })
 	err := c.handshake(ctx)
 	stop()
+	b.unconnected.remove(c)
 	switch {
 	case err != nil:
 		c.refuse(err)
@@ -127,7 +131,9 @@ func (c *connection) serve(ctx context.Context) error {
 
 // patience is how long a client may be silent, counted from the last whole packet:
 // one that never ends is no sign of life [v5 MQTT-3.1.2-22].
-func (c *connection) patience() time.Duration { return c.keepAlive * 3 / 2 }
+func (c *connection) patience() time.Duration {
+	return time.Duration(c.broker.options.KeepAliveFactor * float64(c.keepAlive))
+}
 
 // maxWork bounds how many deliveries one batch of packets causes before it is sent
 // and others have their turn. One packet is never split.
@@ -265,6 +271,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	r := c.router.route(p.Topic)
 	if r == nil {
+		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
 	var m *message
@@ -275,7 +282,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	} else {
 		m = c.borrow()
 	}
-	m.from = c.clientID
+	m.from, m.refusable = c.clientID, p.QoS > 0 && c.version == mqtt.V50
 	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
@@ -299,9 +306,17 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 			return nil
 		}
 	}
-	if c.broker.publish(m, r, k, &c.flushing) {
+	wait, err := c.broker.publish(m, r, k, &c.flushing)
+	switch {
+	case err != nil:
+		c.keeping = nil // with the packet id of what was refused
+		if p.QoS == 2 {
+			c.session.removeIncoming(p.PacketID, new(persist.Batch))
+		}
+		return c.refusePublish(&p, mqtt.QuotaExceeded)
+	case wait:
 		c.answerWhenKept(answer)
-	} else {
+	default:
 		c.answer(answer)
 	}
 	return nil

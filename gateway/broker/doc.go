@@ -43,14 +43,30 @@
 //
 // # Limits
 //
-// Options bounds packets, connections, topic levels, subscriptions, messages in
-// flight, and the queue of each session by count and bytes. A message that finds the queue full is dropped for
-// that session and counted. A client that does not read gets no more than 256 KiB
-// on its way, then messages of QoS 0 are dropped and counted and the others wait
-// in its session; nobody else waits. While the store has more than its budget to
-// write, no socket is read.
+// Options bounds packets, connections and their rate, topic levels, subscriptions,
+// messages in flight, the queue of each session by count and bytes, the bytes of
+// all queues, and retained messages by count and bytes. Who goes over a limit
+// gets the reason that the standard has for it, Stats counts it by Limit, and
+// nobody else feels it:
+//
+//   - A connection too many gets 0x89 in its CONNACK, one too soon 0x9F, both the
+//     code 3 before 5.0. Of too many connections without CONNECT the oldest is
+//     closed: silence keeps nobody out.
+//   - A message that finds the queue full is dropped for that session. When the
+//     queues have taken half of their total, each may have its even share of the
+//     other half: the total holds for as many sessions as connections are allowed.
+//   - A retained message too many, or too large, is refused with 0x97 if it has an
+//     answer that can say so (5.0, QoS 1 and 2; in the process an error): then all
+//     is as before. Else it goes to who is there and is not retained, and what was
+//     retained before is removed: an old state must not be taken for the latest.
+//     Removing always works, and what the store holds is taken at the start.
+//
+// A client that does not read gets no more than 256 KiB on its way, then messages
+// of QoS 0 are dropped and counted and the others wait in its session; nobody else
+// waits. While the store has more than its budget to write, no socket is read.
 //
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
+// $SYS/broker/limits/… are the counters by Limit.
 //
 // There is no access control yet: whoever reaches a listener may do everything
 // but publish to topics that begin with $.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"math"
+	"os"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -20,6 +21,7 @@ func (c *connection) released() <-chan struct{} { return c.done }
 func (c *connection) handshake(ctx context.Context) error {
 	var connect mqtt.Connect
 	c.buf = make([]byte, connectSize)
+	last := false
 	for {
 		if c.head < c.tail && mqtt.PacketType(c.buf[c.head]>>4) != mqtt.CONNECT {
 			return errNotConnect // [v5 MQTT-3.1.0-1]
@@ -40,9 +42,21 @@ func (c *connection) handshake(ctx context.Context) error {
 			break
 		}
 		if err := c.fill(); err != nil {
+			switch {
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+			case last:
+				c.broker.exceeded(LimitUnconnected)
+			case c.broker.unconnected.remove(c):
+				c.broker.exceeded(LimitConnectTimeout)
+			default: // it has to make room
+				last = true
+				c.net.SetReadDeadline(time.Now().Add(lastLook))
+				continue
+			}
 			return err
 		}
 	}
+	c.broker.unconnected.remove(c)
 	c.broker.stats.connects.Add(1)
 	c.broker.stats.packetsReceived.Add(1)
 	if err := c.accept(&connect); err != nil {
@@ -116,6 +130,10 @@ var errNotConnect = errors.New("first packet is not CONNECT")
 // accept checks what the standard lets a server refuse.
 func (c *connection) accept(connect *mqtt.Connect) error {
 	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
+	if !c.broker.connectRate.take(time.Now()) {
+		c.broker.exceeded(LimitConnectRate)
+		return &mqtt.Error{Code: mqtt.ConnectionRateExceeded}
+	}
 	if connect.Properties.Has(mqtt.AuthenticationMethod) { // [v5 MQTT-4.12.0-1]
 		return &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Detail: connect.Properties.Text(mqtt.AuthenticationMethod)}
 	}
@@ -231,6 +249,7 @@ func (b *Broker) enter(c *connection) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.connections) >= b.options.MaxConnections {
+		b.exceeded(LimitConnections)
 		return false
 	}
 	b.connections[c] = struct{}{}

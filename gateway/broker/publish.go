@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"sync/atomic"
 
+	"lintel/gateway/mqtt"
 	"lintel/persist"
 )
 
@@ -53,8 +54,9 @@ type keeping struct {
 // message is to be kept for somebody: then the caller gives k, which may hold
 // more of its own, such as the packet id of an incoming QoS 2 message, to keep.
 // If not, the message can no longer be lost and k is as good as new. k is not
-// used for QoS 0.
-func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait bool) {
+// used for QoS 0. An error is that of a message that may be refused, and was: it
+// went to nobody.
+func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait bool, err error) {
 	if m.Retain {
 		m = m.clone()
 	}
@@ -64,7 +66,12 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	// A retained message is shared from here on with who subscribes later.
 	m.receiver = !m.Retain && len(r.receivers)+len(r.shares) == 1
 	if m.Retain {
-		b.retained.set(m, b.store)
+		if limit, ok := b.retained.set(m, b.store); !ok {
+			b.exceeded(limit)
+			if m.refusable {
+				return false, errRetained
+			}
+		}
 		// Who subscribed since the route was found has looked at the
 		// retained messages before this one was among them.
 		if r.generation != b.index.generation.Load() {
@@ -79,8 +86,10 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 			to.session.deliver(m, to, k, f)
 		}
 	}
-	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0)
+	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
 }
+
+var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retained messages, or bytes of them"}
 
 // keep gives k to the store. done is called when it is committed, on the store's
 // goroutine; what it sends goes to b.committed.
@@ -151,4 +160,5 @@ type counters struct {
 	bytesReceived, bytesSent                     atomic.Uint64
 	connects, expired                            atomic.Uint64 // CONNECT packets; sessions whose end came while offline
 	malformed, accepted                          atomic.Uint64
+	exceeded                                     [numLimits]atomic.Uint64
 }

@@ -100,8 +100,6 @@ func (e *entry) record() persist.Entry {
 	return r
 }
 
-func (e *entry) size() int { return len(e.message.Topic) + len(e.message.Payload) + 64 }
-
 // deliver takes a message for the session. What the store has to hold of it is
 // added to k.
 func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
@@ -125,8 +123,10 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 	if s.peer == nil && !s.persistent {
 		return
 	}
-	if s.queueFull() {
-		if s.sweep(); s.queueFull() {
+	if _, full := s.queueFull(m); full {
+		s.sweep()
+		if limit, full := s.queueFull(m); full {
+			s.broker.exceeded(limit)
 			s.drop()
 			return
 		}
@@ -143,7 +143,7 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 			e.body = nil
 		}
 	}
-	s.queuedBytes += e.size()
+	s.charge(e.message.size())
 	if s.peer != nil && len(s.queue)+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
 		s.start(e)
 		if qos == 2 && s.persistent {
@@ -178,9 +178,27 @@ func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	}
 }
 
-func (s *session) queueFull() bool {
-	limits := &s.broker.options
-	return len(s.queue) >= limits.MaxQueuedMessages || s.queuedBytes >= limits.MaxQueuedBytes
+// queueFull reports whether a message does not fit any more, and the limit that
+// is in its way. When half of the total is taken a session may have its even
+// share of the other half only: who takes little does not feel who takes much.
+func (s *session) queueFull(m *message) (limit Limit, full bool) {
+	o := &s.broker.options
+	half := o.MaxQueuedTotal / 2
+	switch {
+	case len(s.queue) >= o.MaxQueuedMessages:
+		return LimitQueuedMessages, true
+	case s.queuedBytes >= o.MaxQueuedBytes:
+		return LimitQueuedBytes, true
+	case s.broker.queuedBytes.Load() >= int64(half) && s.queuedBytes+m.size() > half/o.MaxConnections:
+		return LimitQueuedTotal, true
+	}
+	return 0, false
+}
+
+// charge counts bytes that wait, or with n < 0 that wait no more.
+func (s *session) charge(n int) {
+	s.queuedBytes += n
+	s.broker.queuedBytes.Add(int64(n))
 }
 
 // sweep takes out of the queue what has expired, if that was not done just now.
@@ -202,7 +220,7 @@ func (s *session) sweep() {
 // expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
 func (s *session) expire(e *entry) {
 	e.done = true
-	s.queuedBytes -= e.size()
+	s.charge(-e.message.size())
 	s.forget(e)
 }
 
@@ -265,7 +283,7 @@ func (s *session) finish(e *entry) {
 		s.active--
 	}
 	s.inflight.remove(e)
-	s.queuedBytes -= e.size()
+	s.charge(-e.message.size())
 	if len(s.order) > 2*s.inflight.count+16 {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
 	}
@@ -409,7 +427,7 @@ func (s *session) newEntry(o owed) *entry {
 	if s.persistent {
 		e.ref = new(persist.Ref)
 	}
-	s.queuedBytes += e.size()
+	s.charge(e.message.size())
 	return e
 }
 

@@ -73,11 +73,17 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 	}
 	for i, f := range filters {
 		limits := &s.broker.options
-		if _, _, ok := mqtt.SplitShared(f.Filter); !ok || levels(f.Filter) > limits.MaxTopicLevels {
+		if _, _, ok := mqtt.SplitShared(f.Filter); !ok {
+			codes[i] = mqtt.TopicFilterInvalid
+			continue
+		}
+		if levels(f.Filter) > limits.MaxTopicLevels {
+			s.broker.exceeded(LimitTopicLevels)
 			codes[i] = mqtt.TopicFilterInvalid
 			continue
 		}
 		if s.subscriptions[f.Filter] == nil && len(s.subscriptions) >= limits.MaxSubscriptions {
+			s.broker.exceeded(LimitSubscriptions)
 			codes[i] = mqtt.QuotaExceeded
 			continue
 		}

@@ -28,7 +28,7 @@ func (b *Broker) publishWill(w *will) {
 	}
 	var f flushList
 	k := new(keeping)
-	if b.publish(m, b.index.find(m.Topic), k, &f) {
+	if wait, _ := b.publish(m, b.index.find(m.Topic), k, &f); wait {
 		b.keep(k, func() {})
 	}
 	b.flush(&f)
@@ -160,7 +160,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 		}
 		e := &entry{owner: s, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
 			identifiers: loaded.Identifiers, packetID: loaded.PacketID, stored: true, ref: loaded.Ref, body: loaded.Body}
-		s.queuedBytes += e.size()
+		s.charge(e.message.size())
 		if e.packetID == 0 {
 			s.queue = append(s.queue, e)
 			continue
