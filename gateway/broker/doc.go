@@ -19,11 +19,18 @@
 //
 // # How a message goes
 //
-// One goroutine reads each connection: it decodes all whole packets of what it
-// has read in place, appends what they cause to the buffers of the receivers, and
-// then flushes each receiver once, without waiting for any. Only for a receiver
-// whose socket is full a goroutine is started that waits for it. The publisher
-// finds the receivers in a route that it remembers per topic until a
+// A connection is served by a goroutine of its own until it has said CONNECT. Then
+// its descriptor goes to a poller, an epoll set that one goroutine serves; there are
+// as many as processors, four at most. Connections that have no descriptor to give
+// (TLS, WebSocket), or that are not on Linux, keep their goroutine.
+//
+// Who serves a connection reads once, decodes all whole packets of what it has read
+// in place, appends what they cause to the buffers of the receivers, and then
+// flushes each receiver once, without waiting for any: the poller of a receiver whose
+// socket is full goes on when it has drained. What may wait for the store, such as
+// SUBSCRIBE of a persistent session, leaves the poller for a goroutine of its own.
+//
+// The publisher finds the receivers in a route that it remembers per topic until a
 // subscription changes somewhere; no lock is taken for that. A message for
 // several receivers is encoded once per protocol version, QoS and RETAIN flag.
 //
@@ -33,6 +40,7 @@
 //	retainedStore.mu    retained messages; held while they are given to the store
 //	session.mu          the state of one session; calls its peer, which may take
 //	conn.mu, Client.mu  what waits for one client
+//	poller.mu           connections by descriptor
 //	index.mu            the subscription trie; taken with session.mu held
 //	message.mu          encoded forms
 //
