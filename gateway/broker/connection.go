@@ -72,6 +72,7 @@ type pendingAck struct {
 // serveConn runs one client until its connection ends, or hands it to a poller.
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
 	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
+	c.state.Store(serving)
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
 	b.unconnected.add(c, b.options.MaxUnconnected)

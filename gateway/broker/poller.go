@@ -48,7 +48,9 @@ func (c *connection) serveParked() {
 	c.broker.running.Add(1)
 	if c.keepAlive > 0 {
 		c.seen()
+		c.mu.Lock()
 		c.alive = time.AfterFunc(c.patience(), c.checkAlive)
+		c.mu.Unlock()
 	}
 	c.turns()
 }
@@ -149,7 +151,9 @@ func (c *connection) seen() { c.lastSeen.Store(int64(time.Since(c.broker.started
 func (c *connection) checkAlive() {
 	silent := time.Since(c.broker.started) - time.Duration(c.lastSeen.Load())
 	if left := c.patience() - silent; left > 0 {
+		c.mu.Lock()
 		c.alive.Reset(left)
+		c.mu.Unlock()
 		return
 	}
 	c.kick(mqtt.KeepAliveTimeout)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 // poller watches the descriptors of connections with an epoll set of its own. The
 // set's descriptor is with Go's own poller, so that a leader waits without a thread.
 type poller struct {
+	log   *slog.Logger
 	file  *os.File // the epoll set
 	raw   syscall.RawConn
 	setFD int
@@ -50,7 +52,7 @@ const maxPollers = 4
 func (ps *pollers) pick(b *Broker) *poller {
 	ps.once.Do(func() {
 		for range min(runtime.GOMAXPROCS(0), maxPollers) {
-			p, err := newPoller()
+			p, err := newPoller(b.log)
 			if err != nil {
 				b.log.Warn("no epoll set: each connection has a goroutine", "err", err)
 				return
@@ -76,7 +78,7 @@ func (ps *pollers) close() {
 	}
 }
 
-func newPoller() (*poller, error) {
+func newPoller(log *slog.Logger) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -85,7 +87,7 @@ func newPoller() (*poller, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), setFD: fd, connections: make(map[int32]*connection)}
+	p := &poller{log: log, file: os.NewFile(uintptr(fd), "epoll"), setFD: fd, connections: make(map[int32]*connection)}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
 		return nil, err
@@ -117,7 +119,6 @@ func (c *connection) park() bool {
 	nc := c.net
 	c.net, c.fd, c.poller = nil, fd, p
 	c.mu.Unlock()
-	c.state.Store(serving)
 	if err := p.add(c, fd); err != nil {
 		c.broker.log.Warn("connection not polled", "err", err)
 		c.mu.Lock()
@@ -155,21 +156,22 @@ func (p *poller) remove(fd int) {
 // whether anything has before it waits.
 func (p *poller) run() {
 	p.raw.Read(func(uintptr) bool {
-		p.look()
-		for len(p.later) > 0 && p.err == nil {
-			p.look()
+		for p.look() || len(p.later) > 0 {
 		}
 		return p.err != nil
 	})
 }
 
 // look serves those connections that something has happened to, and then those that
-// had more to read than one turn takes.
-func (p *poller) look() {
+// had more to read than one turn takes. It reports whether there may be more events:
+// the set does not wake anybody for those that it has left over.
+func (p *poller) look() (more bool) {
 	n, err := epollFD(p.setFD, p.events[:])
 	if err != nil && err != unix.EINTR {
+		p.log.Error("poller failed: its clients hear nothing any more", "err", err)
 		p.err = err
-		return
+		p.later = nil
+		return false
 	}
 	p.mu.Lock()
 	for _, e := range p.events[:max(0, n)] {
@@ -199,4 +201,5 @@ func (p *poller) look() {
 		}
 	}
 	p.later = slices.Delete(p.later, 0, later)
+	return n == len(p.events)
 }

@@ -83,3 +83,20 @@ func TestMuchWork(t *testing.T) {
 		c.barrier()
 	}
 }
+
+// More connections become readable at a time than a poller takes at once.
+func TestManyAtOnce(t *testing.T) {
+	s := newServer(t)
+	var clients []*rawClient
+	for i := range 600 {
+		clients = append(clients, connect(t, s, clean(mqtt.V50, strconv.Itoa(i))))
+	}
+	for range 10 {
+		for _, c := range clients {
+			c.raw([]byte{0xC0, 0})
+		}
+		for _, c := range clients {
+			c.expect(mqtt.PINGRESP)
+		}
+	}
+}
