@@ -83,14 +83,16 @@ type entry struct {
 	released    bool         // QoS 2: PUBREC came
 	done        bool         // acknowledged
 	stored      bool         // the store was told about it
+	number      uint32       // of the session that the store holds it for
 	ref         *persist.Ref // nil: the session is not persistent
 	body        *persist.Body
 	owner       *session
+	share       string // filter of the shared subscription that it came by; empty: none
 }
 
 func (e *entry) record() persist.Entry {
 	r := persist.Entry{MessageID: e.id, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
-		Identifiers: e.identifiers, Message: &e.message.Message}
+		Identifiers: e.identifiers, Share: e.share, Message: &e.message.Message}
 	switch {
 	case e.released:
 		r.State = persist.Released
@@ -100,49 +102,64 @@ func (e *entry) record() persist.Entry {
 	return r
 }
 
-func (e *entry) size() int { return len(e.message.Topic) + len(e.message.Payload) + 64 }
+func (e *entry) size() int {
+	return len(e.message.Topic) + len(e.message.Payload) + len(e.share) + 64
+}
+
+// delete deletes the entry from the store, if it was told about it.
+func (e *entry) delete(batch *persist.Batch) {
+	if e.stored {
+		batch.DeleteEntry(e.number, e.id, e.ref, e.body)
+	}
+}
 
 // deliver takes a message for the session. What the store has to hold of it is
-// added to k.
-func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
+// added to k. It reports false if there is nobody any more to take it.
+func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) bool {
 	if r.noLocal && m.from == s.id {
 		if r = r.own; r == nil {
-			return
+			return true
 		}
 	}
 	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return
+	if s.ended || s.peer == nil && !s.persistent {
+		return false
 	}
-	// [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
-	retain := m.Retain && r.asPublished
 	if qos == 0 {
-		s.deliverNow(m, delivery{retain: retain, identifiers: r.identifiers}, f)
-		return
+		s.deliverNow(m, delivery{retain: m.Retain && r.asPublished, identifiers: r.identifiers}, f)
+		return true
 	}
-	if s.peer == nil && !s.persistent {
-		return
+	if s.full() {
+		s.drop()
+		return true
 	}
-	if s.queueFull() {
-		if s.sweep(); s.queueFull() {
-			s.drop()
-			return
-		}
+	e := s.newEntry(m, r, qos, m.id)
+	if s.persistent && !m.receiver {
+		e.body = &m.body
 	}
-	e := &entry{owner: s, message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
+	s.add(e, k, f)
+	return true
+}
+
+// newEntry makes an entry of a message for a receiver.
+func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS, id uint64) *entry {
+	e := &entry{owner: s, number: s.number, message: m, id: id, qos: qos, share: r.share, identifiers: r.identifiers}
+	e.retain = m.Retain && r.asPublished // [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
 	if s.persistent {
 		e.ref = new(persist.Ref)
-		e.body = &m.body
-		if m.receiver {
-			e.body = nil
-		}
 	}
+	return e
+}
+
+// add puts a new entry in flight, or into the queue if it has to wait. What the
+// store has to hold of it is added to k.
+func (s *session) add(e *entry, k *keeping, f *flushList) {
 	s.queuedBytes += e.size()
 	if s.peer != nil && len(s.queue)+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
 		s.start(e)
-		if qos == 2 && s.persistent {
+		if e.qos == 2 && s.persistent {
 			e.held = true
 			k.held = append(k.held, e)
 		} else if !s.send(e, f) {
@@ -150,7 +167,7 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 		}
 	} else {
 		s.queue = append(s.queue, e)
-		if qos == 2 && s.persistent {
+		if e.qos == 2 && s.persistent {
 			// Its packet id must not get into the store before it.
 			e.held = true
 			k.held = append(k.held, e)
@@ -177,6 +194,15 @@ func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 func (s *session) queueFull() bool {
 	limits := &s.broker.options
 	return len(s.queue) >= limits.MaxQueuedMessages || s.queuedBytes >= limits.MaxQueuedBytes
+}
+
+// full reports whether the queue is full of messages that have not expired.
+func (s *session) full() bool {
+	if !s.queueFull() {
+		return false
+	}
+	s.sweep()
+	return s.queueFull()
 }
 
 // sweep takes out of the queue what has expired, if that was not done just now.
@@ -280,7 +306,7 @@ func (s *session) finish(e *entry) {
 func (s *session) forget(e *entry) {
 	if e.stored {
 		var b persist.Batch
-		b.DeleteEntry(s.number, e.id, e.ref, e.body)
+		e.delete(&b)
 		s.broker.store.AppendLazy(&b)
 	}
 }
@@ -320,7 +346,7 @@ func (s *session) pump(f *flushList) {
 			s.deliverNow(o.message, delivery{retain: true, identifiers: o.identifiers}, f)
 			continue
 		}
-		s.promote(s.newEntry(o), f)
+		s.promote(s.owedEntry(o), f)
 	}
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
@@ -402,10 +428,10 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	return nil, nil
 }
 
-// newEntry makes an entry of a retained message. It gets its place in the order
+// owedEntry makes an entry of a retained message. It gets its place in the order
 // of the queue now.
-func (s *session) newEntry(o owed) *entry {
-	e := &entry{owner: s, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
+func (s *session) owedEntry(o owed) *entry {
+	e := &entry{owner: s, number: s.number, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
 	if s.persistent {
 		e.ref = new(persist.Ref)
 	}
@@ -456,7 +482,7 @@ func (s *session) keepBacklog() {
 	}
 	for _, o := range backlog {
 		if o.qos > 0 && s.broker.retained.get(o.message.Topic) == o.message {
-			e := s.newEntry(o)
+			e := s.owedEntry(o)
 			s.queue = append(s.queue, e)
 			keep(e)
 		}
