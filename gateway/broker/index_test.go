@@ -267,3 +267,49 @@ type idlePeer struct{}
 func (idlePeer) room() bool                                  { return true }
 func (idlePeer) publish(*message, delivery, *flushList) bool { return true }
 func (idlePeer) pubrel(uint16, *flushList)                   {}
+
+// quitter is a peer whose session ends when it has just been chosen.
+type quitter struct {
+	idlePeer
+	session *session
+}
+
+func (q quitter) room() bool { q.session.ended = true; return true }
+
+// A message of a share does not get lost with a member that ends between the moment
+// it is chosen and the delivery, nor with a route that is older than the members.
+func TestShareWithVanishingMembers(t *testing.T) {
+	b, _ := newBroker(t, Options{})
+	join := func(id string) *session {
+		s, _, err := b.claim(id, true, nobody{make(chan struct{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f flushList
+		s.resume(idlePeer{}, 10, &f)
+		b.index.add(&subscription{session: s, filter: "$share/g/t", options: 1})
+		return s
+	}
+	first := join("first")
+	first.peer = quitter{session: first}
+	old := b.index.find("t")
+	var f flushList
+	var k keeping
+	b.publish(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, old, &k, &f) // to nobody
+	second := join("second")
+	first.ended = false
+	b.index.remove(first, "$share/g/t")
+	b.publish(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, old, &k, &f)
+	if n := len(second.inflight); n != 1 || len(first.inflight) != 0 {
+		t.Fatalf("%d messages are in flight to the member that is left", n)
+	}
+	third := join("third")
+	third.peer = quitter{session: third}
+	for range 2 {
+		third.ended = false
+		b.publish(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, b.index.find("t"), &k, &f)
+	}
+	if n := len(second.inflight); n != 3 || len(third.inflight) != 0 {
+		t.Fatalf("%d messages are in flight to the member that is left", n)
+	}
+}

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"lintel/gateway/mqtt"
@@ -12,12 +13,12 @@ import (
 // topic "sync".
 type counter struct {
 	*rawClient
-	count  map[mqtt.QoS]int
-	synced chan struct{} // a message on "sync" came
+	count  [3]atomic.Int64 // by QoS
+	synced chan struct{}   // a message on "sync" came
 }
 
 func newCounter(t *testing.T, s *server, id string, share string, qos mqtt.QoS) *counter {
-	c := &counter{connect(t, s, clean(mqtt.V50, id)), make(map[mqtt.QoS]int), make(chan struct{}, 1)}
+	c := &counter{rawClient: connect(t, s, clean(mqtt.V50, id)), synced: make(chan struct{}, 1)}
 	c.subscribe(filter(share, mqtt.SubscriptionOptions(qos)), filter("sync", 0))
 	go c.run()
 	return c
@@ -40,7 +41,7 @@ func (c *counter) run() {
 		case string(m.Topic) == "sync":
 			c.synced <- struct{}{}
 		default:
-			c.count[m.QoS]++
+			c.count[m.QoS].Add(1)
 			if m.QoS > 0 {
 				typ := map[mqtt.QoS]mqtt.PacketType{1: mqtt.PUBACK, 2: mqtt.PUBREC}[m.QoS]
 				c.net.Write((&mqtt.Ack{Type: typ, PacketID: m.PacketID}).Append(nil, c.version))
@@ -49,8 +50,9 @@ func (c *counter) run() {
 	}
 }
 
-// settle waits until everything that was published has come to the counters. Their
-// counts may be read then.
+func (c *counter) got(qos mqtt.QoS) int { return int(c.count[qos].Load()) }
+
+// settle waits until everything that was published has come to the counters.
 func settle(from *rawClient, counters ...*counter) {
 	from.t.Helper()
 	from.publish("sync", "", 0, false)
@@ -97,11 +99,11 @@ func TestShareWithStalledMember(t *testing.T) {
 			}
 			held++
 		}
-		if held > n/5 || held+a.count[0]+b.count[0] != n {
-			t.Errorf("the one that does not read got %d, the others %d and %d of %d", held, a.count[0], b.count[0], n)
+		if held > n/5 || held+a.got(0)+b.got(0) != n {
+			t.Errorf("the one that does not read got %d, the others %d and %d of %d", held, a.got(0), b.got(0), n)
 		}
-		if d := a.count[0] - b.count[0]; d < -2 || d > 2 {
-			t.Errorf("the others got %d and %d", a.count[0], b.count[0])
+		if d := a.got(0) - b.got(0); d < -2 || d > 2 {
+			t.Errorf("the others got %d and %d", a.got(0), b.got(0))
 		}
 	})
 	t.Run("QoS 1", func(t *testing.T) {
@@ -117,13 +119,13 @@ func TestShareWithStalledMember(t *testing.T) {
 			}
 		}
 		settle(from, a, b)
-		if d := a.count[1] - b.count[1]; d < -2 || d > 2 || a.count[1]+b.count[1] != n-kept {
-			t.Errorf("the others got %d and %d of %d", a.count[1], b.count[1], n)
+		if d := a.got(1) - b.got(1); d < -2 || d > 2 || a.got(1)+b.got(1) != n-kept {
+			t.Errorf("the others got %d and %d of %d", a.got(1), b.got(1), n)
 		}
 		stalled.drop() // what it had in its window is the others' now
 		settle(from, a, b)
-		if d := a.count[1] - b.count[1]; d < -2 || d > 2 || a.count[1]+b.count[1] != n {
-			t.Errorf("in the end the others got %d and %d of %d", a.count[1], b.count[1], n)
+		if d := a.got(1) - b.got(1); d < -2 || d > 2 || a.got(1)+b.got(1) != n {
+			t.Errorf("in the end the others got %d and %d of %d", a.got(1), b.got(1), n)
 		}
 	})
 }
@@ -145,9 +147,15 @@ func TestShareOfMixedQoS(t *testing.T) {
 		}
 	}
 	settle(from, members...)
-	for qos, c := range members {
-		if len(c.count) != 1 || c.count[mqtt.QoS(qos)] != n/3 {
-			t.Errorf("the member with QoS %d got, by QoS, %v", qos, c.count)
+	for granted, c := range members {
+		for qos := range mqtt.QoS(3) {
+			want := 0
+			if qos == mqtt.QoS(granted) {
+				want = n / 3
+			}
+			if got := c.got(qos); got != want {
+				t.Errorf("the member with QoS %d got %d messages with QoS %d, want %d", granted, got, qos, want)
+			}
 		}
 	}
 }

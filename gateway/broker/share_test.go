@@ -358,3 +358,22 @@ func TestRestartWithShare(t *testing.T) {
 		wantShared(plain, "t", all...)
 	}
 }
+
+// When the broker ends, what a session that ends with it has of a share goes to one
+// that lasts, and not to another that is about to end.
+func TestRestartWithPassingMembers(t *testing.T) {
+	l := newLasting(t, broker.Options{})
+	lasting := connect(t, l.server, durable(mqtt.V50, "o"))
+	lasting.subscribe(filter("$share/g/t", 1))
+	lasting.drop()
+	from := connect(t, l.server, clean(mqtt.V50, "from"))
+	c := connect(t, l.server, window(clean(mqtt.V50, "m"), 1))
+	c.subscribe(filter("$share/g/t", 1))
+	publishShared(from, "t", "a1", "b1", "c1")
+	c.wantMessage("t", "a1", 1)
+	other := connect(t, l.server, clean(mqtt.V50, "other"))
+	other.subscribe(filter("$share/g/t", 1))
+	l.restart()
+	lasting = connect(t, l.server, durable(mqtt.V50, "o"))
+	wantShared(lasting, "t", "a1", "b1", "c1")
+}
