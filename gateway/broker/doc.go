@@ -39,10 +39,10 @@
 // refused is gone, and one that unsubscribed keeps what it has.
 //
 // A message moves in one batch of the store, so that a crash finds it in one session
-// or the other. A session that is not in the store gets none of QoS 2 from one that
-// is and goes on; what it gets of QoS 1 the store keeps for the old session until it
-// is acknowledged. The store knows by which share an entry came: a restart changes
-// nothing.
+// or the other; it goes to a member whose session is in the store, too, if there is
+// one. Another gets none of QoS 2 from a session that goes on, and what it gets of
+// QoS 1 the store keeps for that session until it is acknowledged. The store knows
+// by which share an entry came: a restart changes nothing.
 //
 // # Locks, in the order in which they are taken
 //

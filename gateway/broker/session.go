@@ -137,7 +137,13 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 	}
 	e := s.newEntry(m, r, qos, m.id)
 	if s.persistent && !m.receiver {
-		e.body = &m.body
+		if r.share == "" {
+			e.body = &m.body
+		} else {
+			// The session may get other copies by other subscriptions, but
+			// the store has one entry for each id.
+			e.id = s.broker.messageID.Add(1)
+		}
 	}
 	s.add(e, k, f)
 	return true

@@ -202,13 +202,13 @@ func (b *Broker) handOver(e *entry, ended, closing bool, f *flushList) bool {
 func (s *session) take(e *entry, sub *subscription, kind, rank int, ended bool, f *flushList) bool {
 	m := e.message
 	qos := min(m.QoS, sub.options.QoS())
-	to := receiver{session: s, share: sub.filter}
-	to.merge(sub)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if (qos == 0) != (kind == careless) || kind == lasting && !s.persistent || s.rank(qos) != rank {
 		return false
 	}
+	to := receiver{session: s, share: sub.filter}
+	to.merge(sub)
 	k := new(keeping)
 	switch {
 	case qos == 0:

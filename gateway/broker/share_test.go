@@ -377,3 +377,37 @@ func TestRestartWithPassingMembers(t *testing.T) {
 	lasting = connect(t, l.server, durable(mqtt.V50, "o"))
 	wantShared(lasting, "t", "a1", "b1", "c1")
 }
+
+// One session may have several copies of a message, by a plain and by shared
+// subscriptions. Each is kept, and acknowledged, by itself.
+func TestRestartWithCopiesOfShares(t *testing.T) {
+	for _, size := range []int{0, 1000} {
+		for _, retain := range []bool{false, true} {
+			l := newLasting(t, broker.Options{})
+			c := connect(t, l.server, durable(mqtt.V50, "c"))
+			c.subscribe(filter("t", 1), filter("$share/g/t", 1), filter("$share/h/t", 1), filter("$share/only/one", 1))
+			from := connect(t, l.server, clean(mqtt.V50, "from"))
+			payload := strings.Repeat("x", size)
+			from.publish("t", payload, 1, retain)
+			from.publish("one", payload, 1, retain)
+			from.bye()
+			for range 3 {
+				c.wantMessage("t", payload, 1)
+			}
+			c.wantMessage("one", payload, 1)
+			for left := 3; left > 0; left-- {
+				c = l.again(c, durable(mqtt.V50, "c"))
+				first := c.wantMessage("t", payload, 1)
+				for range left - 1 {
+					c.wantMessage("t", payload, 1)
+				}
+				c.wantMessage("one", payload, 1)
+				c.ack(mqtt.PUBACK, first.PacketID)
+				c.barrier()
+			}
+			c = l.again(c, durable(mqtt.V50, "c"))
+			c.wantMessage("one", payload, 1)
+			c.barrier()
+		}
+	}
+}
