@@ -75,6 +75,7 @@ type entry struct {
 	id          uint64 // message id in the store: the order of the queue
 	qos         mqtt.QoS
 	retain      bool
+	number      uint32 // of the session that the store holds it for
 	identifiers []uint32
 	packetID    uint16       // in flight if not 0
 	active      bool         // in flight on the present connection
@@ -83,7 +84,6 @@ type entry struct {
 	released    bool         // QoS 2: PUBREC came
 	done        bool         // acknowledged
 	stored      bool         // the store was told about it
-	number      uint32       // of the session that the store holds it for
 	ref         *persist.Ref // nil: the session is not persistent
 	body        *persist.Body
 	owner       *session
