@@ -252,8 +252,9 @@ func (b *Broker) newSession(id string) *session {
 }
 
 // endSession removes a session that the caller holds: its subscriptions, what
-// waits for it, and everything of it in the store. Its will is due at the latest
-// now (5.0 §3.1.2.5).
+// waits for it, and everything of it in the store. What it had of a shared
+// subscription and may go to another member does so first. Its will is due at the
+// latest now (5.0 §3.1.2.5).
 func (b *Broker) endSession(s *session) {
 	s.mu.Lock()
 	s.ended = true
@@ -272,10 +273,15 @@ func (b *Broker) endSession(s *session) {
 			batch.DeleteSubscription(s.number, sub.filter)
 		}
 	}
+	var shared []*entry
 	for _, list := range [][]*entry{s.order, s.queue} {
 		for _, e := range list {
-			if e.stored && !e.done {
-				batch.DeleteEntry(s.number, e.id, e.ref, e.body)
+			switch {
+			case e.done:
+			case e.share != "" && (e.qos == 1 || !e.sent): // [v5 MQTT-4.8.2-5]
+				shared = append(shared, e)
+			default:
+				e.delete(&batch)
 			}
 			e.done = true
 		}
@@ -289,6 +295,9 @@ func (b *Broker) endSession(s *session) {
 	s.inflight = inflight{}
 	s.charge(-s.queuedBytes)
 	s.mu.Unlock()
+	for _, e := range b.reassign(shared, true) {
+		e.delete(&batch)
+	}
 	if batch.Len() > 0 {
 		b.store.Append(&batch, nil)
 	}
@@ -310,6 +319,12 @@ func (b *Broker) detach(s *session, publishWill bool) {
 		s.mu.Unlock()
 		b.endSession(s)
 		return
+	}
+	if shared := s.removeShared(); len(shared) > 0 {
+		s.mu.Unlock()
+		shared = b.reassign(shared, false)
+		s.mu.Lock()
+		s.putBack(shared)
 	}
 	var due *will
 	if s.will != nil && s.will.delay == 0 {

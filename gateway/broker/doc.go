@@ -34,6 +34,23 @@
 // subscription changes somewhere; no lock is taken for that. A message for
 // several receivers is encoded once per protocol version, QoS and RETAIN flag.
 //
+// # Shared subscriptions
+//
+// A message goes to one member of a share: the next in turn that is connected and
+// has room in its window, else one that is connected, else one whose session keeps
+// it. What a member has not acknowledged when its session ends goes to another one,
+// in order, and only in a new delivery: QoS 1 in any case, QoS 2 if its sending has
+// not begun, else nobody gets it. When a member goes offline and its session stays,
+// what was never sent goes to connected members and what is in flight waits for it.
+// What nobody takes stays, or ends, with the session. A message that a member
+// refused is gone, and one that unsubscribed keeps what it has.
+//
+// A message moves in one batch of the store, so that a crash finds it in one session
+// or the other; it goes to a member whose session is in the store, too, if there is
+// one. Another gets none of QoS 2 from a session that goes on, and what it gets of
+// QoS 1 the store keeps for that session until it is acknowledged. The store knows
+// by which share an entry came: a restart changes nothing.
+//
 // # Locks, in the order in which they are taken
 //
 //	Broker.mu           sessions by client id, and who holds each

@@ -81,10 +81,8 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	for i := range r.receivers {
 		r.receivers[i].session.deliver(m, &r.receivers[i], k, f)
 	}
-	for _, s := range r.shares {
-		if to := s.choose(m); to != nil {
-			to.session.deliver(m, to, k, f)
-		}
+	for _, g := range r.shares {
+		b.deliverShared(g, m, k, f)
 	}
 	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
 }
@@ -100,56 +98,6 @@ func (b *Broker) keep(k *keeping, done func()) {
 		}
 		done()
 	})
-}
-
-// choose picks the member of a shared subscription that gets m: the next in
-// turn that is connected and drains, else one that is connected, else one whose
-// session will keep the message.
-func (g *share) choose(m *message) *receiver {
-	n := uint32(len(g.members))
-	if n == 0 {
-		return nil
-	}
-	turn := g.next.Add(1)
-	var best *subscription
-	rank := 0
-	for i := range n {
-		sub := g.members[(turn+i)%n]
-		if now := sub.session.readiness(); now > rank {
-			best, rank = sub, now
-			if rank == ready {
-				break
-			}
-		}
-	}
-	if best == nil {
-		return nil
-	}
-	to := &receiver{session: best.session}
-	to.merge(best)
-	return to
-}
-
-// The readiness of a session to take one more message.
-const (
-	gone = iota
-	offline
-	behind // connected, but its window is full or it does not drain
-	ready
-)
-
-func (s *session) readiness() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.ended, s.peer == nil && !s.persistent:
-		return gone
-	case s.peer == nil:
-		return offline
-	case len(s.queue) > 0 || !s.windowOpen():
-		return behind
-	}
-	return ready
 }
 
 // counters count since the start.

@@ -75,6 +75,7 @@ type entry struct {
 	id          uint64 // message id in the store: the order of the queue
 	qos         mqtt.QoS
 	retain      bool
+	number      uint32 // of the session that the store holds it for
 	identifiers []uint32
 	packetID    uint16       // in flight if not 0
 	active      bool         // in flight on the present connection
@@ -86,11 +87,12 @@ type entry struct {
 	ref         *persist.Ref // nil: the session is not persistent
 	body        *persist.Body
 	owner       *session
+	share       string // filter of the shared subscription that it came by; empty: none
 }
 
 func (e *entry) record() persist.Entry {
 	r := persist.Entry{MessageID: e.id, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
-		Identifiers: e.identifiers, Message: &e.message.Message}
+		Identifiers: e.identifiers, Share: e.share, Message: &e.message.Message}
 	switch {
 	case e.released:
 		r.State = persist.Released
@@ -100,53 +102,74 @@ func (e *entry) record() persist.Entry {
 	return r
 }
 
+// size is what the entry counts in the queue.
+func (e *entry) size() int { return e.message.size() + len(e.share) }
+
+// delete deletes the entry from the store, if it was told about it.
+func (e *entry) delete(batch *persist.Batch) {
+	if e.stored {
+		batch.DeleteEntry(e.number, e.id, e.ref, e.body)
+	}
+}
+
 // deliver takes a message for the session. What the store has to hold of it is
-// added to k.
-func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
+// added to k. It reports false if there is nobody any more to take it.
+func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) bool {
 	if r.noLocal && m.from == s.id {
 		if r = r.own; r == nil {
-			return
+			return true
 		}
 	}
 	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return
+	if s.ended || s.peer == nil && !s.persistent {
+		return false
 	}
-	// [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
-	retain := m.Retain && r.asPublished
 	if qos == 0 {
-		s.deliverNow(m, delivery{retain: retain, identifiers: r.identifiers}, f)
-		return
+		s.deliverNow(m, delivery{retain: m.Retain && r.asPublished, identifiers: r.identifiers}, f)
+		return true
 	}
-	if s.peer == nil && !s.persistent {
-		return
+	if limit, full := s.full(m.size()); full {
+		s.broker.exceeded(limit)
+		s.drop()
+		return true
 	}
-	if _, full := s.queueFull(m); full {
-		s.sweep()
-		if limit, full := s.queueFull(m); full {
-			s.broker.exceeded(limit)
-			s.drop()
-			return
+	e := s.newEntry(m, r, qos, m.id)
+	if s.persistent && !m.receiver {
+		if r.share == "" {
+			e.body = &m.body
+		} else {
+			// The session may get other copies by other subscriptions, but
+			// the store has one entry for each id.
+			e.id = s.broker.messageID.Add(1)
 		}
 	}
+	s.add(e, k, f)
+	return true
+}
+
+// newEntry makes an entry of a message for a receiver.
+func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS, id uint64) *entry {
 	e := &m.entry
-	if !m.receiver {
+	if !m.receiver || e.message != nil {
 		e = new(entry)
 	}
-	*e = entry{owner: s, message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
+	*e = entry{owner: s, number: s.number, message: m, id: id, qos: qos, share: r.share, identifiers: r.identifiers}
+	e.retain = m.Retain && r.asPublished // [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
 	if s.persistent {
 		e.ref = new(persist.Ref)
-		e.body = &m.body
-		if m.receiver {
-			e.body = nil
-		}
 	}
-	s.charge(e.message.size())
+	return e
+}
+
+// add puts a new entry in flight, or into the queue if it has to wait. What the
+// store has to hold of it is added to k.
+func (s *session) add(e *entry, k *keeping, f *flushList) {
+	s.charge(e.size())
 	if s.peer != nil && len(s.queue)+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
 		s.start(e)
-		if qos == 2 && s.persistent {
+		if e.qos == 2 && s.persistent {
 			e.held = true
 			k.held = append(k.held, e)
 		} else if !s.send(e, f) {
@@ -154,7 +177,7 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 		}
 	} else {
 		s.queue = append(s.queue, e)
-		if qos == 2 && s.persistent {
+		if e.qos == 2 && s.persistent {
 			// Its packet id must not get into the store before it.
 			e.held = true
 			k.held = append(k.held, e)
@@ -178,10 +201,10 @@ func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	}
 }
 
-// queueFull reports whether a message does not fit any more, and the limit that
-// is in its way. When half of the total is taken a session may have its even
+// queueFull reports whether a message of this size does not fit any more, and the
+// limit that is in its way. When half of the total is taken a session may have its even
 // share of the other half only: who takes little does not feel who takes much.
-func (s *session) queueFull(m *message) (limit Limit, full bool) {
+func (s *session) queueFull(size int) (limit Limit, full bool) {
 	o := &s.broker.options
 	half := o.MaxQueuedTotal / 2
 	switch {
@@ -189,7 +212,7 @@ func (s *session) queueFull(m *message) (limit Limit, full bool) {
 		return LimitQueuedMessages, true
 	case s.queuedBytes >= o.MaxQueuedBytes:
 		return LimitQueuedBytes, true
-	case s.broker.queuedBytes.Load() >= int64(half) && s.queuedBytes+m.size() > half/o.MaxConnections:
+	case s.broker.queuedBytes.Load() >= int64(half) && s.queuedBytes+size > half/o.MaxConnections:
 		return LimitQueuedTotal, true
 	}
 	return 0, false
@@ -199,6 +222,15 @@ func (s *session) queueFull(m *message) (limit Limit, full bool) {
 func (s *session) charge(n int) {
 	s.queuedBytes += n
 	s.broker.queuedBytes.Add(int64(n))
+}
+
+// full is queueFull when what has expired is out of the queue.
+func (s *session) full(size int) (limit Limit, full bool) {
+	if limit, full = s.queueFull(size); full {
+		s.sweep()
+		limit, full = s.queueFull(size)
+	}
+	return limit, full
 }
 
 // sweep takes out of the queue what has expired, if that was not done just now.
@@ -220,7 +252,7 @@ func (s *session) sweep() {
 // expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
 func (s *session) expire(e *entry) {
 	e.done = true
-	s.charge(-e.message.size())
+	s.charge(-e.size())
 	s.forget(e)
 }
 
@@ -283,7 +315,7 @@ func (s *session) finish(e *entry) {
 		s.active--
 	}
 	s.inflight.remove(e)
-	s.charge(-e.message.size())
+	s.charge(-e.size())
 	if len(s.order) > 2*s.inflight.count+16 {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
 	}
@@ -295,7 +327,7 @@ func (s *session) finish(e *entry) {
 func (s *session) forget(e *entry) {
 	if e.stored {
 		var b persist.Batch
-		b.DeleteEntry(s.number, e.id, e.ref, e.body)
+		e.delete(&b)
 		s.broker.store.AppendLazy(&b)
 	}
 }
@@ -338,7 +370,7 @@ func (s *session) pump(f *flushList) {
 			s.deliverNow(o.message, delivery{retain: true, identifiers: o.identifiers}, f)
 			continue
 		}
-		s.promote(s.newEntry(o), f)
+		s.promote(s.owedEntry(o), f)
 	}
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
@@ -420,14 +452,14 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	return nil, nil
 }
 
-// newEntry makes an entry of a retained message. It gets its place in the order
+// owedEntry makes an entry of a retained message. It gets its place in the order
 // of the queue now.
-func (s *session) newEntry(o owed) *entry {
-	e := &entry{owner: s, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
+func (s *session) owedEntry(o owed) *entry {
+	e := &entry{owner: s, number: s.number, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
 	if s.persistent {
 		e.ref = new(persist.Ref)
 	}
-	s.charge(e.message.size())
+	s.charge(e.size())
 	return e
 }
 
@@ -474,7 +506,7 @@ func (s *session) keepBacklog() {
 	}
 	for _, o := range backlog {
 		if o.qos > 0 && s.broker.retained.get(o.message.Topic) == o.message {
-			e := s.newEntry(o)
+			e := s.owedEntry(o)
 			s.queue = append(s.queue, e)
 			keep(e)
 		}

@@ -23,7 +23,10 @@ func (c *connection) subscribe(ctx context.Context, p mqtt.Packet) error {
 		if c.bridge && c.version != mqtt.V50 {
 			// The bridge bit of mosquitto asks for both: what a bridge
 			// sent does not come back, and RETAIN stays.
-			f.Options |= mqtt.NoLocal | mqtt.RetainAsPublished
+			f.Options |= mqtt.RetainAsPublished
+			if !strings.HasPrefix(f.Filter, "$share/") { // as for 5.0
+				f.Options |= mqtt.NoLocal
+			}
 		}
 	}
 	answer := mqtt.Suback{Type: mqtt.SUBACK, PacketID: sub.PacketID}

@@ -158,9 +158,9 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 				bodies[loaded.MessageID] = m
 			}
 		}
-		e := &entry{owner: s, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
+		e := &entry{owner: s, number: s.number, share: loaded.Share, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
 			identifiers: loaded.Identifiers, packetID: loaded.PacketID, stored: true, ref: loaded.Ref, body: loaded.Body}
-		s.charge(e.message.size())
+		s.charge(e.size())
 		if e.packetID == 0 {
 			s.queue = append(s.queue, e)
 			continue
