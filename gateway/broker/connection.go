@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -47,7 +48,11 @@ type connection struct {
 	aliasMaximum uint16            // topic aliases that the client takes
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
 
-	kicked chan mqtt.ReasonCode // the connection is to end with this reason
+	kicked    chan mqtt.ReasonCode    // the connection is to end with this reason
+	dismissal atomic.Pointer[Refusal] // and what there is to say about it
+
+	method string                           // of authentication, as CONNECT named it; "": none
+	reauth atomic.Pointer[reauthentication] // nil: none is under way
 }
 
 type pendingAck struct {
@@ -179,9 +184,7 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 		c.send(func(b []byte) []byte { return append(b, byte(mqtt.PINGRESP)<<4, 0) })
 		return nil
 	case mqtt.AUTH:
-		// The client named no authentication method in its CONNECT: else it
-		// would have been refused [v5 MQTT-4.12.0-7].
-		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "AUTH without an authentication method"}
+		return c.authReceived(ctx, p)
 	}
 	return &mqtt.Error{Code: mqtt.ProtocolError, Detail: p.Type.String() + " from a client"}
 }
@@ -215,12 +218,17 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 		return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded} // [v5 MQTT-3.3.4-7]
 	}
 	if p.Topic[0] == '$' { // the server's own (5.0 §4.7.2)
-		return c.refusePublish(&p, mqtt.NotAuthorized)
+		return c.refusePublish(&p)
 	}
 	m := &c.scratch
 	r := c.router.route(p.Topic)
 	if r == nil {
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
+	}
+	// A repeat of what was taken is acknowledged, whatever has changed since: a
+	// refusal would free a packet id that the session still holds.
+	if r.denied && !(p.QoS == 2 && c.session.knowsIncoming(p.PacketID)) {
+		return c.refusePublish(&p)
 	}
 	if p.QoS > 0 {
 		m = new(message)
@@ -292,17 +300,18 @@ const topicAliasMaximum = 64
 // refusePublish answers a message that the client may not publish. MQTT before
 // 5.0 has no word for it: the message is acknowledged and dropped
 // [v3 MQTT-3.3.5-2].
-func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error {
+func (c *connection) refusePublish(p *mqtt.Publish) error {
+	c.broker.stats.notAuthorized.Add(1)
 	switch p.QoS {
 	case 1:
-		c.answer(mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID, Code: code})
+		c.answer(mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID, Code: mqtt.NotAuthorized})
 	case 2:
 		delete(c.open2, p.PacketID)
 		if c.version != mqtt.V50 {
 			var none persist.Batch
 			c.session.addIncoming(p.PacketID, &none)
 		}
-		c.answer(mqtt.Ack{Type: mqtt.PUBREC, PacketID: p.PacketID, Code: code})
+		c.answer(mqtt.Ack{Type: mqtt.PUBREC, PacketID: p.PacketID, Code: mqtt.NotAuthorized})
 	}
 	return nil
 }
@@ -517,12 +526,13 @@ func (c *connection) end(err error) {
 	if errors.As(err, &reason) {
 		c.broker.countError(reason)
 		if c.version == mqtt.V50 { // before 5.0 a server only closes
-			last = (&mqtt.Disconnect{Type: mqtt.DISCONNECT, Code: reason.Code}).Append(nil, c.version)
+			last = c.farewell(reason.Code)
 		}
 		c.broker.log.Info("client disconnected", "client", c.clientID, "err", err)
 	} else {
 		c.broker.log.Debug("client disconnected", "client", c.clientID, "err", err)
 	}
+	c.endReauthentication()
 	c.broker.leave(c)
 	c.broker.detach(c.session, c.keepWill || err != nil)
 	close(c.done) // before lingering: who takes the session over waits for this

@@ -130,6 +130,7 @@ func without(members []*subscription, s *session) []*subscription {
 type route struct {
 	topic      string
 	generation uint64
+	denied     bool // the publisher may not use the topic
 	receivers  []receiver
 	shares     []*share
 }

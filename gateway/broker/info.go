@@ -42,4 +42,5 @@ type Stats struct {
 	BytesReceived       uint64
 	BytesSent           uint64
 	MalformedPackets    uint64
+	NotAuthorized       uint64 // messages and subscriptions that were refused
 }
