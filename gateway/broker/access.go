@@ -246,7 +246,8 @@ func (s *session) allowed(action Action, topic string) bool {
 // are no longer allowed are removed. All this holds for the sessions of clients that
 // are away too, after a restart only when they come back: a client that comes back to
 // its session is always asked about anew. When AccessChanged returns, a message that
-// a client has not sent yet is judged by the new rights.
+// a client has not sent yet is judged by the new rights. It calls Authorize itself: the
+// caller must hold no lock that Authorize takes.
 //
 // Nobody is disconnected: see Disconnect.
 func (b *Broker) AccessChanged() {

@@ -465,10 +465,8 @@ func TestAccessChanged(t *testing.T) {
 		t.Run(fmt.Sprintf("online %t", online), func(t *testing.T) {
 			var may rights
 			l := newLasting(t, broker.Options{Authorize: may.authorize, MaxInflight: 1})
-			watch := connect(t, l.server, clean(mqtt.V50, "watch"))
-			watch.subscribe(filter("will/#", 0))
 			from := connect(t, l.server, clean(mqtt.V50, "from"))
-			c := connect(t, l.server, willing(durable(mqtt.V50, "c"), 1000))
+			c := connect(t, l.server, durable(mqtt.V50, "c"))
 			from.publish("no/retained", "x", 1, true)
 			c.subscribe(filter("no/+", 2), filter("$share/g/no/+", 2), filter("yes/+", 2), filter("+/both", 1))
 			inflight := c.wantMessage("no/retained", "x", 1)
@@ -479,9 +477,9 @@ func TestAccessChanged(t *testing.T) {
 			if !online {
 				c.drop()
 			}
-			may.deny("no", "will/c")
+			may.deny("no")
 			l.AccessChanged()
-			if n := l.Stats(); n.Subscriptions != 3 { // watch has one
+			if n := l.Stats(); n.Subscriptions != 2 {
 				t.Errorf("%d subscriptions are left", n.Subscriptions)
 			}
 			may.deny() // the subscriptions do not come back with the rights
@@ -501,8 +499,6 @@ func TestAccessChanged(t *testing.T) {
 			})
 			c.barrier()
 			c.drop()
-			watch.barrier() // no will
-			watch.drop()
 			from.drop()
 			l.restart()
 			from = connect(t, l.server, clean(mqtt.V50, "from"))
@@ -511,6 +507,32 @@ func TestAccessChanged(t *testing.T) {
 			from.publish("yes/4", "x", 0, false)
 			c.wantMessage("yes/4", "x", 0)
 			c.barrier()
+		})
+	}
+}
+
+// AccessChanged takes wills away too.
+func TestWillRevoked(t *testing.T) {
+	for _, x := range []struct {
+		name            string
+		online, restart bool
+	}{{"online", true, false}, {"offline", false, false}, {"offline, restart", false, true}} {
+		t.Run(x.name, func(t *testing.T) {
+			var may rights
+			l := newLasting(t, broker.Options{Authorize: may.authorize})
+			c := connect(t, l.server, willing(durable(mqtt.V50, "c"), 1000))
+			if !x.online {
+				c.drop()
+			}
+			may.deny("will/c")
+			l.AccessChanged()
+			may.deny()
+			if x.restart {
+				l.restart()
+			}
+			watch := watcher(t, l.server)
+			connect(t, l.server, clean(mqtt.V50, "c")).bye() // the end of the session, and of a will that waits
+			watch.barrier()
 		})
 	}
 }

@@ -115,8 +115,11 @@ func TestAuthenticationWithoutData(t *testing.T) {
 			if r.AuthenticationData != nil || response != nil {
 				return nil, fmt.Errorf("data %q and %q", r.AuthenticationData, response)
 			}
-			if response, err = exchange([]byte{}); response == nil || len(response) > 0 {
-				return nil, fmt.Errorf("data %q", response)
+			if err == nil {
+				response, err = exchange([]byte{})
+			}
+			if err == nil && (response == nil || len(response) > 0) {
+				err = fmt.Errorf("data %q", response)
 			}
 			return nil, err
 		}}})
@@ -354,6 +357,12 @@ func TestReauthenticationRevokes(t *testing.T) {
 	c.wantCodes(mqtt.SUBACK, 1, mqtt.NotAuthorized, mqtt.Success)
 	c.send(pub("b", "x", 0, 0))
 	c.wantMessage("b", "x", 0)
+	// Also where nothing is taken away but a remembered answer.
+	from.publish("a", "x", 1, false)
+	from.send(auth(mqtt.ReAuthenticate, "m", "b"))
+	from.wantSuccess()
+	from.send(pub("a", "x", 1, 1))
+	from.wantAck(mqtt.PUBACK, 1, mqtt.NotAuthorized)
 }
 
 // wantSuccess reads an AUTH that says so.
@@ -470,7 +479,7 @@ func TestReauthenticationEndsWithConnection(t *testing.T) {
 		ended <- err
 		return nil, nil // though it failed
 	}
-	s := startServer(t, t.TempDir(), broker.Options{Methods: map[string]broker.Method{"quiz": method},
+	s := startServer(t, t.TempDir(), broker.Options{ConnectTimeout: time.Hour, Methods: map[string]broker.Method{"quiz": method},
 		Authorize: func(r *broker.ConnectRequest, _ broker.Action, _ string) bool { return r.UserName == "" }})
 	for name, end := range map[string]func(c *rawClient){
 		"closed":     (*rawClient).drop,

@@ -37,7 +37,7 @@
 //	message.mu          encoded forms
 //
 // The store calls back without a lock of its own; the callbacks take session.mu
-// and conn.mu. So may Options.Authorize find session.mu or Client.mu held.
+// and conn.mu. Options.Authorize is called with session.mu or Client.mu held.
 // Broker.mu is not held while a message is routed. Whoever holds a
 // session (a connection, a client, a timer at work) is the only one to change
 // whose it is; a new connection tells the holder to let go and waits for it.
