@@ -29,6 +29,10 @@ type connection struct {
 	keepAliveSet  bool          // by the server: the client has to be told
 	maxPacketSize uint32        // what the client accepts
 	connectExpiry uint32        // Session Expiry Interval of CONNECT; DISCONNECT may not raise it from 0
+	method        string        // of authentication, as CONNECT named it; "": none
+
+	reauth    atomic.Pointer[reauthentication] // nil: none is under way
+	dismissal atomic.Pointer[Refusal]          // what there is to say about the end
 
 	// Only by the reader's goroutine.
 	router   router
@@ -48,11 +52,7 @@ type connection struct {
 	aliasMaximum uint16            // topic aliases that the client takes
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
 
-	kicked    chan mqtt.ReasonCode    // the connection is to end with this reason
-	dismissal atomic.Pointer[Refusal] // and what there is to say about it
-
-	method string                           // of authentication, as CONNECT named it; "": none
-	reauth atomic.Pointer[reauthentication] // nil: none is under way
+	kicked chan mqtt.ReasonCode // the connection is to end with this reason
 }
 
 type pendingAck struct {
@@ -521,6 +521,7 @@ func (c *connection) disconnect(p mqtt.Packet) error {
 
 // end lets go of the session and closes the connection.
 func (c *connection) end(err error) {
+	c.endReauthentication()
 	var reason *mqtt.Error
 	var last []byte
 	if errors.As(err, &reason) {
@@ -532,7 +533,6 @@ func (c *connection) end(err error) {
 	} else {
 		c.broker.log.Debug("client disconnected", "client", c.clientID, "err", err)
 	}
-	c.endReauthentication()
 	c.broker.leave(c)
 	c.broker.detach(c.session, c.keepWill || err != nil)
 	close(c.done) // before lingering: who takes the session over waits for this
