@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"lintel/gateway/mqtt"
@@ -209,13 +210,15 @@ func (c *connection) authenticate(ctx context.Context, r *ConnectRequest) (final
 	case c.method != "":
 		x := exchange{c: c, receive: c.receiveAuth}
 		deadline, _ := ctx.Deadline()
-		c.net.SetReadDeadline(deadline)
+		c.net.SetDeadline(deadline)
 		if ctx.Err() == nil { // else the deadline may have hidden the end of the broker
 			final, err = x.run(ctx, r)
 		}
 		if x.err != nil {
 			return nil, x.err
 		}
+		c.settle()
+		c.net.SetWriteDeadline(time.Time{})
 	case authenticate != nil:
 		err = authenticate(ctx, r)
 	}

@@ -131,6 +131,16 @@ func (c *connection) receiveAuth() ([]byte, error) {
 	}
 }
 
+// settle waits until nobody writes: the connection may go on in other hands after the
+// handshake. A deadline bounds it.
+func (c *connection) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.writing {
+		c.written.Wait()
+	}
+}
+
 var errGivenUp = errors.New("client gave up its authentication")
 
 // reauthentication is an authentication of a client that is connected (5.0 §4.12.1).
