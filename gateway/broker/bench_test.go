@@ -23,7 +23,8 @@ type pump struct {
 }
 
 func newPump(t testing.TB, v mqtt.Version, subscribers int) *pump {
-	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20})
+	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20,
+		Authorize: func(*broker.ConnectRequest, broker.Action, string) bool { return true }})
 	p := &pump{from: connect(t, s, clean(v, "from")), each: 50}
 	p.from.net.SetDeadline(time.Time{})
 	for i := range subscribers {

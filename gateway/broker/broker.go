@@ -14,7 +14,8 @@ import (
 	"lintel/persist"
 )
 
-// Options are the limits of a broker. Zero values take the defaults.
+// Options are the limits of a broker, and who may do what. Zero values take the
+// defaults.
 type Options struct {
 	MaxPacketSize     int           // bytes, fixed header included; default 4 MiB
 	MaxConnections    int           // network connections; default 2000
@@ -31,10 +32,33 @@ type Options struct {
 	KeepAliveFactor   float64       // a client may be silent for so many times its keep alive; default 1.5, which is the least
 	ConnectRate       int           // CONNECTs per second, in the long run; default 1000
 	MaxUnconnected    int           // network connections whose CONNECT has not come; default 500
-	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT; default 10 s
+	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT, and for each authentication; default 10 s
 	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
 	Version           string        // of the program, for $SYS/broker/version
 	Logger            *slog.Logger  // nil: none
+
+	// Authenticate decides whether a client that names no authentication method
+	// is let in; nil: everybody is. It is called before anything of a session is
+	// touched, for several clients at a time, and may take until ctx ends, which
+	// it does after ConnectTimeout and with the broker. A *Refusal or *mqtt.Error
+	// says what the client is told. Any other error, and whatever comes after the
+	// end of ctx, is "server unavailable": clients take a refusal for good.
+	//
+	// It may set UserName to the name that it found out: what it leaves in r is
+	// what Authorize gets. Password and AuthenticationData are erased.
+	Authenticate func(ctx context.Context, r *ConnectRequest) error
+
+	// Methods are the methods of enhanced authentication, by name. A client that
+	// names one is decided by it alone: Authenticate is not asked.
+	Methods map[string]Method
+
+	// Authorize reports whether a client may publish to a topic, or subscribe to a
+	// filter; nil: it may. A filter comes without $share/NAME/, and who may
+	// subscribe to it gets all that matches: messages are not asked about one by
+	// one. What it says is remembered until AccessChanged. It is asked for in-process
+	// clients too (see ConnectRequest). It must be quick, must not change r or call the
+	// broker, and is called for several clients at a time.
+	Authorize func(r *ConnectRequest, action Action, topic string) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -199,8 +223,9 @@ func (b *Broker) shutdown() {
 
 // claim makes h the holder of the session with this client id, made anew if
 // there is none or fresh is set: then a session that is there ends first. An
-// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3]. present
-// reports whether there was a session.
+// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3], but for an
+// in-process client, whose id nobody takes from outside. present reports whether
+// there was a session.
 func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present bool, err error) {
 	for {
 		b.mu.Lock()
@@ -217,6 +242,10 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		}
 		if other := s.owner; other != nil {
 			b.mu.Unlock()
+			_, inside := other.(*Client)
+			if _, outside := h.(*connection); inside && outside {
+				return nil, false, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "the id of an in-process client"}
+			}
 			other.kick(mqtt.SessionTakenOver)
 			<-other.released()
 			continue
@@ -387,6 +416,7 @@ func (b *Broker) Stats() Stats {
 		BytesReceived:       c.bytesReceived.Load(),
 		BytesSent:           c.bytesSent.Load(),
 		MalformedPackets:    c.malformed.Load(),
+		NotAuthorized:       c.notAuthorized.Load(),
 		QueuedBytes:         b.queuedBytes.Load(),
 	}
 	for l := range s.Exceeded {

@@ -48,8 +48,11 @@ func (b *Broker) NewClient(id string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker: connect %q: %w", id, err)
 	}
-	c.session = s
+	c.session, c.router.session = s, s
 	s.mu.Lock()
+	if b.options.Authorize != nil {
+		s.request.Store(&ConnectRequest{ClientID: id, Version: mqtt.V50, CleanStart: true, InProcess: true})
+	}
 	s.version, s.remoteAddr = mqtt.V50, "in-process"
 	var f flushList
 	s.resume(c, b.options.MaxInflight, &f)
@@ -74,12 +77,17 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if c.isClosed() {
 		return ErrClosed
 	}
+	r := c.route(m.Topic)
+	if r.denied {
+		c.broker.stats.notAuthorized.Add(1)
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.NotAuthorized})
+	}
 	c.broker.stats.publishReceived.Add(1)
 	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
 	k := new(keeping)
-	wait, err := c.broker.publish(msg, c.route(m.Topic), k, &f)
+	wait, err := c.broker.publish(msg, r, k, &f)
 	if err != nil {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
 	}

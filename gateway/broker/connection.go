@@ -30,6 +30,10 @@ type connection struct {
 	keepAliveSet  bool          // by the server: the client has to be told
 	maxPacketSize uint32        // what the client accepts
 	connectExpiry uint32        // Session Expiry Interval of CONNECT; DISCONNECT may not raise it from 0
+	method        string        // of authentication, as CONNECT named it; "": none
+
+	reauth    atomic.Pointer[reauthentication] // nil: none is under way
+	dismissal atomic.Pointer[Refusal]          // what there is to say about the end
 
 	// Only by the reader's goroutine.
 	router   router
@@ -232,9 +236,7 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 		c.send(func(b []byte) []byte { return append(b, byte(mqtt.PINGRESP)<<4, 0) })
 		return nil
 	case mqtt.AUTH:
-		// The client named no authentication method in its CONNECT: else it
-		// would have been refused [v5 MQTT-4.12.0-7].
-		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "AUTH without an authentication method"}
+		return c.authReceived(ctx, p)
 	}
 	return &mqtt.Error{Code: mqtt.ProtocolError, Detail: p.Type.String() + " from a client"}
 }
@@ -274,6 +276,11 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if r == nil {
 		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
+	}
+	// A repeat of what was taken is acknowledged, whatever has changed since: a
+	// refusal would free a packet id that the session still holds.
+	if r.denied && !(p.QoS == 2 && c.session.knowsIncoming(p.PacketID)) {
+		return c.refusePublish(&p, mqtt.NotAuthorized)
 	}
 	var m *message
 	if p.QoS > 0 {
@@ -373,6 +380,9 @@ const topicAliasMaximum = 64
 // 5.0 has no word for it: the message is acknowledged and dropped
 // [v3 MQTT-3.3.5-2].
 func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error {
+	if code == mqtt.NotAuthorized {
+		c.broker.stats.notAuthorized.Add(1)
+	}
 	switch p.QoS {
 	case 1:
 		c.answer(mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID, Code: code})
@@ -592,12 +602,13 @@ func (c *connection) disconnect(p mqtt.Packet) error {
 
 // end lets go of the session and closes the connection.
 func (c *connection) end(err error) {
+	c.endReauthentication()
 	var reason *mqtt.Error
 	var last []byte
 	if errors.As(err, &reason) {
 		c.broker.countError(reason)
 		if c.version == mqtt.V50 { // before 5.0 a server only closes
-			last = (&mqtt.Disconnect{Type: mqtt.DISCONNECT, Code: reason.Code}).Append(nil, c.version)
+			last = c.farewell(reason.Code)
 		}
 		c.broker.log.Info("client disconnected", "client", c.clientID, "err", err)
 	} else {

@@ -62,7 +62,8 @@
 //	message.mu          encoded forms
 //
 // The store calls back without a lock of its own; the callbacks take session.mu
-// and conn.mu. Broker.mu is not held while a message is routed. Whoever holds a
+// and conn.mu. Options.Authorize is called with session.mu or Client.mu held.
+// Broker.mu is not held while a message is routed. Whoever holds a
 // session (a connection, a client, a timer at work) is the only one to change
 // whose it is; a new connection tells the holder to let go and waits for it.
 //
@@ -93,6 +94,12 @@
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
 // $SYS/broker/limits/… are the counters by Limit.
 //
-// There is no access control yet: whoever reaches a listener may do everything
-// but publish to topics that begin with $.
+// # Access
+//
+// Options.Authenticate, or the Method that a client names, decides who is let in,
+// before anything of a session is touched. Options.Authorize decides what may be
+// published and subscribed to, in-process clients included; AccessChanged makes it
+// count anew, for clients that are away too. Disconnect throws a client out or sends it
+// to another server. Without these options whoever reaches a listener may do everything
+// but publish to topics that begin with $, and take the id of an in-process client.
 package broker

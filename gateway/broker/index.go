@@ -144,6 +144,7 @@ func (x *index) share(subscribed string) *share {
 type route struct {
 	topic      string
 	generation uint64
+	denied     bool // the publisher may not use the topic
 	receivers  []receiver
 	shares     []*share
 }

@@ -43,4 +43,5 @@ type Stats struct {
 	BytesSent           uint64
 	MalformedPackets    uint64
 	Exceeded            [numLimits]uint64 // by Limit: what went over
+	NotAuthorized       uint64            // messages and subscriptions that were refused
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +89,7 @@ func (b *Broker) WebSocket(ctx context.Context) http.Handler {
 			return
 		}
 		ws.SetReadLimit(-1) // packets are limited, frames need not be
-		b.serveWebSocket(ctx, ws, r.RemoteAddr)
+		b.serveWebSocket(ctx, ws, r)
 	})
 }
 
@@ -96,7 +97,7 @@ func (b *Broker) WebSocket(ctx context.Context) http.Handler {
 // whereas one on the library's connection ends the connection, and then the
 // client would not hear why. A text frame is refused by the library
 // [v5 MQTT-6.0.0-1].
-func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, address string) {
+func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, r *http.Request) {
 	frames := websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary)
 	near, far := net.Pipe()
 	var copying sync.WaitGroup
@@ -111,17 +112,21 @@ func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, address
 		defer time.AfterFunc(lingerTime, func() { ws.CloseNow() }).Stop()
 		frames.Close()
 	})
-	b.serveConn(ctx, &webSocketConn{near, addr(address)})
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS})
 	copying.Wait()
 }
 
-// webSocketConn tells the address of the client, which a pipe does not know.
+// webSocketConn tells what a pipe does not know: the addresses and TLS.
 type webSocketConn struct {
 	net.Conn
-	addr addr
+	remote addr
+	local  net.Addr             // nil if the HTTP server does not tell
+	tls    *tls.ConnectionState // nil: without
 }
 
-func (c *webSocketConn) RemoteAddr() net.Addr { return c.addr }
+func (c *webSocketConn) RemoteAddr() net.Addr { return c.remote }
+func (c *webSocketConn) LocalAddr() net.Addr  { return c.local }
 
 type addr string
 

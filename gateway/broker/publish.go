@@ -9,10 +9,11 @@ import (
 )
 
 // router remembers, for one publisher, who receives the messages of a topic. A
-// route is good until a subscription somewhere changes.
+// route is good until a subscription somewhere changes, or the access.
 type router struct {
 	index     *index
-	maxLevels int // of a topic; 0: any
+	session   *session // of the publisher; nil: it may publish everything
+	maxLevels int      // of a topic; 0: any
 	routes    map[string]*route
 	last      *route // most clients publish to one topic
 }
@@ -35,6 +36,8 @@ func (r *router) route(topic []byte) *route {
 		return nil
 	}
 	found := r.index.find(string(topic))
+	// The generation is older than the answer: see AccessChanged.
+	found.denied = r.session != nil && !r.session.allowed(Publish, found.topic)
 	if r.routes == nil || len(r.routes) >= maxRoutes {
 		r.routes = make(map[string]*route)
 	}
@@ -107,6 +110,6 @@ type counters struct {
 	packetsReceived, packetsSent                 atomic.Uint64 // of all types
 	bytesReceived, bytesSent                     atomic.Uint64
 	connects, expired                            atomic.Uint64 // CONNECT packets; sessions whose end came while offline
-	malformed, accepted                          atomic.Uint64
+	malformed, accepted, notAuthorized           atomic.Uint64
 	exceeded                                     [numLimits]atomic.Uint64
 }

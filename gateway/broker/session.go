@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -19,6 +20,9 @@ type session struct {
 	// owner is the connection, or the in-process client, that holds the
 	// session, from CONNECT until it has let go. Guarded by Broker.mu.
 	owner holder
+
+	// request is the client as it connected last; nil if nobody will ask.
+	request atomic.Pointer[ConnectRequest]
 
 	mu            sync.Mutex
 	peer          peer // nil while offline
@@ -532,6 +536,14 @@ func (s *session) addIncoming(id uint16, batch *persist.Batch) bool {
 		batch.PutIncoming(s.number, id)
 	}
 	return true
+}
+
+// knowsIncoming reports whether the id is that of an incoming QoS 2 message.
+func (s *session) knowsIncoming(id uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.incoming[id]
+	return known
 }
 
 // removeIncoming reports whether the id was known.

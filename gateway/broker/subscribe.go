@@ -76,13 +76,19 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 	}
 	for i, f := range filters {
 		limits := &s.broker.options
-		if _, _, ok := mqtt.SplitShared(f.Filter); !ok {
+		_, topics, ok := mqtt.SplitShared(f.Filter)
+		if !ok {
 			codes[i] = mqtt.TopicFilterInvalid
 			continue
 		}
 		if levels(f.Filter) > limits.MaxTopicLevels {
 			s.broker.exceeded(LimitTopicLevels)
 			codes[i] = mqtt.TopicFilterInvalid
+			continue
+		}
+		if !s.allowed(Subscribe, topics) {
+			s.broker.stats.notAuthorized.Add(1)
+			codes[i] = mqtt.NotAuthorized
 			continue
 		}
 		if s.subscriptions[f.Filter] == nil && len(s.subscriptions) >= limits.MaxSubscriptions {
@@ -116,6 +122,9 @@ func (s *session) sendRetained(made []added, f *flushList) {
 		return slices.ContainsFunc(made, func(sub added) bool { return sub.filter == o.filter })
 	})
 	for _, sub := range made {
+		if s.subscriptions[sub.filter] == nil { // revoked already
+			continue
+		}
 		handling := sub.options.RetainHandling()
 		if handling == 2 || handling == 1 && !sub.fresh { // [v5 MQTT-3.3.1-10, MQTT-3.3.1-11]
 			continue
