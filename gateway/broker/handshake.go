@@ -70,16 +70,23 @@ func (c *connection) handshake(ctx context.Context) error {
 		expiry = 0
 	}
 	c.connectExpiry = expiry
-	request := c.request(&connect)
-	final, err := c.authenticate(ctx, request)
-	if err != nil {
-		return err
+	var request *ConnectRequest
+	var final []byte
+	if o := &c.broker.options; o.Authenticate != nil || o.Authorize != nil || c.method != "" {
+		request = c.request(&connect)
+		var err error
+		if final, err = c.authenticate(ctx, request); err != nil {
+			return err
+		}
 	}
 	assigned := connect.ClientID == ""
 	if assigned {
 		connect.ClientID = rand.Text()[:20]
 	}
-	c.clientID, request.ClientID = connect.ClientID, connect.ClientID
+	c.clientID = connect.ClientID
+	if request != nil {
+		request.ClientID = connect.ClientID
+	}
 	if authorize := c.broker.options.Authorize; authorize != nil && connect.Will != nil && !authorize(request, Publish, connect.Will.Topic) {
 		c.broker.stats.notAuthorized.Add(1)
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Detail: "will to " + connect.Will.Topic}
@@ -115,7 +122,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	}
 	c.session, c.router.session = s, s
 	if c.broker.options.Authorize == nil && c.method == "" {
-		request = nil // nobody will ask
+		request = nil // nobody will ask again
 	}
 	if err := c.open(ctx, &connect, expiry, request); err != nil {
 		c.broker.leave(c)
