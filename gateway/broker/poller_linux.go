@@ -22,7 +22,7 @@ type poller struct {
 	setFD int
 
 	mu          sync.Mutex
-	connections map[int32]*connection // by descriptor
+	connections []*connection // by descriptor
 
 	// What follows belongs to run.
 	events [128]unix.EpollEvent
@@ -87,7 +87,7 @@ func newPoller(log *slog.Logger) (*poller, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	p := &poller{log: log, file: os.NewFile(uintptr(fd), "epoll"), setFD: fd, connections: make(map[int32]*connection)}
+	p := &poller{log: log, file: os.NewFile(uintptr(fd), "epoll"), setFD: fd}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
 		return nil, err
@@ -134,7 +134,10 @@ func (c *connection) park() bool {
 
 func (p *poller) add(c *connection, fd int) error {
 	p.mu.Lock()
-	p.connections[int32(fd)] = c
+	if fd >= len(p.connections) {
+		p.connections = append(p.connections, make([]*connection, fd+1-len(p.connections))...)
+	}
+	p.connections[fd] = c
 	p.mu.Unlock()
 	e := unix.EpollEvent{Fd: int32(fd), Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET}
 	if err := unix.EpollCtl(p.setFD, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
@@ -147,7 +150,7 @@ func (p *poller) add(c *connection, fd int) error {
 func (p *poller) remove(fd int) {
 	unix.EpollCtl(p.setFD, unix.EPOLL_CTL_DEL, fd, nil)
 	p.mu.Lock()
-	delete(p.connections, int32(fd))
+	p.connections[fd] = nil
 	p.mu.Unlock()
 }
 
