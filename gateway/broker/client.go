@@ -54,8 +54,9 @@ func (in *inboxEntry) size() int {
 	return len(in.message.Topic) + len(in.message.Properties) + len(in.message.Payload)
 }
 
-// NewClient connects a client. Another session with this client id ends. If id is
-// empty the client gets one of its own.
+// NewClient connects a client. Another session with this client id ends, and while
+// the client is there no other can connect from outside with it. If id is empty the
+// client gets one of its own.
 func (b *Broker) NewClient(id string) (*Client, error) {
 	if id == "" {
 		id = rand.Text()[:20]

@@ -26,6 +26,8 @@ import (
 //   - UNSUBACK does not keep from a socket what is on its way to it
 //     [v5 MQTT-3.10.4-3]. In the process no handler begins after Unsubscribe has
 //     returned: see TestInProcessUnsubscribe.
+//   - The client id of a client in the process cannot be had from outside: see
+//     TestInProcessKeepsItsID.
 //   - That there was nothing to unsubscribe from is told to 5.0 clients only.
 //   - How much waits for a slow receiver outside of its session: see
 //     TestInProcessInbox.

@@ -29,6 +29,7 @@
 //
 // # Locks, in the order in which they are taken
 //
+//	Client.changing     the subscriptions of one client in the process
 //	Broker.mu           sessions by client id, and who holds each
 //	retainedStore.mu    retained messages; held while they are given to the store
 //	session.mu          the state of one session; calls its peer, which may take
@@ -47,7 +48,8 @@
 // flight, and the queue of each session by count and bytes. A message that finds the queue full is dropped for
 // that session and counted. A client that does not read gets no more than 256 KiB
 // on its way, then messages of QoS 0 are dropped and counted and the others wait
-// in its session; nobody else waits. While the store has more than its budget to
+// in its session; nobody else waits. The same goes for 10,000 messages or 4 MiB that
+// wait for the handlers of a client in the process. While the store has more than its budget to
 // write, no socket is read.
 //
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.

@@ -34,13 +34,22 @@ func inbox(t testing.TB, c *broker.Client, filter string, options mqtt.Subscript
 	return messages
 }
 
-func receive(t testing.TB, messages <-chan mqtt.Message) mqtt.Message {
+// gate makes handlers wait until open is called, or the test ends. It is made
+// after the clients, which wait for their handlers at the end.
+func gate(t testing.TB) (wait, open func()) {
+	opened := make(chan struct{})
+	open = sync.OnceFunc(func() { close(opened) })
+	t.Cleanup(open)
+	return func() { <-opened }, open
+}
+
+func receive[T any](t testing.TB, from <-chan T) T {
 	t.Helper()
 	select {
-	case m := <-messages:
-		return m
+	case x := <-from:
+		return x
 	case <-time.After(patience):
-		t.Fatal("no message came")
+		t.Fatal("nothing came")
 		panic("unreachable")
 	}
 }
@@ -138,8 +147,9 @@ func TestInProcessReplace(t *testing.T) {
 	s := newServer(t)
 	c := newClient(t, s, "c")
 	from := newClient(t, s, "from")
-	entered, leave := make(chan string), make(chan struct{})
-	first := func(m mqtt.Message) { entered <- string(m.Payload); <-leave }
+	wait, open := gate(t)
+	entered := make(chan string, 1000)
+	first := func(m mqtt.Message) { entered <- string(m.Payload); wait() }
 	if err := c.Subscribe(t.Context(), "t", 1, first); err != nil {
 		t.Fatal(err)
 	}
@@ -149,14 +159,14 @@ func TestInProcessReplace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if payload := <-entered; payload != "0" {
+	if payload := receive(t, entered); payload != "0" {
 		t.Errorf("the first handler received %s", payload)
 	}
 	second := inbox(t, c, "t", 2)
 	if err := c.Subscribe(t.Context(), "a#", 2, first); err == nil {
 		t.Error("a wrong subscription was made")
 	}
-	close(leave)
+	open()
 	for i := 1; i < n; i++ {
 		if m := receive(t, second); string(m.Payload) != fmt.Sprint(i) {
 			t.Fatalf("the second handler received %s, want %d", m.Payload, i)
@@ -170,8 +180,9 @@ func TestInProcessUnsubscribe(t *testing.T) {
 	s := newServer(t)
 	c := newClient(t, s, "c")
 	from := newClient(t, s, "from")
-	entered, leave := make(chan struct{}, 1000), make(chan struct{})
-	if err := c.Subscribe(t.Context(), "t/+", 2, func(mqtt.Message) { entered <- struct{}{}; <-leave }); err != nil {
+	wait, open := gate(t)
+	entered := make(chan struct{}, 1000)
+	if err := c.Subscribe(t.Context(), "t/+", 2, func(mqtt.Message) { entered <- struct{}{}; wait() }); err != nil {
 		t.Fatal(err)
 	}
 	other := inbox(t, c, "t/#", 1)
@@ -181,11 +192,11 @@ func TestInProcessUnsubscribe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	<-entered
+	receive(t, entered)
 	if err := c.Unsubscribe(t.Context(), "t/+"); err != nil {
 		t.Fatal(err)
 	}
-	close(leave)
+	open()
 	for i := range n {
 		if m := receive(t, other); string(m.Payload) != fmt.Sprint(i) {
 			t.Fatalf("received %s, want %d", m.Payload, i)
@@ -289,8 +300,9 @@ func TestInProcessInbox(t *testing.T) {
 	for _, x := range []struct{ size, want int }{{0, 10_000}, {64 << 10, 64}} {
 		s := newServer(t)
 		c, from := newClient(t, s, "c"), newClient(t, s, "from")
-		entered, leave := make(chan int, 20_000), make(chan struct{})
-		if err := c.Subscribe(t.Context(), "t", 1, func(m mqtt.Message) { entered <- len(m.Payload); <-leave }); err != nil {
+		wait, open := gate(t)
+		entered := make(chan int, 20_000)
+		if err := c.Subscribe(t.Context(), "t", 1, func(m mqtt.Message) { entered <- len(m.Payload); wait() }); err != nil {
 			t.Fatal(err)
 		}
 		m := mqtt.Message{Topic: "t", Payload: make([]byte, x.size)}
@@ -301,7 +313,7 @@ func TestInProcessInbox(t *testing.T) {
 			}
 		}
 		publish(m)
-		<-entered // the handler has one, which does not count
+		receive(t, entered) // the handler has one, which does not count
 		for range x.want + 100 {
 			publish(m)
 		}
@@ -309,16 +321,16 @@ func TestInProcessInbox(t *testing.T) {
 			t.Errorf("%d messages of %d bytes were dropped, want 100", dropped, x.size)
 		}
 		publish(msg("t", "last", 1)) // waits in the session
-		close(leave)
+		open()
 		for {
-			if size := <-entered; size == len("last") {
+			if size := receive(t, entered); size == len("last") {
 				break
 			}
 		}
 		// There is room again.
 		dropped := s.Stats().PublishDropped
 		publish(m)
-		if size := <-entered; size != x.size || s.Stats().PublishDropped != dropped {
+		if size := receive(t, entered); size != x.size || s.Stats().PublishDropped != dropped {
 			t.Errorf("received %d bytes, %d dropped", size, s.Stats().PublishDropped-dropped)
 		}
 	}
@@ -358,6 +370,39 @@ func TestInProcessClose(t *testing.T) {
 	if err := second.Publish(t.Context(), mqtt.Message{Topic: "x"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// Nobody on a socket puts an end to a client in the process by its client id, which
+// is refused while it is in use. The other way round the client on the socket ends.
+func TestInProcessKeepsItsID(t *testing.T) {
+	s := newServer(t)
+	forVersions(t, func(t *testing.T, v mqtt.Version) {
+		outside := connect(t, s, clean(v, "house"))
+		c := newClient(t, s, "house")
+		outside.wantEnd(mqtt.SessionTakenOver)
+		messages := inbox(t, c, "t", 1)
+		for _, packet := range []mqtt.Connect{clean(v, "house"), durable(v, "house")} {
+			refused := openRaw(t, s, v)
+			refused.raw(packet.Append(nil))
+			refused.decode(refused.expect(mqtt.CONNACK), func(p mqtt.Packet) error { return refused.connack.Decode(p, v) })
+			want := mqtt.ClientIdentifierNotValid
+			if v != mqtt.V50 {
+				want = 2 // identifier rejected
+			}
+			if refused.connack.Code != want {
+				t.Errorf("CONNACK with %v, want %v", refused.connack.Code, want)
+			}
+			if packets := refused.end(); len(packets) > 0 {
+				t.Errorf("received %v after CONNACK", packets)
+			}
+		}
+		if err := c.Publish(t.Context(), msg("t", "still here", 1)); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, messages)
+		c.Close()
+		connect(t, s, clean(v, "house")).bye()
+	}, versions...)
 }
 
 // Publishing of QoS 1 and 2 returns when the message is in the store.
