@@ -174,9 +174,9 @@ func (b *Broker) shutdown() {
 
 // claim makes h the holder of the session with this client id, made anew if
 // there is none or fresh is set: then a session that is there ends first. An
-// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3], but nobody
-// outside takes the client id of a client in the process [v5 MQTT-3.1.3-8]. present
-// reports whether there was a session.
+// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3], but for an
+// in-process client, whose id nobody takes from outside. present reports whether
+// there was a session.
 func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present bool, err error) {
 	for {
 		b.mu.Lock()
@@ -193,9 +193,9 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		}
 		if other := s.owner; other != nil {
 			b.mu.Unlock()
-			_, house := other.(*Client)
-			if _, outside := h.(*connection); house && outside {
-				return nil, false, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "in use by a client in the process"}
+			_, inside := other.(*Client)
+			if _, outside := h.(*connection); inside && outside {
+				return nil, false, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "the id of an in-process client"}
 			}
 			other.kick(mqtt.SessionTakenOver)
 			<-other.released()
