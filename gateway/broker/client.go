@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"lintel/gateway/mqtt"
@@ -14,8 +15,8 @@ import (
 // ErrClosed is what a closed in-process client answers.
 var ErrClosed = errors.New("broker: client is closed")
 
-// What may wait for the handlers of a client before messages of QoS 0 for it are
-// dropped and the others wait in its session.
+// What may wait for the handlers of a client. More of QoS 0 is dropped and counted,
+// and the others wait in its session.
 const (
 	maxInbox      = 10_000
 	maxInboxBytes = 4 << 20 // about what a socket holds on both sides
@@ -203,7 +204,8 @@ func checkSubscription(filter string, options mqtt.SubscriptionOptions) error {
 
 // Unsubscribe ends the subscription with this filter. Its handler is not called
 // any more once Unsubscribe has returned, except that a call that is running goes
-// on. That there is no such subscription is no error.
+// on. But what the client has of a shared subscription still comes: nobody else gets
+// it. That there is no such subscription is no error.
 func (c *Client) Unsubscribe(ctx context.Context, filter string) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
@@ -214,6 +216,9 @@ func (c *Client) Unsubscribe(ctx context.Context, filter string) error {
 	codes := c.session.unsubscribe([]string{filter}, &batch)
 	if codes[0] >= 0x80 {
 		return fmt.Errorf("broker: unsubscribe from %.40q: %w", filter, &mqtt.Error{Code: codes[0]})
+	}
+	if strings.HasPrefix(filter, "$share/") {
+		return nil // its handler waits for what is left, or for another to take its place
 	}
 	c.setHandler(c.identifiers[filter], nil)
 	delete(c.identifiers, filter)

@@ -48,8 +48,7 @@
 // flight, and the queue of each session by count and bytes. A message that finds the queue full is dropped for
 // that session and counted. A client that does not read gets no more than 256 KiB
 // on its way, then messages of QoS 0 are dropped and counted and the others wait
-// in its session; nobody else waits. The same goes for 10,000 messages or 4 MiB that
-// wait for the handlers of a client in the process. While the store has more than its budget to
+// in its session; nobody else waits. While the store has more than its budget to
 // write, no socket is read.
 //
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.

@@ -215,6 +215,44 @@ func TestInProcessUnsubscribe(t *testing.T) {
 	receive(t, other)
 }
 
+// What a client has of a share when it unsubscribes nobody else gets: its handler
+// still does.
+func TestInProcessUnsubscribeShared(t *testing.T) {
+	s := newServer(t)
+	c := newClient(t, s, "c")
+	from := newClient(t, s, "from")
+	wait, open := gate(t)
+	const n = 300 // more than may be in flight
+	entered := make(chan string, n)
+	if err := c.Subscribe(t.Context(), "$share/g/t", 2, func(m mqtt.Message) { wait(); entered <- string(m.Payload) }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if err := from.Publish(t.Context(), msg("t", fmt.Sprint(i), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Unsubscribe(t.Context(), "$share/g/t"); err != nil {
+		t.Fatal(err)
+	}
+	if err := from.Publish(t.Context(), msg("t", "for nobody", 1)); err != nil {
+		t.Fatal(err)
+	}
+	open()
+	for i := range n {
+		if payload := receive(t, entered); payload != fmt.Sprint(i) {
+			t.Fatalf("received %s, want %d", payload, i)
+		}
+	}
+	again := inbox(t, c, "$share/g/t", 1)
+	if err := from.Publish(t.Context(), msg("t", "again", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, again); string(m.Payload) != "again" || len(entered) > 0 {
+		t.Errorf("received %s, and %d by the first handler", m.Payload, len(entered))
+	}
+}
+
 // A handler may publish, subscribe and unsubscribe, also on topics of its own.
 func TestInProcessHandlerCalls(t *testing.T) {
 	s := newServer(t)
