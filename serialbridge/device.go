@@ -91,5 +91,5 @@ type Broker interface {
 	// Subscribe calls handle for every message that matches filter,
 	// retained ones first, one at a time, in the order of arrival,
 	// until the client is closed. handle may publish and may block.
-	Subscribe(ctx context.Context, filter string, qos mqtt.QoS, handle func(mqtt.Message)) error
+	Subscribe(ctx context.Context, filter string, options mqtt.SubscriptionOptions, handle func(mqtt.Message)) error
 }

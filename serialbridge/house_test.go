@@ -57,7 +57,7 @@ func (r *recorder) Publish(ctx context.Context, m mqtt.Message) error {
 	return nil
 }
 
-func (r *recorder) Subscribe(_ context.Context, filter string, _ mqtt.QoS, handle func(mqtt.Message)) error {
+func (r *recorder) Subscribe(_ context.Context, filter string, _ mqtt.SubscriptionOptions, handle func(mqtt.Message)) error {
 	r.set(func() { r.handle[filter] = handle })
 	return nil
 }

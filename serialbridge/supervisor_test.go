@@ -901,7 +901,7 @@ func TestRunWithoutBroker(t *testing.T) {
 type deafBroker struct{}
 
 func (deafBroker) Publish(context.Context, mqtt.Message) error { return errors.New("closed") }
-func (deafBroker) Subscribe(context.Context, string, mqtt.QoS, func(mqtt.Message)) error {
+func (deafBroker) Subscribe(context.Context, string, mqtt.SubscriptionOptions, func(mqtt.Message)) error {
 	return errors.New("closed")
 }
 

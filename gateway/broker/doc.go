@@ -53,6 +53,7 @@
 //
 // # Locks, in the order in which they are taken
 //
+//	Client.changing     the subscriptions of one client in the process
 //	Broker.mu           sessions by client id, and who holds each
 //	retainedStore.mu    retained messages; held while they are given to the store
 //	session.mu          the state of one session; calls its peer, which may take

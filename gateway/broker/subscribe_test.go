@@ -1,11 +1,12 @@
 package broker_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 )
 
@@ -37,26 +38,29 @@ func TestFilterSyntax(t *testing.T) {
 
 // No wildcard in the first level matches a name that begins with $.
 func TestDollar(t *testing.T) {
-	s := newServer(t)
-	inside, err := s.NewClient("inside")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer inside.Close()
-	for i, x := range []struct {
+	s := startServer(t, t.TempDir(), broker.Options{SysInterval: time.Millisecond})
+	const topic = "$SYS/broker/bytes/received" // changes with each packet
+	for _, x := range []struct {
 		filter string
 		want   bool
-	}{{"#", false}, {"+/x", false}, {"$share/g/#", false}, {"$SYS/#", true}, {"$SYS/+", true}, {"$share/g/$SYS/x", true}, {"$SYS/x", true}} {
-		c := connect(t, s, clean(mqtt.V311, "c"))
+	}{{"#", false}, {"+/broker/bytes/received", false}, {"$share/g/#", false}, {"$SYS/#", true}, {"$SYS/broker/bytes/+", true}, {"$share/g/" + topic, true}, {topic, true}} {
+		c, watch := connect(t, s, clean(mqtt.V311, "c")), connect(t, s, clean(mqtt.V311, "watch"))
+		live := func(c *rawClient) {
+			t.Helper()
+			for m := c.message(); m.Retain || string(m.Topic) != topic; m = c.message() {
+			}
+		}
 		c.subscribe(filter(x.filter, 0))
-		if err := inside.Publish(t.Context(), mqtt.Message{Topic: "$SYS/x", Payload: []byte(fmt.Sprint(i))}); err != nil {
-			t.Fatal(err)
-		}
+		watch.subscribe(filter(topic, 0))
+		watch.send(pub("$x", "refused", 0, 0))
 		if x.want {
-			c.wantMessage("$SYS/x", fmt.Sprint(i), 0)
+			live(c)
+		} else {
+			live(watch)
+			c.barrier()
 		}
-		c.barrier()
-		c.bye()
+		c.net.Close()
+		watch.net.Close()
 	}
 }
 

@@ -36,7 +36,7 @@ type topics struct {
 
 func (b *topics) Publish(context.Context, mqtt.Message) error { return errors.ErrUnsupported }
 
-func (b *topics) Subscribe(_ context.Context, filter string, _ mqtt.QoS, handle func(mqtt.Message)) error {
+func (b *topics) Subscribe(_ context.Context, filter string, _ mqtt.SubscriptionOptions, handle func(mqtt.Message)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.filters = append(b.filters, filter)

@@ -47,7 +47,7 @@ func (r *recorder) Publish(ctx context.Context, m mqtt.Message) error {
 	return nil
 }
 
-func (r *recorder) Subscribe(_ context.Context, filter string, _ mqtt.QoS, handle func(mqtt.Message)) error {
+func (r *recorder) Subscribe(_ context.Context, filter string, _ mqtt.SubscriptionOptions, handle func(mqtt.Message)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.handlers[filter] = handle

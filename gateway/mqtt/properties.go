@@ -170,13 +170,19 @@ func (p *Properties) AddUser(name, value string) {
 	p.values = append(p.values, property{id: UserProperty, text: name, more: value})
 }
 
+// Encode appends the properties to dst in wire form, without their length: see
+// Message.Properties.
+func (p *Properties) Encode(dst []byte) []byte {
+	for i := range p.values {
+		dst = p.values[i].append(dst)
+	}
+	return dst
+}
+
 // append appends the property length and the properties.
 func (p *Properties) append(dst []byte) []byte {
 	var scratch [128]byte
-	b := scratch[:0]
-	for i := range p.values {
-		b = p.values[i].append(b)
-	}
+	b := p.Encode(scratch[:0])
 	dst = appendVarint(dst, uint32(len(b)))
 	return append(dst, b...)
 }
@@ -265,17 +271,39 @@ func (d *decoder) scan(w where, seen *uint64) (id PropertyID, num uint32, text, 
 	return
 }
 
-// properties reads a property length and the properties for packet w.
-func (d *decoder) properties(w where) (p Properties) {
-	sub := decoder{b: d.take(int(d.varint("property length")), "properties")}
-	var seen uint64
-	for len(sub.b) > 0 && sub.err == nil {
-		id, num, text, more := sub.scan(w, &seen)
-		p.values = append(p.values, property{id, num, string(text), string(more)})
+// DecodeProperties reads the properties of a message: see Message.Properties.
+// Those that belong to a hop are not among them.
+func DecodeProperties(b []byte) (Properties, error) {
+	d := decoder{b: b}
+	p := d.rest(in(PUBLISH))
+	for _, id := range []PropertyID{MessageExpiryInterval, TopicAlias, SubscriptionIdentifier} {
+		if d.err == nil && p.Has(id) {
+			d.err = protocolError(fmt.Sprintf("property 0x%02x does not travel with a message", byte(id)))
+		}
 	}
+	if d.err != nil {
+		return Properties{}, d.err
+	}
+	return p, nil
+}
+
+// properties reads a property length and the properties for packet w.
+func (d *decoder) properties(w where) Properties {
+	sub := decoder{b: d.take(int(d.varint("property length")), "properties")}
+	p := sub.rest(w)
 	if sub.err != nil {
 		d.err, d.b = sub.err, nil
 		return Properties{}
+	}
+	return p
+}
+
+// rest reads all that is left as properties for packet w.
+func (d *decoder) rest(w where) (p Properties) {
+	var seen uint64
+	for len(d.b) > 0 && d.err == nil {
+		id, num, text, more := d.scan(w, &seen)
+		p.values = append(p.values, property{id, num, string(text), string(more)})
 	}
 	return p
 }

@@ -123,15 +123,7 @@ func (m *Publish) AppendTopic(dst []byte, v Version, topic string) []byte {
 	if m.Retain {
 		flags |= 1
 	}
-	length := 2 + len(topic) + len(m.Payload)
-	if m.QoS > 0 {
-		length += 2
-	}
-	properties := 0
-	if v == V50 {
-		properties = m.propertiesSize()
-		length += varintSize(uint32(properties)) + properties
-	}
+	length, properties := m.length(v, topic)
 	dst = appendHeader(dst, PUBLISH, flags, length)
 	dst = appendString(dst, topic)
 	if m.QoS > 0 {
@@ -154,6 +146,19 @@ func (m *Publish) AppendTopic(dst []byte, v Version, topic string) []byte {
 		}
 	}
 	return append(dst, m.Payload...)
+}
+
+// length returns the remaining length of the packet, and the property length.
+func (m *Publish) length(v Version, topic string) (length, properties int) {
+	length = 2 + len(topic) + len(m.Payload)
+	if m.QoS > 0 {
+		length += 2
+	}
+	if v == V50 {
+		properties = m.propertiesSize()
+		length += varintSize(uint32(properties)) + properties
+	}
+	return length, properties
 }
 
 func (m *Publish) propertiesSize() int {
