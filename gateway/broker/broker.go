@@ -122,6 +122,8 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 func (b *Broker) Run(ctx context.Context) error {
 	tick := time.NewTicker(retainedInterval)
 	defer tick.Stop()
+	sweep := time.NewTicker(sweepInterval)
+	defer sweep.Stop()
 	var sys sysTree
 	var sysTick <-chan time.Time // never, unless it is wanted
 	if b.options.SysInterval > 0 {
@@ -134,6 +136,8 @@ func (b *Broker) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			b.retained.flush(b.store)
+		case <-sweep.C:
+			b.sweep()
 		case <-sysTick:
 			sys.publish(b)
 		case <-b.store.Failed():
@@ -144,6 +148,22 @@ func (b *Broker) Run(ctx context.Context) error {
 			b.retained.flush(b.store)
 			return nil
 		}
+	}
+}
+
+// sweepInterval is how long a message that has expired may stay in a queue.
+const sweepInterval = time.Minute
+
+// sweep takes out of all queues what has expired: nobody else looks into that of
+// a client that is away for long.
+func (b *Broker) sweep() {
+	b.mu.Lock()
+	sessions := slices.Collect(maps.Values(b.sessions))
+	b.mu.Unlock()
+	for _, s := range sessions {
+		s.mu.Lock()
+		s.sweep()
+		s.mu.Unlock()
 	}
 }
 
