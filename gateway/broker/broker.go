@@ -78,7 +78,7 @@ type Broker struct {
 	nextSession  uint32
 	mostSessions int // at a time, since the start
 	closing      bool
-	running      sync.WaitGroup // connections
+	running      sync.WaitGroup // connections, and timers of sessions at work
 }
 
 // holder is who holds a session: nobody else touches it meanwhile.
@@ -286,10 +286,12 @@ func (b *Broker) endSession(s *session) {
 	if batch.Len() > 0 {
 		b.store.Append(&batch, nil)
 	}
+	// Before a new session can be made: a client that comes back may publish
+	// that it is there, and its old will must not come behind that.
+	b.publishWill(w)
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	b.mu.Unlock()
-	b.publishWill(w)
 }
 
 // detach is called by the holder of a session when its connection has ended.
