@@ -25,7 +25,7 @@ var notYetShown = map[string]string{
 	"5.0 MQTT-4.12.1-2":  "enhanced authentication exists as refusal only: there is nothing to authenticate again",
 }
 
-var testName = regexp.MustCompile(`\b(mqtt\.)?(Test|Fuzz)[A-Z]\w*`)
+var testName = regexp.MustCompile(`\b((mqtt|persist|gateway)\.)?(Test|Fuzz)[A-Z]\w*`)
 
 // TestStatements holds the table of the standards' normative statements to the
 // tests: each row is shown by tests that exist, or says why none can show it. The
