@@ -262,6 +262,12 @@ func TestHalfOpen(t *testing.T) {
 				if n := s.Stats().ClientsConnected; n != 2 {
 					t.Errorf("%d clients are connected", n)
 				}
+				for range 100 { // other tests and the store have some too
+					if runtime.NumGoroutine() <= goroutines {
+						break
+					}
+					time.Sleep(time.Second)
+				}
 				if n := runtime.NumGoroutine(); n > goroutines {
 					t.Errorf("%d goroutines, %d before", n, goroutines)
 				}
