@@ -120,7 +120,8 @@ func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.
 	})
 	copying.Go(func() {
 		io.Copy(frames, far)
-		frames.Close()
+		// Not frames.Close: it may end the connection before it has said so.
+		ws.Close(websocket.StatusNormalClosure, "")
 	})
 	b.serveConn(ctx, &webSocketConn{near, addr(address)})
 	// What is still on its way and the closing handshake have as much time as
