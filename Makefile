@@ -24,8 +24,9 @@ run: build ## start the gateway with a simulated meter; data in data/
 test: ## every test that needs neither root nor QEMU
 	go test ./...
 
-race: deps ## all tests with the race detector; none may be skipped for a missing program
+race: deps ## all tests with the race detector; the broker's once more without pollers
 	LINTEL_NEED_ALL=1 go test -race -timeout 20m ./...
+	LINTEL_TEST_PLAIN=1 go test -count=1 -timeout 10m ./gateway/broker
 
 interop: deps ## only the tests against programs of others: mosquitto, paho, avahi
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns

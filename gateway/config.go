@@ -47,12 +47,18 @@ type MQTTConfig struct {
 	Key               string   `toml:"key"`                 // PEM file: its private key
 	MaxPacketSize     int      `toml:"max_packet_size"`     // bytes, the whole packet
 	MaxConnections    int      `toml:"max_connections"`     // sockets at a time
+	MaxUnconnected    int      `toml:"max_unconnected"`     // sockets without CONNECT at a time
+	ConnectRate       int      `toml:"connect_rate"`        // CONNECTs per second
 	MaxInflight       int      `toml:"max_inflight"`        // unacknowledged messages per client
 	MaxQueuedMessages int      `toml:"max_queued_messages"` // waiting messages per session
 	MaxQueuedBytes    int      `toml:"max_queued_bytes"`    // bytes of waiting messages per session
+	MaxQueuedTotal    int      `toml:"max_queued_total"`    // bytes of waiting messages in all sessions
+	MaxRetained       int      `toml:"max_retained"`        // retained messages
+	MaxRetainedBytes  int      `toml:"max_retained_bytes"`  // what they take
 	MaxSubscriptions  int      `toml:"max_subscriptions"`   // per session
 	MaxTopicLevels    int      `toml:"max_topic_levels"`    // of topic names and filters
 	MaxKeepAlive      int      `toml:"max_keep_alive"`      // seconds; 0: no limit
+	KeepAliveFactor   float64  `toml:"keep_alive_factor"`   // times its keep alive a client may be silent
 }
 
 // HTTPConfig is where the pages are served.
@@ -101,11 +107,17 @@ func DefaultConfig() Config {
 			Unix:              []string{},
 			MaxPacketSize:     4 << 20,
 			MaxConnections:    2000,
+			MaxUnconnected:    500,
+			ConnectRate:       1000,
 			MaxInflight:       100,
 			MaxQueuedMessages: 100_000,
 			MaxQueuedBytes:    64 << 20,
+			MaxQueuedTotal:    256 << 20,
+			MaxRetained:       200_000,
+			MaxRetainedBytes:  64 << 20,
 			MaxSubscriptions:  10_000,
 			MaxTopicLevels:    200,
+			KeepAliveFactor:   1.5,
 		},
 		HTTP:          HTTPConfig{Listen: ":8080"},
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
@@ -215,12 +227,20 @@ func (c Config) problems() []problem {
 	}
 	within("mqtt.max_packet_size", c.MQTT.MaxPacketSize, 1024, persist.MaxMessageSize)
 	within("mqtt.max_connections", c.MQTT.MaxConnections, 1, 1_000_000)
+	within("mqtt.max_unconnected", c.MQTT.MaxUnconnected, 1, 1_000_000)
+	within("mqtt.connect_rate", c.MQTT.ConnectRate, 1, 1_000_000)
 	within("mqtt.max_inflight", c.MQTT.MaxInflight, 1, 65535) // packet identifiers have 16 bits
 	within("mqtt.max_queued_messages", c.MQTT.MaxQueuedMessages, 1, 10_000_000)
 	within("mqtt.max_queued_bytes", c.MQTT.MaxQueuedBytes, 1024, 1<<30)
+	within("mqtt.max_queued_total", c.MQTT.MaxQueuedTotal, 1<<20, 1<<30)
+	within("mqtt.max_retained", c.MQTT.MaxRetained, 1, 10_000_000)
+	within("mqtt.max_retained_bytes", c.MQTT.MaxRetainedBytes, 1024, 1<<30)
 	within("mqtt.max_subscriptions", c.MQTT.MaxSubscriptions, 1, 1_000_000)
 	within("mqtt.max_topic_levels", c.MQTT.MaxTopicLevels, 1, 65536) // a topic has 65,535 bytes
 	within("mqtt.max_keep_alive", c.MQTT.MaxKeepAlive, 0, 65535)
+	if f := c.MQTT.KeepAliveFactor; !(f >= 1.5 && f <= 10) { // NaN neither; [v5 MQTT-3.1.2-22]
+		bad("mqtt.keep_alive_factor", "%g is out of range; right is 1.5, which the standard gives a client, to 10", f)
+	}
 
 	if !hostLabel.MatchString(c.MDNS.Host) {
 		bad("mdns.host", "%q is not a host name; right are letters, digits and hyphens, such as %q (.local is added)", c.MDNS.Host, "lintel")

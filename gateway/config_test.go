@@ -57,6 +57,7 @@ log.level = "debug"
 listen = ["127.0.0.1:1883", "[::1]:1883"]
 websocket = []
 max_inflight = 0x10
+keep_alive_factor = 2
 [http]
 listen = ""
 [serial]
@@ -70,6 +71,7 @@ ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1"}]
 	want.MQTT.Listen = []string{"127.0.0.1:1883", "[::1]:1883"}
 	want.MQTT.WebSocket = []string{}
 	want.MQTT.MaxInflight = 16
+	want.MQTT.KeepAliveFactor = 2
 	want.HTTP.Listen = ""
 	want.Serial.Ports = []PortConfig{{"/dev/ttyUSB0", "dsmr"}, {"/dev/ttyUSB1", ""}}
 	if !reflect.DeepEqual(c, want) {
@@ -108,6 +110,9 @@ func TestConfigMistakes(t *testing.T) {
 		{"same port, one host", "[http]\nlisten = \"127.0.0.1:8083\"", `F:2: http.listen: "127.0.0.1:8083" is taken by mqtt.websocket[0] = ":8083"`},
 		{"same port, any address", "[mqtt]\nlisten = [\"127.0.0.1:1883\", \"0.0.0.0:1883\"]", `F:2: mqtt.listen[1]: "0.0.0.0:1883" is taken`},
 		{"negative limit", "[mqtt]\nmax_queued_bytes = -1", `F:2: mqtt.max_queued_bytes: -1 is out of range; right is 1024 to`},
+		{"impatient", "[mqtt]\nkeep_alive_factor = 1.4", `F:2: mqtt.keep_alive_factor: 1.4 is out of range; right is 1.5`},
+		{"no factor", "[mqtt]\nkeep_alive_factor = nan", `F:2: mqtt.keep_alive_factor: NaN is out of range`},
+		{"factor in quotes", "[mqtt]\nkeep_alive_factor = \"2\"", `F:2: mqtt.keep_alive_factor: is a text; right is a number`},
 		{"no connections", "[mqtt]\nmax_connections = 0", `F:2: mqtt.max_connections: 0 is out of range; right is 1 to`},
 		{"packet", "[mqtt]\nmax_packet_size = 268435461", `F:2: mqtt.max_packet_size: 268435461 is out of range`},
 		{"inflight", "[mqtt]\nmax_inflight = 65536", `F:2: mqtt.max_inflight: 65536 is out of range; right is 1 to 65535`},

@@ -126,6 +126,12 @@ func checkTree(value any, t reflect.Type, key string, known []string) []problem 
 		if int64(int(n)) != n {
 			return wrong("a smaller number")
 		}
+	case reflect.Float64:
+		switch value.(type) {
+		case int64, float64:
+		default:
+			return wrong("a number")
+		}
 	}
 	return nil
 }

@@ -101,12 +101,18 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	g.broker, err = broker.New(g.store, broker.Options{
 		MaxPacketSize:     m.MaxPacketSize,
 		MaxConnections:    m.MaxConnections,
+		MaxUnconnected:    m.MaxUnconnected,
+		ConnectRate:       m.ConnectRate,
 		MaxInflight:       m.MaxInflight,
 		MaxQueuedMessages: m.MaxQueuedMessages,
 		MaxQueuedBytes:    m.MaxQueuedBytes,
+		MaxQueuedTotal:    m.MaxQueuedTotal,
+		MaxRetained:       m.MaxRetained,
+		MaxRetainedBytes:  m.MaxRetainedBytes,
 		MaxSubscriptions:  m.MaxSubscriptions,
 		MaxTopicLevels:    m.MaxTopicLevels,
 		MaxKeepAlive:      time.Duration(m.MaxKeepAlive) * time.Second,
+		KeepAliveFactor:   m.KeepAliveFactor,
 		Version:           o.Version,
 		Logger:            g.log,
 	})

@@ -106,6 +106,7 @@ func (g *gateway) serve(ctx context.Context, l brokerListener) error {
 	server := &http.Server{
 		Handler:           g.broker.WebSocket(ctx),
 		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Millisecond, // after a request that was refused; else there would be no end
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

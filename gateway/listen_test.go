@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,10 +10,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -112,6 +116,28 @@ func TestListeners(t *testing.T) {
 	for i, client := range connected {
 		if token := client.Publish("still/here", 1, false, "x"); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
 			t.Errorf("%s was dropped: %v", e.Brokers[i].Scheme, token.Error())
+		}
+	}
+}
+
+// A socket that did not become a WebSocket does not stay.
+func TestRefusedWebSocketIsClosed(t *testing.T) {
+	c := localConfig()
+	c.MQTT.WebSocket = []string{"127.0.0.1:0"}
+	e, stop := startWith(t, c, t.TempDir(), false)
+	defer stop()
+	i := slices.IndexFunc(e.Brokers, func(b Endpoint) bool { return b.Scheme == "ws" })
+	for _, subprotocol := range []string{"mqtt", "chat"} {
+		nc, err := net.Dial("tcp", e.Brokers[i].Addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: lintel\r\nSec-WebSocket-Protocol: %s\r\n\r\n", subprotocol)
+		answer, err := io.ReadAll(nc)
+		if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 4")) {
+			t.Errorf("%s: %.60q, %v; want a refusal and the end", subprotocol, answer, err)
 		}
 	}
 }

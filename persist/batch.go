@@ -30,6 +30,8 @@ type op struct {
 	body         *Body
 }
 
+func (o *op) putsEntry() bool { return o.prefix == prefixEntry && !o.remove }
+
 // recordOverhead bounds all of an operation that has no length of its own: two
 // keys with numbers, flags, lengths and times, two checksums, a hashed name.
 const recordOverhead = 128
@@ -82,7 +84,7 @@ func (b *Batch) DeleteSubscription(session uint32, filter string) {
 // never replaces a newer one.
 func (b *Batch) PutEntry(session uint32, e Entry, r *Ref, body *Body) {
 	r.made++
-	o := op{prefix: prefixEntry, sessionID: session, entry: e, version: r.made, ref: r, body: body, size: int64(5 * len(e.Identifiers))}
+	o := op{prefix: prefixEntry, sessionID: session, entry: e, version: r.made, ref: r, body: body, size: int64(5*len(e.Identifiers) + len(e.Share))}
 	if body == nil || body != b.body {
 		o.size += messageSize(e.Message)
 		b.body = body
@@ -96,7 +98,8 @@ func (b *Batch) PutEntry(session uint32, e Entry, r *Ref, body *Body) {
 //
 // So an entry that goes because its message moves to another session is deleted
 // in the batch that puts the new entry: only there the old put is kept until
-// both can be written together.
+// both can be written together. The put comes right before the delete, so that
+// they stay together even if the batch has to be split.
 func (b *Batch) DeleteEntry(session uint32, messageID uint64, r *Ref, body *Body) {
 	b.deletes = true
 	b.add(op{prefix: prefixEntry, remove: true, sessionID: session, entry: Entry{MessageID: messageID}, ref: r, body: body})

@@ -44,6 +44,7 @@ type meta struct {
 const (
 	flagRetain  = 1 << 2
 	flagExpires = 1 << 3
+	flagShare   = 1 << 7 // of an entry
 )
 
 // maxTimeLeft is a bit more than the longest Message Expiry Interval.
@@ -110,11 +111,17 @@ func appendEntry(b []byte, e *Entry, place bodyPlace, now time.Time) []byte {
 	if e.Retain {
 		flags |= flagRetain
 	}
+	if e.Share != "" {
+		flags |= flagShare
+	}
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, uint64(e.PacketID))
 	b = binary.AppendUvarint(b, uint64(len(e.Identifiers)))
 	for _, id := range e.Identifiers {
 		b = binary.AppendUvarint(b, uint64(id))
+	}
+	if e.Share != "" {
+		b = appendText(b, e.Share)
 	}
 	if place == bodyInline {
 		b = appendMessage(b, e.Message, e.Message.Topic, now)
@@ -262,7 +269,7 @@ func decodeEntry(b []byte, now time.Time) (Entry, bodyPlace, error) {
 		Retain: flags&flagRetain != 0,
 		State:  EntryState(flags >> 5 & 3),
 	}
-	if e.QoS == 3 || place > bodyOwn || e.State > Released || flags&0x80 != 0 {
+	if e.QoS == 3 || place > bodyOwn || e.State > Released {
 		f.fail()
 	}
 	e.PacketID = uint16(f.uint(1<<16 - 1))
@@ -272,6 +279,11 @@ func decodeEntry(b []byte, now time.Time) (Entry, bodyPlace, error) {
 		e.Identifiers = make([]uint32, n)
 		for i := range e.Identifiers {
 			e.Identifiers[i] = f.uint32()
+		}
+	}
+	if flags&flagShare != 0 {
+		if e.Share = string(f.text()); e.Share == "" {
+			f.fail()
 		}
 	}
 	if place == bodyInline {

@@ -58,6 +58,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(prefixSubscription, appendSubscription(nil, &Subscription{Filter: "a/#", Options: 0x2D, Identifier: 268435455}))
 	f.Add(prefixEntry, appendEntry(nil, &Entry{PacketID: 65535, State: Released, QoS: 2, Retain: true, Identifiers: []uint32{1, 2, 300}, Message: m}, bodyInline, now))
 	f.Add(prefixEntry, appendEntry(nil, &Entry{QoS: 1}, bodyShared, now))
+	f.Add(prefixEntry, appendEntry(nil, &Entry{QoS: 1, Identifiers: []uint32{1}, Share: "$share/g/#", Message: m}, bodyInline, now))
 	f.Add(prefixRetained, appendMessage(nil, m, "", now))
 	f.Add(prefixRetained, bytes.Repeat([]byte{0xFF}, 30))
 	f.Fuzz(func(t *testing.T, prefix byte, b []byte) {

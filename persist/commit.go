@@ -145,7 +145,9 @@ func (s *Store) commit(group []item) error {
 	for _, it := range group {
 		for i := range it.batch.ops {
 			o := &it.batch.ops[i]
-			if !whole && s.tx.full(o, s.limits) {
+			// Limits leave room for a delete that belongs to the put before it.
+			moved := i > 0 && o.prefix == prefixEntry && o.remove && it.batch.ops[i-1].putsEntry()
+			if !whole && !moved && s.tx.full(o, s.limits) {
 				if err := s.endTransaction(); err != nil {
 					return err
 				}

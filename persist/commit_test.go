@@ -3,6 +3,7 @@ package persist
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -304,6 +305,49 @@ func TestMovedEntryIsNotElided(t *testing.T) {
 	commit(t, s, new(Batch))
 	if n := s.Stats().Elided - before.Elided; n != 2 {
 		t.Errorf("%d elided within one group", n)
+	}
+}
+
+// A message that moves leaves the one session in the transaction in which it comes
+// to the other, wherever a large batch is split.
+func TestMoveIsNotSplit(t *testing.T) {
+	for _, size := range []int{10, 300, 1 << 20} {
+		s := open(t, t.TempDir(), Options{MemTableSize: minMemTableSize})
+		n := 1500
+		if size > 1000 {
+			n = 3
+		}
+		m := message("t", size)
+		from, to := make([]Ref, n), make([]Ref, n)
+		var put, move Batch
+		move.PutIncoming(2, 1) // pairs begin at odd places
+		for i := range uint64(n) {
+			e := Entry{MessageID: i, QoS: 2, Message: m}
+			put.PutEntry(1, e, &from[i], nil)
+			move.PutEntry(2, e, &to[i], nil)
+			move.DeleteEntry(1, i, &from[i], nil)
+		}
+		commit(t, s, &put)
+		before := s.Stats().Groups
+		commit(t, s, &move)
+		if groups := s.Stats().Groups - before; groups < 3 {
+			t.Fatalf("%d bytes: the batch was written in %d transactions", size, groups)
+		}
+		txn := s.db.NewTransaction(false)
+		it := txn.NewIterator(badger.IteratorOptions{AllVersions: true, Prefix: []byte{prefixEntry}})
+		versions := make(map[string]uint64)
+		for it.Rewind(); it.Valid(); it.Next() {
+			key := keyString(it.Item().Key())
+			versions[key] = max(versions[key], it.Item().Version())
+		}
+		it.Close()
+		txn.Discard()
+		for i := range n {
+			came, left := versions[fmt.Sprintf("message %d of session 2", i)], versions[fmt.Sprintf("message %d of session 1", i)]
+			if came == 0 || came != left {
+				t.Fatalf("%d bytes: message %d came in transaction %d and left in %d", size, i, came, left)
+			}
+		}
 	}
 }
 

@@ -25,7 +25,9 @@
 // a large session or a large set of retained messages gets there. It is then
 // split, its done function called after the last part, and a crash may leave the
 // first parts without the rest. So put DeleteSession first into such a batch:
-// Load clears away what belongs to no session.
+// Load clears away what belongs to no session. Only the delete of an entry is
+// never parted from a put of one right before it: a message that moves is always
+// in one place or the other.
 //
 // Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
 // larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself

@@ -21,7 +21,7 @@ import (
 //	03 session(4) name of the filter      subscription: name, options, identifier
 //	04 message(8)                         body that several entries share: message
 //	04 message(8) session(4)              body of one entry: message
-//	05 session(4) message(8)              queue entry: flags, packet id, count, identifiers, [message]
+//	05 session(4) message(8)              queue entry: flags, packet id, count, identifiers, [filter], [message]
 //	06 session(4)                         reserved for the head of the queue
 //	07 session(4) packet id(2)            incoming QoS 2 packet id: no fields
 //	08 name of the topic                  retained message: message, its topic empty if it is in the key
@@ -36,7 +36,8 @@ import (
 // is 1 if a will follows, 2 if its expiry interval comes before it.
 //
 //	flags of an entry     bits 0-1 QoS, bit 2 retain, bits 3-4 where the message is
-//	                      (0 here, 1 under 04 message, 2 under 04 message session), bits 5-6 state
+//	                      (0 here, 1 under 04 message, 2 under 04 message session), bits 5-6 state,
+//	                      bit 7 the filter of a shared subscription follows the identifiers
 //	message               flags, topic, properties, payload, [time left, time of storing]
 //	flags of a message    bits 0-1 QoS, bit 2 retain, bit 3 expires: the two times follow
 //

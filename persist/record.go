@@ -48,6 +48,7 @@ type Entry struct {
 	QoS         mqtt.QoS
 	Retain      bool     // RETAIN flag of the delivery
 	Identifiers []uint32 // subscription identifiers of the delivery
+	Share       string   // filter of the shared subscription that it came by; empty: none
 	Message     *mqtt.Message
 }
 

@@ -318,6 +318,13 @@ func (s *Store) Wait(ctx context.Context) error {
 	}
 }
 
+// Full reports whether Wait would block.
+func (s *Store) Full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err == nil && s.stats.PendingBytes > s.budget
+}
+
 // Failed is closed after the first commit error. No done function is called any
 // more then, and the process must exit.
 func (s *Store) Failed() <-chan struct{} { return s.failed }

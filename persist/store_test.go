@@ -158,8 +158,8 @@ func sample(b *Batch) (*State, []*Ref, *Body) {
 		body    *Body
 	}{
 		{7, Entry{MessageID: 1, QoS: 1, Message: large, Identifiers: []uint32{1, 268435455}}, body},
-		{9, Entry{MessageID: 1, QoS: 2, Message: large, Retain: true, PacketID: 65535, State: Sent}, body},
-		{7, Entry{MessageID: 2, QoS: 1, Message: small}, smallBody},
+		{9, Entry{MessageID: 1, QoS: 2, Message: large, Retain: true, PacketID: 65535, State: Sent, Share: "$share/g/t/+"}, body},
+		{7, Entry{MessageID: 2, QoS: 1, Message: small, Share: "$share/g/#", Identifiers: []uint32{5}}, smallBody},
 		{9, Entry{MessageID: 2, QoS: 2, Message: small, PacketID: 1, State: Released}, smallBody},
 		{7, Entry{MessageID: 3, QoS: 1, Message: vlog}, nil},
 		{7, Entry{MessageID: 1 << 40, QoS: 2, Message: alone, PacketID: 2, State: Released}, nil},

@@ -14,21 +14,51 @@ import (
 	"lintel/persist"
 )
 
-// Options are the limits of a broker. Zero values take the defaults.
+// Options are the limits of a broker, and who may do what. Zero values take the
+// defaults.
 type Options struct {
 	MaxPacketSize     int           // bytes, fixed header included; default 4 MiB
 	MaxConnections    int           // network connections; default 2000
 	MaxInflight       int           // messages in flight to one client; default 100
 	MaxQueuedMessages int           // messages that wait for one client; default 100,000
 	MaxQueuedBytes    int           // their bytes; default 64 MiB
+	MaxQueuedTotal    int           // bytes that wait for all clients together; default 256 MiB
 	ReceiveMaximum    int           // messages in flight from one MQTT 5.0 client; default 1000
 	MaxSubscriptions  int           // of one client; default 10,000
 	MaxTopicLevels    int           // of topic names and filters; default 200
+	MaxRetained       int           // retained messages; default 200,000
+	MaxRetainedBytes  int           // what they take: topics, payloads, properties and 64 for each topic level; default 64 MiB
 	MaxKeepAlive      time.Duration // MQTT 5.0 clients that ask for more, or for none, are told this; default: no limit
-	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT; default 10 s
+	KeepAliveFactor   float64       // a client may be silent for so many times its keep alive; default 1.5, which is the least
+	ConnectRate       int           // CONNECTs per second, in the long run; default 1000
+	MaxUnconnected    int           // network connections whose CONNECT has not come; default 500
+	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT, and for each authentication; default 10 s
 	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
 	Version           string        // of the program, for $SYS/broker/version
 	Logger            *slog.Logger  // nil: none
+
+	// Authenticate decides whether a client that names no authentication method
+	// is let in; nil: everybody is. It is called before anything of a session is
+	// touched, for several clients at a time, and may take until ctx ends, which
+	// it does after ConnectTimeout and with the broker. A *Refusal or *mqtt.Error
+	// says what the client is told. Any other error, and whatever comes after the
+	// end of ctx, is "server unavailable": clients take a refusal for good.
+	//
+	// It may set UserName to the name that it found out: what it leaves in r is
+	// what Authorize gets. Password and AuthenticationData are erased.
+	Authenticate func(ctx context.Context, r *ConnectRequest) error
+
+	// Methods are the methods of enhanced authentication, by name. A client that
+	// names one is decided by it alone: Authenticate is not asked.
+	Methods map[string]Method
+
+	// Authorize reports whether a client may publish to a topic, or subscribe to a
+	// filter; nil: it may. A filter comes without $share/NAME/, and who may
+	// subscribe to it gets all that matches: messages are not asked about one by
+	// one. What it says is remembered until AccessChanged. It is asked for in-process
+	// clients too (see ConnectRequest). It must be quick, must not change r or call the
+	// broker, and is called for several clients at a time.
+	Authorize func(r *ConnectRequest, action Action, topic string) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -42,9 +72,17 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxInflight, 100)
 	set(&o.MaxQueuedMessages, 100_000)
 	set(&o.MaxQueuedBytes, 64<<20)
+	set(&o.MaxQueuedTotal, 256<<20)
 	set(&o.ReceiveMaximum, 1000)
 	set(&o.MaxSubscriptions, 10_000)
 	set(&o.MaxTopicLevels, 200)
+	set(&o.MaxRetained, 200_000)
+	set(&o.MaxRetainedBytes, 64<<20)
+	set(&o.ConnectRate, 1000)
+	set(&o.MaxUnconnected, 500)
+	if o.KeepAliveFactor == 0 {
+		o.KeepAliveFactor = 1.5
+	}
 	if o.SysInterval == 0 {
 		o.SysInterval = 10 * time.Second
 	}
@@ -68,6 +106,10 @@ type Broker struct {
 	stats     counters
 	started   time.Time
 
+	connectRate tokenBucket
+	unconnected unconnected
+	queuedBytes atomic.Int64 // of all sessions
+
 	// committed collects what the store's callbacks have sent; it belongs to
 	// the goroutine that calls them and is flushed after each group.
 	committed flushList
@@ -79,6 +121,7 @@ type Broker struct {
 	mostSessions int // at a time, since the start
 	closing      bool
 	running      sync.WaitGroup // connections, and timers of sessions at work
+	pollers      pollers
 }
 
 // holder is who holds a session: nobody else touches it meanwhile.
@@ -96,15 +139,20 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 	if o.MaxPacketSize > persist.MaxMessageSize {
 		return nil, fmt.Errorf("broker: packets of %d bytes: the store takes messages of %d at most", o.MaxPacketSize, persist.MaxMessageSize)
 	}
+	if o.KeepAliveFactor < 1.5 { // [v5 MQTT-3.1.2-22]
+		return nil, fmt.Errorf("broker: keep alive factor %g: the standard gives a client 1.5 at least", o.KeepAliveFactor)
+	}
 	b := &Broker{
 		options:     o,
 		store:       store,
 		log:         o.Logger,
 		started:     time.Now(),
+		connectRate: tokenBucket{rate: float64(o.ConnectRate), burst: float64(max(2*o.ConnectRate, o.MaxConnections))},
 		sessions:    make(map[string]*session),
 		connections: make(map[*connection]struct{}),
 	}
 	b.retained.dirty = make(map[string]struct{})
+	b.retained.maxCount, b.retained.maxBytes = o.MaxRetained, int64(o.MaxRetainedBytes)
 	state, err := store.Load()
 	if err != nil {
 		return nil, fmt.Errorf("broker: load sessions: %w", err)
@@ -190,12 +238,14 @@ func (b *Broker) shutdown() {
 		h.kick(mqtt.ServerShuttingDown)
 	}
 	b.running.Wait()
+	b.pollers.close()
 }
 
 // claim makes h the holder of the session with this client id, made anew if
 // there is none or fresh is set: then a session that is there ends first. An
-// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3]. present
-// reports whether there was a session.
+// earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3], but for an
+// in-process client, whose id nobody takes from outside. present reports whether
+// there was a session.
 func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present bool, err error) {
 	for {
 		b.mu.Lock()
@@ -212,6 +262,10 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		}
 		if other := s.owner; other != nil {
 			b.mu.Unlock()
+			_, inside := other.(*Client)
+			if _, outside := h.(*connection); inside && outside {
+				return nil, false, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "the id of an in-process client"}
+			}
 			other.kick(mqtt.SessionTakenOver)
 			<-other.released()
 			continue
@@ -239,7 +293,6 @@ func (b *Broker) newSession(id string) *session {
 		id:            id,
 		number:        b.nextSession,
 		subscriptions: make(map[string]*subscription),
-		inflight:      make(map[uint16]*entry),
 		since:         time.Now(),
 	}
 	b.sessions[id] = s
@@ -248,8 +301,9 @@ func (b *Broker) newSession(id string) *session {
 }
 
 // endSession removes a session that the caller holds: its subscriptions, what
-// waits for it, and everything of it in the store. Its will is due at the latest
-// now (5.0 §3.1.2.5).
+// waits for it, and everything of it in the store. What it had of a shared
+// subscription and may go to another member does so first. Its will is due at the
+// latest now (5.0 §3.1.2.5).
 func (b *Broker) endSession(s *session) {
 	s.mu.Lock()
 	s.ended = true
@@ -268,10 +322,15 @@ func (b *Broker) endSession(s *session) {
 			batch.DeleteSubscription(s.number, sub.filter)
 		}
 	}
+	var shared []*entry
 	for _, list := range [][]*entry{s.order, s.queue} {
 		for _, e := range list {
-			if e.stored && !e.done {
-				batch.DeleteEntry(s.number, e.id, e.ref, e.body)
+			switch {
+			case e.done:
+			case e.share != "" && (e.qos == 1 || !e.sent): // [v5 MQTT-4.8.2-5]
+				shared = append(shared, e)
+			default:
+				e.delete(&batch)
 			}
 			e.done = true
 		}
@@ -281,8 +340,13 @@ func (b *Broker) endSession(s *session) {
 			batch.DeleteIncoming(s.number, id)
 		}
 	}
-	s.subscriptions, s.inflight, s.order, s.queue, s.backlog = nil, nil, nil, nil, nil
+	s.subscriptions, s.order, s.queue, s.backlog = nil, nil, nil, nil
+	s.inflight = inflight{}
+	s.charge(-s.queuedBytes)
 	s.mu.Unlock()
+	for _, e := range b.reassign(shared, true) {
+		e.delete(&batch)
+	}
 	if batch.Len() > 0 {
 		b.store.Append(&batch, nil)
 	}
@@ -306,6 +370,12 @@ func (b *Broker) detach(s *session, publishWill bool) {
 		s.mu.Unlock()
 		b.endSession(s)
 		return
+	}
+	if shared := s.removeShared(); len(shared) > 0 {
+		s.mu.Unlock()
+		shared = b.reassign(shared, false)
+		s.mu.Lock()
+		s.putBack(shared)
 	}
 	var due *will
 	if s.will != nil && s.will.delay == 0 {
@@ -342,7 +412,7 @@ func (b *Broker) Clients() []ClientInfo {
 			KeepAlive:     s.keepAlive,
 			Persistent:    s.persistent,
 			Subscriptions: len(s.subscriptions),
-			Queued:        len(s.inflight) + len(s.queue),
+			Queued:        s.inflight.count + len(s.queue),
 			Dropped:       s.dropped,
 		}
 		s.mu.Unlock()
@@ -368,6 +438,11 @@ func (b *Broker) Stats() Stats {
 		BytesReceived:       c.bytesReceived.Load(),
 		BytesSent:           c.bytesSent.Load(),
 		MalformedPackets:    c.malformed.Load(),
+		NotAuthorized:       c.notAuthorized.Load(),
+		QueuedBytes:         b.queuedBytes.Load(),
+	}
+	for l := range s.Exceeded {
+		s.Exceeded[l] = c.exceeded[l].Load()
 	}
 	b.mu.Lock()
 	s.Sessions, s.SessionsMaximum = len(b.sessions), b.mostSessions
@@ -376,8 +451,7 @@ func (b *Broker) Stats() Stats {
 	b.mu.Unlock()
 	for _, session := range sessions {
 		session.mu.Lock()
-		s.Queued += len(session.inflight) + len(session.queue)
-		s.QueuedBytes += int64(session.queuedBytes)
+		s.Queued += session.inflight.count + len(session.queue)
 		if session.peer == nil {
 			s.SessionsOffline++
 		}
@@ -396,5 +470,9 @@ func (b *Broker) countError(err *mqtt.Error) {
 	switch err.Code {
 	case mqtt.MalformedPacket, mqtt.ProtocolError, mqtt.PacketTooLarge, mqtt.TopicNameInvalid, mqtt.TopicAliasInvalid:
 		b.stats.malformed.Add(1)
+	case mqtt.ReceiveMaximumExceeded:
+		b.exceeded(LimitReceiveMaximum)
+	case mqtt.KeepAliveTimeout:
+		b.exceeded(LimitKeepAlive)
 	}
 }

@@ -48,8 +48,11 @@ func (b *Broker) NewClient(id string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker: connect %q: %w", id, err)
 	}
-	c.session = s
+	c.session, c.router.session = s, s
 	s.mu.Lock()
+	if b.options.Authorize != nil {
+		s.request.Store(&ConnectRequest{ClientID: id, Version: mqtt.V50, CleanStart: true, InProcess: true})
+	}
 	s.version, s.remoteAddr = mqtt.V50, "in-process"
 	var f flushList
 	s.resume(c, b.options.MaxInflight, &f)
@@ -65,6 +68,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 		return fmt.Errorf("broker: publish: %q with QoS %d is no message", m.Topic, m.QoS)
 	}
 	if size := len(m.Topic) + len(m.Properties) + len(m.Payload); size > c.broker.options.MaxPacketSize {
+		c.broker.exceeded(LimitPacketSize)
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.PacketTooLarge, Detail: fmt.Sprintf("%d bytes", size)})
 	}
 	if err := c.broker.store.Wait(ctx); err != nil {
@@ -73,22 +77,26 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if c.isClosed() {
 		return ErrClosed
 	}
+	r := c.route(m.Topic)
+	if r.denied {
+		c.broker.stats.notAuthorized.Add(1)
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.NotAuthorized})
+	}
 	c.broker.stats.publishReceived.Add(1)
 	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
-	msg := &message{Message: m, from: c.session.id}
+	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
-	if m.QoS == 0 {
-		c.broker.publish(msg, c.route(m.Topic), nil, &f)
+	k := new(keeping)
+	wait, err := c.broker.publish(msg, r, k, &f)
+	if err != nil {
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
+	}
+	if !wait {
 		c.broker.flush(&f)
 		return nil
 	}
 	committed := make(chan struct{})
-	k := new(keeping)
-	if c.broker.publish(msg, c.route(m.Topic), k, &f) {
-		c.broker.keep(k, func() { close(committed) })
-	} else {
-		close(committed)
-	}
+	c.broker.keep(k, func() { close(committed) })
 	c.broker.flush(&f)
 	select {
 	case <-committed:
@@ -186,7 +194,7 @@ func (c *Client) finished(packetID uint16) {
 	var f flushList
 	s := c.session
 	s.mu.Lock()
-	if e := s.inflight[packetID]; e != nil {
+	if e := s.inflight.get(packetID); e != nil {
 		s.finish(e)
 	}
 	s.pump(&f)

@@ -1,12 +1,13 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,76 +37,49 @@ var (
 	largeWriteBuffers = sync.Pool{New: func() any { return new([largeWriteSize]byte) }}
 )
 
-// conn is the bytes of one network connection. One goroutine reads; whoever
-// has something to send appends to out and flushes. A flush writes without
-// waiting; only if the socket is full a goroutine is started that waits for it.
-// While nothing is on its way neither side holds a buffer.
+// conn is the bytes of one network connection. One goroutine at a time reads;
+// whoever has something to send appends to out and flushes. While nothing is on
+// its way neither side holds a buffer.
+//
+// A connection is an ordinary net.Conn, or its descriptor is with a poller. With a
+// poller a flush writes what the socket takes at once, and the poller goes on when
+// the socket has drained. Otherwise a goroutine is started for each turn of writing.
 type conn struct {
 	broker *Broker
-	net    net.Conn
-	raw    syscall.RawConn // nil: plain calls (TLS, WebSocket, other systems)
 
-	// Reading; only by the reader's goroutine.
+	// Reading; only by who reads.
 	buf        []byte // buf[head:tail] is not handled yet
 	head, tail int
 	pooled     *[readSize]byte
-	readFn     func(fd uintptr) bool
-	readN      int
-	readErr    error
 
 	mu      sync.Mutex
+	net     net.Conn // nil while a poller has the descriptor
+	fd      int      // -1 unless a poller has it; changes only while nobody writes
+	poller  *poller
 	out     []byte    // waits for the socket
-	writing bool      // somebody is writing
-	written sync.Cond // writing became false
+	writing bool      // somebody is writing, or the rest of a write waits
+	written sync.Cond // writing became false, or stuck true
 	closed  bool
 	pending int    // bytes in out and being written
 	packets uint64 // appended since they were counted
 	full    bool   // somebody was told that there is no room
 	drained func() // called when there is room again after that; locks the session
 
-	dirty atomic.Bool // on somebody's flushList
+	// stuck is true while sending[sent:] waits for the socket. It is set before
+	// the last attempt to write, so that the poller cannot miss that there is
+	// room again.
+	stuck   atomic.Bool
+	sending []byte
+	sent    int
 
-	writeFn  func(fd uintptr) bool
-	writeBuf []byte
-	writeN   int
-	writeErr error
+	dirty atomic.Bool // on somebody's flushList
 }
 
 func newConn(b *Broker, nc net.Conn) *conn {
-	c := &conn{broker: b, net: nc}
+	c := &conn{broker: b, net: nc, fd: -1}
 	c.written.L = &c.mu
 	if t, ok := nc.(*net.TCPConn); ok {
 		t.SetNoDelay(true)
-	}
-	switch nc := nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		c.raw, _ = nc.(syscall.Conn).SyscallConn()
-	}
-	// The closures are made once so that reading and writing allocate nothing.
-	c.readFn = func(fd uintptr) bool {
-		if c.buf == nil {
-			c.pooled = readBuffers.Get().(*[readSize]byte)
-			c.buf = c.pooled[:]
-		}
-		for {
-			c.readN, c.readErr = readFD(fd, c.buf[c.tail:])
-			if c.readErr != unix.EINTR {
-				break
-			}
-		}
-		if c.readErr == unix.EAGAIN {
-			c.releaseBuffer()
-			return false
-		}
-		return true
-	}
-	c.writeFn = func(fd uintptr) bool {
-		for {
-			c.writeN, c.writeErr = writeFD(fd, c.writeBuf)
-			if c.writeErr != unix.EINTR {
-				return true
-			}
-		}
 	}
 	return c
 }
@@ -147,23 +121,34 @@ func (c *conn) fill() error {
 	return err
 }
 
+// read reads what there is. From a descriptor it reads nothing, and releases the
+// buffer, if there is nothing now.
 func (c *conn) read() (int, error) {
-	if c.raw == nil {
+	if c.fd < 0 {
 		if c.buf == nil {
 			c.buf = make([]byte, 4<<10)
 		}
 		return c.net.Read(c.buf[c.tail:])
 	}
-	if err := c.raw.Read(c.readFn); err != nil {
-		return 0, err
+	if c.buf == nil {
+		c.pooled = readBuffers.Get().(*[readSize]byte)
+		c.buf = c.pooled[:]
 	}
-	switch {
-	case c.readErr != nil:
-		return 0, os.NewSyscallError("read", c.readErr)
-	case c.readN == 0:
-		return 0, io.EOF
+	for {
+		n, err := readFD(c.fd, c.buf[c.tail:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			c.releaseBuffer()
+			return 0, nil
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
 	}
-	return c.readN, nil
 }
 
 // next returns the next packet of version v that is whole, or ok == false if
@@ -171,6 +156,9 @@ func (c *conn) read() (int, error) {
 func (c *conn) next(v mqtt.Version, maxSize int) (p mqtt.Packet, ok bool, err error) {
 	p, n, err := mqtt.Parse(c.buf[c.head:c.tail], v, maxSize)
 	if n == 0 || err != nil {
+		if reason := (*mqtt.Error)(nil); errors.As(err, &reason) && reason.Code == mqtt.PacketTooLarge {
+			c.broker.exceeded(LimitPacketSize)
+		}
 		return p, false, err
 	}
 	c.head += n
@@ -180,12 +168,12 @@ func (c *conn) next(v mqtt.Version, maxSize int) (p mqtt.Packet, ok bool, err er
 // hasRoom reports whether the socket drains what it gets.
 func (c *conn) hasRoom() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pending < maxPending {
-		return true
+	room := c.pending < maxPending
+	if !room {
+		c.full = true
 	}
-	c.full = true
-	return false
+	c.mu.Unlock()
+	return room
 }
 
 // endWriting ends a turn of writing. Called with mu held.
@@ -228,32 +216,76 @@ func (c *conn) appendLocked(encode func([]byte) []byte) {
 func (c *conn) flush() {
 	c.dirty.Store(false)
 	c.mu.Lock()
-	if c.writing || len(c.out) == 0 || c.closed {
-		c.mu.Unlock()
-		return
+	if !c.writing {
+		c.write()
 	}
+	c.mu.Unlock()
+}
+
+// write writes what waits. Called with mu held, which it gives up while it
+// writes, and with nobody writing.
+func (c *conn) write() {
 	c.writing = true
 	for len(c.out) > 0 && !c.closed {
 		buf := c.out
 		c.out = nil
-		c.mu.Unlock()
-		n, err := c.tryWrite(buf)
-		c.mu.Lock()
-		c.wrote(n)
-		if err != nil {
-			c.fail()
-			break
-		}
-		if n < len(buf) {
-			// The socket is full: somebody else waits for it.
-			go c.drain(buf[n:])
-			c.mu.Unlock()
+		if c.fd < 0 {
+			go c.drain(buf)
 			return
 		}
-		recycle(buf)
+		if !c.send(buf, 0) {
+			return
+		}
 	}
 	c.endWriting()
-	c.mu.Unlock()
+}
+
+// send writes buf[n:] to the descriptor. It reports false if the socket is full:
+// then writable goes on. Called like write, by who is writing.
+func (c *conn) send(buf []byte, n int) bool {
+	for n < len(buf) {
+		c.mu.Unlock()
+		m, err := writeFD(c.fd, buf[n:])
+		c.mu.Lock()
+		if err == unix.EAGAIN {
+			c.stuck.Store(true)
+			if m, err = writeFD(c.fd, buf[n:]); err == unix.EAGAIN {
+				c.sending, c.sent = buf, n
+				c.written.Broadcast()
+				return false
+			}
+			c.stuck.Store(false)
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			c.fail()
+			return true
+		}
+		n += m
+		c.wrote(m)
+	}
+	recycle(buf)
+	return true
+}
+
+// writable goes on writing after the socket was full. The poller calls it.
+func (c *conn) writable() {
+	if !c.stuck.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stuck.Load() || c.closed {
+		return
+	}
+	c.stuck.Store(false)
+	buf := c.sending
+	c.sending = nil
+	if c.send(buf, c.sent) {
+		c.write()
+	}
 }
 
 // recycle gives a buffer back, unless it grew.
@@ -275,41 +307,36 @@ func (c *conn) wrote(n int) {
 	}
 }
 
-// fail closes the connection after a write error. Called with mu held.
+// fail gives up after a write error: who reads will see the end. Called with mu
+// held.
 func (c *conn) fail() {
 	c.closed = true
-	c.net.Close()
+	if c.fd < 0 {
+		c.net.Close()
+	} else {
+		unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
 }
 
-// tryWrite writes without waiting. Transports that cannot do that report 0.
-func (c *conn) tryWrite(buf []byte) (int, error) {
-	if c.raw == nil {
-		return 0, nil
-	}
-	c.writeBuf = buf
-	err := c.raw.Write(c.writeFn)
-	c.writeBuf = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case c.writeErr == unix.EAGAIN:
-		return 0, nil
-	case c.writeErr != nil:
-		return 0, c.writeErr
-	}
-	return c.writeN, nil
-}
-
-// drain writes buf and all that comes after it, waiting for the socket.
+// drain writes buf and all that comes after it, waiting for the socket. It writes
+// piece by piece: what the client has read already must not count as pending.
 func (c *conn) drain(buf []byte) {
 	for {
-		n, err := c.net.Write(buf)
-		c.mu.Lock()
-		c.wrote(n)
-		if err != nil {
-			c.fail()
+		for piece := range slices.Chunk(buf, largeWriteSize) {
+			n, err := c.net.Write(piece)
+			c.mu.Lock()
+			c.wrote(n)
+			if err != nil {
+				c.fail()
+				c.endWriting()
+				c.mu.Unlock()
+				return
+			}
+			c.mu.Unlock()
 		}
-		if err != nil || len(c.out) == 0 || c.closed {
+		recycle(buf)
+		c.mu.Lock()
+		if len(c.out) == 0 || c.closed {
 			c.endWriting()
 			c.mu.Unlock()
 			return
@@ -323,19 +350,25 @@ func (c *conn) drain(buf []byte) {
 // the client.
 const lingerTime = time.Second
 
-// close sends the last packet, if any, and closes. The write side is closed
-// first and what the client still sends is read for a while: closing a socket
-// with unread input would make TCP throw the packet away.
+// close sends what is on its way and the last packet, if any, and closes. Before a
+// last packet the write side is closed first and what the client still sends is read
+// for a while: closing a socket with unread input would make TCP throw the packet away.
 func (c *conn) close(last []byte) {
+	c.releaseBuffer()
+	if c.fd >= 0 && !c.reclaim(len(last) > 0) {
+		return
+	}
 	if len(last) > 0 {
 		c.append(func(b []byte) []byte { return append(b, last...) })
-		c.net.SetDeadline(time.Now().Add(lingerTime))
-		c.flush()
-		c.mu.Lock()
-		for c.writing { // not for ever: the deadline holds for the writer too
-			c.written.Wait()
-		}
-		c.mu.Unlock()
+	}
+	c.net.SetDeadline(time.Now().Add(lingerTime))
+	c.flush()
+	c.mu.Lock()
+	for c.writing { // not for ever: the deadline holds for the writer too
+		c.written.Wait()
+	}
+	c.mu.Unlock()
+	if len(last) > 0 {
 		if t, ok := c.net.(*net.TCPConn); ok {
 			t.CloseWrite()
 			io.CopyN(io.Discard, c.net, 1<<20)
@@ -346,7 +379,42 @@ func (c *conn) close(last []byte) {
 	c.out = nil
 	c.mu.Unlock()
 	c.net.Close()
-	c.releaseBuffer()
+}
+
+// reclaim takes the descriptor back from the poller, as an ordinary connection if
+// there is still something to say, else to close it. It reports whether there is
+// a connection now.
+func (c *conn) reclaim(speak bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.writing && !c.stuck.Load() {
+		c.written.Wait()
+	}
+	fd := c.fd
+	c.fd = -1
+	c.poller.remove(fd)
+	if !speak || c.closed {
+		c.closed = true
+		c.out, c.sending = nil, nil
+		c.stuck.Store(false)
+		unix.Close(fd)
+		return false
+	}
+	if c.stuck.Load() {
+		c.out = append(c.sending[c.sent:len(c.sending):len(c.sending)], c.out...)
+		c.sending = nil
+		c.stuck.Store(false)
+		c.writing = false
+	}
+	f := os.NewFile(uintptr(fd), "client")
+	nc, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		c.closed = true
+		return false
+	}
+	c.net = nc
+	return true
 }
 
 // flushList collects the connections that something was appended to, so that

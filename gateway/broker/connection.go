@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -28,12 +30,18 @@ type connection struct {
 	keepAliveSet  bool          // by the server: the client has to be told
 	maxPacketSize uint32        // what the client accepts
 	connectExpiry uint32        // Session Expiry Interval of CONNECT; DISCONNECT may not raise it from 0
+	method        string        // of authentication, as CONNECT named it; "": none
+
+	reauth    atomic.Pointer[reauthentication] // nil: none is under way
+	dismissal atomic.Pointer[Refusal]          // what there is to say about the end
 
 	// Only by the reader's goroutine.
 	router   router
 	aliases  map[uint16]string // topic aliases that the client defined
-	scratch  message           // for QoS 0 messages, which nobody keeps
+	scratch  *message          // for QoS 0 messages, which nobody keeps; nil before the first
 	flushing flushList
+	work     int                                 // deliveries that the present batch has caused
+	left     bool                                // see handleAll
 	received struct{ publishes, payload uint64 } // in this batch
 	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
 	keeping  *keeping                            // for the next message that needs one
@@ -48,85 +56,119 @@ type connection struct {
 	aliasMaximum uint16            // topic aliases that the client takes
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
 
-	kicked chan mqtt.ReasonCode // the connection is to end with this reason
+	kicked  atomic.Uint32 // 0, or kickedFlag and the reason with which the connection is to end
+	waiting *list.Element // in Broker.unconnected; guarded by its mu
+
+	// With a poller.
+	state    atomic.Uint32 // whether somebody serves the connection: see wake
+	hangup   atomic.Bool   // the client's side is closed: read to the end
+	onPoller bool          // who serves the connection must not wait; only by who serves it
+	lastSeen atomic.Int64  // end of the last batch, nanoseconds after the start of the broker
+	alive    *time.Timer   // looks at lastSeen; nil without keep alive
 }
+
+const kickedFlag = 1 << 8
 
 type pendingAck struct {
 	ack   mqtt.Ack
 	ready bool
 }
 
-// serveConn runs one client until its connection ends.
+// serveConn runs one client until its connection ends, or hands it to a poller.
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
-	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{}), kicked: make(chan mqtt.ReasonCode, 1)}
+	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
+	c.state.Store(serving)
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
-	c.scratch.borrowed = true
-	b.stats.accepted.Add(1)
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
+	b.unconnected.add(c, b.options.MaxUnconnected)
+	b.stats.accepted.Add(1)
 	// A client that does not say CONNECT must not hold up the end.
 	stop := context.AfterFunc(ctx, func() { c.kick(mqtt.ServerShuttingDown) })
 	err := c.handshake(ctx)
 	stop()
-	if err != nil {
+	b.unconnected.remove(c)
+	switch {
+	case err != nil:
 		c.refuse(err)
-		return
+	case c.fd >= 0:
+		c.serveParked()
+	default:
+		c.end(c.serve(ctx))
 	}
-	c.end(c.serve(ctx))
 }
 
-// serve handles packets until the connection ends. A nil error is a DISCONNECT
-// of the client.
+// errDisconnect is the end of a connection by a DISCONNECT of the client.
+var errDisconnect = errors.New("disconnected")
+
+// serve reads and handles packets until the connection ends.
 func (c *connection) serve(ctx context.Context) error {
 	for {
-		handled := uint64(0)
-		for {
-			p, ok, err := c.next(c.version, c.broker.options.MaxPacketSize)
-			if err == nil && ok && p.Type == mqtt.DISCONNECT {
-				c.count(handled + 1)
-				c.broker.flush(&c.flushing)
-				return c.disconnect(p)
-			}
-			if err == nil && ok {
-				err = c.handle(ctx, p)
-			}
-			if err != nil {
-				c.count(handled + 1)
-				c.broker.flush(&c.flushing)
-				return err
-			}
-			if !ok {
-				break
-			}
-			handled++
+		handled, err := c.handleAll(ctx)
+		if err != nil {
+			return err
 		}
-		c.count(handled)
-		c.broker.flush(&c.flushing)
+		if len(c.buf) == connectSize {
+			c.releaseBuffer() // for one that takes a batch
+		}
 		if err := c.broker.store.Wait(ctx); err != nil {
 			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
 		}
-		if handled > 0 && c.keepAlive > 0 {
-			// [v5 MQTT-3.1.2-22]: one and a half times, from the last
-			// whole packet: a packet that never ends is no sign of life.
-			c.net.SetReadDeadline(time.Now().Add(c.keepAlive * 3 / 2))
+		if c.left {
+			continue
 		}
-		select {
-		case code := <-c.kicked:
-			return &mqtt.Error{Code: code}
-		default:
+		if handled && c.keepAlive > 0 {
+			c.net.SetReadDeadline(time.Now().Add(c.patience()))
 		}
-		err := c.fill()
+		if err := c.kickedError(); err != nil {
+			return err
+		}
+		err = c.fill()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			select {
-			case code := <-c.kicked:
-				return &mqtt.Error{Code: code}
-			default:
-				return &mqtt.Error{Code: mqtt.KeepAliveTimeout}
+			if err := c.kickedError(); err != nil {
+				return err
 			}
+			return &mqtt.Error{Code: mqtt.KeepAliveTimeout}
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// patience is how long a client may be silent, counted from the last whole packet:
+// one that never ends is no sign of life [v5 MQTT-3.1.2-22].
+func (c *connection) patience() time.Duration {
+	return time.Duration(c.broker.options.KeepAliveFactor * float64(c.keepAlive))
+}
+
+// maxWork bounds how many deliveries one batch of packets causes before it is sent
+// and others have their turn. One packet is never split.
+const maxWork = 4096
+
+// handleAll handles the whole packets that were read and sends what they caused. If
+// that is much it stops early: then left is set, and more is to be handled before
+// anything is read.
+func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
+	packets := uint64(0)
+	c.work, c.left = 0, false
+	for err == nil && !c.left {
+		if c.onPoller && c.mayWait() {
+			err = errMayWait
+			break
+		}
+		p, ok, e := c.next(c.version, c.broker.options.MaxPacketSize)
+		if e == nil && !ok {
+			break
+		}
+		packets++
+		if err = e; err == nil {
+			err = c.handle(ctx, p)
+		}
+		c.left = c.work >= maxWork
+	}
+	c.count(packets)
+	c.broker.flush(&c.flushing)
+	return packets > 0, err
 }
 
 // count adds what a batch brought to the counters of the broker.
@@ -143,14 +185,27 @@ func (c *connection) count(packets uint64) {
 	}
 }
 
-// kick implements holder. The reason is there before the deadline wakes the
-// reader, which looks for it after setting a deadline of its own.
+// kick implements holder.
 func (c *connection) kick(code mqtt.ReasonCode) {
-	select {
-	case c.kicked <- code:
-	default:
+	c.kicked.CompareAndSwap(0, kickedFlag|uint32(code))
+	c.mu.Lock()
+	nc := c.net
+	c.mu.Unlock()
+	if nc != nil {
+		// The deadline wakes the reader, which looks for the reason after
+		// setting a deadline of its own.
+		nc.SetReadDeadline(time.Unix(1, 0))
+	} else if c.wake() {
+		go c.turns()
 	}
-	c.net.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+}
+
+// kickedError returns the reason with which the connection is to end, if it is.
+func (c *connection) kickedError() error {
+	if k := c.kicked.Load(); k != 0 {
+		return &mqtt.Error{Code: mqtt.ReasonCode(k &^ kickedFlag)}
+	}
+	return nil
 }
 
 func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
@@ -173,6 +228,8 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 		return c.subscribe(ctx, p)
 	case mqtt.UNSUBSCRIBE:
 		return c.unsubscribe(ctx, p)
+	case mqtt.DISCONNECT:
+		return c.disconnect(p)
 	case mqtt.PINGREQ:
 		if len(p.Body) > 0 {
 			return &mqtt.Error{Code: mqtt.MalformedPacket, Detail: "PINGREQ with a body"}
@@ -180,9 +237,7 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 		c.send(func(b []byte) []byte { return append(b, byte(mqtt.PINGRESP)<<4, 0) })
 		return nil
 	case mqtt.AUTH:
-		// The client named no authentication method in its CONNECT: else it
-		// would have been refused [v5 MQTT-4.12.0-7].
-		return &mqtt.Error{Code: mqtt.ProtocolError, Detail: "AUTH without an authentication method"}
+		return c.authReceived(ctx, p)
 	}
 	return &mqtt.Error{Code: mqtt.ProtocolError, Detail: p.Type.String() + " from a client"}
 }
@@ -218,25 +273,30 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	if p.Topic[0] == '$' { // the server's own (5.0 §4.7.2)
 		return c.refusePublish(&p, mqtt.NotAuthorized)
 	}
-	m := &c.scratch
 	r := c.router.route(p.Topic)
 	if r == nil {
+		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
+	// A repeat of what was taken is acknowledged, whatever has changed since: a
+	// refusal would free a packet id that the session still holds.
+	if r.denied && !(p.QoS == 2 && c.session.knowsIncoming(p.PacketID)) {
+		return c.refusePublish(&p, mqtt.NotAuthorized)
+	}
+	var m *message
 	if p.QoS > 0 {
 		m = new(message)
 		own := append(append(make([]byte, 0, len(p.Payload)+len(p.Properties)), p.Payload...), p.Properties...)
 		p.Payload, p.Properties = own[:len(p.Payload):len(p.Payload)], own[len(p.Payload):]
-	} else if m.encoded != nil {
-		for i := range m.encoded {
-			m.encoded[i] = m.encoded[i][:0]
-		}
+	} else {
+		m = c.borrow()
 	}
-	m.from = c.clientID
+	m.from, m.refusable = c.clientID, p.QoS > 0 && c.version == mqtt.V50
 	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
 	}
+	c.work += len(r.receivers) + len(r.shares)
 	if p.QoS == 0 {
 		c.broker.publish(m, r, nil, &c.flushing)
 		return nil
@@ -255,12 +315,39 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 			return nil
 		}
 	}
-	if c.broker.publish(m, r, k, &c.flushing) {
+	wait, err := c.broker.publish(m, r, k, &c.flushing)
+	switch {
+	case err != nil:
+		c.keeping = nil // with the packet id of what was refused
+		if p.QoS == 2 {
+			c.session.removeIncoming(p.PacketID, new(persist.Batch))
+		}
+		return c.refusePublish(&p, mqtt.QuotaExceeded)
+	case wait:
 		c.answerWhenKept(answer)
-	} else {
+	default:
 		c.answer(answer)
 	}
 	return nil
+}
+
+// borrow returns the message that all QoS 0 messages of the connection use in turn,
+// with the memory of encoded forms that are not too large to keep.
+func (c *connection) borrow() *message {
+	m := c.scratch
+	if m == nil {
+		m = &message{borrowed: true}
+		c.scratch = m
+	}
+	if m.encoded == nil {
+		return m
+	}
+	for i, packet := range m.encoded {
+		if m.encoded[i] = packet[:0]; cap(packet) > writeSize {
+			m.encoded[i] = nil
+		}
+	}
+	return m
 }
 
 // resolveAlias replaces a topic alias by the topic that it stands for, and
@@ -294,6 +381,9 @@ const topicAliasMaximum = 64
 // 5.0 has no word for it: the message is acknowledged and dropped
 // [v3 MQTT-3.3.5-2].
 func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error {
+	if code == mqtt.NotAuthorized {
+		c.broker.stats.notAuthorized.Add(1)
+	}
 	switch p.QoS {
 	case 1:
 		c.answer(mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID, Code: code})
@@ -430,7 +520,6 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 		now = time.Now()
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	alias, known := c.alias(m.Topic)
 	d.alias, d.aliased = alias, known
 	fits := c.appendPublish(m, d, now)
@@ -442,6 +531,7 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 		d.alias, d.aliased = 0, false
 		fits = c.appendPublish(m, d, now)
 	}
+	c.mu.Unlock()
 	f.add(c.conn)
 	return fits
 }
@@ -490,8 +580,8 @@ func (c *connection) pubrel(packetID uint16, f *flushList) {
 	c.sendAck(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: packetID}, f)
 }
 
-// disconnect handles DISCONNECT. Only an orderly one takes the will with it
-// [v5 MQTT-3.14.4-3].
+// disconnect handles DISCONNECT: an error other than errDisconnect says what is
+// wrong with it. Only an orderly one takes the will with it [v5 MQTT-3.14.4-3].
 func (c *connection) disconnect(p mqtt.Packet) error {
 	var d mqtt.Disconnect
 	if err := d.Decode(p, c.version); err != nil {
@@ -508,24 +598,28 @@ func (c *connection) disconnect(p mqtt.Packet) error {
 		c.session.setExpiry(expiry)
 	}
 	c.keepWill = d.Code != mqtt.Success
-	return nil
+	return errDisconnect
 }
 
 // end lets go of the session and closes the connection.
 func (c *connection) end(err error) {
+	c.endReauthentication()
 	var reason *mqtt.Error
 	var last []byte
 	if errors.As(err, &reason) {
 		c.broker.countError(reason)
 		if c.version == mqtt.V50 { // before 5.0 a server only closes
-			last = (&mqtt.Disconnect{Type: mqtt.DISCONNECT, Code: reason.Code}).Append(nil, c.version)
+			last = c.farewell(reason.Code)
 		}
 		c.broker.log.Info("client disconnected", "client", c.clientID, "err", err)
 	} else {
 		c.broker.log.Debug("client disconnected", "client", c.clientID, "err", err)
 	}
+	if c.alive != nil {
+		c.alive.Stop()
+	}
 	c.broker.leave(c)
-	c.broker.detach(c.session, c.keepWill || err != nil)
+	c.broker.detach(c.session, c.keepWill || err != errDisconnect)
 	close(c.done) // before lingering: who takes the session over waits for this
 	c.mu.Lock()
 	c.over = true // [v5 MQTT-3.14.4-1]

@@ -74,7 +74,22 @@ func FuzzConnection(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), false)
 	f.Add(append(connect(mqtt.V50), "\x30\x08\x00\x00\x03\x23\x00\x01xx"...), true)
 
-	b, ctx := newBroker(f, Options{ConnectTimeout: time.Minute, MaxPacketSize: 64 << 10})
+	enhanced := mqtt.Connect{Version: mqtt.V50, ClientID: "fuzz"}
+	enhanced.Properties.SetText(mqtt.AuthenticationMethod, "echo")
+	sent := enhanced.Append(nil)
+	for _, code := range []mqtt.ReasonCode{mqtt.ContinueAuthentication, mqtt.ReAuthenticate, mqtt.ContinueAuthentication} {
+		a := mqtt.Disconnect{Type: mqtt.AUTH, Code: code}
+		a.Properties.SetText(mqtt.AuthenticationMethod, "echo")
+		a.Properties.SetText(mqtt.AuthenticationData, "x")
+		sent = a.Append(sent, mqtt.V50)
+	}
+	f.Add(sent, false)
+
+	echo := func(_ context.Context, r *ConnectRequest, exchange func([]byte) ([]byte, error)) ([]byte, error) {
+		return exchange(r.AuthenticationData)
+	}
+	b, ctx := newBroker(f, Options{ConnectTimeout: time.Minute, MaxPacketSize: 64 << 10, Methods: map[string]Method{"echo": echo},
+		Authorize: func(_ *ConnectRequest, _ Action, topic string) bool { return topic != "no" }})
 	f.Fuzz(func(t *testing.T, sent []byte, prefixed bool) {
 		baseline := runtime.NumGoroutine()
 		if prefixed && len(sent) > 0 { // most inputs should get past CONNECT
@@ -91,13 +106,11 @@ func FuzzConnection(f *testing.F) {
 			received, _ := io.ReadAll(client)
 			client.Close()
 			g.Wait()
-			var v mqtt.Version
+			var c mqtt.Connect
 			if p, n, err := mqtt.Parse(sent, 0, 0); n > 0 && err == nil && p.Type == mqtt.CONNECT {
-				var c mqtt.Connect
 				c.Decode(p)
-				v = c.Version
 			}
-			answersAreSound(t, received, v)
+			answersAreSound(t, received, c.Version, c.Properties.Has(mqtt.AuthenticationMethod))
 		}
 		// The broker is shared: nothing may pile up in it.
 		for _, filter := range []string{"#", "$SYS/#"} {
@@ -119,13 +132,15 @@ func FuzzConnection(f *testing.F) {
 	})
 }
 
-// answersAreSound checks that what a broker sent are packets of that version.
-func answersAreSound(t *testing.T, b []byte, v mqtt.Version) {
+// answersAreSound checks that what a broker sent are packets of that version, with AUTH
+// only for a client that named a method [v5 MQTT-4.12.0-6].
+func answersAreSound(t *testing.T, b []byte, v mqtt.Version, method bool) {
 	t.Helper()
 	if v != mqtt.V31 && v != mqtt.V311 {
 		v = mqtt.V50
 	}
-	for first := true; len(b) > 0; first = false {
+	connected := false
+	for len(b) > 0 {
 		p, n, err := mqtt.Parse(b, v, 0)
 		if err != nil {
 			t.Fatalf("% x: %v", b, err)
@@ -133,8 +148,11 @@ func answersAreSound(t *testing.T, b []byte, v mqtt.Version) {
 		if n == 0 {
 			return // cut off by the end
 		}
-		if first != (p.Type == mqtt.CONNACK) {
-			t.Fatalf("%v, first %t", p.Type, first)
+		if auth := method && p.Type == mqtt.AUTH; !auth {
+			if connected == (p.Type == mqtt.CONNACK) {
+				t.Fatalf("%v, connected %t", p.Type, connected)
+			}
+			connected = true
 		}
 		switch p.Type {
 		case mqtt.CONNACK:
@@ -153,10 +171,10 @@ func answersAreSound(t *testing.T, b []byte, v mqtt.Version) {
 			var a mqtt.Suback
 			err = a.Decode(p, v)
 		case mqtt.PINGRESP:
-		case mqtt.DISCONNECT:
+		case mqtt.DISCONNECT, mqtt.AUTH:
 			var d mqtt.Disconnect
 			if err = d.Decode(p, v); err == nil && (v != mqtt.V50 || !d.ServerMaySend()) {
-				t.Fatalf("DISCONNECT % x", p.Body)
+				t.Fatalf("%v % x", p.Type, p.Body)
 			}
 		default:
 			t.Fatalf("%v from a server", p.Type)

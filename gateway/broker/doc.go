@@ -19,13 +19,37 @@
 //
 // # How a message goes
 //
-// One goroutine reads each connection: it decodes all whole packets of what it
-// has read in place, appends what they cause to the buffers of the receivers, and
-// then flushes each receiver once, without waiting for any. Only for a receiver
-// whose socket is full a goroutine is started that waits for it. The publisher
-// finds the receivers in a route that it remembers per topic until a
+// A connection is served by a goroutine of its own until it has said CONNECT. Then
+// its descriptor goes to a poller, an epoll set that one goroutine serves; there are
+// as many as processors, four at most. Connections that have no descriptor to give
+// (TLS, WebSocket), or that are not on Linux, keep their goroutine.
+//
+// Who serves a connection reads once, decodes all whole packets of what it has read
+// in place, appends what they cause to the buffers of the receivers, and then
+// flushes each receiver once, without waiting for any: the poller of a receiver whose
+// socket is full goes on when it has drained. What may wait for the store, such as
+// SUBSCRIBE of a persistent session, leaves the poller for a goroutine of its own.
+//
+// The publisher finds the receivers in a route that it remembers per topic until a
 // subscription changes somewhere; no lock is taken for that. A message for
 // several receivers is encoded once per protocol version, QoS and RETAIN flag.
+//
+// # Shared subscriptions
+//
+// A message goes to one member of a share: the next in turn that is connected and
+// has room in its window, else one that is connected, else one whose session keeps
+// it. What a member has not acknowledged when its session ends goes to another one,
+// in order, and only in a new delivery: QoS 1 in any case, QoS 2 if its sending has
+// not begun, else nobody gets it. When a member goes offline and its session stays,
+// what was never sent goes to connected members and what is in flight waits for it.
+// What nobody takes stays, or ends, with the session. A message that a member
+// refused is gone, and one that unsubscribed keeps what it has.
+//
+// A message moves in one batch of the store, so that a crash finds it in one session
+// or the other; it goes to a member whose session is in the store, too, if there is
+// one. Another gets none of QoS 2 from a session that goes on, and what it gets of
+// QoS 1 the store keeps for that session until it is acknowledged. The store knows
+// by which share an entry came: a restart changes nothing.
 //
 // # Locks, in the order in which they are taken
 //
@@ -33,25 +57,49 @@
 //	retainedStore.mu    retained messages; held while they are given to the store
 //	session.mu          the state of one session; calls its peer, which may take
 //	conn.mu, Client.mu  what waits for one client
+//	poller.mu           connections by descriptor
 //	index.mu            the subscription trie; taken with session.mu held
 //	message.mu          encoded forms
 //
 // The store calls back without a lock of its own; the callbacks take session.mu
-// and conn.mu. Broker.mu is not held while a message is routed. Whoever holds a
+// and conn.mu. Options.Authorize is called with session.mu or Client.mu held.
+// Broker.mu is not held while a message is routed. Whoever holds a
 // session (a connection, a client, a timer at work) is the only one to change
 // whose it is; a new connection tells the holder to let go and waits for it.
 //
 // # Limits
 //
-// Options bounds packets, connections, topic levels, subscriptions, messages in
-// flight, and the queue of each session by count and bytes. A message that finds the queue full is dropped for
-// that session and counted. A client that does not read gets no more than 256 KiB
-// on its way, then messages of QoS 0 are dropped and counted and the others wait
-// in its session; nobody else waits. While the store has more than its budget to
-// write, no socket is read.
+// Options bounds packets, connections and their rate, topic levels, subscriptions,
+// messages in flight, the queue of each session by count and bytes, the bytes of
+// all queues, and retained messages by count and bytes. Who goes over a limit
+// gets the reason that the standard has for it, Stats counts it by Limit, and
+// nobody else feels it:
+//
+//   - A connection too many gets 0x89 in its CONNACK, one too soon 0x9F, both the
+//     code 3 before 5.0. Of too many connections without CONNECT the oldest is
+//     closed: silence keeps nobody out.
+//   - A message that finds the queue full is dropped for that session. When the
+//     queues have taken half of their total, each may have its even share of the
+//     other half: the total holds for as many sessions as connections are allowed.
+//   - A retained message too many, or too large, is refused with 0x97 if it has an
+//     answer that can say so (5.0, QoS 1 and 2; in the process an error): then all
+//     is as before. Else it goes to who is there and is not retained, and what was
+//     retained before is removed: an old state must not be taken for the latest.
+//     Removing always works, and what the store holds is taken at the start.
+//
+// A client that does not read gets no more than 256 KiB on its way, then messages
+// of QoS 0 are dropped and counted and the others wait in its session; nobody else
+// waits. While the store has more than its budget to write, no socket is read.
 //
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
+// $SYS/broker/limits/… are the counters by Limit.
 //
-// There is no access control yet: whoever reaches a listener may do everything
-// but publish to topics that begin with $.
+// # Access
+//
+// Options.Authenticate, or the Method that a client names, decides who is let in,
+// before anything of a session is touched. Options.Authorize decides what may be
+// published and subscribed to, in-process clients included; AccessChanged makes it
+// count anew, for clients that are away too. Disconnect throws a client out or sends it
+// to another server. Without these options whoever reaches a listener may do everything
+// but publish to topics that begin with $, and take the id of an in-process client.
 package broker

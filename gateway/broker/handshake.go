@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"math"
+	"os"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -19,6 +20,8 @@ func (c *connection) released() <-chan struct{} { return c.done }
 // nothing is held and nothing was answered.
 func (c *connection) handshake(ctx context.Context) error {
 	var connect mqtt.Connect
+	c.buf = make([]byte, connectSize)
+	last := false
 	for {
 		if c.head < c.tail && mqtt.PacketType(c.buf[c.head]>>4) != mqtt.CONNECT {
 			return errNotConnect // [v5 MQTT-3.1.0-1]
@@ -39,9 +42,21 @@ func (c *connection) handshake(ctx context.Context) error {
 			break
 		}
 		if err := c.fill(); err != nil {
+			switch {
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+			case last:
+				c.broker.exceeded(LimitUnconnected)
+			case c.broker.unconnected.remove(c):
+				c.broker.exceeded(LimitConnectTimeout)
+			default: // it has to make room
+				last = true
+				c.net.SetReadDeadline(time.Now().Add(lastLook))
+				continue
+			}
 			return err
 		}
 	}
+	c.broker.unconnected.remove(c)
 	c.broker.stats.connects.Add(1)
 	c.broker.stats.packetsReceived.Add(1)
 	if err := c.accept(&connect); err != nil {
@@ -55,11 +70,20 @@ func (c *connection) handshake(ctx context.Context) error {
 		expiry = 0
 	}
 	c.connectExpiry = expiry
+	request := c.request(&connect)
+	final, err := c.authenticate(ctx, request)
+	if err != nil {
+		return err
+	}
 	assigned := connect.ClientID == ""
 	if assigned {
 		connect.ClientID = rand.Text()[:20]
 	}
-	c.clientID = connect.ClientID
+	c.clientID, request.ClientID = connect.ClientID, connect.ClientID
+	if authorize := c.broker.options.Authorize; authorize != nil && connect.Will != nil && !authorize(request, Publish, connect.Will.Topic) {
+		c.broker.stats.notAuthorized.Add(1)
+		return &mqtt.Error{Code: mqtt.NotAuthorized, Detail: "will to " + connect.Will.Topic}
+	}
 	var answer mqtt.Connack
 	if c.version == mqtt.V50 {
 		answer.Properties.SetUint(mqtt.ReceiveMaximum, uint32(c.broker.options.ReceiveMaximum))
@@ -70,6 +94,12 @@ func (c *connection) handshake(ctx context.Context) error {
 		}
 		if assigned { // [v5 MQTT-3.2.2-16]
 			answer.Properties.SetText(mqtt.AssignedClientIdentifier, connect.ClientID)
+		}
+		if c.method != "" { // [v5 MQTT-4.12.0-5]
+			answer.Properties.SetText(mqtt.AuthenticationMethod, c.method)
+		}
+		if final != nil {
+			answer.Properties.SetText(mqtt.AuthenticationData, string(final))
 		}
 	}
 	if uint32(len(answer.Append(nil, c.version))) > c.maxPacketSize { // [v5 MQTT-3.1.2-24]
@@ -83,20 +113,25 @@ func (c *connection) handshake(ctx context.Context) error {
 		c.broker.leave(c)
 		return err
 	}
-	c.session = s
-	if err := c.open(ctx, &connect, expiry); err != nil {
+	c.session, c.router.session = s, s
+	if c.broker.options.Authorize == nil && c.method == "" {
+		request = nil // nobody will ask
+	}
+	if err := c.open(ctx, &connect, expiry, request); err != nil {
 		c.broker.leave(c)
 		c.broker.detach(s, false)
 		return err
 	}
 	answer.SessionPresent = present && c.version != mqtt.V31
-	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
-	var deadline time.Time
-	if c.keepAlive > 0 {
-		deadline = time.Now().Add(c.keepAlive * 3 / 2)
-	}
-	c.net.SetReadDeadline(deadline)
 	c.drained = c.pump
+	if !c.park() {
+		var deadline time.Time
+		if c.keepAlive > 0 {
+			deadline = time.Now().Add(c.patience())
+		}
+		c.net.SetReadDeadline(deadline)
+	}
+	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	s.mu.Lock()
 	s.resume(c, c.window(&connect), &c.flushing)
 	s.mu.Unlock()
@@ -105,13 +140,23 @@ func (c *connection) handshake(ctx context.Context) error {
 	return nil
 }
 
+// connectSize is what most CONNECT packets fit in.
+const connectSize = 512
+
 var errNotConnect = errors.New("first packet is not CONNECT")
 
 // accept checks what the standard lets a server refuse.
 func (c *connection) accept(connect *mqtt.Connect) error {
 	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
-	if connect.Properties.Has(mqtt.AuthenticationMethod) { // [v5 MQTT-4.12.0-1]
-		return &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Detail: connect.Properties.Text(mqtt.AuthenticationMethod)}
+	if !c.broker.connectRate.take(time.Now()) {
+		c.broker.exceeded(LimitConnectRate)
+		return &mqtt.Error{Code: mqtt.ConnectionRateExceeded}
+	}
+	if connect.Properties.Has(mqtt.AuthenticationMethod) {
+		c.method = connect.Properties.Text(mqtt.AuthenticationMethod)
+		if c.method == "" || c.broker.options.Methods[c.method] == nil { // [v5 MQTT-4.12.0-1]
+			return &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Detail: c.method}
+		}
 	}
 	if connect.ClientID == "" && (c.version == mqtt.V31 || c.version == mqtt.V311 && !connect.CleanStart) { // [v3 MQTT-3.1.3-8]
 		return &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "empty client identifier"}
@@ -135,15 +180,18 @@ func (c *connection) window(connect *mqtt.Connect) int {
 
 // open sets the session up for this connection. A persistent one is in the
 // store before the client hears of it.
-func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uint32) error {
+func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uint32, request *ConnectRequest) error {
 	s := c.session
+	var batch persist.Batch
 	s.mu.Lock()
+	s.request.Store(request)
 	s.version = c.version
 	s.expiry, s.persistent = expiry, expiry > 0
 	s.remoteAddr = c.net.RemoteAddr().String()
 	s.keepAlive = c.keepAlive
 	s.since = time.Now()
 	s.will = nil // of the connection before; a new one comes with each CONNECT
+	s.revoke(&batch)
 	if connect.Will != nil {
 		s.will = &will{message: *connect.Will, delay: connect.WillDelay, expiry: connect.WillExpiry, expires: connect.HasWillExpiry, from: s.id}
 	}
@@ -155,7 +203,6 @@ func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uin
 	record := s.record()
 	record.Disconnected = time.Time{}
 	s.mu.Unlock()
-	var batch persist.Batch
 	batch.PutSession(record)
 	return c.broker.commit(ctx, &batch)
 }
@@ -188,9 +235,11 @@ func (c *connection) pump() {
 // and closes the connection.
 func (c *connection) refuse(err error) {
 	var last []byte
-	var reason *mqtt.Error
-	if errors.As(err, &reason) {
-		c.broker.countError(reason)
+	var wrong *mqtt.Error
+	if errors.As(err, &wrong) {
+		c.broker.countError(wrong)
+	}
+	if reason := refusalOf(err); reason != nil {
 		code, known := reason.Code.ConnectReturnCode()
 		switch {
 		case c.version == 0: // not MQTT
@@ -199,14 +248,15 @@ func (c *connection) refuse(err error) {
 				last = (&mqtt.Connack{Code: mqtt.ReasonCode(code)}).Append(nil, c.version)
 			}
 		default:
-			last = (&mqtt.Connack{Code: connackCode(reason.Code)}).Append(nil, mqtt.V50)
-			if c.maxPacketSize > 0 && uint32(len(last)) > c.maxPacketSize {
-				last = nil
-			}
+			answer := mqtt.Connack{Code: connackCode(reason.Code)}
+			last = reason.append(c.maxPacketSize, func(p mqtt.Properties) []byte {
+				answer.Properties = p
+				return answer.Append(nil, mqtt.V50)
+			})
 		}
 		c.broker.log.Info("connection refused", "addr", c.net.RemoteAddr().String(), "client", c.clientID, "err", err)
 	} else {
-		c.broker.log.Debug("connection without CONNECT", "addr", c.net.RemoteAddr().String(), "err", err)
+		c.broker.log.Debug("connection ended before CONNACK", "addr", c.net.RemoteAddr().String(), "err", err)
 	}
 	close(c.done)
 	c.close(last)
@@ -228,6 +278,7 @@ func (b *Broker) enter(c *connection) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.connections) >= b.options.MaxConnections {
+		b.exceeded(LimitConnections)
 		return false
 	}
 	b.connections[c] = struct{}{}

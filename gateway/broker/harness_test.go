@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,6 +24,9 @@ type server struct {
 	stop func()
 }
 
+// plain makes all tests use connections that no poller serves.
+var plain = os.Getenv("LINTEL_TEST_PLAIN") != ""
+
 // startServer starts a broker on a store in dir.
 func startServer(t testing.TB, dir string, o broker.Options) *server {
 	t.Helper()
@@ -40,6 +44,9 @@ func startServer(t testing.TB, dir string, o broker.Options) *server {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if plain {
+		l = plainListener{l}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group

@@ -126,10 +126,25 @@ func without(members []*subscription, s *session) []*subscription {
 	return kept
 }
 
+// share returns the group of a shared subscription, nil if it has no members.
+func (x *index) share(subscribed string) *share {
+	name, filter, _ := mqtt.SplitShared(subscribed)
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := &x.root
+	for level := range strings.SplitSeq(filter, "/") {
+		if n = n.children[level]; n == nil {
+			return nil
+		}
+	}
+	return n.shares[name]
+}
+
 // route is everybody who is to receive the messages of one topic.
 type route struct {
 	topic      string
 	generation uint64
+	denied     bool // the publisher may not use the topic
 	receivers  []receiver
 	shares     []*share
 }
@@ -139,6 +154,7 @@ type route struct {
 // (5.0 §3.3.4).
 type receiver struct {
 	session     *session
+	share       string // filter of the shared subscription; empty: none
 	qos         mqtt.QoS
 	asPublished bool     // RETAIN stays as it was published
 	identifiers []uint32 // of all matching subscriptions that have one

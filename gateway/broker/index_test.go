@@ -252,9 +252,7 @@ func TestChoose(t *testing.T) {
 	}
 	wantTurn(map[string]int{"0": 300, "1": 300, "2": 300, "3": 300})
 	sessions[0].peer, sessions[1].active = nil, 10
-	if got := turn(); got["0"]+got["1"] != 0 || got["2"]+got["3"] != 1200 {
-		t.Errorf("chosen %v", got)
-	}
+	wantTurn(map[string]int{"2": 600, "3": 600}) // whoever is passed over, the others take turns
 	sessions[2].ended, sessions[3].persistent, sessions[3].peer = true, false, nil
 	wantTurn(map[string]int{"1": 1200})
 	sessions[1].ended = true
@@ -269,3 +267,49 @@ type idlePeer struct{}
 func (idlePeer) room() bool                                  { return true }
 func (idlePeer) publish(*message, delivery, *flushList) bool { return true }
 func (idlePeer) pubrel(uint16, *flushList)                   {}
+
+// quitter is a peer whose session ends when it has just been chosen.
+type quitter struct {
+	idlePeer
+	session *session
+}
+
+func (q quitter) room() bool { q.session.ended = true; return true }
+
+// A message of a share does not get lost with a member that ends between the moment
+// it is chosen and the delivery, nor with a route that is older than the members.
+func TestShareWithVanishingMembers(t *testing.T) {
+	b, _ := newBroker(t, Options{})
+	join := func(id string) *session {
+		s, _, err := b.claim(id, true, nobody{make(chan struct{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f flushList
+		s.resume(idlePeer{}, 10, &f)
+		b.index.add(&subscription{session: s, filter: "$share/g/t", options: 1})
+		return s
+	}
+	first := join("first")
+	first.peer = quitter{session: first}
+	old := b.index.find("t")
+	var f flushList
+	var k keeping
+	b.publish(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, old, &k, &f) // to nobody
+	second := join("second")
+	first.ended = false
+	b.index.remove(first, "$share/g/t")
+	b.publish(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, old, &k, &f)
+	if n := second.inflight.count; n != 1 || first.inflight.count != 0 {
+		t.Fatalf("%d messages are in flight to the member that is left", n)
+	}
+	third := join("third")
+	third.peer = quitter{session: third}
+	for range 2 {
+		third.ended = false
+		b.publish(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, b.index.find("t"), &k, &f)
+	}
+	if n := second.inflight.count; n != 3 || third.inflight.count != 0 {
+		t.Fatalf("%d messages are in flight to the member that is left", n)
+	}
+}

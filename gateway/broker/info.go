@@ -26,8 +26,8 @@ type Stats struct {
 	SessionsExpired     uint64
 	Subscriptions       int
 	SharedSubscriptions int   // among them
-	Retained            int   // messages
-	RetainedBytes       int64 // their payloads
+	Retained            int   // messages, without the $SYS topics
+	RetainedBytes       int64 // what they take
 	Queued              int   // messages that wait in sessions, those in flight included
 	QueuedBytes         int64 // what they take
 	Connects            uint64
@@ -42,4 +42,6 @@ type Stats struct {
 	BytesReceived       uint64
 	BytesSent           uint64
 	MalformedPackets    uint64
+	Exceeded            [numLimits]uint64 // by Limit: what went over
+	NotAuthorized       uint64            // messages and subscriptions that were refused
 }

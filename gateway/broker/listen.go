@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,7 @@ func (b *Broker) WebSocket(ctx context.Context) http.Handler {
 			return
 		}
 		ws.SetReadLimit(-1) // packets are limited, frames need not be
-		b.serveWebSocket(ctx, ws, h.net, r.RemoteAddr)
+		b.serveWebSocket(ctx, ws, h.net, r)
 	})
 }
 
@@ -110,7 +111,7 @@ func (h *hijacked) Hijack() (nc net.Conn, rw *bufio.ReadWriter, err error) {
 // whereas one on the library's connection ends the connection, and then the
 // client would not hear why. A text frame is refused by the library
 // [v5 MQTT-6.0.0-1].
-func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, address string) {
+func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, r *http.Request) {
 	frames := websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary)
 	near, far := net.Pipe()
 	var copying sync.WaitGroup
@@ -123,20 +124,24 @@ func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.
 		// Not frames.Close: it may end the connection before it has said so.
 		ws.Close(websocket.StatusNormalClosure, "")
 	})
-	b.serveConn(ctx, &webSocketConn{near, addr(address)})
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS})
 	// What is still on its way and the closing handshake have as much time as
 	// other last words have: the client may not read any more.
 	nc.SetDeadline(time.Now().Add(lingerTime))
 	copying.Wait()
 }
 
-// webSocketConn tells the address of the client, which a pipe does not know.
+// webSocketConn tells what a pipe does not know: the addresses and TLS.
 type webSocketConn struct {
 	net.Conn
-	addr addr
+	remote addr
+	local  net.Addr             // nil if the HTTP server does not tell
+	tls    *tls.ConnectionState // nil: without
 }
 
-func (c *webSocketConn) RemoteAddr() net.Addr { return c.addr }
+func (c *webSocketConn) RemoteAddr() net.Addr { return c.remote }
+func (c *webSocketConn) LocalAddr() net.Addr  { return c.local }
 
 type addr string
 

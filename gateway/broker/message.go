@@ -13,11 +13,13 @@ import (
 // read buffer of a connection, has to be cloned before it is kept.
 type message struct {
 	mqtt.Message
-	id       uint64       // order of arrival
-	body     persist.Body // what its entries in the store share
-	from     string       // client id of the publisher, for No Local
-	borrowed bool
-	receiver bool // it goes to a single receiver: encoding it once is no gain
+	id        uint64       // order of arrival
+	body      persist.Body // what its entries in the store share
+	from      string       // client id of the publisher, for No Local
+	borrowed  bool
+	refusable bool  // if it cannot be retained: its publisher can be told
+	receiver  bool  // it goes to a single receiver: encoding it once is no gain
+	entry     entry // of that receiver
 
 	mu      sync.Mutex
 	encoded *[12][]byte // by layout; only for messages that look alike to all
@@ -35,6 +37,9 @@ func (m *message) clone() *message {
 	}
 	return c
 }
+
+// size is what the message takes where it waits for a client, about.
+func (m *message) size() int { return len(m.Topic) + len(m.Payload) + len(m.Properties) + 64 }
 
 func (m *message) expired(now time.Time) bool {
 	return !m.Expires.IsZero() && !now.Before(m.Expires)

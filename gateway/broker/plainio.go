@@ -6,5 +6,5 @@ import "golang.org/x/sys/unix"
 
 // The race detector has to see the calls.
 
-func readFD(fd uintptr, b []byte) (int, error)  { return unix.Read(int(fd), b) }
-func writeFD(fd uintptr, b []byte) (int, error) { return unix.Write(int(fd), b) }
+func readFD(fd int, b []byte) (int, error)  { return unix.Read(fd, b) }
+func writeFD(fd int, b []byte) (int, error) { return unix.Write(fd, b) }

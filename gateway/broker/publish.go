@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"sync/atomic"
 
+	"lintel/gateway/mqtt"
 	"lintel/persist"
 )
 
 // router remembers, for one publisher, who receives the messages of a topic. A
-// route is good until a subscription somewhere changes.
+// route is good until a subscription somewhere changes, or the access.
 type router struct {
 	index     *index
-	maxLevels int // of a topic; 0: any
+	session   *session // of the publisher; nil: it may publish everything
+	maxLevels int      // of a topic; 0: any
 	routes    map[string]*route
 	last      *route // most clients publish to one topic
 }
@@ -34,6 +36,8 @@ func (r *router) route(topic []byte) *route {
 		return nil
 	}
 	found := r.index.find(string(topic))
+	// The generation is older than the answer: see AccessChanged.
+	found.denied = r.session != nil && !r.session.allowed(Publish, found.topic)
 	if r.routes == nil || len(r.routes) >= maxRoutes {
 		r.routes = make(map[string]*route)
 	}
@@ -53,8 +57,9 @@ type keeping struct {
 // message is to be kept for somebody: then the caller gives k, which may hold
 // more of its own, such as the packet id of an incoming QoS 2 message, to keep.
 // If not, the message can no longer be lost and k is as good as new. k is not
-// used for QoS 0.
-func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait bool) {
+// used for QoS 0. An error is that of a message that may be refused, and was: it
+// went to nobody.
+func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait bool, err error) {
 	if m.Retain {
 		m = m.clone()
 	}
@@ -64,7 +69,12 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	// A retained message is shared from here on with who subscribes later.
 	m.receiver = !m.Retain && len(r.receivers)+len(r.shares) == 1
 	if m.Retain {
-		b.retained.set(m, b.store)
+		if limit, ok := b.retained.set(m, b.store); !ok {
+			b.exceeded(limit)
+			if m.refusable {
+				return false, errRetained
+			}
+		}
 		// Who subscribed since the route was found has looked at the
 		// retained messages before this one was among them.
 		if r.generation != b.index.generation.Load() {
@@ -74,13 +84,13 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	for i := range r.receivers {
 		r.receivers[i].session.deliver(m, &r.receivers[i], k, f)
 	}
-	for _, s := range r.shares {
-		if to := s.choose(m); to != nil {
-			to.session.deliver(m, to, k, f)
-		}
+	for _, g := range r.shares {
+		b.deliverShared(g, m, k, f)
 	}
-	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0)
+	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
 }
+
+var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retained messages, or bytes of them"}
 
 // keep gives k to the store. done is called when it is committed, on the store's
 // goroutine; what it sends goes to b.committed.
@@ -93,56 +103,6 @@ func (b *Broker) keep(k *keeping, done func()) {
 	})
 }
 
-// choose picks the member of a shared subscription that gets m: the next in
-// turn that is connected and drains, else one that is connected, else one whose
-// session will keep the message.
-func (g *share) choose(m *message) *receiver {
-	n := uint32(len(g.members))
-	if n == 0 {
-		return nil
-	}
-	turn := g.next.Add(1)
-	var best *subscription
-	rank := 0
-	for i := range n {
-		sub := g.members[(turn+i)%n]
-		if now := sub.session.readiness(); now > rank {
-			best, rank = sub, now
-			if rank == ready {
-				break
-			}
-		}
-	}
-	if best == nil {
-		return nil
-	}
-	to := &receiver{session: best.session}
-	to.merge(best)
-	return to
-}
-
-// The readiness of a session to take one more message.
-const (
-	gone = iota
-	offline
-	behind // connected, but its window is full or it does not drain
-	ready
-)
-
-func (s *session) readiness() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.ended, s.peer == nil && !s.persistent:
-		return gone
-	case s.peer == nil:
-		return offline
-	case len(s.queue) > 0 || !s.windowOpen():
-		return behind
-	}
-	return ready
-}
-
 // counters count since the start.
 type counters struct {
 	publishReceived, publishSent, publishDropped atomic.Uint64
@@ -150,5 +110,6 @@ type counters struct {
 	packetsReceived, packetsSent                 atomic.Uint64 // of all types
 	bytesReceived, bytesSent                     atomic.Uint64
 	connects, expired                            atomic.Uint64 // CONNECT packets; sessions whose end came while offline
-	malformed, accepted                          atomic.Uint64
+	malformed, accepted, notAuthorized           atomic.Uint64
+	exceeded                                     [numLimits]atomic.Uint64
 }

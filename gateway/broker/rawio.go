@@ -5,6 +5,8 @@ package broker
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The descriptors are non-blocking, so that these calls return at once. Going
@@ -12,16 +14,24 @@ import (
 // block: at a house's calm rate, when every message finds the process idle, that
 // is about half of the cost of a message.
 
-func readFD(fd uintptr, b []byte) (int, error) {
+func readFD(fd int, b []byte) (int, error) {
 	return rawCall(syscall.SYS_READ, fd, b)
 }
 
-func writeFD(fd uintptr, b []byte) (int, error) {
+func writeFD(fd int, b []byte) (int, error) {
 	return rawCall(syscall.SYS_WRITE, fd, b)
 }
 
-func rawCall(call, fd uintptr, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+func rawCall(call uintptr, fd int, b []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+func epollFD(set int, events []unix.EpollEvent) (int, error) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(set), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -13,8 +13,12 @@ import (
 type retainedStore struct {
 	mu    sync.RWMutex
 	root  retainedNode
-	count int
-	bytes int64 // payloads
+	count int   // without those of $SYS, which no limit counts
+	bytes int64 // theirs
+
+	maxCount int
+	maxBytes int64
+
 	// dirty are the topics whose QoS 0 message is not in the store yet:
 	// only the latest of each is written, every few seconds.
 	dirty map[string]struct{}
@@ -33,23 +37,34 @@ const retainedInterval = 3 * time.Second
 // is there [v5 MQTT-3.3.1-6, MQTT-3.3.1-7]. A message of QoS 1 or 2 is handed
 // to the store before set returns, so that a batch appended later is committed
 // after it.
-func (t *retainedStore) set(m *message, store *persist.Store) {
+//
+// It reports false, and the limit, if m is one too many. If its publisher can be
+// told all is as before. Else m goes to who is there now, and what was retained
+// is removed: it is no longer the latest, and who comes later must not take it
+// for that.
+func (t *retainedStore) set(m *message, store *persist.Store) (over Limit, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	remove := len(m.Payload) == 0
+	if over, ok = t.fits(m); !ok {
+		if m.refusable {
+			return over, false
+		}
+		remove = true
+	}
 	if remove {
 		if !t.remove(m.Topic) {
-			return
+			return over, ok
 		}
 	} else {
 		t.put(m, store)
 	}
-	if strings.HasPrefix(m.Topic, sysPrefix) {
-		return // of this run only
+	if ofSys(m.Topic) {
+		return over, ok // of this run only
 	}
 	if m.QoS == 0 && !remove {
 		t.dirty[m.Topic] = struct{}{}
-		return
+		return over, ok
 	}
 	delete(t.dirty, m.Topic)
 	var b persist.Batch
@@ -59,6 +74,44 @@ func (t *retainedStore) set(m *message, store *persist.Store) {
 		b.PutRetained(&m.Message)
 	}
 	store.Append(&b, nil)
+	return over, ok
+}
+
+// fits reports whether m may be retained, or the limit that is in its way. What
+// takes the place of something as large always fits, also if the limits were
+// higher when that came.
+func (t *retainedStore) fits(m *message) (over Limit, ok bool) {
+	if len(m.Payload) == 0 || ofSys(m.Topic) {
+		return 0, true
+	}
+	more := retainedSize(m)
+	old := t.root.get(m.Topic)
+	if old != nil {
+		more -= retainedSize(old)
+	}
+	switch {
+	case old == nil && t.count >= t.maxCount:
+		return LimitRetained, false
+	case more > 0 && t.bytes+more > t.maxBytes:
+		return LimitRetainedBytes, false
+	}
+	return 0, true
+}
+
+// retainedSize is what a retained message takes, about: the levels count too,
+// because each may be a node of its own.
+func retainedSize(m *message) int64 {
+	return int64(len(m.Topic) + len(m.Payload) + len(m.Properties) + 64*levels(m.Topic))
+}
+
+func ofSys(topic string) bool { return strings.HasPrefix(topic, sysPrefix) }
+
+// counted counts a message that is retained now, or with n -1 no more.
+func (t *retainedStore) counted(m *message, n int) {
+	if !ofSys(m.Topic) {
+		t.count += n
+		t.bytes += int64(n) * retainedSize(m)
+	}
 }
 
 // load puts in what the store held.
@@ -88,8 +141,7 @@ func (t *retainedStore) remove(topic string) bool {
 	if m == nil {
 		return false
 	}
-	t.count--
-	t.bytes -= int64(len(m.Payload))
+	t.counted(m, -1)
 	return true
 }
 
@@ -106,12 +158,10 @@ func (t *retainedStore) put(m *message, store *persist.Store) {
 		}
 		n = child
 	}
-	if n.message == nil {
-		t.count++
-	} else {
-		t.bytes -= int64(len(n.message.Payload))
+	if n.message != nil {
+		t.counted(n.message, -1)
 	}
-	t.bytes += int64(len(m.Payload))
+	t.counted(m, 1)
 	n.set(m)
 	if !m.Expires.IsZero() {
 		n.expiry = time.AfterFunc(time.Until(m.Expires), func() { t.expire(m, store) })

@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -20,6 +21,9 @@ type session struct {
 	// session, from CONNECT until it has let go. Guarded by Broker.mu.
 	owner holder
 
+	// request is the client as it connected last; nil if nobody will ask.
+	request atomic.Pointer[ConnectRequest]
+
 	mu            sync.Mutex
 	peer          peer // nil while offline
 	version       mqtt.Version
@@ -28,7 +32,7 @@ type session struct {
 	expiry        uint32 // seconds; persist.NeverExpires: no end
 	subscriptions map[string]*subscription
 	incoming      map[uint16]struct{} // ids of incoming QoS 2 messages that wait for PUBREL
-	inflight      map[uint16]*entry
+	inflight      inflight
 	active        int      // entries in flight on the present connection: Receive Maximum counts these
 	resend        []*entry // in flight from an earlier connection, not sent again yet
 	order         []*entry // the in-flight entries as they were sent, and some finished ones
@@ -75,6 +79,7 @@ type entry struct {
 	id          uint64 // message id in the store: the order of the queue
 	qos         mqtt.QoS
 	retain      bool
+	number      uint32 // of the session that the store holds it for
 	identifiers []uint32
 	packetID    uint16       // in flight if not 0
 	active      bool         // in flight on the present connection
@@ -86,11 +91,12 @@ type entry struct {
 	ref         *persist.Ref // nil: the session is not persistent
 	body        *persist.Body
 	owner       *session
+	share       string // filter of the shared subscription that it came by; empty: none
 }
 
 func (e *entry) record() persist.Entry {
 	r := persist.Entry{MessageID: e.id, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
-		Identifiers: e.identifiers, Message: &e.message.Message}
+		Identifiers: e.identifiers, Share: e.share, Message: &e.message.Message}
 	switch {
 	case e.released:
 		r.State = persist.Released
@@ -100,49 +106,74 @@ func (e *entry) record() persist.Entry {
 	return r
 }
 
-func (e *entry) size() int { return len(e.message.Topic) + len(e.message.Payload) + 64 }
+// size is what the entry counts in the queue.
+func (e *entry) size() int { return e.message.size() + len(e.share) }
+
+// delete deletes the entry from the store, if it was told about it.
+func (e *entry) delete(batch *persist.Batch) {
+	if e.stored {
+		batch.DeleteEntry(e.number, e.id, e.ref, e.body)
+	}
+}
 
 // deliver takes a message for the session. What the store has to hold of it is
-// added to k.
-func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
+// added to k. It reports false if there is nobody any more to take it.
+func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) bool {
 	if r.noLocal && m.from == s.id {
 		if r = r.own; r == nil {
-			return
+			return true
 		}
 	}
 	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return
+	if s.ended || s.peer == nil && !s.persistent {
+		return false
 	}
-	// [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
-	retain := m.Retain && r.asPublished
 	if qos == 0 {
-		s.deliverNow(m, delivery{retain: retain, identifiers: r.identifiers}, f)
-		return
+		s.deliverNow(m, delivery{retain: m.Retain && r.asPublished, identifiers: r.identifiers}, f)
+		return true
 	}
-	if s.peer == nil && !s.persistent {
-		return
+	if limit, full := s.full(m.size()); full {
+		s.broker.exceeded(limit)
+		s.drop()
+		return true
 	}
-	if s.queueFull() {
-		if s.sweep(); s.queueFull() {
-			s.drop()
-			return
+	e := s.newEntry(m, r, qos, m.id)
+	if s.persistent && !m.receiver {
+		if r.share == "" {
+			e.body = &m.body
+		} else {
+			// The session may get other copies by other subscriptions, but
+			// the store has one entry for each id.
+			e.id = s.broker.messageID.Add(1)
 		}
 	}
-	e := &entry{owner: s, message: m, id: m.id, qos: qos, retain: retain, identifiers: r.identifiers}
+	s.add(e, k, f)
+	return true
+}
+
+// newEntry makes an entry of a message for a receiver.
+func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS, id uint64) *entry {
+	e := &m.entry
+	if !m.receiver || e.message != nil {
+		e = new(entry)
+	}
+	*e = entry{owner: s, number: s.number, message: m, id: id, qos: qos, share: r.share, identifiers: r.identifiers}
+	e.retain = m.Retain && r.asPublished // [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
 	if s.persistent {
 		e.ref = new(persist.Ref)
-		e.body = &m.body
-		if m.receiver {
-			e.body = nil
-		}
 	}
-	s.queuedBytes += e.size()
+	return e
+}
+
+// add puts a new entry in flight, or into the queue if it has to wait. What the
+// store has to hold of it is added to k.
+func (s *session) add(e *entry, k *keeping, f *flushList) {
+	s.charge(e.size())
 	if s.peer != nil && len(s.queue)+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
 		s.start(e)
-		if qos == 2 && s.persistent {
+		if e.qos == 2 && s.persistent {
 			e.held = true
 			k.held = append(k.held, e)
 		} else if !s.send(e, f) {
@@ -150,7 +181,7 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) {
 		}
 	} else {
 		s.queue = append(s.queue, e)
-		if qos == 2 && s.persistent {
+		if e.qos == 2 && s.persistent {
 			// Its packet id must not get into the store before it.
 			e.held = true
 			k.held = append(k.held, e)
@@ -174,9 +205,36 @@ func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	}
 }
 
-func (s *session) queueFull() bool {
-	limits := &s.broker.options
-	return len(s.queue) >= limits.MaxQueuedMessages || s.queuedBytes >= limits.MaxQueuedBytes
+// queueFull reports whether a message of this size does not fit any more, and the
+// limit that is in its way. When half of the total is taken a session may have its even
+// share of the other half only: who takes little does not feel who takes much.
+func (s *session) queueFull(size int) (limit Limit, full bool) {
+	o := &s.broker.options
+	half := o.MaxQueuedTotal / 2
+	switch {
+	case len(s.queue) >= o.MaxQueuedMessages:
+		return LimitQueuedMessages, true
+	case s.queuedBytes >= o.MaxQueuedBytes:
+		return LimitQueuedBytes, true
+	case s.broker.queuedBytes.Load() >= int64(half) && s.queuedBytes+size > half/o.MaxConnections:
+		return LimitQueuedTotal, true
+	}
+	return 0, false
+}
+
+// charge counts bytes that wait, or with n < 0 that wait no more.
+func (s *session) charge(n int) {
+	s.queuedBytes += n
+	s.broker.queuedBytes.Add(int64(n))
+}
+
+// full is queueFull when what has expired is out of the queue.
+func (s *session) full(size int) (limit Limit, full bool) {
+	if limit, full = s.queueFull(size); full {
+		s.sweep()
+		limit, full = s.queueFull(size)
+	}
+	return limit, full
 }
 
 // sweep takes out of the queue what has expired, if that was not done just now.
@@ -198,7 +256,7 @@ func (s *session) sweep() {
 // expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
 func (s *session) expire(e *entry) {
 	e.done = true
-	s.queuedBytes -= e.size()
+	s.charge(-e.size())
 	s.forget(e)
 }
 
@@ -209,20 +267,13 @@ func (s *session) drop() {
 
 func (s *session) windowOpen() bool { return s.active < s.window && s.peer.room() }
 
-// start gives an entry a packet id and puts it in flight. Ids that are in use
-// are skipped: there is a free one as the window is smaller than 65,535
-// [v5 MQTT-2.2.1-4].
+// start gives an entry a packet id and puts it in flight.
 func (s *session) start(e *entry) {
-	for {
-		s.lastID++
-		if s.lastID != 0 && s.inflight[s.lastID] == nil {
-			break
-		}
-	}
+	s.lastID = s.inflight.next(s.lastID)
 	e.packetID = s.lastID
 	e.active = true
 	s.active++
-	s.inflight[e.packetID] = e
+	s.inflight.put(e)
 	s.order = append(s.order, e)
 }
 
@@ -267,9 +318,9 @@ func (s *session) finish(e *entry) {
 		e.active = false
 		s.active--
 	}
-	delete(s.inflight, e.packetID)
-	s.queuedBytes -= e.size()
-	if len(s.order) > 2*len(s.inflight)+16 {
+	s.inflight.remove(e)
+	s.charge(-e.size())
+	if len(s.order) > 2*s.inflight.count+16 {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
 	}
 	s.forget(e)
@@ -280,7 +331,7 @@ func (s *session) finish(e *entry) {
 func (s *session) forget(e *entry) {
 	if e.stored {
 		var b persist.Batch
-		b.DeleteEntry(s.number, e.id, e.ref, e.body)
+		e.delete(&b)
 		s.broker.store.AppendLazy(&b)
 	}
 }
@@ -303,6 +354,9 @@ func (s *session) pump(f *flushList) {
 			s.send(e, f)
 		}
 	}
+	if len(s.backlog)+len(s.queue) == 0 {
+		return // most often: without a look at the clock
+	}
 	now := time.Now()
 	for len(s.backlog) > 0 {
 		o := s.backlog[0]
@@ -320,7 +374,7 @@ func (s *session) pump(f *flushList) {
 			s.deliverNow(o.message, delivery{retain: true, identifiers: o.identifiers}, f)
 			continue
 		}
-		s.promote(s.newEntry(o), f)
+		s.promote(s.owedEntry(o), f)
 	}
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
@@ -357,7 +411,7 @@ func (s *session) promote(e *entry, f *flushList) {
 func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.inflight[a.PacketID]
+	e := s.inflight.get(a.PacketID)
 	if e != nil && !e.sent {
 		return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: a.Type.String() + " for a message that was not sent"}
 	}
@@ -402,14 +456,14 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	return nil, nil
 }
 
-// newEntry makes an entry of a retained message. It gets its place in the order
+// owedEntry makes an entry of a retained message. It gets its place in the order
 // of the queue now.
-func (s *session) newEntry(o owed) *entry {
-	e := &entry{owner: s, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
+func (s *session) owedEntry(o owed) *entry {
+	e := &entry{owner: s, number: s.number, message: o.message, id: s.broker.messageID.Add(1), qos: o.qos, retain: true, identifiers: o.identifiers}
 	if s.persistent {
 		e.ref = new(persist.Ref)
 	}
-	s.queuedBytes += e.size()
+	s.charge(e.size())
 	return e
 }
 
@@ -429,7 +483,7 @@ func (s *session) resume(p peer, window int, f *flushList) {
 // suspend takes the peer away.
 func (s *session) suspend() {
 	s.peer, s.active, s.resend = nil, 0, nil
-	for _, e := range s.inflight {
+	for _, e := range s.order {
 		e.active = false
 	}
 	s.keepBacklog()
@@ -456,7 +510,7 @@ func (s *session) keepBacklog() {
 	}
 	for _, o := range backlog {
 		if o.qos > 0 && s.broker.retained.get(o.message.Topic) == o.message {
-			e := s.newEntry(o)
+			e := s.owedEntry(o)
 			s.queue = append(s.queue, e)
 			keep(e)
 		}
@@ -482,6 +536,14 @@ func (s *session) addIncoming(id uint16, batch *persist.Batch) bool {
 		batch.PutIncoming(s.number, id)
 	}
 	return true
+}
+
+// knowsIncoming reports whether the id is that of an incoming QoS 2 message.
+func (s *session) knowsIncoming(id uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.incoming[id]
+	return known
 }
 
 // removeIncoming reports whether the id was known.

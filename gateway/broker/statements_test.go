@@ -11,20 +11,6 @@ import (
 	"testing"
 )
 
-// notYetShown are the statements that bind the broker and that no test shows,
-// with what is missing. The list is to become empty.
-var notYetShown = map[string]string{
-	"3.1.1 MQTT-4.8.0-2": "no test makes the store fail under a packet",
-	"5.0 MQTT-3.15.2-2":  "enhanced authentication exists as refusal only: the broker sends no AUTH",
-	"5.0 MQTT-3.15.2-3":  "enhanced authentication exists as refusal only: the broker sends no AUTH",
-	"5.0 MQTT-4.12.0-2":  "enhanced authentication exists as refusal only: the broker sends no AUTH",
-	"5.0 MQTT-4.12.0-3":  "enhanced authentication exists as refusal only: no exchange in which a client could answer wrongly",
-	"5.0 MQTT-4.12.0-4":  "enhanced authentication exists as refusal only: of its steps there is the first",
-	"5.0 MQTT-4.12.0-5":  "enhanced authentication exists as refusal only: no method is ever accepted",
-	"5.0 MQTT-4.12.1-1":  "enhanced authentication exists as refusal only: there is nothing to authenticate again",
-	"5.0 MQTT-4.12.1-2":  "enhanced authentication exists as refusal only: there is nothing to authenticate again",
-}
-
 var testName = regexp.MustCompile(`\b((mqtt|persist|gateway)\.)?(Test|Fuzz)[A-Z]\w*`)
 
 // TestStatements holds the table of the standards' normative statements to the
@@ -34,8 +20,7 @@ var testName = regexp.MustCompile(`\b((mqtt|persist|gateway)\.)?(Test|Fuzz)[A-Z]
 //   - names of tests: TestName in this package, mqtt.TestName in the codec's,
 //     TestName/subtest;
 //   - "client: " and a reason, for a statement that binds clients only;
-//   - "untestable: " and a reason, for one that this broker gives no occasion for;
-//   - empty, if the statement is in notYetShown.
+//   - "untestable: " and a reason, for one that this broker gives no occasion for.
 //
 // Nobody but a reader can tell whether a test shows what it is named for.
 func TestStatements(t *testing.T) {
@@ -70,16 +55,10 @@ func TestStatements(t *testing.T) {
 				t.Errorf("%s: there is no test %s", id, name)
 			}
 		}
-		missing, listed := notYetShown[id]
 		kind, reason, _ := strings.Cut(shownBy, ": ")
 		switch {
-		case shownBy == "" && listed:
-			kind, reason = "not yet shown", missing
-			t.Logf("%s is not shown yet: %s", id, missing)
 		case shownBy == "":
 			t.Errorf("%s has no test: %s", id, f[3])
-		case listed:
-			t.Errorf("%s has an entry in the table and is in notYetShown", id)
 		case kind == "client" && who != "client":
 			t.Errorf("%s binds %s, not clients only", id, who)
 		case kind == "client" || kind == "untestable":
@@ -97,18 +76,12 @@ func TestStatements(t *testing.T) {
 		}
 		kinds[kind]++
 	}
-	for id := range notYetShown {
-		if !seen[id] {
-			t.Errorf("there is no statement %s", id)
-		}
-	}
 	for version, want := range map[string]int{"3.1.1": 141, "5.0": 251} {
 		if rows[version] != want {
 			t.Errorf("%d statements of %s, want %d", rows[version], version, want)
 		}
 	}
-	t.Logf("%d statements are shown, %d bind clients only, %d are untestable, %d are not shown yet",
-		kinds["shown"], kinds["client"], kinds["untestable"], kinds["not yet shown"])
+	t.Logf("%d statements are shown, %d bind clients only, %d are untestable", kinds["shown"], kinds["client"], kinds["untestable"])
 }
 
 // testFunctions returns the names of the tests and fuzz tests in a folder.

@@ -23,7 +23,10 @@ func (c *connection) subscribe(ctx context.Context, p mqtt.Packet) error {
 		if c.bridge && c.version != mqtt.V50 {
 			// The bridge bit of mosquitto asks for both: what a bridge
 			// sent does not come back, and RETAIN stays.
-			f.Options |= mqtt.NoLocal | mqtt.RetainAsPublished
+			f.Options |= mqtt.RetainAsPublished
+			if !strings.HasPrefix(f.Filter, "$share/") { // as for 5.0
+				f.Options |= mqtt.NoLocal
+			}
 		}
 	}
 	answer := mqtt.Suback{Type: mqtt.SUBACK, PacketID: sub.PacketID}
@@ -73,11 +76,23 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 	}
 	for i, f := range filters {
 		limits := &s.broker.options
-		if _, _, ok := mqtt.SplitShared(f.Filter); !ok || levels(f.Filter) > limits.MaxTopicLevels {
+		_, topics, ok := mqtt.SplitShared(f.Filter)
+		if !ok {
 			codes[i] = mqtt.TopicFilterInvalid
 			continue
 		}
+		if levels(f.Filter) > limits.MaxTopicLevels {
+			s.broker.exceeded(LimitTopicLevels)
+			codes[i] = mqtt.TopicFilterInvalid
+			continue
+		}
+		if !s.allowed(Subscribe, topics) {
+			s.broker.stats.notAuthorized.Add(1)
+			codes[i] = mqtt.NotAuthorized
+			continue
+		}
 		if s.subscriptions[f.Filter] == nil && len(s.subscriptions) >= limits.MaxSubscriptions {
+			s.broker.exceeded(LimitSubscriptions)
 			codes[i] = mqtt.QuotaExceeded
 			continue
 		}
@@ -107,6 +122,9 @@ func (s *session) sendRetained(made []added, f *flushList) {
 		return slices.ContainsFunc(made, func(sub added) bool { return sub.filter == o.filter })
 	})
 	for _, sub := range made {
+		if s.subscriptions[sub.filter] == nil { // revoked already
+			continue
+		}
 		handling := sub.options.RetainHandling()
 		if handling == 2 || handling == 1 && !sub.fresh { // [v5 MQTT-3.3.1-10, MQTT-3.3.1-11]
 			continue

@@ -136,6 +136,10 @@ func TestNoLocal(t *testing.T) {
 	if m := bridge.wantMessage("b/x", "theirs", 0); !m.Retain {
 		t.Error("RETAIN was taken from a bridge")
 	}
+	// But not on a share: that is as little to mean as in 5.0 [v5 MQTT-3.8.3-4].
+	bridge.subscribe(filter("$share/g/shared", 1))
+	bridge.send(pub("shared", "own", 1, 1))
+	bridge.either(mqtt.PUBLISH, mqtt.PUBACK)
 }
 
 // What was begun goes on to its end after UNSUBSCRIBE [v5 MQTT-3.10.4-3].

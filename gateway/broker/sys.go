@@ -11,7 +11,7 @@ import (
 )
 
 // sysPrefix begins the topics in which the broker speaks of itself. Their names
-// and meanings are those of mosquitto(8).
+// and meanings are those of mosquitto(8), but for limits/…, which are its own.
 const sysPrefix = "$SYS/"
 
 // sysTree publishes the $SYS topics, each when its value has changed.
@@ -79,6 +79,9 @@ func (t *sysTree) publish(b *Broker) {
 		{"heap/maximum", t.heap},
 	} {
 		t.say(b, n.topic, strconv.FormatUint(n.value, 10))
+	}
+	for l, n := range s.Exceeded {
+		t.say(b, "limits/"+Limit(l).String(), strconv.FormatUint(n, 10))
 	}
 	counted, before := loadCounters(&s), loadCounters(&t.last)
 	for i, name := range loadNames {

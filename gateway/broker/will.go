@@ -28,7 +28,7 @@ func (b *Broker) publishWill(w *will) {
 	}
 	var f flushList
 	k := new(keeping)
-	if b.publish(m, b.index.find(m.Topic), k, &f) {
+	if wait, _ := b.publish(m, b.index.find(m.Topic), k, &f); wait {
 		b.keep(k, func() {})
 	}
 	b.flush(&f)
@@ -160,9 +160,9 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 				bodies[loaded.MessageID] = m
 			}
 		}
-		e := &entry{owner: s, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
+		e := &entry{owner: s, number: s.number, share: loaded.Share, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
 			identifiers: loaded.Identifiers, packetID: loaded.PacketID, stored: true, ref: loaded.Ref, body: loaded.Body}
-		s.queuedBytes += e.size()
+		s.charge(e.size())
 		if e.packetID == 0 {
 			s.queue = append(s.queue, e)
 			continue
@@ -171,12 +171,12 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 		// was in the store before (5.0 §3.3.1.1).
 		e.sent = true
 		e.released = loaded.State == persist.Released
-		if older := s.inflight[e.packetID]; older != nil {
+		if older := s.inflight.get(e.packetID); older != nil {
 			// An id is only given again after the acknowledgement, whose
 			// delete was still on its way to the card.
 			s.finish(older)
 		}
-		s.inflight[e.packetID] = e
+		s.inflight.put(e)
 		s.order = append(s.order, e)
 		s.lastID = e.packetID
 	}

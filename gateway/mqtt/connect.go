@@ -213,7 +213,7 @@ func (c *Connack) Decode(p Packet, v Version) error {
 	if d.err == nil && flags > 1 && v != V31 { // [v5 MQTT-3.2.2-1]
 		return malformed("reserved connect acknowledge flags")
 	}
-	if v == V50 && !codeBelongs(CONNACK, c.Code) || v != V50 && c.Code > 5 { // [v5 MQTT-3.2.2-8]
+	if v == V50 && !c.Code.BelongsTo(CONNACK) || v != V50 && c.Code > 5 { // [v5 MQTT-3.2.2-8]
 		return malformed(fmt.Sprintf("CONNACK with code 0x%02x", byte(c.Code)))
 	}
 	if v == V50 {

@@ -212,7 +212,7 @@ func (a *Ack) Decode(p Packet, v Version) error {
 	*a = Ack{Type: p.Type, PacketID: d.packetID()}
 	if v == V50 && len(d.b) > 0 {
 		a.Code = ReasonCode(d.uint8("reason code"))
-		if !codeBelongs(p.Type, a.Code) { // [v5 MQTT-3.4.2-1, MQTT-3.5.2-1, MQTT-3.6.2-1, MQTT-3.7.2-1]
+		if !a.Code.BelongsTo(p.Type) { // [v5 MQTT-3.4.2-1, MQTT-3.5.2-1, MQTT-3.6.2-1, MQTT-3.7.2-1]
 			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, byte(a.Code)))
 		}
 		if len(d.b) > 0 {

@@ -115,7 +115,9 @@ var packetCodes = [16][]ReasonCode{
 var publishCodes = []ReasonCode{Success, NoMatchingSubscribers, UnspecifiedError, ImplementationSpecificError,
 	NotAuthorized, TopicNameInvalid, PacketIdentifierInUse, QuotaExceeded, PayloadFormatInvalid}
 
-func codeBelongs(t PacketType, c ReasonCode) bool { return slices.Contains(packetCodes[t&15], c) }
+// BelongsTo reports whether a packet of this type may carry the code. Of DISCONNECT and
+// AUTH the sender matters too: see Disconnect.
+func (c ReasonCode) BelongsTo(t PacketType) bool { return slices.Contains(packetCodes[t&15], c) }
 
 // ConnectReturnCode returns what a CONNACK of MQTT 3.1 and 3.1.1 says for c.
 // The older protocols know the codes 0 to 5 only; ok is false if none of them
@@ -128,7 +130,7 @@ func (c ReasonCode) ConnectReturnCode() (code byte, ok bool) {
 		return 1, true
 	case ClientIdentifierNotValid:
 		return 2, true
-	case ServerUnavailable, ServerBusy, QuotaExceeded, ConnectionRateExceeded:
+	case ServerUnavailable, ServerBusy, QuotaExceeded, ConnectionRateExceeded, UseAnotherServer, ServerMoved:
 		return 3, true
 	case BadUserNameOrPassword:
 		return 4, true

@@ -173,7 +173,7 @@ func (s *Suback) Decode(p Packet, v Version) error {
 		// [v5 MQTT-3.9.3-2, MQTT-3.11.3-2, v3 MQTT-3.9.3-2]
 		known := c <= GrantedQoS2 || v == V311 && c == UnspecifiedError
 		if v == V50 {
-			known = codeBelongs(p.Type, c)
+			known = c.BelongsTo(p.Type)
 		}
 		if !known {
 			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, b))
@@ -209,7 +209,7 @@ func (x *Disconnect) Decode(p Packet, v Version) error {
 	*x = Disconnect{Type: p.Type}
 	if v == V50 && len(d.b) > 0 {
 		x.Code = ReasonCode(d.uint8("reason code"))
-		if !codeBelongs(p.Type, x.Code) { // [v5 MQTT-3.14.2-1, MQTT-3.15.2-1]
+		if !x.Code.BelongsTo(p.Type) { // [v5 MQTT-3.14.2-1, MQTT-3.15.2-1]
 			return malformed(fmt.Sprintf("%v with reason code 0x%02x", p.Type, byte(x.Code)))
 		}
 		// AUTH has no form with a code and nothing else (5.0 §3.15.2.1).

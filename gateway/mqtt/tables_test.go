@@ -203,7 +203,7 @@ func TestSenders(t *testing.T) {
 }
 
 func TestConnectReturnCode(t *testing.T) {
-	want := map[ReasonCode]byte{0x00: 0, 0x84: 1, 0x85: 2, 0x88: 3, 0x89: 3, 0x97: 3, 0x9F: 3, 0x86: 4, 0x87: 5, 0x8A: 5, 0x8C: 5}
+	want := map[ReasonCode]byte{0x00: 0, 0x84: 1, 0x85: 2, 0x88: 3, 0x89: 3, 0x97: 3, 0x9C: 3, 0x9D: 3, 0x9F: 3, 0x86: 4, 0x87: 5, 0x8A: 5, 0x8C: 5}
 	for c := range 256 {
 		got, ok := ReasonCode(c).ConnectReturnCode()
 		w, fits := want[ReasonCode(c)]

@@ -57,6 +57,8 @@ websocket = [%q]
 certificate = %q
 key = %q
 max_connections = 20000
+max_unconnected = 20000
+connect_rate = 100000
 [http]
 listen = ""
 [mdns]

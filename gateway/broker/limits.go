@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// Limit is a limit of Options. Stats counts by it what went over.
+type Limit int
+
+// The limits, and what is counted of each.
+const (
+	LimitPacketSize     Limit = iota // packets, each the end of its connection
+	LimitConnections                 // CONNECTs refused
+	LimitConnectRate                 // CONNECTs refused
+	LimitUnconnected                 // connections closed before their CONNECT, for a newer one
+	LimitConnectTimeout              // connections closed for want of a CONNECT
+	LimitReceiveMaximum              // clients disconnected
+	LimitQueuedMessages              // messages dropped, by session
+	LimitQueuedBytes                 // messages dropped, by session
+	LimitQueuedTotal                 // messages dropped, by session
+	LimitSubscriptions               // filters refused
+	LimitTopicLevels                 // filters refused, and clients disconnected for a topic name
+	LimitRetained                    // messages refused or not retained
+	LimitRetainedBytes               // messages refused or not retained
+	LimitKeepAlive                   // clients disconnected
+	numLimits
+)
+
+var limitNames = [numLimits]string{"packet_size", "connections", "connect_rate", "unconnected", "connect_timeout",
+	"receive_maximum", "queued_messages", "queued_bytes", "queued_total", "subscriptions", "topic_levels",
+	"retained", "retained_bytes", "keep_alive"}
+
+func (l Limit) String() string { return limitNames[l] }
+
+// exceeded counts that something went over a limit.
+func (b *Broker) exceeded(l Limit) { b.stats.exceeded[l].Add(1) }
+
+// tokenBucket lets so many events a second pass, and a burst of them after a
+// rest. It runs on monotonic time and is full in the beginning.
+type tokenBucket struct {
+	rate, burst float64
+
+	mu     sync.Mutex
+	tokens float64
+	at     time.Time // when tokens was right
+}
+
+// take reports whether an event may pass now.
+func (t *tokenBucket) take(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if passed := now.Sub(t.at); passed > 0 {
+		t.tokens = min(t.burst, t.tokens+t.rate*passed.Seconds())
+		t.at = now
+	}
+	if t.tokens < 1 {
+		return false
+	}
+	t.tokens--
+	return true
+}
+
+// unconnected are the connections whose CONNECT has not come, the oldest first.
+type unconnected struct {
+	mu   sync.Mutex
+	list list.List // of *connection
+}
+
+// add adds a connection that was just accepted. If there are more than limit now
+// the oldest has to make room: who comes with a CONNECT gets in, however many are
+// silent.
+func (u *unconnected) add(c *connection, limit int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c.waiting = u.list.PushBack(c)
+	if u.list.Len() > limit {
+		oldest := u.list.Remove(u.list.Front()).(*connection)
+		oldest.waiting = nil
+		// It wakes up and looks once more whether its CONNECT is there. The
+		// lock orders this before the deadlines that a CONNECT brings.
+		oldest.net.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// remove reports whether the connection was still among them.
+func (u *unconnected) remove(c *connection) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c.waiting == nil {
+		return false
+	}
+	u.list.Remove(c.waiting)
+	c.waiting = nil
+	return true
+}
+
+// lastLook is how long a connection that has to make room is waited for. Its
+// CONNECT may be there already, if many have come at once.
+const lastLook = 10 * time.Millisecond
