@@ -120,7 +120,7 @@ type Broker struct {
 	nextSession  uint32
 	mostSessions int // at a time, since the start
 	closing      bool
-	running      sync.WaitGroup // connections
+	running      sync.WaitGroup // connections, and timers of sessions at work
 	pollers      pollers
 }
 
@@ -170,6 +170,8 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 func (b *Broker) Run(ctx context.Context) error {
 	tick := time.NewTicker(retainedInterval)
 	defer tick.Stop()
+	sweep := time.NewTicker(sweepInterval)
+	defer sweep.Stop()
 	var sys sysTree
 	var sysTick <-chan time.Time // never, unless it is wanted
 	if b.options.SysInterval > 0 {
@@ -182,6 +184,8 @@ func (b *Broker) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			b.retained.flush(b.store)
+		case <-sweep.C:
+			b.sweep()
 		case <-sysTick:
 			sys.publish(b)
 		case <-b.store.Failed():
@@ -192,6 +196,22 @@ func (b *Broker) Run(ctx context.Context) error {
 			b.retained.flush(b.store)
 			return nil
 		}
+	}
+}
+
+// sweepInterval is how long a message that has expired may stay in a queue.
+const sweepInterval = time.Minute
+
+// sweep takes out of all queues what has expired: nobody else looks into that of
+// a client that is away for long.
+func (b *Broker) sweep() {
+	b.mu.Lock()
+	sessions := slices.Collect(maps.Values(b.sessions))
+	b.mu.Unlock()
+	for _, s := range sessions {
+		s.mu.Lock()
+		s.sweep()
+		s.mu.Unlock()
 	}
 }
 
@@ -330,10 +350,12 @@ func (b *Broker) endSession(s *session) {
 	if batch.Len() > 0 {
 		b.store.Append(&batch, nil)
 	}
+	// Before a new session can be made: a client that comes back may publish
+	// that it is there, and its old will must not come behind that.
+	b.publishWill(w)
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	b.mu.Unlock()
-	b.publishWill(w)
 }
 
 // detach is called by the holder of a session when its connection has ended.

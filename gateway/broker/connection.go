@@ -50,7 +50,8 @@ type connection struct {
 	// Acknowledgements leave in the order of the packets that they answer,
 	// though the store may be ready with them in another. Guarded by conn.mu.
 	acks    []*pendingAck
-	pubacks int // PUBACKs among them: they use up the client's Receive Maximum
+	pubacks int  // PUBACKs among them: they use up the client's Receive Maximum
+	over    bool // the last packet is on its way: none may follow
 
 	aliasMaximum uint16            // topic aliases that the client takes
 	sentAliases  map[string]uint16 // by topic; guarded by conn.mu
@@ -436,7 +437,7 @@ func (c *connection) expect(a mqtt.Ack, ready bool) *pendingAck {
 func (c *connection) acknowledge(a *pendingAck, f *flushList) {
 	c.mu.Lock()
 	a.ready = true
-	if c.acks[0] != a {
+	if c.acks[0] != a || c.over {
 		c.mu.Unlock()
 		return
 	}
@@ -620,6 +621,9 @@ func (c *connection) end(err error) {
 	c.broker.leave(c)
 	c.broker.detach(c.session, c.keepWill || err != errDisconnect)
 	close(c.done) // before lingering: who takes the session over waits for this
+	c.mu.Lock()
+	c.over = true // [v5 MQTT-3.14.4-1]
+	c.mu.Unlock()
 	c.close(last)
 }
 

@@ -168,6 +168,9 @@ func (c *connection) accept(connect *mqtt.Connect) error {
 	if connect.ClientID == "" && (c.version == mqtt.V31 || c.version == mqtt.V311 && !connect.CleanStart) { // [v3 MQTT-3.1.3-8]
 		return &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "empty client identifier"}
 	}
+	if connect.Will != nil && levels(connect.Will.Topic) > c.broker.options.MaxTopicLevels {
+		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "will topic of too many levels"}
+	}
 	c.keepAlive = time.Duration(connect.KeepAlive) * time.Second
 	if limit := c.broker.options.MaxKeepAlive; limit > 0 && c.version == mqtt.V50 && (c.keepAlive == 0 || c.keepAlive > limit) {
 		c.keepAlive, c.keepAliveSet = limit, true

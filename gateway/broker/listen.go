@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -83,21 +84,34 @@ func (b *Broker) WebSocket(ctx context.Context) http.Handler {
 			return
 		}
 		defer b.running.Done()
-		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: subprotocols, CompressionMode: websocket.CompressionDisabled})
+		h := &hijacked{ResponseWriter: w}
+		ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{Subprotocols: subprotocols, CompressionMode: websocket.CompressionDisabled})
 		if err != nil {
 			b.log.Debug("websocket refused", "addr", r.RemoteAddr, "err", err)
 			return
 		}
 		ws.SetReadLimit(-1) // packets are limited, frames need not be
-		b.serveWebSocket(ctx, ws, r)
+		b.serveWebSocket(ctx, ws, h.net, r)
 	})
+}
+
+// hijacked keeps the network connection that the library takes.
+type hijacked struct {
+	http.ResponseWriter
+	net net.Conn
+}
+
+func (h *hijacked) Hijack() (nc net.Conn, rw *bufio.ReadWriter, err error) {
+	nc, rw, err = http.NewResponseController(h.ResponseWriter).Hijack()
+	h.net = nc
+	return nc, rw, err
 }
 
 // serveWebSocket serves a client through a pipe: a deadline on it ends a read,
 // whereas one on the library's connection ends the connection, and then the
 // client would not hear why. A text frame is refused by the library
 // [v5 MQTT-6.0.0-1].
-func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, r *http.Request) {
+func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, r *http.Request) {
 	frames := websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary)
 	near, far := net.Pipe()
 	var copying sync.WaitGroup
@@ -107,13 +121,14 @@ func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, r *http
 	})
 	copying.Go(func() {
 		io.Copy(frames, far)
-		// The broker has closed its end, or the client is gone. The closing
-		// handshake has as much time as other last words have.
-		defer time.AfterFunc(lingerTime, func() { ws.CloseNow() }).Stop()
-		frames.Close()
+		// Not frames.Close: it may end the connection before it has said so.
+		ws.Close(websocket.StatusNormalClosure, "")
 	})
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS})
+	// What is still on its way and the closing handshake have as much time as
+	// other last words have: the client may not read any more.
+	nc.SetDeadline(time.Now().Add(lingerTime))
 	copying.Wait()
 }
 

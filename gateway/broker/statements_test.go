@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var testName = regexp.MustCompile(`\b(mqtt\.)?(Test|Fuzz)[A-Z]\w*`)
+var testName = regexp.MustCompile(`\b((mqtt|persist|gateway)\.)?(Test|Fuzz)[A-Z]\w*`)
 
 // TestStatements holds the table of the standards' normative statements to the
 // tests: each row is shown by tests that exist, or says why none can show it. The

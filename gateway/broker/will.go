@@ -62,7 +62,9 @@ func (s *session) due() {
 		return
 	}
 	s.owner = h
+	b.running.Add(1) // what it publishes has to be in the store before that is closed
 	b.mu.Unlock()
+	defer b.running.Done()
 	defer close(h)
 
 	s.mu.Lock()

@@ -256,14 +256,13 @@ func TestEmptyRetainedWill(t *testing.T) {
 		packet.Will = &mqtt.Message{Topic: "will/here", Retain: true}
 		c := connect(t, s, packet)
 		c.publish("will/here", "online", 1, true)
-		watch.wantMessage("will/here", "online", 1)
-		watch.ack(mqtt.PUBACK, 1)
+		watch.ack(mqtt.PUBACK, watch.wantMessage("will/here", "online", 1).PacketID)
 		c.drop()
 		watch.wantMessage("will/here", "", 0)
 		late := connect(t, s, clean(v, "late"))
 		late.subscribe(filter("will/here", 1))
 		late.barrier()
-	}, mqtt.V31)
+	}, versions...)
 }
 
 // Keep alive: one and a half times, counted from the last whole packet; the will
