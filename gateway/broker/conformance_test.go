@@ -33,7 +33,7 @@ import (
 //     TestInProcessInbox.
 func TestConformance(t *testing.T) {
 	for _, pair := range []struct{ from, to way }{
-		{socket311, socket311}, {socket50, socket50}, {webSocket, webSocket}, {inProcess, inProcess},
+		{socket311, socket311}, {socket50, socket50}, {overWebSocket, overWebSocket}, {inProcess, inProcess},
 		{socket311, socket50}, {socket50, socket311}, {socket311, inProcess}, {inProcess, socket311}, {socket50, inProcess}, {inProcess, socket50},
 	} {
 		t.Run(pair.from.name+" to "+pair.to.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ type way struct {
 var (
 	socket311 = way{name: "3.1.1", connect: func(t testing.TB, s *server, id string) party { return newSocketParty(t, s, mqtt.V311, id) }}
 	socket50  = way{name: "5.0", has5: true, connect: func(t testing.TB, s *server, id string) party { return newSocketParty(t, s, mqtt.V50, id) }}
-	webSocket = way{name: "WebSocket", has5: true, connect: newWebParty}
+	overWebSocket = way{name: "WebSocket", has5: true, connect: newWebParty}
 	inProcess = way{name: "in-process", has5: true, inside: true, connect: newInsideParty}
 )
 

@@ -522,6 +522,9 @@ func playFlow(t *testing.T, s *server, script []byte) {
 	f.run()
 	f.gone()
 	for _, topic := range flowTopics {
+		if topic[0] == '$' {
+			continue // nobody may publish there
+		}
 		if err := house.Publish(t.Context(), mqtt.Message{Topic: topic, Retain: true}); err != nil {
 			t.Fatal(err)
 		}
