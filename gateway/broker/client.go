@@ -92,8 +92,10 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if err := c.check(&m); err != nil {
 		return fmt.Errorf("broker: publish to %.40q: %w", m.Topic, err)
 	}
-	if err := c.broker.store.Wait(ctx); err != nil {
-		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
+	if m.QoS > 0 { // else nothing of it waits for the store
+		if err := c.broker.store.Wait(ctx); err != nil {
+			return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
+		}
 	}
 	if c.isClosed() {
 		return ErrClosed

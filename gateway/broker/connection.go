@@ -42,6 +42,7 @@ type connection struct {
 	flushing flushList
 	work     int                                 // deliveries that the present batch has caused
 	left     bool                                // see handleAll
+	stores   bool                                // the last batch gave the store something: the next waits for room there
 	received struct{ publishes, payload uint64 } // in this batch
 	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
 	keeping  *keeping                            // for the next message that needs one
@@ -110,8 +111,10 @@ func (c *connection) serve(ctx context.Context) error {
 		if len(c.buf) == connectSize {
 			c.releaseBuffer() // for one that takes a batch
 		}
-		if err := c.broker.store.Wait(ctx); err != nil {
-			return &mqtt.Error{Code: mqtt.ServerShuttingDown}
+		if c.stores {
+			if err := c.broker.store.Wait(ctx); err != nil {
+				return &mqtt.Error{Code: mqtt.ServerShuttingDown}
+			}
 		}
 		if c.left {
 			continue
@@ -150,7 +153,7 @@ const maxWork = 4096
 // anything is read.
 func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 	packets := uint64(0)
-	c.work, c.left = 0, false
+	c.work, c.left, c.stores = 0, false, false
 	for err == nil && !c.left {
 		if c.onPoller && c.mayWait() {
 			err = errMayWait
@@ -217,6 +220,7 @@ func (c *connection) handle(ctx context.Context, p mqtt.Packet) error {
 		if err := a.Decode(p, c.version); err != nil {
 			return err
 		}
+		c.stores = c.stores || c.session.persistent
 		answer, err := c.session.acknowledge(&a, &c.flushing)
 		if answer != nil {
 			c.sendAck(answer, &c.flushing)
@@ -285,7 +289,11 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	var m *message
 	if p.QoS > 0 {
-		m = new(message)
+		kept := new(struct {
+			message
+			entry
+		})
+		m, kept.own = &kept.message, &kept.entry
 		own := append(append(make([]byte, 0, len(p.Payload)+len(p.Properties)), p.Payload...), p.Properties...)
 		p.Payload, p.Properties = own[:len(p.Payload):len(p.Payload)], own[len(p.Payload):]
 	} else {
@@ -414,6 +422,7 @@ func (c *connection) answer(a mqtt.Ack) {
 // answerWhenKept gives c.keeping to the store and acknowledges when it is
 // committed.
 func (c *connection) answerWhenKept(a mqtt.Ack) {
+	c.stores = true
 	c.mu.Lock()
 	pending := c.expect(a, false)
 	c.mu.Unlock()

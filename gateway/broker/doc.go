@@ -90,7 +90,8 @@
 //
 // A client that does not read gets no more than 256 KiB on its way, then messages
 // of QoS 0 are dropped and counted and the others wait in its session; nobody else
-// waits. While the store has more than its budget to write, no socket is read.
+// waits. While the store has more than its budget to write, no socket is read that
+// gave it something with the last batch.
 //
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
 // $SYS/broker/limits/… are the counters by Limit.

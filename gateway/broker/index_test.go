@@ -313,3 +313,14 @@ func TestShareWithVanishingMembers(t *testing.T) {
 		t.Fatalf("%d messages are in flight to the member that is left", n)
 	}
 }
+
+// match walks to the end.
+func (t *retainedStore) match(filter string) (found []*message) {
+	w := t.walk(filter)
+	for more := true; more; {
+		var some []*message
+		some, more = w.next()
+		found = append(found, some...)
+	}
+	return found
+}

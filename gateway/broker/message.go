@@ -2,6 +2,7 @@ package broker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -17,9 +18,11 @@ type message struct {
 	body      persist.Body // what its entries in the store share
 	from      string       // client id of the publisher, for No Local
 	borrowed  bool
-	refusable bool  // if it cannot be retained: its publisher can be told
-	receiver  bool  // it goes to a single receiver: encoding it once is no gain
-	entry     entry // of that receiver
+	refusable bool   // if it cannot be retained: its publisher can be told
+	receiver  bool   // it goes to a single receiver: encoding it once is no gain
+	own       *entry // room for the entry of that receiver; nil: none was made
+
+	retained atomic.Bool // it is the retained message of its topic
 
 	mu      sync.Mutex
 	encoded *[12][]byte // by layout; only for messages that look alike to all

@@ -103,7 +103,7 @@ func (c *connection) readOnce() (more bool, err error) {
 	if err := c.kickedError(); err != nil {
 		return false, err
 	}
-	if c.broker.store.Full() {
+	if c.stores && c.broker.store.Full() {
 		if c.onPoller {
 			return false, errMayWait
 		}

@@ -174,6 +174,12 @@ func (n *retainedNode) set(m *message) {
 		n.expiry.Stop()
 		n.expiry = nil
 	}
+	if n.message != nil {
+		n.message.retained.Store(false)
+	}
+	if m != nil {
+		m.retained.Store(true)
+	}
 	n.message = m
 }
 
@@ -227,51 +233,63 @@ func (n *retainedNode) remove(levels []string) *message {
 	return m
 }
 
-// match returns the retained messages whose topic matches a valid filter
-// without a share name.
-func (t *retainedStore) match(filter string) []*message {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var found []*message
-	t.root.match(filter, true, &found)
-	return found
+// walk finds the retained messages whose topic matches a valid filter without a
+// share name, some at a time: who publishes meanwhile does not wait for all of them.
+// It finds what is retained from its beginning to its end; what comes or goes
+// between, it may find or not.
+func (t *retainedStore) walk(filter string) *retainedWalk {
+	return &retainedWalk{t, []retainedStep{{node: &t.root, filter: filter, first: true}}}
 }
 
-func (n *retainedNode) match(filter string, first bool, found *[]*message) {
-	level, rest, more := strings.Cut(filter, "/")
-	switch level {
-	case "#":
-		n.all(first, found)
-	case "+":
-		for name, child := range n.children {
-			if !first || !strings.HasPrefix(name, "$") { // [v5 MQTT-4.7.2-1]
-				child.matchRest(rest, more, found)
+type retainedWalk struct {
+	store *retainedStore
+	steps []retainedStep // to be taken, the last one first
+}
+
+// retainedStep is a node whose filter is the rest of the one that is looked for.
+type retainedStep struct {
+	node   *retainedNode
+	filter string // "" if end is set
+	end    bool   // the filter ends with this node
+	first  bool   // the node is the root: see [v5 MQTT-4.7.2-1]
+}
+
+// walkSteps is how many nodes are looked at before others may have the lock.
+const walkSteps = 512
+
+// next returns some more of the messages, and whether there may be others.
+func (w *retainedWalk) next() (found []*message, more bool) {
+	w.store.mu.RLock()
+	defer w.store.mu.RUnlock()
+	for range walkSteps {
+		if len(w.steps) == 0 {
+			break
+		}
+		s := w.steps[len(w.steps)-1]
+		w.steps = w.steps[:len(w.steps)-1]
+		level, rest, deeper := strings.Cut(s.filter, "/")
+		// '#' includes its parent level.
+		if (s.end || level == "#") && s.node.message != nil {
+			found = append(found, s.node.message)
+		}
+		switch {
+		case s.end:
+		case level == "#" || level == "+":
+			for name, child := range s.node.children {
+				if s.first && strings.HasPrefix(name, "$") {
+					continue
+				}
+				step := retainedStep{node: child, filter: rest, end: !deeper}
+				if level == "#" {
+					step.filter, step.end = "#", false
+				}
+				w.steps = append(w.steps, step)
+			}
+		default:
+			if child := s.node.children[level]; child != nil {
+				w.steps = append(w.steps, retainedStep{node: child, filter: rest, end: !deeper})
 			}
 		}
-	default:
-		if child := n.children[level]; child != nil {
-			child.matchRest(rest, more, found)
-		}
 	}
-}
-
-func (n *retainedNode) matchRest(rest string, more bool, found *[]*message) {
-	if more {
-		n.match(rest, false, found)
-	} else if n.message != nil {
-		*found = append(*found, n.message)
-	}
-}
-
-// all collects the node, which '#' includes as its parent level, and what is
-// below it.
-func (n *retainedNode) all(first bool, found *[]*message) {
-	if n.message != nil {
-		*found = append(*found, n.message)
-	}
-	for name, child := range n.children {
-		if !first || !strings.HasPrefix(name, "$") {
-			child.all(false, found)
-		}
-	}
+	return found, len(w.steps) > 0
 }

@@ -38,6 +38,7 @@ type session struct {
 	order         []*entry // the in-flight entries as they were sent, and some finished ones
 	queue         []*entry // QoS 1 and 2, wait for room in the window
 	backlog       []owed   // retained messages of new subscriptions; drained before queue
+	pumping       bool     // keepPumping is at work
 	queuedBytes   int
 	window        int    // how many may be in flight
 	lastID        uint16 // packet id given last
@@ -155,8 +156,8 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 
 // newEntry makes an entry of a message for a receiver.
 func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS, id uint64) *entry {
-	e := &m.entry
-	if !m.receiver || e.message != nil {
+	e := m.own
+	if !m.receiver || e == nil || e.message != nil {
 		e = new(entry)
 	}
 	*e = entry{owner: s, number: s.number, message: m, id: id, qos: qos, share: r.share, identifiers: r.identifiers}
@@ -337,15 +338,38 @@ func (s *session) forget(e *entry) {
 }
 
 // pump moves what waits into the window. It is called with mu held whenever
-// the window or the peer may have got room.
+// the window or the peer may have got room. If there is much to move, a goroutine
+// goes on: who publishes to this session must not wait for that.
 func (s *session) pump(f *flushList) {
+	if s.move(f) && !s.pumping {
+		s.pumping = true
+		go s.keepPumping()
+	}
+}
+
+func (s *session) keepPumping() {
+	var f flushList
+	for more := true; more; {
+		s.mu.Lock()
+		more = s.move(&f)
+		s.pumping = more
+		s.mu.Unlock()
+		s.broker.flush(&f)
+	}
+}
+
+// maxMoved is how many retained messages are sent before others may have the lock.
+const maxMoved = 256
+
+// move does the work of pump. It reports whether it stopped though there is room.
+func (s *session) move(f *flushList) (more bool) {
 	if s.peer == nil {
-		return
+		return false
 	}
 	for len(s.resend) > 0 {
 		e := s.resend[0]
 		if !e.done && (e.held || !s.windowOpen()) {
-			return
+			return false
 		}
 		s.resend = s.resend[1:]
 		if !e.done {
@@ -355,19 +379,22 @@ func (s *session) pump(f *flushList) {
 		}
 	}
 	if len(s.backlog)+len(s.queue) == 0 {
-		return // most often: without a look at the clock
+		return false // most often: without a look at the clock
 	}
 	now := time.Now()
-	for len(s.backlog) > 0 {
+	for moved := 0; len(s.backlog) > 0; moved++ {
 		o := s.backlog[0]
 		if o.qos > 0 && !s.windowOpen() || !s.peer.room() {
-			return
+			return false
+		}
+		if moved == maxMoved {
+			return true
 		}
 		s.backlog[0] = owed{}
 		s.backlog = s.backlog[1:]
 		// What was retained in the meantime has come live: an older value
 		// must not follow it.
-		if s.broker.retained.get(o.message.Topic) != o.message || o.message.expired(now) {
+		if !o.message.retained.Load() || o.message.expired(now) {
 			continue
 		}
 		if o.qos == 0 {
@@ -379,7 +406,7 @@ func (s *session) pump(f *flushList) {
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
 		if e.held {
-			return
+			return false
 		}
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
@@ -389,6 +416,7 @@ func (s *session) pump(f *flushList) {
 		}
 		s.promote(e, f)
 	}
+	return false
 }
 
 // promote starts an entry that had to wait. A QoS 2 entry of a persistent
@@ -509,7 +537,7 @@ func (s *session) keepBacklog() {
 		}
 	}
 	for _, o := range backlog {
-		if o.qos > 0 && s.broker.retained.get(o.message.Topic) == o.message {
+		if o.qos > 0 && o.message.retained.Load() {
 			e := s.owedEntry(o)
 			s.queue = append(s.queue, e)
 			keep(e)

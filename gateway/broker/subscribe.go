@@ -109,22 +109,17 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 }
 
 // sendRetained sends the retained messages of new subscriptions, as far as there
-// is room now; the rest follows as there is more. Holding mu from the look at
-// the retained messages on makes sure that none of them is sent after a newer
-// one that comes live.
+// is room now; the rest follows as there is more.
 func (s *session) sendRetained(made []added, f *flushList) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	// What the same filters brought before and was not sent yet comes once only:
 	// else a client that subscribes and does not read could make this list as
 	// long as it likes.
+	s.mu.Lock()
 	s.backlog = slices.DeleteFunc(s.backlog, func(o owed) bool {
 		return slices.ContainsFunc(made, func(sub added) bool { return sub.filter == o.filter })
 	})
+	s.mu.Unlock()
 	for _, sub := range made {
-		if s.subscriptions[sub.filter] == nil { // revoked already
-			continue
-		}
 		handling := sub.options.RetainHandling()
 		if handling == 2 || handling == 1 && !sub.fresh { // [v5 MQTT-3.3.1-10, MQTT-3.3.1-11]
 			continue
@@ -133,15 +128,37 @@ func (s *session) sendRetained(made []added, f *flushList) {
 		if share != "" { // 5.0 §4.8.2: none on a shared subscription
 			continue
 		}
-		var identifiers []uint32
-		if sub.identifier != 0 {
-			identifiers = []uint32{sub.identifier}
-		}
-		for _, m := range s.broker.retained.match(filter) {
-			s.backlog = append(s.backlog, owed{m, min(m.QoS, sub.options.QoS()), identifiers, sub.filter})
+		w := s.broker.retained.walk(filter)
+		for {
+			found, more := w.next()
+			if !s.owe(sub.subscription, found, f) || !more {
+				break
+			}
+			s.broker.flush(f)
 		}
 	}
+}
+
+// owe takes retained messages that a subscription brings, and sends what there is
+// room for. It reports false if the subscription is no more.
+func (s *session) owe(sub *subscription, found []*message, f *flushList) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.subscriptions[sub.filter] == nil {
+		return false
+	}
+	var identifiers []uint32
+	if sub.identifier != 0 && len(found) > 0 {
+		identifiers = []uint32{sub.identifier}
+	}
+	for _, m := range found {
+		s.backlog = append(s.backlog, owed{m, min(m.QoS, sub.options.QoS()), identifiers, sub.filter})
+	}
+	if s.peer == nil {
+		s.keepBacklog()
+	}
 	s.pump(f)
+	return true
 }
 
 // unsubscribe handles UNSUBSCRIBE.
