@@ -70,10 +70,10 @@ type way struct {
 }
 
 var (
-	socket311 = way{name: "3.1.1", connect: func(t testing.TB, s *server, id string) party { return newSocketParty(t, s, mqtt.V311, id) }}
-	socket50  = way{name: "5.0", has5: true, connect: func(t testing.TB, s *server, id string) party { return newSocketParty(t, s, mqtt.V50, id) }}
+	socket311     = way{name: "3.1.1", connect: func(t testing.TB, s *server, id string) party { return newSocketParty(t, s, mqtt.V311, id) }}
+	socket50      = way{name: "5.0", has5: true, connect: func(t testing.TB, s *server, id string) party { return newSocketParty(t, s, mqtt.V50, id) }}
 	overWebSocket = way{name: "WebSocket", has5: true, connect: newWebParty}
-	inProcess = way{name: "in-process", has5: true, inside: true, connect: newInsideParty}
+	inProcess     = way{name: "in-process", has5: true, inside: true, connect: newInsideParty}
 )
 
 // party is what a scenario needs of a client. What should not fail ends the test.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -214,5 +215,49 @@ func TestRetainedExpiryOfReplaced(t *testing.T) {
 	b.retained.expire(now, b.store)
 	if b.retained.get("t") != nil || b.retained.count != 0 {
 		t.Error("the message is still there")
+	}
+}
+
+// However many retained messages a subscription brings, they are looked for and sent
+// in pieces: who publishes meanwhile waits for one of these at the most.
+func TestRetainedInPieces(t *testing.T) {
+	b, ctx := newBroker(t, Options{})
+	const n = 10 * walkSteps
+	for i := range n {
+		b.retained.set(&message{Message: mqtt.Message{Topic: fmt.Sprintf("a/%d/b", i), Payload: []byte("x")}}, b.store)
+	}
+	w := b.retained.walk("#")
+	var found []*message
+	for more := true; more; {
+		var some []*message
+		if some, more = w.next(); len(some) > walkSteps {
+			t.Fatalf("%d messages in one piece", len(some))
+		}
+		found = append(found, some...)
+	}
+	if len(found) != n {
+		t.Fatalf("found %d of %d messages", len(found), n)
+	}
+	var p recorder
+	s := persistentSession(t, b, ctx, "s", &p, 10)
+	var f flushList
+	var batch persist.Batch
+	s.subscribe([]mqtt.FilterRequest{{Filter: "#"}}, 0, &batch)
+	s.mu.Lock()
+	for _, m := range found {
+		s.backlog = append(s.backlog, owed{message: m, filter: "#"})
+	}
+	for sent := 0; ; {
+		more := s.move(&f)
+		if len(p.published)-sent > maxMoved {
+			t.Fatalf("%d messages in one piece", len(p.published)-sent)
+		}
+		if sent = len(p.published); !more {
+			break
+		}
+	}
+	s.mu.Unlock()
+	if len(p.published) != n {
+		t.Fatalf("sent %d of %d messages", len(p.published), n)
 	}
 }
