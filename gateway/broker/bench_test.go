@@ -104,3 +104,48 @@ func TestPublishQoS0Allocations(t *testing.T) {
 		}, mqtt.V311, mqtt.V50)
 	}
 }
+
+// BenchmarkPublishQoS1 is one message from socket to socket with both
+// acknowledgements, in batches of 50: the message with its entry is one allocation,
+// the copy of the payload another.
+func BenchmarkPublishQoS1(b *testing.B) {
+	const each = 50
+	s := newServer(b)
+	from, to := connect(b, s, clean(mqtt.V50, "from")), connect(b, s, clean(mqtt.V50, "to"))
+	from.net.SetDeadline(time.Time{})
+	to.net.SetDeadline(time.Time{})
+	to.subscribe(filter("bench", 1))
+	var batch []byte
+	var size int64 // of one message at the subscriber
+	for i := range each {
+		m := pub("bench", string(make([]byte, 128)), 1, uint16(i+1))
+		size = int64(len(m.Append(nil, mqtt.V50)))
+		batch = m.Append(batch, mqtt.V50)
+	}
+	ackSize := int64(len((&mqtt.Ack{Type: mqtt.PUBACK, PacketID: 1}).Append(nil, mqtt.V50)))
+	acks := make([]byte, 0, each*4)
+	id := uint16(0)
+	run := func(n int) {
+		for sent := 0; sent < n; sent += each {
+			from.raw(batch)
+			if err := skip(to.net, size*each); err != nil {
+				b.Fatal(err)
+			}
+			acks = acks[:0]
+			for range each {
+				if id++; id == 0 {
+					id = 1
+				}
+				acks = (&mqtt.Ack{Type: mqtt.PUBACK, PacketID: id}).Append(acks, mqtt.V50)
+			}
+			to.raw(acks)
+			if err := skip(from.net, ackSize*each); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	run(1000)
+	b.ReportAllocs()
+	b.ResetTimer()
+	run(b.N)
+}
