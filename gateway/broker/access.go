@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"maps"
 	"math"
 	"net"
 	"slices"
@@ -255,14 +254,7 @@ func (s *session) allowed(action Action, topic string) bool {
 // Nobody is disconnected: see Disconnect.
 func (b *Broker) AccessChanged() {
 	b.index.generation.Add(1)
-	b.mu.Lock()
-	sessions := slices.Collect(maps.Values(b.sessions))
-	b.mu.Unlock()
-	for _, s := range sessions {
-		s.mu.Lock()
-		s.review()
-		s.mu.Unlock()
-	}
+	b.eachSession((*session).review)
 }
 
 // review is revoke for a session that is at work. Called with mu held.

@@ -205,12 +205,17 @@ const sweepInterval = time.Minute
 // sweep takes out of all queues what has expired: nobody else looks into that of
 // a client that is away for long.
 func (b *Broker) sweep() {
+	b.eachSession((*session).sweep)
+}
+
+// eachSession calls do for each session, with its mu held.
+func (b *Broker) eachSession(do func(*session)) {
 	b.mu.Lock()
 	sessions := slices.Collect(maps.Values(b.sessions))
 	b.mu.Unlock()
 	for _, s := range sessions {
 		s.mu.Lock()
-		s.sweep()
+		do(s)
 		s.mu.Unlock()
 	}
 }
@@ -394,16 +399,9 @@ func (b *Broker) detach(s *session, publishWill bool) {
 
 // Clients tells about all sessions, online and offline.
 func (b *Broker) Clients() []ClientInfo {
-	b.mu.Lock()
-	sessions := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
-	infos := make([]ClientInfo, len(sessions))
-	for i, s := range sessions {
-		s.mu.Lock()
-		infos[i] = ClientInfo{
+	infos := []ClientInfo{} // none is an empty list in JSON too
+	b.eachSession(func(s *session) {
+		infos = append(infos, ClientInfo{
 			ID:            s.id,
 			Version:       byte(s.version),
 			Connected:     s.peer != nil,
@@ -414,9 +412,8 @@ func (b *Broker) Clients() []ClientInfo {
 			Subscriptions: len(s.subscriptions),
 			Queued:        s.inflight.count + len(s.queue),
 			Dropped:       s.dropped,
-		}
-		s.mu.Unlock()
-	}
+		})
+	})
 	return infos
 }
 
@@ -447,16 +444,13 @@ func (b *Broker) Stats() Stats {
 	b.mu.Lock()
 	s.Sessions, s.SessionsMaximum = len(b.sessions), b.mostSessions
 	s.ClientsConnected = len(b.connections)
-	sessions := slices.Collect(maps.Values(b.sessions))
 	b.mu.Unlock()
-	for _, session := range sessions {
-		session.mu.Lock()
-		s.Queued += session.inflight.count + len(session.queue)
-		if session.peer == nil {
+	b.eachSession(func(one *session) {
+		s.Queued += one.inflight.count + len(one.queue)
+		if one.peer == nil {
 			s.SessionsOffline++
 		}
-		session.mu.Unlock()
-	}
+	})
 	b.index.mu.RLock()
 	s.Subscriptions, s.SharedSubscriptions = b.index.count, b.index.shared
 	b.index.mu.RUnlock()

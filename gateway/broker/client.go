@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,7 +59,7 @@ func (in *inboxEntry) size() int {
 // client gets one of its own.
 func (b *Broker) NewClient(id string) (*Client, error) {
 	if id == "" {
-		id = rand.Text()[:20]
+		id = newClientID()
 	}
 	c := &Client{
 		broker: b, closed: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
@@ -145,6 +144,7 @@ func (c *Client) check(m *mqtt.Message) error {
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Detail: "topics that begin with $ are the server's own"}
 	}
 	if levels(m.Topic) > limits.MaxTopicLevels {
+		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
 	return nil

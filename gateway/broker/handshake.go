@@ -81,7 +81,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	}
 	assigned := connect.ClientID == ""
 	if assigned {
-		connect.ClientID = rand.Text()[:20]
+		connect.ClientID = newClientID()
 	}
 	c.clientID = connect.ClientID
 	if request != nil {
@@ -150,6 +150,9 @@ func (c *connection) handshake(ctx context.Context) error {
 // connectSize is what most CONNECT packets fit in.
 const connectSize = 512
 
+// newClientID makes a client id for a client that has none [v5 MQTT-3.1.3-6].
+func newClientID() string { return rand.Text()[:20] }
+
 var errNotConnect = errors.New("first packet is not CONNECT")
 
 // accept checks what the standard lets a server refuse.
@@ -169,6 +172,7 @@ func (c *connection) accept(connect *mqtt.Connect) error {
 		return &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "empty client identifier"}
 	}
 	if connect.Will != nil && levels(connect.Will.Topic) > c.broker.options.MaxTopicLevels {
+		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "will topic of too many levels"}
 	}
 	c.keepAlive = time.Duration(connect.KeepAlive) * time.Second

@@ -21,7 +21,7 @@ const (
 	LimitQueuedBytes                 // messages dropped, by session
 	LimitQueuedTotal                 // messages dropped, by session
 	LimitSubscriptions               // filters refused
-	LimitTopicLevels                 // filters refused, and clients disconnected for a topic name
+	LimitTopicLevels                 // filters and wills refused, and clients disconnected for a topic name
 	LimitRetained                    // messages refused or not retained
 	LimitRetainedBytes               // messages refused or not retained
 	LimitKeepAlive                   // clients disconnected

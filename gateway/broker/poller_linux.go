@@ -14,7 +14,8 @@ import (
 )
 
 // poller watches the descriptors of connections with an epoll set of its own. The
-// set's descriptor is with Go's own poller, so that a leader waits without a thread.
+// set's descriptor is with Go's own poller, so that run waits
+// without a thread.
 type poller struct {
 	log   *slog.Logger
 	file  *os.File // the epoll set
@@ -45,8 +46,8 @@ type pollers struct {
 	next int
 }
 
-// maxPollers bounds how many there are: each connection belongs to one, and serving
-// connections in parallel gains little beyond this.
+// maxPollers bounds how many there are; each connection belongs to one. A Pi has as
+// many processors.
 const maxPollers = 4
 
 func (ps *pollers) pick(b *Broker) *poller {

@@ -156,6 +156,13 @@ func TestWillOfTooManyLevels(t *testing.T) {
 			t.Errorf("%s: CONNACK % x, want % x", versionName(v), body, want)
 		}
 	}
+	house := newClient(t, s, "house")
+	if err := house.Publish(t.Context(), mqtt.Message{Topic: "a/b/c/d"}); err == nil {
+		t.Error("the house may publish to any number of levels")
+	}
+	if n := s.Stats().Exceeded[broker.LimitTopicLevels]; n != 3 {
+		t.Errorf("%d counted, want 3", n)
+	}
 }
 
 // Wills of sessions that are kept survive the process being killed, those whose
