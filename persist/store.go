@@ -134,6 +134,7 @@ func Open(dir string, o Options) (*Store, error) {
 		lock.Close()
 		return nil, err
 	}
+	s.tx.bodies = make(map[uint64]int)
 	s.lazyTimer = time.AfterFunc(time.Hour, s.makeDue)
 	s.lazyTimer.Stop()
 	s.wait.Go(s.commitGroups)
