@@ -78,6 +78,9 @@ type Store struct {
 	failed chan struct{} // closed after a commit error
 	wait   sync.WaitGroup
 
+	reading sync.RWMutex // held for reading while ReadQueue is at work
+	shut    bool         // Badger is closed: nothing may be read
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -359,6 +362,9 @@ func (s *Store) Close() error {
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
+		s.reading.Lock()
+		s.shut = true
+		s.reading.Unlock()
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
 		}

@@ -34,6 +34,17 @@ var limitNames = [numLimits]string{"packet_size", "connections", "connect_rate",
 
 func (l Limit) String() string { return limitNames[l] }
 
+// QueueFull is what happens to a message of QoS 1 or 2 that finds the queue of a
+// client full, or the total of all queues taken. In any case it is counted.
+type QueueFull int
+
+// The choices for full queues.
+const (
+	DropNewest QueueFull = iota // that client does not get it
+	DropOldest                  // it takes the place of what has waited longest for that client
+	Refuse                      // nobody gets it and its publisher is told 0x97; who cannot be told so: DropNewest
+)
+
 // exceeded counts that something went over a limit.
 func (b *Broker) exceeded(l Limit) { b.stats.exceeded[l].Add(1) }
 
