@@ -399,9 +399,7 @@ func (b *Broker) detach(s *session, publishWill bool) {
 		s.mu.Lock()
 		s.putBack(shared)
 	}
-	if s.swap.shared {
-		go s.reassignSwapped()
-	}
+	s.leaveShares()
 	var due *will
 	if s.will != nil && s.will.delay == 0 {
 		due, s.will = s.will, nil

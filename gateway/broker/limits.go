@@ -2,6 +2,9 @@ package broker
 
 import (
 	"container/list"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -44,6 +47,19 @@ const (
 	DropOldest                  // it takes the place of what has waited longest for that client
 	Refuse                      // nobody gets it and its publisher is told 0x97; who cannot be told so: DropNewest
 )
+
+var queueFullNames = [...]string{"drop-newest", "drop-oldest", "refuse"}
+
+// UnmarshalText implements encoding.TextUnmarshaler. The names are those of the
+// constants, in small letters and with hyphens.
+func (q *QueueFull) UnmarshalText(text []byte) error {
+	i := slices.Index(queueFullNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is none of %s", text, strings.Join(queueFullNames[:], ", "))
+	}
+	*q = QueueFull(i)
+	return nil
+}
 
 // exceeded counts that something went over a limit.
 func (b *Broker) exceeded(l Limit) { b.stats.exceeded[l].Add(1) }

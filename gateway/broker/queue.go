@@ -21,6 +21,7 @@ type swap struct {
 	from    uint64    // the lowest id that may be among them
 	expires time.Time // when the first of them does; zero: none will
 	revoked uint64    // those with a lower id came before the client lost a subscription
+	leave   uint64    // of what has a lower id other members of a share get theirs, once it is committed; 0: nothing
 	tail    []*entry
 	reader  chan struct{} // not nil: somebody reads them and nobody else does, until it is closed
 }
@@ -33,16 +34,14 @@ const (
 // waiting is how many messages of QoS 1 and 2 wait for room in the window.
 func (s *session) waiting() int { return len(s.queue) + s.swap.count + len(s.swap.tail) }
 
-// enqueue puts an entry at the end of the queue.
-func (s *session) enqueue(e *entry, k *keeping) {
+// enqueue puts an entry at the end of the queue. If that makes it uncommitted, the
+// caller has it released when it is committed.
+func (s *session) enqueue(e *entry) {
 	if !s.swaps() {
 		s.queue = append(s.queue, e)
 		return
 	}
-	if s.persistent {
-		e.uncommitted = true
-		k.held = append(k.held, e)
-	}
+	e.uncommitted = s.persistent
 	s.swap.tail = append(s.swap.tail, e)
 }
 
@@ -76,6 +75,10 @@ func (s *session) swapOut() {
 	}
 	if len(w.tail) == 0 {
 		w.tail = nil
+	}
+	if w.leave > 0 && (len(w.tail) == 0 || w.tail[0].id > w.leave) {
+		w.leave = 0
+		go s.reassignSwapped()
 	}
 }
 
@@ -233,7 +236,6 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 	w.expires = time.Time{} // is found out anew, here and by swapOut
 	from := w.from
 	s.mu.Unlock()
-	var f flushList
 	for more := true; more; {
 		p, _, _, err := s.page(from, maxHeld)
 		entries := s.loadedEntries(p)
@@ -252,17 +254,21 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 		for _, e := range entries {
 			w.expires = earlier(w.expires, e.message.Expires)
 		}
-		if more = err == nil && from != 0 && s.peer == nil && !s.ended; !more {
-			if err != nil || from != 0 {
-				w.expires = earlier(w.expires, before)
-			}
-			s.stopReading()
-			if s.peer != nil {
-				s.pump(&f)
-			}
+		more = err == nil && from != 0 && s.peer == nil && !s.ended
+		if !more && (err != nil || from != 0) { // it has not seen all
+			w.expires = earlier(w.expires, before)
 		}
 		s.mu.Unlock()
 	}
+	// What was taken out must not be read again.
+	s.broker.commit(context.Background(), new(persist.Batch))
+	var f flushList
+	s.mu.Lock()
+	s.stopReading()
+	if s.peer != nil {
+		s.pump(&f)
+	}
+	s.mu.Unlock()
 	s.broker.flush(&f)
 }
 
@@ -300,8 +306,20 @@ func (s *session) sweepSwapped() {
 	})
 }
 
+// leaveShares has what is not in memory and came by shared subscriptions go to other
+// members: the client is away.
+func (s *session) leaveShares() {
+	w := &s.swap
+	switch last := len(w.tail) - 1; {
+	case last >= 0:
+		w.leave = w.tail[last].id // when it is committed
+	case w.shared:
+		go s.reassignSwapped()
+	}
+}
+
 // reassignSwapped gives what came by shared subscriptions to other members, while
-// the session is offline. What is in the tail just then stays.
+// the session is offline.
 func (s *session) reassignSwapped() {
 	s.visit(func(entries []*entry) []*entry { return s.broker.reassignSome(entries, false) })
 }

@@ -188,9 +188,10 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 		if e.qos == 2 && s.persistent {
 			// Its packet id must not get into the store before it.
 			e.held = true
+		}
+		if s.enqueue(e); e.held || e.uncommitted {
 			k.held = append(k.held, e)
 		}
-		s.enqueue(e, k)
 	}
 	if s.persistent {
 		e.stored = true
@@ -317,12 +318,13 @@ func (s *session) send(e *entry, f *flushList) bool {
 func (s *session) release(e *entry, f *flushList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	held := e.held
 	e.held, e.uncommitted = false, false
 	s.swapOut()
 	if e.done || s.peer == nil {
 		return
 	}
-	if e.active {
+	if held && e.active {
 		s.send(e, f)
 	}
 	s.pump(f) // e may wait there, or have been too large for the client
@@ -557,7 +559,9 @@ func (s *session) keepBacklog() {
 	for _, o := range backlog {
 		if o.qos > 0 && o.message.retained.Load() {
 			e := s.owedEntry(o)
-			s.enqueue(e, k)
+			if s.enqueue(e); e.uncommitted {
+				k.held = append(k.held, e)
+			}
 			keep(e)
 		}
 	}
