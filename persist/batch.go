@@ -11,6 +11,7 @@ type Batch struct {
 	puts    bool  // it puts entries
 	deletes bool  // it deletes entries
 	body    *Body // the body counted last: entries that share it come in a row
+	dead    int   // so many of the first operations are known to be superfluous puts; with Store.mu
 }
 
 // op is one change of one record.
@@ -134,4 +135,39 @@ func (b *Batch) markDead() {
 			o.ref.dead.Store(true)
 		}
 	}
+}
+
+// isDead reports whether the batch does nothing but put entries that are deleted
+// already. Called with Store.mu held.
+func (b *Batch) isDead() bool {
+	for b.dead < len(b.ops) && b.ops[b.dead].putsEntry() && b.ops[b.dead].ref.dead.Load() {
+		b.dead++
+	}
+	return b.dead == len(b.ops)
+}
+
+// isSuperfluous reports whether nothing of the batch is to be written, wherever it
+// waits: what it puts is deleted already, and what it deletes was never written and
+// never will be. Called by the committer, between groups, with Store.mu held.
+func (b *Batch) isSuperfluous() bool {
+	if b.isDead() {
+		return true
+	}
+	for i := b.dead; i < len(b.ops); i++ {
+		if o := &b.ops[i]; o.prefix != prefixEntry || !o.ref.dead.Load() || o.remove && o.ref.written {
+			return false
+		}
+	}
+	return true
+}
+
+// elidedBytes is about what an operation on an entry would have written.
+func (o *op) elidedBytes() uint64 {
+	const key = 1 + 4 + 8
+	if o.remove {
+		return key
+	}
+	const frame = 1 + 4 // codec version and checksum
+	const fields = 8    // flags, packet id, count; flags and lengths of the message
+	return uint64(key + frame + fields + o.size - recordOverhead)
 }

@@ -437,6 +437,7 @@ func (b *Broker) Stats() Stats {
 		MalformedPackets:    c.malformed.Load(),
 		NotAuthorized:       c.notAuthorized.Load(),
 		QueuedBytes:         b.queuedBytes.Load(),
+		Store:               b.store.Stats(),
 	}
 	for l := range s.Exceeded {
 		s.Exceeded[l] = c.exceeded[l].Load()
@@ -456,6 +457,7 @@ func (b *Broker) Stats() Stats {
 	b.index.mu.RUnlock()
 	b.retained.mu.RLock()
 	s.Retained, s.RetainedBytes = b.retained.count, b.retained.bytes
+	s.Store.BytesCoalesced += b.retained.coalesced
 	b.retained.mu.RUnlock()
 	return s
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // sysPrefix begins the topics in which the broker speaks of itself. Their names
-// and meanings are those of mosquitto(8), but for limits/…, which are its own.
+// and meanings are those of mosquitto(8), but for limits/…, store/bytes/… and
+// store/groups, which are its own.
 const sysPrefix = "$SYS/"
 
 // sysTree publishes the $SYS topics, each when its value has changed.
@@ -72,6 +73,10 @@ func (t *sysTree) publish(b *Broker) {
 		{"messages/stored", uint64(s.Retained + s.Queued)},
 		{"store/messages/count", uint64(s.Retained + s.Queued)},
 		{"store/messages/bytes", uint64(s.RetainedBytes + s.QueuedBytes)},
+		{"store/bytes/written", s.Store.BytesWritten},
+		{"store/bytes/elided", s.Store.BytesElided},
+		{"store/bytes/coalesced", s.Store.BytesCoalesced},
+		{"store/groups", s.Store.Groups},
 		{"retained messages/count", uint64(s.Retained)},
 		{"subscriptions/count", uint64(s.Subscriptions)},
 		{"shared_subscriptions/count", uint64(s.SharedSubscriptions)},

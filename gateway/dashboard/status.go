@@ -37,6 +37,13 @@ type Counters struct {
 	BytesSent           uint64 `json:"bytes_sent"`
 	MalformedPackets    uint64 `json:"malformed_packets"`
 	ConnectionsAccepted uint64 `json:"connections_accepted"`
+
+	// Of the store: what it wrote, and what it need not write because it was
+	// acknowledged, or replaced, before its turn came.
+	StoreGroups         uint64 `json:"store_groups"`
+	StoreBytesWritten   uint64 `json:"store_bytes_written"`
+	StoreBytesElided    uint64 `json:"store_bytes_elided"`
+	StoreBytesCoalesced uint64 `json:"store_bytes_coalesced"`
 }
 
 // Stick is a dongle.
@@ -144,6 +151,10 @@ func counters(s broker.Stats) Counters {
 		BytesSent:           s.BytesSent,
 		MalformedPackets:    s.MalformedPackets,
 		ConnectionsAccepted: s.ConnectionsAccepted,
+		StoreGroups:         s.Store.Groups,
+		StoreBytesWritten:   s.Store.BytesWritten,
+		StoreBytesElided:    s.Store.BytesElided,
+		StoreBytesCoalesced: s.Store.BytesCoalesced,
 	}
 }
 
