@@ -62,9 +62,7 @@ func (s *Store) collectGarbage(r garbageRules) {
 		if calm += passed; rate >= calmRate {
 			calm = 0
 		}
-		switch {
-		case stats.Tombstones > max(r.tombstones, 2*stats.Entries) && calm >= r.calm,
-			stats.Tombstones > r.force && rate < busyRate:
+		if r.worthIt(stats, calm, rate) {
 			s.flatten(stats.Tombstones)
 		}
 		if sinceValueLog += passed; sinceValueLog >= r.valueLog {
@@ -72,6 +70,26 @@ func (s *Store) collectGarbage(r garbageRules) {
 			s.shrinkValueLog()
 		}
 	}
+}
+
+// worthIt reports whether a flattening pays, after it was calm for so long and at
+// so many operations per second.
+func (r garbageRules) worthIt(s Stats, calm time.Duration, rate float64) bool {
+	return s.Tombstones > max(r.tombstones, 2*s.Entries) && calm >= r.calm ||
+		s.Tombstones > r.force && rate < busyRate
+}
+
+// countGarbage takes what an earlier run has left behind: half of what the tables
+// hold beyond the records that there are is deleted, half says so.
+func (s *Store) countGarbage(records, entries int64) {
+	var held int64
+	for _, table := range s.db.Tables() {
+		held += int64(table.KeyCount)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Entries = entries
+	s.stats.Tombstones = max(0, (held-records)/2)
 }
 
 // flatten merges Badger's tables into one level, which leaves the garbage out.

@@ -19,6 +19,8 @@ type loader struct {
 	sessions map[uint32]*SessionState
 	bodies   map[string]*loadedBody // by key
 	orphans  [][]byte               // keys of records that belong to no session
+	records  int64
+	entries  int64
 }
 
 // loadedBody is a record under prefixBody, and how many entries need it.
@@ -43,6 +45,7 @@ func (s *Store) Load() (*State, error) {
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			key := it.Item().KeyCopy(nil)
+			l.records++
 			if len(key) == 1 && key[0] == prefixMeta {
 				continue // Open has read it
 			}
@@ -72,6 +75,7 @@ func (s *Store) Load() (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("persist: load: %s", oneLine(err))
 	}
+	s.countGarbage(l.records, l.entries)
 	for _, session := range sessions {
 		l.state.Sessions = append(l.state.Sessions, *session)
 	}
@@ -196,6 +200,7 @@ func (l *loader) entry(key, b []byte) (LoadedEntry, error) {
 	if err != nil {
 		return LoadedEntry{}, err
 	}
+	l.entries++
 	sessionID, id := binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint64(key[5:])
 	e.MessageID = id
 	ref := &Ref{written: true, place: place}
