@@ -232,6 +232,7 @@ func (s *Store) commit(group []item) error {
 func (s *Store) endTransaction() error {
 	tx := &s.tx
 	wrote := len(tx.records) > 0
+	began := time.Now()
 	if wrote {
 		if err := s.writeTransaction(); err != nil {
 			return err
@@ -245,6 +246,7 @@ func (s *Store) endTransaction() error {
 	s.stats.BytesCoalesced += tx.bytesCoalesced
 	if wrote {
 		s.stats.Groups++
+		s.stats.Commits.add(time.Since(began))
 		s.stats.BytesWritten += tx.bytesWritten
 		s.stats.Entries += tx.entries
 		s.stats.Tombstones += tx.tombstones

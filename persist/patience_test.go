@@ -108,6 +108,21 @@ func TestPatientBatchesKeepTheirOrder(t *testing.T) {
 	taken(0)
 }
 
+// A subscriber may be so fast that its acknowledgement comes before the message.
+func TestPatientBatchComesLate(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	stopTimer(s)
+	d := newDelivery(1)
+	put := d.put()
+	s.AppendLazy(d.gone())
+	done := make(chan struct{})
+	s.AppendPatient(put, func() { close(done) })
+	await(t, done, "end of the patience")
+	if got := keys(t, s); len(got) != 0 {
+		t.Errorf("in the store: %q", got)
+	}
+}
+
 // What nobody acknowledges is committed when its time has come, and not before.
 func TestPatienceEnds(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})

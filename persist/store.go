@@ -72,6 +72,8 @@ type Stats struct {
 	BytesElided    uint64 // of entries that were gone before their turn: about what they would have written
 	BytesCoalesced uint64 // of changes that a later one of the same record replaced in time
 
+	Commits Latencies // of the transactions
+
 	PendingOperations int   // appended and not yet committed
 	PendingBytes      int64 // upper bound of what they write
 
@@ -293,8 +295,7 @@ func (s *Store) AppendLazy(b *Batch) {
 func (s *Store) append(it item, patience time.Duration) {
 	// A batch that also puts entries may move a message from one session to
 	// another: until both are in one group the old entry must not be elided.
-	deletes := it.batch.deletes && !it.batch.puts
-	if deletes {
+	if it.batch.deletes && !it.batch.puts {
 		it.batch.markDead()
 	}
 	if patience > 0 {
@@ -317,7 +318,7 @@ func (s *Store) append(it item, patience time.Duration) {
 		s.timerAt = it.due
 		s.timer.Reset(patience)
 	}
-	if deletes && !s.due && s.awaitedIsDead() {
+	if !s.due && s.awaitedIsDead() {
 		s.wakeUp()
 	}
 }

@@ -101,7 +101,9 @@
 // since the start $SYS/broker/store/bytes/written tells how many bytes were handed to
 // Badger, …/elided how many were not because their messages were acknowledged in time,
 // about, and …/coalesced how many not because a later value took their place;
-// $SYS/broker/store/groups are the commits.
+// $SYS/broker/store/groups are the commits; the half of them took less than
+// $SYS/broker/store/commit/p50 microseconds, a power of two, all but a hundredth less
+// than …/p99.
 //
 // # Access
 //

@@ -170,6 +170,7 @@ func TestStoreCountersOnSys(t *testing.T) {
 		"store/bytes/elided":    stored.BytesElided,
 		"store/bytes/coalesced": stored.BytesCoalesced,
 		"store/groups":          stored.Groups,
+		"store/commit/p99":      uint64(stored.Commits.Quantile(0.99).Microseconds()),
 	} {
 		c.subscribe(filter("$SYS/broker/"+topic, 0))
 		c.wantMessage("$SYS/broker/"+topic, strconv.FormatUint(want, 10), 0)

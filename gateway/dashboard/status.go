@@ -44,6 +44,8 @@ type Counters struct {
 	StoreBytesWritten   uint64 `json:"store_bytes_written"`
 	StoreBytesElided    uint64 `json:"store_bytes_elided"`
 	StoreBytesCoalesced uint64 `json:"store_bytes_coalesced"`
+	StoreCommitP50      int64  `json:"store_commit_p50_microseconds"` // powers of two
+	StoreCommitP99      int64  `json:"store_commit_p99_microseconds"`
 }
 
 // Stick is a dongle.
@@ -155,6 +157,8 @@ func counters(s broker.Stats) Counters {
 		StoreBytesWritten:   s.Store.BytesWritten,
 		StoreBytesElided:    s.Store.BytesElided,
 		StoreBytesCoalesced: s.Store.BytesCoalesced,
+		StoreCommitP50:      s.Store.Commits.Quantile(0.5).Microseconds(),
+		StoreCommitP99:      s.Store.Commits.Quantile(0.99).Microseconds(),
 	}
 }
 
