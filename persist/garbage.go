@@ -111,7 +111,9 @@ func (s *Store) flatten(tombstones int64) {
 
 // shrinkValueLog removes the files of the value log of which half is garbage. What
 // is left in them is written anew first. Badger knows the garbage of each file from
-// its compactions, so that a look that finds nothing costs nothing.
+// its compactions, so that a look that finds nothing costs nothing. (At the beginning
+// it reads the newest version without a lock, as of 4.9.6. One that is not the newest
+// any more only makes it keep more tombstones for the time being.)
 func (s *Store) shrinkValueLog() {
 	for {
 		select {
