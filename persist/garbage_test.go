@@ -47,29 +47,37 @@ func until(t testing.TB, what string, reached func() bool) {
 
 // fill puts n messages into the queue of session 1 and waits until they are written.
 func fill(t testing.TB, s *Store, n, size int) []*Ref {
+	t.Helper()
 	refs := make([]*Ref, n)
 	var setUp Batch
 	setUp.PutSession(Session{ID: 1, ClientID: "c", Version: 5, ExpiryInterval: NeverExpires})
 	s.Append(&setUp, nil)
 	m := message("home/room/sensor/state", size)
-	for i := range refs {
+	inBatches(t, s, n, func(b *Batch, i int) {
 		refs[i] = new(Ref)
-		if err := s.Wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		s.Append(batch(func(b *Batch) { b.PutEntry(1, Entry{MessageID: uint64(i), QoS: 1, Message: m}, refs[i], nil) }), nil)
-	}
-	commit(t, s, new(Batch))
+		b.PutEntry(1, Entry{MessageID: uint64(i), QoS: 1, Message: m}, refs[i], nil)
+	})
 	return refs
 }
 
 // drain deletes them again.
 func drain(t testing.TB, s *Store, refs []*Ref) {
-	for i, r := range refs {
+	t.Helper()
+	inBatches(t, s, len(refs), func(b *Batch, i int) { b.DeleteEntry(1, uint64(i), refs[i], nil) })
+}
+
+// inBatches commits n changes, a hundred in each batch.
+func inBatches(t testing.TB, s *Store, n int, add func(b *Batch, i int)) {
+	t.Helper()
+	for i := 0; i < n; {
+		var b Batch
+		for ; i < n && b.Len() < 100; i++ {
+			add(&b, i)
+		}
 		if err := s.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.AppendLazy(batch(func(b *Batch) { b.DeleteEntry(1, uint64(i), r, nil) }))
+		s.Append(&b, nil)
 	}
 	commit(t, s, new(Batch))
 }
