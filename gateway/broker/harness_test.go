@@ -30,10 +30,16 @@ var plain = os.Getenv("LINTEL_TEST_PLAIN") != ""
 // startServer starts a broker on a store in dir.
 func startServer(t testing.TB, dir string, o broker.Options) *server {
 	t.Helper()
+	return startServerWith(t, dir, o, persist.Options{})
+}
+
+// startServerWith is startServer with options for the store.
+func startServerWith(t testing.TB, dir string, o broker.Options, so persist.Options) *server {
+	t.Helper()
 	if o.SysInterval == 0 {
 		o.SysInterval = -1 // they would come between
 	}
-	store, err := persist.Open(dir, persist.Options{})
+	store, err := persist.Open(dir, so)
 	if err != nil {
 		t.Fatal(err)
 	}
