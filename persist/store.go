@@ -95,7 +95,7 @@ type Store struct {
 	budget  int64
 	limits  limits
 	patient time.Duration // Options.Patience
-	done    func() // GroupDone
+	done    func()        // GroupDone
 	damaged []string
 
 	wake    chan struct{} // capacity 1: there is something to commit
