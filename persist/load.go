@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -15,7 +14,7 @@ import (
 // before the entries that need them.
 type loader struct {
 	state    *State
-	now      time.Time
+	now      moment
 	sessions map[uint32]*SessionState
 	bodies   map[string]*loadedBody // by key
 	orphans  [][]byte               // keys of records that belong to no session
@@ -33,7 +32,7 @@ type loadedBody struct {
 func (s *Store) Load() (*State, error) {
 	l := loader{
 		state:    &State{NextMessageID: 1, NextSessionID: 1, Damaged: s.damaged},
-		now:      time.Now(),
+		now:      s.clock.now(),
 		sessions: make(map[uint32]*SessionState),
 		bodies:   make(map[string]*loadedBody),
 	}
@@ -43,8 +42,8 @@ func (s *Store) Load() (*State, error) {
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			key := it.Item().KeyCopy(nil)
-			if len(key) == 1 && key[0] == prefixMeta {
-				continue // Open has read it
+			if key[0] == prefixMeta {
+				continue // Open has read them
 			}
 			l.number(key)
 			value, err := it.Item().ValueCopy(nil)

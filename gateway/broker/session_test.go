@@ -163,7 +163,7 @@ func TestEndedSessionIsNotResumed(t *testing.T) {
 	var batch persist.Batch
 	batch.PutSession(persist.Session{ID: 1, ClientID: "over", ExpiryInterval: 100, Disconnected: time.Now().Add(-time.Minute)})
 	batch.PutSession(persist.Session{ID: 2, ClientID: "alive", ExpiryInterval: 100, Disconnected: time.Now().Add(-time.Minute)})
-	batch.PutSession(persist.Session{ID: 3, ClientID: "1970", ExpiryInterval: 10, Disconnected: time.Unix(1000, 0)})
+	batch.PutSession(persist.Session{ID: 3, ClientID: "connected", ExpiryInterval: 10})
 	store.Append(&batch, func() { close(done) })
 	<-done
 	b := &Broker{options: Options{}.withDefaults(), store: store, log: Options{}.withDefaults().Logger, sessions: make(map[string]*session)}
@@ -172,7 +172,7 @@ func TestEndedSessionIsNotResumed(t *testing.T) {
 	over.mu.Lock()
 	over.since = time.Now().Add(-time.Hour) // its timer is late
 	over.mu.Unlock()
-	for id, want := range map[string]bool{"over": false, "alive": true, "1970": true} {
+	for id, want := range map[string]bool{"over": false, "alive": true, "connected": true} {
 		if _, present, err := b.claim(id, false, nobody{}); present != want || err != nil {
 			t.Errorf("%s: present %t, %v", id, present, err)
 		}

@@ -35,9 +35,8 @@ func (b *Broker) publishWill(w *will) {
 }
 
 // schedule sets the timer of an offline session to what comes first: its will
-// or its end. away is for how long it has been offline already. Called with mu
-// held.
-func (s *session) schedule(away time.Duration) {
+// or its end. Called with mu held.
+func (s *session) schedule() {
 	left := seconds(s.expiry)
 	if s.will != nil {
 		left = min(left, seconds(s.will.delay))
@@ -48,7 +47,7 @@ func (s *session) schedule(away time.Duration) {
 	if s.expiry == persist.NeverExpires && s.will == nil {
 		return
 	}
-	s.timer = time.AfterFunc(max(0, left-away), s.due)
+	s.timer = time.AfterFunc(max(0, left-time.Since(s.since)), s.due)
 }
 
 // due is called by the timer of an offline session. It holds the session while
@@ -83,12 +82,22 @@ func (s *session) due() {
 		batch.PutSession(s.record())
 		b.store.Append(&batch, nil)
 	}
-	s.schedule(away)
 	s.mu.Unlock()
 	b.publishWill(w)
+	b.letGo(s)
+}
+
+// letGo ends the hold of a session that stays, and then sets its timer: earlier it
+// might find the session held and do nothing.
+func (b *Broker) letGo(s *session) {
 	b.mu.Lock()
 	s.owner = nil
 	b.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peer == nil && !s.ended { // nobody was faster
+		s.schedule()
+	}
 }
 
 // over reports whether the end of an offline session has come. Called with mu
@@ -107,7 +116,7 @@ func (h momentary) released() <-chan struct{} { return h }
 func (s *session) record() persist.Session {
 	r := persist.Session{ID: s.number, ClientID: s.id, Version: byte(s.version), ExpiryInterval: s.expiry}
 	if s.peer == nil {
-		r.Disconnected = time.Now().Add(-time.Since(s.since))
+		r.Disconnected, r.Provisional = s.since, s.provisional
 	}
 	if w := s.will; w != nil {
 		m := w.message
@@ -121,7 +130,7 @@ func (b *Broker) restore(state *persist.State) {
 	b.messageID.Store(state.NextMessageID)
 	b.nextSession = state.NextSessionID
 	for _, m := range state.Retained {
-		b.retained.load(&message{Message: *m}, b.store)
+		b.retained.load(b.restored(m), b.store)
 	}
 	bodies := make(map[uint64]*message)
 	for i := range state.Sessions {
@@ -130,6 +139,15 @@ func (b *Broker) restore(state *persist.State) {
 	for _, key := range state.Damaged {
 		b.log.Error("stored record is damaged and was left out", "key", key)
 	}
+}
+
+// restored is a message out of the store.
+func (b *Broker) restored(m *mqtt.Message) *message {
+	r := &message{Message: *m}
+	if m.Provisional {
+		r.off = &b.off
+	}
+	return r
 }
 
 func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]*message) {
@@ -155,7 +173,8 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 	for _, loaded := range stored.Entries {
 		m := bodies[loaded.MessageID]
 		if m == nil {
-			m = &message{Message: *loaded.Message, id: loaded.MessageID}
+			m = b.restored(loaded.Message)
+			m.id = loaded.MessageID
 			if loaded.Body != nil {
 				bodies[loaded.MessageID] = m
 			}
@@ -180,17 +199,31 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 		s.order = append(s.order, e)
 		s.lastID = e.packetID
 	}
-	// How long it has been away counts only if the wall clock can be believed
-	// at both ends: a Pi starts in 1970.
-	var away time.Duration
-	if now := time.Now(); plausible(now) && plausible(stored.Disconnected) {
-		away = max(0, now.Round(0).Sub(stored.Disconnected.Round(0)))
-	}
-	s.since = time.Now().Add(-away)
+	if !stored.Disconnected.IsZero() {
+		s.since, s.provisional = stored.Disconnected, stored.Provisional
+	} // else its connection ended with the process, or at some time before: now
 	s.mu.Lock()
-	s.schedule(away)
+	s.schedule()
 	s.mu.Unlock()
 }
 
-// plausible reports whether a wall clock time may be right.
-func plausible(t time.Time) bool { return t.Year() >= 2026 }
+// clockInterval is the time between looks at the wall clock.
+const clockInterval = 10 * time.Second
+
+// lookAtClock ends what has ended while the machine was off, when that gets known.
+func (b *Broker) lookAtClock() {
+	off := b.store.LookAtClock()
+	if off <= 0 {
+		return
+	}
+	b.off.Store(int64(off))
+	b.retained.retime()
+	b.eachSession(func(s *session) {
+		if s.provisional {
+			s.since, s.provisional = s.since.Add(-off), false
+			s.schedule()
+		}
+		s.swept = time.Time{}
+		s.sweep()
+	})
+}
