@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -176,6 +177,55 @@ func TestEndedSessionIsNotResumed(t *testing.T) {
 		if _, present, err := b.claim(id, false, nobody{}); present != want || err != nil {
 			t.Errorf("%s: present %t, %v", id, present, err)
 		}
+	}
+}
+
+// A will that is due at the start goes to sessions that are loaded after it, too.
+func TestWillIsDueAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	store, err := persist.Open(dir, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, store)
+	put := func(s persist.Session, f persist.Subscription) {
+		s.ExpiryInterval, s.Disconnected = 1000, time.Now()
+		var batch persist.Batch
+		batch.PutSession(s)
+		batch.PutSubscription(s.ID, f)
+		store.Append(&batch, nil)
+	}
+	put(persist.Session{ID: 1, ClientID: "a", Will: &mqtt.Message{Topic: "will", QoS: 1}}, persist.Subscription{Filter: "else"})
+	for i := range uint32(3000) { // so that a timer is faster than the rest of the load
+		put(persist.Session{ID: 2 + i, ClientID: fmt.Sprint("b", i)}, persist.Subscription{Filter: fmt.Sprint("b/", i)})
+	}
+	put(persist.Session{ID: 5000, ClientID: "c"}, persist.Subscription{Filter: "will", Options: 1})
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if store, err = persist.Open(dir, persist.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b, err := New(store, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := b.sessions["a"]
+	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
+		a.mu.Lock()
+		due := a.will != nil
+		a.mu.Unlock()
+		if !due {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the will did not come")
+		}
+	}
+	b.running.Wait()
+	if n := b.Stats().Queued; n != 1 {
+		t.Errorf("%d messages wait, want the will", n)
 	}
 }
 

@@ -136,6 +136,7 @@ func (b *Broker) restore(state *persist.State) {
 	for i := range state.Sessions {
 		b.restoreSession(&state.Sessions[i], bodies)
 	}
+	b.eachSession((*session).schedule) // not before: wills that are due go to all of them
 	for _, key := range state.Damaged {
 		b.log.Error("stored record is damaged and was left out", "key", key)
 	}
@@ -201,10 +202,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 	}
 	if !stored.Disconnected.IsZero() {
 		s.since, s.provisional = stored.Disconnected, stored.Provisional
-	} // else its connection ended with the process, or at some time before: now
-	s.mu.Lock()
-	s.schedule()
-	s.mu.Unlock()
+	} // else its connection ended with the process, nobody knows when: it counts from now
 }
 
 // clockInterval is the time between looks at the wall clock.
