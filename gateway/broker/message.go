@@ -22,7 +22,7 @@ type message struct {
 	receiver  bool   // it goes to a single receiver: encoding it once is no gain
 	own       *entry // room for the entry of that receiver; nil: none was made
 
-	off       *atomic.Int64 // Broker.off, if Expires leaves that out; else nil
+	off *atomic.Int64 // Broker.off, if Expires leaves that out; else nil
 
 	retained atomic.Bool // it is the retained message of its topic
 
