@@ -447,8 +447,8 @@ func TestBootsInStore(t *testing.T) {
 	want(s, 2, true)
 	r.Up, r.Sure = 3*time.Second, false
 	want(open(), 2, true)
-	r.Up = time.Second // the same id, but it was up for longer
-	want(open(), 3, false)
+	r.Up = time.Second // which cannot be: all counts from here
+	want(open(), 1, false)
 }
 
 // What else than a network may know the time.

@@ -29,6 +29,10 @@
 // never parted from a put of one right before it: a message that moves is always
 // in one place or the other.
 //
+// Times are stored so that a box may start in 1970, and its clock may jump: see
+// clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]
+// tells by how much earlier it does, when that gets known.
+//
 // Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
 // larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself
 // never refuses.
