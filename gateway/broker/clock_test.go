@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 // pi is a machine without a battery: each start sets its clock to 1970.
 type pi struct {
+	mu      sync.Mutex
 	boot    int
 	started time.Time
 	wall    time.Time // what the clock showed
@@ -20,12 +22,18 @@ type pi struct {
 }
 
 func (p *pi) start() {
+	p.mu.Lock()
 	p.boot++
 	p.started = time.Now()
+	p.mu.Unlock()
 	p.set(time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
-func (p *pi) set(wall time.Time) { p.wall, p.at = wall, time.Now() }
+func (p *pi) set(wall time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wall, p.at = wall, time.Now()
+}
 
 // network tells the time, so many years wrong.
 func (p *pi) network(years int) {
@@ -33,6 +41,8 @@ func (p *pi) network(years int) {
 }
 
 func (p *pi) read() persist.Reading {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return persist.Reading{Boot: fmt.Sprint("boot ", p.boot), Up: time.Since(p.started), Wall: p.wall.Add(time.Since(p.at)).Round(0)}
 }
 
