@@ -361,12 +361,12 @@ func (b *Broker) endSession(s *session) {
 	for _, e := range b.reassign(shared, true) {
 		e.delete(&batch)
 	}
-	if batch.Len() > 0 {
-		b.store.Append(&batch, nil)
-	}
 	// Before a new session can be made: a client that comes back may publish
 	// that it is there, and its old will must not come behind that.
 	b.publishWill(w)
+	if batch.Len() > 0 {
+		b.store.Append(&batch, nil)
+	}
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	b.mu.Unlock()
@@ -397,9 +397,9 @@ func (b *Broker) detach(s *session, publishWill bool) {
 	}
 	var batch persist.Batch
 	batch.PutSession(s.record())
-	b.store.Append(&batch, nil)
 	s.mu.Unlock()
 	b.publishWill(due)
+	b.store.Append(&batch, nil)
 	b.letGo(s)
 }
 

@@ -229,6 +229,70 @@ func TestWillIsDueAtTheStart(t *testing.T) {
 	}
 }
 
+// The store has a will before it forgets that it is owed: a crash between must not
+// lose it.
+func TestWillIsStoredBeforeItIsForgotten(t *testing.T) {
+	for name, end := range map[string]func(b *Broker, s *session){
+		"connection": func(b *Broker, s *session) { b.detach(s, true) },
+		"delay": func(b *Broker, s *session) {
+			b.mu.Lock()
+			s.owner = nil
+			b.mu.Unlock()
+			s.due()
+		},
+		"session": func(b *Broker, s *session) { b.endSession(s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, ctx := newBroker(t, Options{})
+			to, s := persistentSession(t, b, ctx, "to", nil, 10), persistentSession(t, b, ctx, "s", nil, 10)
+			to.suspend()
+			s.suspend()
+			s.will = &will{message: mqtt.Message{Topic: "will", QoS: 1}}
+			var first persist.Batch
+			first.PutSession(s.record())
+			to.subscribe([]mqtt.FilterRequest{{Filter: "will", Options: 1}}, 0, &first)
+
+			// The committer waits for the done functions when two groups have
+			// theirs before them. What waits for it meanwhile is just too much
+			// for one group.
+			committed := func(groups uint64) {
+				for b.store.Stats().Groups < groups {
+					runtime.Gosched()
+				}
+			}
+			begun, one, other := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			defer close(other)
+			b.store.Append(&first, func() { close(begun); <-one })
+			<-begun
+			groups := b.store.Stats().Groups
+			for i := range uint64(2) {
+				var next persist.Batch
+				next.PutIncoming(s.number, uint16(1+i))
+				b.store.Append(&next, func() { <-other })
+				committed(groups + i + 1)
+			}
+			var fill persist.Batch
+			for i := range 999 {
+				fill.PutIncoming(s.number, uint16(3+i))
+			}
+			b.store.Append(&fill, nil)
+			end(b, s)
+			close(one)
+			committed(groups + 3)
+			kept := 0
+			for _, stored := range load(t, b.store).Sessions {
+				kept += len(stored.Entries)
+				if stored.Will != nil {
+					kept++
+				}
+			}
+			if kept == 0 {
+				t.Error("the will is neither owed nor in a queue")
+			}
+		})
+	}
+}
+
 // A client may subscribe between a publisher's look at the routes and the moment
 // when its message is retained: then it is not among the retained messages yet,
 // and must come live.

@@ -17,7 +17,8 @@ type will struct {
 	from    string
 }
 
-// publishWill publishes a will; nil is none.
+// publishWill publishes a will; nil is none. That it is owed no more is given to the
+// store after it: else a crash could lose it.
 func (b *Broker) publishWill(w *will) {
 	if w == nil || w.message.Topic[0] == '$' {
 		return
@@ -76,14 +77,16 @@ func (s *session) due() {
 		return
 	}
 	var w *will
+	var batch persist.Batch
 	if s.will != nil && away >= seconds(s.will.delay) {
 		w, s.will = s.will, nil
-		var batch persist.Batch
 		batch.PutSession(s.record())
-		b.store.Append(&batch, nil)
 	}
 	s.mu.Unlock()
 	b.publishWill(w)
+	if w != nil {
+		b.store.Append(&batch, nil)
+	}
 	b.letGo(s)
 }
 
