@@ -82,6 +82,9 @@ type Store struct {
 	failed chan struct{} // closed after a commit error
 	wait   sync.WaitGroup
 
+	reading sync.RWMutex // held for reading while ReadQueue is at work
+	shut    bool         // Badger is closed: nothing may be read
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -141,6 +144,7 @@ func Open(dir string, o Options) (*Store, error) {
 		lock.Close()
 		return nil, err
 	}
+	s.tx.bodies = make(map[uint64]int)
 	s.lazyTimer = time.AfterFunc(time.Hour, s.makeDue)
 	s.lazyTimer.Stop()
 	s.wait.Go(s.commitGroups)
@@ -384,6 +388,9 @@ func (s *Store) Close() error {
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
+		s.reading.Lock()
+		s.shut = true
+		s.reading.Unlock()
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
 		}
