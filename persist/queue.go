@@ -21,7 +21,9 @@ const pageBytes = 256 << 10
 // ReadQueue reads entries of a session that are in state Queued and have an ID
 // of at least from and below before: as many as limit, fewer if they are large. It
 // sees what has been committed. Who reads an entry knows that the put of it has
-// been, and holds no Ref of it any more. After Close it fails.
+// been, and holds no Ref of it any more: an entry that is read a second time before
+// its delete is committed would be deleted twice, and with it the body that it shares.
+// After Close it fails.
 func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page, error) {
 	s.reading.RLock()
 	defer s.reading.RUnlock()

@@ -342,27 +342,25 @@ func (b *Broker) reassignSome(entries []*entry, ended bool) []*entry {
 }
 
 // endSwapped ends what is swapped out of a session that has ended: other members of
-// shared subscriptions get what came by them. The rest is deleted by a goroutine; what
-// a crash leaves of that is deleted at the next start.
+// shared subscriptions get what came by them, and the rest is deleted, by a goroutine if
+// there is no share. What a crash leaves is deleted at the next start.
 func (s *session) endSwapped() {
-	w := &s.swap
-	for from := w.from; w.shared && w.count > 0; {
-		p, _, _, err := s.page(from, maxHeld)
-		s.broker.reassignSome(s.loadedEntries(p), true)
-		if from = p.Next; err != nil || from == 0 {
-			break
-		}
-	}
-	if w.count > 0 && s.stored {
-		go s.purge(w.from, s.broker.messageID.Load()+1)
+	switch w := &s.swap; {
+	case w.count == 0:
+	case w.shared:
+		s.deleteSwapped(w.from)
+	default:
+		go s.deleteSwapped(w.from)
 	}
 }
 
-func (s *session) purge(from, before uint64) {
+// deleteSwapped reads each entry once: reading it again while its delete is on its way
+// would delete it, and with it what others need of its body, twice.
+func (s *session) deleteSwapped(from uint64) {
 	for more := true; more; {
-		p, err := s.broker.store.ReadQueue(s.number, from, before, maxHeld)
+		p, _, _, err := s.page(from, maxHeld)
 		var b persist.Batch
-		for _, e := range s.loadedEntries(p) {
+		for _, e := range s.broker.reassignSome(s.loadedEntries(p), true) {
 			e.delete(&b)
 		}
 		if b.Len() > 0 {
