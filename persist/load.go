@@ -78,7 +78,7 @@ func (s *Store) Load() (*State, error) {
 	if len(l.state.Damaged) > 0 {
 		s.log.Error("store has damaged records", "count", len(l.state.Damaged), "first", l.state.Damaged[0])
 		// What seems to belong to nothing may belong to one of these.
-		return l.state, nil
+		return s.loaded(l.state)
 	}
 	for key, b := range l.bodies {
 		if b.body.refs == 0 {
@@ -88,7 +88,7 @@ func (s *Store) Load() (*State, error) {
 	if err := s.deleteKeys(l.orphans); err != nil {
 		return nil, fmt.Errorf("persist: load: %s", oneLine(err))
 	}
-	return l.state, nil
+	return s.loaded(l.state)
 }
 
 // number keeps the next ids above all that are in keys, damaged records included.

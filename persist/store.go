@@ -24,6 +24,7 @@ const MaxMessageSize = valueLogFileSize / 4
 const (
 	defaultMemTableSize = 4 << 20
 	minMemTableSize     = 1 << 20
+	numMemtables        = 2
 	defaultBudget       = 4 << 20
 
 	valueThreshold   = 32 << 10
@@ -43,6 +44,23 @@ type Options struct {
 	// Budget is how many bytes may wait to be written before Wait blocks;
 	// 0 is 4 MiB.
 	Budget int64
+
+	// Ballast is the size of a file of zeros beside the folder, which is given up
+	// when a store on a full disk has to be opened, and written again when there
+	// is room; 0: there is none. 16 MiB are enough with a MemTableSize of 4 MiB.
+	Ballast int64
+
+	// Check is the program, and its first arguments, that Open runs after a run
+	// that did not end with Close, before it opens the store itself. It calls
+	// the function Check with the arguments that come behind and prints an error as
+	// one line to standard error. nil: Open does without.
+	Check []string
+
+	// Restore makes the folder dir, which does not exist, with what the last backup
+	// holds of a store, and says what that is and how old. It is called when a store
+	// cannot be used any more. With an empty text or an error, which is logged, the
+	// new store is empty. nil: it always is.
+	Restore func(dir string) (what string, err error)
 
 	// GroupDone is called after the done functions of a group, on the same
 	// goroutine; may be nil.
@@ -72,11 +90,20 @@ type Store struct {
 	limits  limits
 	done    func() // GroupDone
 	damaged []string
+	space   *space
+	anchor  *anchor
+
+	// committed is the lsn of the last transaction that is on the disk.
+	committed atomic.Uint64
 
 	wake   chan struct{} // capacity 1: there is something to commit
 	groups chan []func() // from the committer to the caller of done functions
 	failed chan struct{} // closed after a commit error
 	wait   sync.WaitGroup
+
+	stop      chan struct{} // closed by Close
+	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
+	house     sync.WaitGroup
 
 	closeOnce sync.Once
 	closeErr  error
@@ -90,6 +117,7 @@ type Store struct {
 	lazyTimer *time.Timer   // makes it due
 	lazyArmed bool
 	stats     Stats
+	report    Report
 
 	tx transaction // of the committer alone
 }
@@ -116,28 +144,25 @@ func Open(dir string, o Options) (*Store, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 
-	lock, err := lockFolder(dir)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
-		dir:    lock,
-		log:    o.Logger,
-		badger: &badgerLog{log: o.Logger},
-		budget: o.Budget,
-		done:   o.GroupDone,
-		wake:   make(chan struct{}, 1),
-		groups: make(chan []func(), 1),
-		failed: make(chan struct{}),
+		log:       o.Logger,
+		badger:    &badgerLog{log: o.Logger},
+		budget:    o.Budget,
+		done:      o.GroupDone,
+		wake:      make(chan struct{}, 1),
+		groups:    make(chan []func(), 1),
+		failed:    make(chan struct{}),
+		stop:      make(chan struct{}),
+		anchorDue: make(chan struct{}, 1),
 	}
-	if err := s.open(dir, o.MemTableSize); err != nil {
-		lock.Close()
+	if err := s.start(dir, &o); err != nil {
 		return nil, err
 	}
 	s.lazyTimer = time.AfterFunc(time.Hour, s.makeDue)
 	s.lazyTimer.Stop()
 	s.wait.Go(s.commitGroups)
 	s.wait.Go(s.callDone)
+	s.house.Go(s.keepHouse)
 	return s, nil
 }
 
@@ -147,7 +172,7 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithMemTableSize(memTableSize).
-		WithNumMemtables(2).
+		WithNumMemtables(numMemtables).
 		WithBaseTableSize(1 << 20).
 		WithBaseLevelSize(4 << 20).
 		WithNumLevelZeroTables(2).
@@ -168,28 +193,6 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithNumGoroutines(2).
 		WithExternalMagic(schema).
 		WithBypassLockGuard(true) // lockFolder holds the lock
-}
-
-func (s *Store) open(dir string, memTableSize int64) error {
-	if err := prepareFolder(dir); err != nil {
-		return err
-	}
-	db, err := badger.Open(badgerOptions(dir, memTableSize).WithLogger(s.badger))
-	if err != nil {
-		return fmt.Errorf("persist: data folder %s cannot be opened: %s: move it away to keep it, and start again with an empty one or with a backup", dir, oneLine(err))
-	}
-	s.db = db
-	s.limits = limits{
-		// An operation makes up to two records; meta and Badger's own mark for
-		// the end of a transaction come on top.
-		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
-		bytes:      memTableSize / 10,
-	}
-	if err := s.openMeta(dir); err != nil {
-		db.Close()
-		return err
-	}
-	return nil
 }
 
 // openMeta reads the meta record and writes it again, which in a new store is
@@ -217,20 +220,29 @@ func (s *Store) openMeta(dir string) error {
 		if err := checkSchema(dir, m.Schema); err != nil {
 			return err
 		}
+		// The anchor of another store says nothing about this one.
+		if r := s.anchor.read(); r.uuid == m.UUID && m.LSN < r.lsn {
+			s.report.MissingTransactions = r.lsn - m.LSN
+			m.LSN = r.lsn
+		}
 	case errors.Is(err, badger.ErrKeyNotFound) && s.db.MaxVersion() == 0:
+		if r := s.anchor.read(); r.lsn > 0 {
+			s.report.MissingTransactions = r.lsn
+			m.LSN = r.lsn
+		}
 		rand.Read(m.UUID[:])
 	default:
 		// The rest of the store may well be sound. MaxVersion is Badger's own
 		// count of transactions, so it is not far from the lsn.
 		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(key), err))
-		m = meta{Schema: schema, LSN: s.db.MaxVersion()}
+		m = meta{Schema: schema, LSN: max(s.db.MaxVersion(), s.anchor.read().lsn)}
 		rand.Read(m.UUID[:])
 	}
 	s.tx.meta = m
 	if err := s.writeTransaction(); err != nil {
 		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
 	}
-	return nil
+	return s.anchor.update(func(r *anchorRecord) { r.uuid, r.lsn = s.tx.meta.UUID, s.tx.meta.LSN })
 }
 
 func oneLine(err error) string {
@@ -352,15 +364,15 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		s.wakeUp()
 		s.wait.Wait()
+		close(s.stop)
+		s.house.Wait()
 		s.lazyTimer.Stop()
 		if s.closeErr = s.Err(); s.closeErr != nil {
 			// Badger stays as it is until the process ends, and so does the
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
-		if err := s.db.Close(); err != nil {
-			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
-		}
+		s.closeErr = s.close()
 		s.dir.Close()
 	})
 	return s.closeErr

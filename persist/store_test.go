@@ -22,6 +22,15 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("LINTEL_PERSIST_WRITER"); dir != "" {
 		writeUntilKilled(dir)
 	}
+	if len(os.Args) > 1 {
+		if program, ok := programs[os.Args[1]]; ok {
+			if err := program(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, "lintel:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
 	os.Exit(m.Run())
 }
 

@@ -1,0 +1,65 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
+)
+
+// verifyPause is the time between two tables, for others.
+const verifyPause = 50 * time.Millisecond
+
+// verifyTables reads all tables of Badger once and compares their checksums. Badger
+// itself does not with the settings of badgerOptions: a damaged value shows by its
+// own checksum, but a damaged index may hide keys. db.VerifyChecksum would do the
+// same, but could not be ended before all is read.
+func (s *Store) verifyTables() {
+	for _, t := range s.db.Tables() {
+		for waits := 0; waits == 0 || waits < 20 && s.Stats().PendingOperations > 0; waits++ {
+			select {
+			case <-s.stop:
+				return
+			case <-s.failed:
+				return
+			case <-time.After(verifyPause):
+			}
+		}
+		name := table.NewFilename(t.ID, s.dir.Name())
+		if err := verifyTable(name, t.ID); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been merged into others
+			line := fmt.Sprintf("damaged: table %s, which holds some of what is between %s and %s: %s",
+				filepath.Base(name), tableKey(t.Left), tableKey(t.Right), oneLine(err))
+			s.mu.Lock()
+			s.report.Tables = append(s.report.Tables, line)
+			s.mu.Unlock()
+			s.log.Error("store has lost something", "what", line)
+		}
+	}
+}
+
+// tableKey names a key of Badger, which has its version behind ours.
+func tableKey(key []byte) string { return keyString(key[:max(0, len(key)-8)]) }
+
+// verifyTable reads one table into memory, a few MB. What is damaged may make
+// Badger's code panic.
+func verifyTable(name string, id uint64) (err error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading it fails: %v", p)
+		}
+	}()
+	t, err := table.OpenInMemoryTable(data, id, &table.Options{ChkMode: options.NoVerification})
+	if err != nil {
+		return err
+	}
+	return t.VerifyChecksum()
+}
