@@ -1,7 +1,6 @@
 package persist
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ import (
 //	48  boot(8)        of the machine, at the attempts: see bootID
 //	56  state          0 running, 1 closing, 2 closed
 //	57  attempts       starts, this one included, since one came to its end
-//	58  zero (2 bytes)
+//	58  memtable(2)    MemTableSize of the run, in units of 64 KiB
 //	60  CRC-32C(4)     of all before
 //
 // Numbers are little endian.
@@ -55,6 +54,7 @@ type anchorRecord struct {
 	boot     uint64
 	state    byte
 	attempts byte
+	memtable uint16
 }
 
 func (r *anchorRecord) append(b []byte) []byte {
@@ -65,7 +65,8 @@ func (r *anchorRecord) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.lsn)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.first.UnixMilli()))
 	b = binary.LittleEndian.AppendUint64(b, r.boot)
-	b = append(b, r.state, r.attempts, 0, 0)
+	b = append(b, r.state, r.attempts)
+	b = binary.LittleEndian.AppendUint16(b, r.memtable)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -81,6 +82,7 @@ func decodeAnchor(b []byte) (r anchorRecord, ok bool) {
 	r.first = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[40:])))
 	r.boot = binary.LittleEndian.Uint64(b[48:])
 	r.state, r.attempts = b[56], b[57]
+	r.memtable = binary.LittleEndian.Uint16(b[58:])
 	return r, true
 }
 
@@ -125,6 +127,19 @@ func openAnchor(dir string) (a *anchor, found bool, err error) {
 	return a, found, nil
 }
 
+// firstAnchor puts an anchor into a folder that was made anew, by an orderly end.
+func firstAnchor(dir string) error {
+	a, found, err := openAnchor(dir)
+	if err != nil {
+		return err
+	}
+	defer a.file.Close()
+	if found {
+		return nil
+	}
+	return a.update(func(r *anchorRecord) { r.state = closed })
+}
+
 // update changes the record and writes it down.
 func (a *anchor) update(change func(*anchorRecord)) error {
 	a.mu.Lock()
@@ -147,6 +162,9 @@ func (a *anchor) read() anchorRecord {
 	defer a.mu.Unlock()
 	return a.record
 }
+
+// memtableUnit is the unit of anchorRecord.memtable.
+const memtableUnit = 64 << 10
 
 const (
 	maxAttempts  = 3
@@ -172,42 +190,4 @@ func bootID() uint64 {
 	}
 	sum := crc32.Checksum([]byte(strings.TrimSpace(string(text))), castagnoli)
 	return uint64(sum) + 1
-}
-
-// lastLogged looks into Badger's logs for the newest meta record of the store,
-// by its bytes and not by Badger's rules, and returns its lsn, 0 if there is none.
-// Badger drops without a word what comes after the first damage in a log. But a
-// transaction is begun only when the one before is on the disk: one that can be
-// seen here shows that those before it were committed.
-func lastLogged(dir string, uuid [16]byte) (last uint64, logs int, err error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.mem"))
-	if err != nil {
-		return 0, 0, err
-	}
-	m := meta{Schema: schema, UUID: uuid}
-	value := appendMeta([]byte{codecVersion}, &m)
-	want := value[:len(value)-1] // without the lsn, which is a zero here
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return 0, 0, fmt.Errorf("persist: data folder %s: %w", dir, err)
-		}
-		if len(bytes.TrimRight(b, "\x00")) > 0 {
-			logs++
-		}
-		for i := bytes.Index(b, want); i >= 0; {
-			end := i + len(want)
-			if lsn, n := binary.Uvarint(b[end:min(end+binary.MaxVarintLen64, len(b))]); n > 0 && end+n+4 <= len(b) {
-				if _, err := fieldsOf([]byte{prefixMeta}, b[i:end+n+4]); err == nil {
-					last = max(last, lsn)
-				}
-			}
-			next := bytes.Index(b[end:], want)
-			if next < 0 {
-				break
-			}
-			i = end + next
-		}
-	}
-	return last, logs, nil
 }

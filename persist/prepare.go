@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // lockFolder takes the lock of the store for this process, creating the folder
@@ -90,6 +92,11 @@ func prepareFolder(dir string) (used bool, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return false, fmt.Errorf("persist: data folder %s: %w", dir, err)
+	}
+	// Nothing is encrypted: this file says nothing, but a damaged one would keep
+	// Badger from opening. It makes a new one.
+	if err := os.Remove(filepath.Join(dir, badger.KeyRegistryFileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("persist: data folder %s: %w", dir, cause(err))
 	}
 	var tables, logs int
 	for _, f := range files {

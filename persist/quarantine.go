@@ -117,6 +117,9 @@ func replace(dir string, o *Options) (*Quarantine, error) {
 	if err := os.MkdirAll(restored, 0o700); err != nil {
 		return nil, err
 	}
+	if err := firstAnchor(restored); err != nil {
+		return nil, err
+	}
 	if err := syncFolder(restored); err != nil {
 		return nil, err
 	}

@@ -14,12 +14,13 @@ type Report struct {
 	// one; nil if there is none.
 	Quarantine *Quarantine
 
-	// MissingTransactions is how many transactions were committed and are gone.
+	// MissingTransactions is how many transactions are known to have been committed
+	// and to be gone.
 	MissingTransactions uint64
 
-	// LogMissing tells that the log of the last run is not there: what it held is
-	// gone.
-	LogMissing bool
+	// LogDamaged tells that the log of the last run is not there, or cut: what it
+	// held is gone.
+	LogDamaged bool
 
 	// AnchorMissing tells that nothing says what the store must hold at least:
 	// that something is missing at the end cannot be excluded.
@@ -51,10 +52,10 @@ func (r *Report) Losses() []string {
 			q.Reason, instead, q.Folder, q.Time.UTC().Format(time.DateTime)))
 	}
 	if r.MissingTransactions > 0 {
-		lines = append(lines, fmt.Sprintf("the last %d groups of changes that were stored are gone", r.MissingTransactions))
+		lines = append(lines, fmt.Sprintf("of the last changes that were stored at least %d groups are gone", r.MissingTransactions))
 	}
-	if r.LogMissing {
-		lines = append(lines, "the log with the last changes that were stored is gone")
+	if r.LogDamaged {
+		lines = append(lines, "the log with the last changes that were stored is gone, or a part of it")
 	}
 	if r.AnchorMissing {
 		lines = append(lines, "the file that says what the store must hold is gone: the last changes may be too")

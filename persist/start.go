@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -84,18 +85,21 @@ func (s *Store) startIn(dir string, o *Options) error {
 	s.report.Unclean = used && before.state != closed
 
 	// What the logs show has to be known before Badger, or the check, cuts them.
-	logged, logs, err := lastLogged(dir, before.uuid)
+	l, err := readLogs(dir, before)
 	if err != nil {
 		return err
 	}
-	s.report.LogMissing = s.report.Unclean && found && before.state == running && before.lsn > 0 && logs == 0
+	// A start that comes to an end has made a log of full length.
+	s.report.LogDamaged = s.report.Unclean && found && before.state == running && before.lsn > 0 && (l.files == 0 || before.attempts == 0 && l.short)
 	err = a.update(func(r *anchorRecord) {
 		r.attempt(time.Now(), bootID())
-		if logged > 0 {
-			r.lsn = max(r.lsn, logged-1)
-		}
+		r.lsn = max(r.lsn, l.lsn)
+		r.memtable = uint16(min(o.MemTableSize/memtableUnit, math.MaxUint16))
 	})
 	if err != nil {
+		return err
+	}
+	if err := checkManifest(dir, l, before.state == closed); err != nil {
 		return err
 	}
 	if n := int(a.record.attempts) - 1; used && n >= maxAttempts {

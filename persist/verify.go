@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 )
 
@@ -31,7 +29,7 @@ func (s *Store) verifyTables() {
 			}
 		}
 		name := table.NewFilename(t.ID, s.dir.Name())
-		if err := verifyTable(name, t.ID); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been merged into others
+		if err := openTable(name, t.ID, (*table.Table).VerifyChecksum); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been merged into others
 			line := fmt.Sprintf("damaged: table %s, which holds some of what is between %s and %s: %s",
 				filepath.Base(name), tableKey(t.Left), tableKey(t.Right), oneLine(err))
 			s.mu.Lock()
@@ -44,22 +42,3 @@ func (s *Store) verifyTables() {
 
 // tableKey names a key of Badger, which has its version behind ours.
 func tableKey(key []byte) string { return keyString(key[:max(0, len(key)-8)]) }
-
-// verifyTable reads one table into memory, a few MB. What is damaged may make
-// Badger's code panic.
-func verifyTable(name string, id uint64) (err error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("reading it fails: %v", p)
-		}
-	}()
-	t, err := table.OpenInMemoryTable(data, id, &table.Options{ChkMode: options.NoVerification})
-	if err != nil {
-		return err
-	}
-	return t.VerifyChecksum()
-}
