@@ -268,7 +268,7 @@ var corruptions = []struct {
 	{true, "*.mem", "truncated", "log damaged"},
 	{true, "*.mem", "flipped", "transactions missing"},
 	{true, "*.mem", "flipped early", "transactions missing"},
-	{true, "*.mem", "flipped at end", "whole"},
+	{true, "*.mem", "flipped at end", "transactions missing"},
 	{true, "*.mem", "emptied", "transactions missing, log damaged"},
 	{true, "*.mem", "garbage behind", "whole"},
 	{true, "*.mem", "zeros behind", "whole"},

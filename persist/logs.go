@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -27,14 +28,17 @@ type logged struct {
 	lsn   uint64 // of the newest transaction that was committed; 0: there is none
 }
 
-// logSector is the most that the end of a transaction may be missing of by itself
-// when the power fails, at the least: such a hole is zero, because logs are made as
-// holes.
+// logSector is the least that may be missing of a transaction when the power fails
+// while it is written. What is missing is zero: logs are made as one hole.
 const logSector = 512
 
-// readLogs looks for the meta records of the store, which end each transaction, by
+// readLogs looks for the meta records of the store, which each transaction has, by
 // their bytes and not by Badger's rules. A transaction begins when the one before is
-// on the disk: what can be seen of one shows that those before it were committed.
+// on the disk: what can be seen of one shows that those before it were committed. It
+// was committed itself if nothing of it is missing.
+//
+// It does not find out that a log is damaged whose successor is in use already; both
+// are there for the moment in which the first becomes a table.
 func readLogs(dir string, r anchorRecord) (l logged, err error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil {
@@ -66,7 +70,7 @@ func readLogs(dir string, r anchorRecord) (l logged, err error) {
 			if l.first == 0 || version < l.first {
 				l.first = version
 			}
-			if last, whole := endOfTransaction(b, end); whole && !holey(b, begin, last) {
+			if last, whole := endOfTransaction(b, end, version); whole && !holey(b, begin, last) {
 				l.lsn = max(l.lsn, lsn)
 				begin = last
 			} else {
@@ -92,24 +96,18 @@ func loggedMeta(b []byte, start, fixed int) (lsn, version uint64, end int, ok bo
 	return lsn, math.MaxUint64 - binary.BigEndian.Uint64(b[key+1:]), end, true
 }
 
-// endOfTransaction returns where the mark ends that Badger writes behind the last
-// entry of a transaction: two bytes, three varints (length of the key, length of the
-// value, expiry), key, value and a checksum. It reports false if it is not there.
-func endOfTransaction(b []byte, metaEnd int) (end int, whole bool) {
-	at := metaEnd + 4 + 2 // the checksum of the entry of meta; the two bytes
-	if at >= len(b) || b[at-2] == 0 {
+// transactionMark is a part of the key of the entry that Badger writes behind the
+// others of a transaction, which are in no order. Its version follows, the version
+// once more in digits, and a checksum.
+const transactionMark = "!badger!txn"
+
+// endOfTransaction returns where a transaction ends, and false if it does not.
+func endOfTransaction(b []byte, metaEnd int, version uint64) (end int, whole bool) {
+	i := bytes.Index(b[metaEnd:], []byte(transactionMark))
+	if i < 0 {
 		return 0, false
 	}
-	var length [3]uint64
-	for i := range length {
-		v, n := binary.Uvarint(b[at:min(at+binary.MaxVarintLen64, len(b))])
-		if n <= 0 || v > 64 {
-			return 0, false
-		}
-		length[i] = v
-		at += n
-	}
-	end = at + int(length[0]+length[1]) + 4
+	end = metaEnd + i + len(transactionMark) + 8 + len(strconv.FormatUint(version, 10)) + 4
 	return end, end <= len(b)
 }
 
