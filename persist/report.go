@@ -60,11 +60,17 @@ func (r *Report) Losses() []string {
 	if r.AnchorMissing {
 		lines = append(lines, "the file that says what the store must hold is gone: the last changes may be too")
 	}
-	for _, d := range r.Damaged {
+	for _, d := range r.Damaged[:min(len(r.Damaged), maxDamagedLines)] {
 		lines = append(lines, "damaged: "+d)
+	}
+	if more := len(r.Damaged) - maxDamagedLines; more > 0 {
+		lines = append(lines, fmt.Sprintf("damaged: %d records more", more))
 	}
 	return append(lines, r.Tables...)
 }
+
+// maxDamagedLines is how many records are named to people.
+const maxDamagedLines = 20
 
 // Report returns what is known. It grows while the check of the tables goes on.
 func (s *Store) Report() Report {

@@ -100,6 +100,7 @@ func house() Options {
 				PublishReceived: 1234567, PublishSent: 7654321, PublishDropped: 3, BytesReceived: 123_456_789, BytesSent: 987}
 		},
 		Healthy: func() error { return nil },
+		Losses:  func() []string { return []string{"damaged: retained message " + hostile} },
 	}
 }
 
