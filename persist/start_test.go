@@ -21,6 +21,7 @@ var programs = map[string]func(args []string) error{
 	"crash":       func([]string) error { panic("what Badger does sometimes") },
 	"start":       startAndDie,
 	"fill":        fillAndDie,
+	"publish":     publishUntilFull,
 }
 
 // checker is what Options.Check is in tests.
