@@ -50,7 +50,7 @@ func Check(args []string) error {
 		return errors.New(oneLine(err))
 	}
 	return db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.DefaultIteratorOptions)
+		it := txn.NewIterator(badger.IteratorOptions{}) // values are read where they are, not fetched before
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			it.Item().Value(func([]byte) error { return nil })
