@@ -114,7 +114,7 @@ func startPublisher(t *testing.T, args ...string) *publisher {
 		t.Fatal(err)
 	}
 	in.Close()
-	stop := time.AfterFunc(2*patience, func() { p.cmd.Process.Kill() })
+	stop := time.AfterFunc(8*patience, func() { p.cmd.Process.Kill() })
 	t.Cleanup(func() {
 		stop.Stop()
 		write.Close()
@@ -177,7 +177,7 @@ func hasAll(t *testing.T, dir string, first, last int) {
 // opens again with all that was stored. When others take what is left it ends in
 // order, with an error.
 func TestDiskFull(t *testing.T) {
-	disk := smallDisk(t, 128)
+	disk := smallDisk(t, 80)
 	dir := filepath.Join(disk, "data", "store")
 	p := startPublisher(t, dir)
 	p.until(t, "low")

@@ -49,8 +49,9 @@
 //   - It removes logs of no length, and Badger's key registry, which is of no use here.
 //   - It looks whether MANIFEST has lost tables, and in the logs which transactions
 //     were committed.
-//   - After a run that did not end with Close it lets another process open and read
-//     everything first: Options.Check.
+//   - After a run that did not end with Close it reads all tables and compares them with
+//     their checksums, and lets another process open and read everything first:
+//     Options.Check. After Close the tables are read soon after the start, slowly.
 //   - It compares the lsn with the anchor: a file that says what was committed, exactly
 //     after Close, else as it was a minute or 1000 transactions ago, and what the logs
 //     show.
@@ -58,13 +59,12 @@
 //     from the last backup if there is one (Options.Restore). So is one that three
 //     starts in a row failed on, within ten minutes and one boot of the machine: a start
 //     ends well with Load.
-//   - Half a minute after the start all tables are read once, slowly, and compared with
-//     their checksums.
 //
-// [Store.Report] tells what was found and what is lost. Two things may be lost without
+// [Store.Report] tells what was found and what is lost. Little may be lost without
 // being found: what was logged and not yet in a table, when such a log is damaged whose
 // successor is in use already, and the last transaction, when the damage looks like the
-// traces of a power cut in the middle of it.
+// traces of a power cut in the middle of it. A table that is damaged while the store is
+// closed or open, and merged with others before it was read, shows by its values only.
 //
 // # A full disk
 //

@@ -3,7 +3,6 @@ package persist
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 )
 
@@ -127,22 +125,21 @@ func holey(b []byte, begin, end int) bool {
 // for what it is. There may be tables that it does not name: one that was just being
 // made, or those that were just merged into others. But after an orderly end (clean)
 // none of them is newer than those that it names, and after any other all that is
-// older than the logs is in those.
-func checkManifest(dir string, l logged, clean bool) error {
+// older than the logs is in those. It returns their numbers.
+func checkManifest(dir string, l logged, clean bool) (named []uint64, err error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil || len(names) == 0 {
-		return err
+		return nil, err
 	}
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if err != nil {
-		return fmt.Errorf("persist: data folder %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("persist: data folder %s: %w", dir, cause(err))
 	}
 	defer f.Close()
 	manifest, _, err := badger.ReplayManifestFile(f, schema, badgerOptions(dir, defaultMemTableSize))
 	if err != nil {
-		return &damage{oneLine(err)}
+		return nil, &damage{oneLine(err)}
 	}
-	var named []uint64
 	var needed uint64 // a version that the tables must have got to
 	more := 0
 	for _, name := range names {
@@ -159,42 +156,20 @@ func checkManifest(dir string, l logged, clean bool) error {
 	if !clean && l.first > 0 {
 		needed = l.first - 1
 	}
-	if more == 0 || needed == 0 {
-		return nil
-	}
 	slices.Sort(named)
+	if more == 0 || needed == 0 {
+		return named, nil
+	}
 	for _, id := range slices.Backward(named) { // the newest has it most often
 		version, err := maxVersion(table.NewFilename(id, dir), id)
 		if err != nil {
-			return &damage{oneLine(err)}
+			return nil, &damage{oneLine(err)}
 		}
 		if version >= needed {
-			return nil
+			return named, nil
 		}
 	}
-	return &damage{fmt.Sprintf("MANIFEST does not name %d tables, and opening would delete them", more)}
-}
-
-// openTable reads a table into memory, a few MB. What is damaged may make Badger's
-// code panic.
-func openTable(name string, id uint64, use func(*table.Table) error) (err error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	if len(data) == 0 {
-		return errors.New("it is empty")
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("reading it fails: %v", p)
-		}
-	}()
-	t, err := table.OpenInMemoryTable(data, id, &table.Options{ChkMode: options.NoVerification})
-	if err != nil {
-		return err
-	}
-	return use(t)
+	return nil, &damage{fmt.Sprintf("MANIFEST does not name %d tables, and opening would delete them", more)}
 }
 
 // maxVersion returns Badger's version of the newest record in a table.

@@ -99,8 +99,16 @@ func (s *Store) startIn(dir string, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := checkManifest(dir, l, before.state == closed); err != nil {
+	tables, err := checkManifest(dir, l, before.state == closed)
+	if err != nil {
 		return err
+	}
+	if s.report.Unclean {
+		for _, id := range tables {
+			if line := verifyTable(dir, id); line != "" {
+				s.report.Tables = append(s.report.Tables, line)
+			}
+		}
 	}
 	if n := int(a.record.attempts) - 1; used && n >= maxAttempts {
 		return &damage{fmt.Sprintf("%d starts in a row came to no end", n)}
@@ -157,7 +165,6 @@ func (s *Store) loaded(state *State) (*State, error) {
 const (
 	anchorTransactions = 1000
 	anchorInterval     = time.Minute
-	verifyDelay        = 30 * time.Second
 )
 
 // keepHouse does what nobody waits for, until the store is closed or fails: it moves
@@ -165,8 +172,9 @@ const (
 func (s *Store) keepHouse() {
 	tick := time.NewTicker(anchorInterval)
 	defer tick.Stop()
-	soon := time.NewTimer(verifyDelay)
-	defer soon.Stop()
+	if !s.report.Unclean { // else it was done before the start
+		s.verifyTables()
+	}
 	for {
 		select {
 		case <-s.stop:
@@ -175,9 +183,6 @@ func (s *Store) keepHouse() {
 			return
 		case <-s.anchorDue:
 			s.moveAnchor()
-		case <-soon.C:
-			s.keepBallast()
-			s.verifyTables()
 		case <-tick.C:
 			s.moveAnchor()
 			s.keepBallast()
