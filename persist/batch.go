@@ -3,14 +3,15 @@ package persist
 import "lintel/gateway/mqtt"
 
 // Batch collects changes that belong together. The zero Batch is ready for use.
-// It is filled by one goroutine and then given to Append or AppendLazy, after
-// which nobody touches it, nor the messages in it.
+// It is filled by one goroutine and then given to Append, AppendPatient or
+// AppendLazy, after which nobody touches it, nor the messages in it.
 type Batch struct {
 	ops     []op
 	bytes   int64  // upper bound of what it writes, for budgets
 	puts    bool   // it puts entries
 	deletes bool   // it deletes entries
 	body    uint64 // the body counted last: entries that share it come in a row
+	dead    int    // so many of the first operations are known to be superfluous puts; with Store.mu
 }
 
 // op is one change of one record.
@@ -133,4 +134,39 @@ func (b *Batch) markDead() {
 			o.ref.dead.Store(true)
 		}
 	}
+}
+
+// isDead reports whether the batch does nothing but put entries that are deleted
+// already. Called with Store.mu held.
+func (b *Batch) isDead() bool {
+	for b.dead < len(b.ops) && b.ops[b.dead].putsEntry() && b.ops[b.dead].ref.dead.Load() {
+		b.dead++
+	}
+	return b.dead == len(b.ops)
+}
+
+// isSuperfluous reports whether nothing of the batch is to be written, wherever it
+// waits: what it puts is deleted already, and what it deletes was never written and
+// never will be. Called by the committer, between groups, with Store.mu held.
+func (b *Batch) isSuperfluous() bool {
+	if b.isDead() {
+		return true
+	}
+	for i := b.dead; i < len(b.ops); i++ {
+		if o := &b.ops[i]; o.prefix != prefixEntry || !o.ref.dead.Load() || o.remove && o.ref.written {
+			return false
+		}
+	}
+	return true
+}
+
+// elidedBytes is about what an operation on an entry would have written.
+func (o *op) elidedBytes() uint64 {
+	const key = 1 + 4 + 8
+	if o.remove {
+		return key
+	}
+	const frame = 1 + 4 // codec version and checksum
+	const fields = 8    // flags, packet id, count; flags and lengths of the message
+	return uint64(key + frame + fields + o.size - recordOverhead)
 }

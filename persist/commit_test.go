@@ -92,11 +92,11 @@ func TestLazyBatchDoesNotFollowAtOnce(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	defer hold(t, s)() // the test takes in the place of the committer
 	s.AppendLazy(putRetained("lazy"))
-	if group, _ := s.take(); group != nil {
+	if group, _, _ := s.take(); group != nil {
 		t.Error("taken at once")
 	}
 	s.Append(putRetained("r"), nil)
-	if group, _ := s.take(); len(group) != 2 {
+	if group, _, _ := s.take(); len(group) != 2 {
 		t.Errorf("%d batches ride together", len(group))
 	}
 }
@@ -114,9 +114,9 @@ func TestTooManyLazyBatchesDoNotWait(t *testing.T) {
 			defer hold(t, s)()
 			for range c.n {
 				s.AppendLazy(putRetained("lazy"))
-				s.lazyTimer.Stop()
+				s.timer.Stop()
 			}
-			if group, _ := s.take(); group == nil {
+			if group, _, _ := s.take(); group == nil {
 				t.Error("not taken")
 			}
 		})
@@ -288,7 +288,7 @@ func TestMovedEntryIsNotElided(t *testing.T) {
 	if n := after.Elided - before.Elided; n != maxGroupOperations-2 { // of the filler
 		t.Errorf("%d elided", n)
 	}
-	if got := keys(t, s); !slices.Contains(got, "entry 1 of session 2") || slices.Contains(got, "message 1 of session 1") {
+	if got := keys(t, s); !slices.Contains(got, "entry 1 of session 2") || slices.Contains(got, "entry 1 of session 1") {
 		t.Errorf("in the store: %q", got)
 	}
 
@@ -531,7 +531,7 @@ func TestLatePutDoesNotBringAnEntryBack(t *testing.T) {
 	}
 	commit(t, s, &large)
 	commit(t, s, &put)
-	if got := keys(t, s); slices.Contains(got, "message 1 of session 1") {
+	if got := keys(t, s); slices.Contains(got, "entry 1 of session 1") {
 		t.Errorf("in the store: %q", got)
 	}
 }

@@ -19,6 +19,8 @@ type loader struct {
 	sessions map[uint32]*SessionState
 	bodies   map[bodyID]*storedBody
 	orphans  [][]byte // keys of records that belong to no session
+	records  int64
+	entries  int64
 }
 
 // bodyID is a key under prefixBody: that of a shared body, or with a session that
@@ -64,6 +66,7 @@ func (s *Store) Load() (*State, error) {
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			key := it.Item().Key()
+			l.records++
 			if key[0] == prefixMeta {
 				continue // Open has read them
 			}
@@ -94,6 +97,7 @@ func (s *Store) Load() (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("persist: load: %s", oneLine(err))
 	}
+	s.countGarbage(l.records, l.entries)
 	for _, session := range sessions {
 		l.state.Sessions = append(l.state.Sessions, *session)
 	}
@@ -233,6 +237,7 @@ func (l *loader) entry(session *SessionState, key, b []byte) error {
 	if err != nil {
 		return err
 	}
+	l.entries++
 	size, expires := int64(len(e.Share)), time.Time{}
 	if id, ok := ref.bodyID(&e, session.ID); ok {
 		body := l.bodies[id]

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,8 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("LINTEL_PERSIST_WRITER"); dir != "" {
-		writeUntilKilled(dir)
+		largeEvery, _ := strconv.ParseUint(os.Getenv("LINTEL_PERSIST_LARGE"), 10, 64)
+		writeUntilKilled(dir, largeEvery, os.Getenv("LINTEL_PERSIST_GARBAGE") != "")
 	}
 	os.Exit(m.Run())
 }

@@ -463,6 +463,7 @@ func (b *Broker) Stats() Stats {
 		NotAuthorized:       c.notAuthorized.Load(),
 		QueuedBytes:         b.queuedBytes.Load(),
 		QueuedMemory:        b.queuedMemory.Load(),
+		Store:               b.store.Stats(),
 	}
 	for l := range s.Exceeded {
 		s.Exceeded[l] = c.exceeded[l].Load()
@@ -482,6 +483,7 @@ func (b *Broker) Stats() Stats {
 	b.index.mu.RUnlock()
 	b.retained.mu.RLock()
 	s.Retained, s.RetainedBytes = b.retained.count, b.retained.bytes
+	s.Store.BytesCoalesced += b.retained.coalesced
 	b.retained.mu.RUnlock()
 	return s
 }

@@ -51,6 +51,8 @@ func (r *router) route(topic []byte) *route {
 type keeping struct {
 	batch persist.Batch
 	held  []*entry
+	sent  int  // operations of batch that put what a client was sent with QoS 1 just now
+	after bool // what the store was given before must be committed, too
 }
 
 // publish hands a message to everybody on the route. It reports whether the
@@ -83,6 +85,9 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 		if r.generation != b.index.generation.Load() {
 			r = b.index.find(m.Topic)
 		}
+		if m.QoS > 0 {
+			k.after = true
+		}
 	}
 	for i := range r.receivers {
 		r.receivers[i].session.deliver(m, &r.receivers[i], k, f)
@@ -114,10 +119,14 @@ var errQueueFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the queue of a
 
 var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retained messages, or bytes of them"}
 
-// keep gives k to the store. done is called when it is committed, on the store's
-// goroutine; what it sends goes to b.committed.
+// keep gives k to the store. done is called when it is committed, or when nothing of
+// it has to be, on the store's goroutine; what it sends goes to b.committed.
 func (b *Broker) keep(k *keeping, done func()) {
-	b.store.Append(&k.batch, func() {
+	do := b.store.Append
+	if k.sent > 0 && k.sent == k.batch.Len() && !k.after {
+		do = b.store.AppendPatient // all may be acknowledged before it is written
+	}
+	do(&k.batch, func() {
 		for _, e := range k.held {
 			e.owner.release(e, &b.committed)
 		}

@@ -184,6 +184,8 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 			k.held = append(k.held, e)
 		} else if !s.send(e, f) {
 			return
+		} else if s.persistent {
+			k.sent++
 		}
 	} else {
 		if e.qos == 2 && s.persistent {
