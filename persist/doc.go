@@ -39,16 +39,16 @@
 // never parted from a put of one right before it: a message that moves is always
 // in one place or the other.
 //
-// Times are stored so that a box may start in 1970, and its clock may jump: see
-// clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]
-// tells by how much earlier it does, when that gets known.
-//
 // Badger keeps what queues leave behind: deleted entries and the tombstones of them.
 // A goroutine has its tables merged into one when that pays and little else is to be
 // done, and has files of the value log removed that are mostly garbage: garbage.go
 // says when. Close waits for a merge that is under way, since Badger cannot stop it.
 // What the memtable holds is not merged: of a drained queue the space of about as many
 // entries as Options.MemTableSize holds tombstones stays until more is written.
+//
+// Times are stored so that a box may start in 1970, and its clock may jump: see
+// clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]
+// tells by how much earlier it does, when that gets known.
 //
 // Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
 // larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself
