@@ -21,7 +21,7 @@ type house struct {
 	cmd    *exec.Cmd
 	broker string // address
 	page   string // URL
-	said   strings.Builder
+	log    string // file
 }
 
 func serveIn(t *testing.T, dir string) *house {
@@ -29,8 +29,13 @@ func serveIn(t *testing.T, dir string) *house {
 	if err := os.WriteFile(filepath.Join(dir, "lintel.toml"), []byte(localConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{cmd: lintel("serve", "--data", dir)}
-	h.cmd.Stderr = &h.said
+	h := &house{cmd: lintel("serve", "--data", dir), log: filepath.Join(t.TempDir(), "log")}
+	log, err := os.Create(h.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	h.cmd.Stderr = log
 	out, err := h.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +55,19 @@ func serveIn(t *testing.T, dir string) *house {
 		}
 	}
 	if lines.Text() != "ready" {
-		t.Fatalf("not ready: %s", h.said.String())
+		t.Fatalf("not ready: %s", h.said(t))
 	}
 	return h
+}
+
+// said is what the house has logged.
+func (h *house) said(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(h.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // end sends a signal and returns the exit status, -1 if the process was killed.
@@ -106,8 +121,8 @@ func TestServeWithADamagedStore(t *testing.T) {
 		}
 	}
 	h = serveIn(t, dir)
-	if lost := h.losses(t); len(lost) != 1 || !strings.Contains(lost[0], "panic: ") || !strings.Contains(h.said.String(), "level=ERROR") {
-		t.Errorf("told %q and logged %s", lost, h.said.String())
+	if lost := h.losses(t); len(lost) != 1 || !strings.Contains(lost[0], "panic: ") || !strings.Contains(h.said(t), "level=ERROR") {
+		t.Errorf("told %q and logged %s", lost, h.said(t))
 	}
 	if status := h.end(t, syscall.SIGTERM); status != 0 {
 		t.Errorf("ended with %d", status)
@@ -144,7 +159,7 @@ func TestServeOnAFullDisk(t *testing.T) {
 	if status := h.cmd.ProcessState.ExitCode(); status != 1 {
 		t.Errorf("ended with %d, want 1", status)
 	}
-	last := h.said.String()[strings.LastIndex(strings.TrimSpace(h.said.String()), "\n")+1:]
+	last := h.said(t)[strings.LastIndex(strings.TrimSpace(h.said(t)), "\n")+1:]
 	if !strings.HasPrefix(last, "lintel: ") || !strings.Contains(last, "the disk is full") {
 		t.Errorf("said last %q", last)
 	}
