@@ -140,6 +140,8 @@ func (l *loader) session(key, b []byte) (*SessionState, error) {
 func (l *loader) record(key, b []byte) error {
 	var session *SessionState
 	switch prefix := key[0]; {
+	case prefix == prefixBucket:
+		return nil // NewBucket reads it
 	case prefix == prefixBody && (len(key) == 9 || len(key) == 13):
 		m, err := decodeMessage(b, l.now)
 		if err != nil {

@@ -76,7 +76,11 @@ type Store struct {
 	wake   chan struct{} // capacity 1: there is something to commit
 	groups chan []func() // from the committer to the caller of done functions
 	failed chan struct{} // closed after a commit error
-	wait   sync.WaitGroup
+	ended  chan struct{} // closed by Close: no done function is called any more
+
+	snapshots sync.RWMutex // held for reading by backups: Close waits for them
+
+	wait sync.WaitGroup
 
 	closeOnce sync.Once
 	closeErr  error
@@ -129,6 +133,7 @@ func Open(dir string, o Options) (*Store, error) {
 		wake:   make(chan struct{}, 1),
 		groups: make(chan []func(), 1),
 		failed: make(chan struct{}),
+		ended:  make(chan struct{}),
 	}
 	if err := s.open(dir, o.MemTableSize); err != nil {
 		lock.Close()
@@ -352,12 +357,15 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		s.wakeUp()
 		s.wait.Wait()
+		close(s.ended)
 		s.lazyTimer.Stop()
 		if s.closeErr = s.Err(); s.closeErr != nil {
 			// Badger stays as it is until the process ends, and so does the
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
+		s.snapshots.Lock()
+		defer s.snapshots.Unlock()
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
 		}
