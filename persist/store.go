@@ -57,6 +57,7 @@ type Stats struct {
 	Operations   uint64 // operations of batches dealt with, elided ones included
 	BytesWritten uint64 // keys and values handed to Badger
 	Elided       uint64 // operations whose record needed not be written
+	BackupBytes  uint64 // written to own backups
 
 	PendingOperations int   // appended and not yet committed
 	PendingBytes      int64 // upper bound of what they write
@@ -78,7 +79,7 @@ type Store struct {
 	failed chan struct{} // closed after a commit error
 	ended  chan struct{} // closed by Close: no done function is called any more
 
-	snapshots sync.RWMutex // held for reading by backups: Close waits for them
+	snapshots sync.RWMutex // held for reading by backups; Close waits for them and keeps it
 
 	wait sync.WaitGroup
 
@@ -364,8 +365,7 @@ func (s *Store) Close() error {
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
-		s.snapshots.Lock()
-		defer s.snapshots.Unlock()
+		s.snapshots.Lock() // for good
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
 		}

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("LINTEL_PERSIST_WRITER"); dir != "" {
 		writeUntilKilled(dir)
 	}
+	if dir := os.Getenv("LINTEL_PERSIST_RESTORE"); dir != "" {
+		restoreUntilKilled(dir)
+	}
 	os.Exit(m.Run())
 }
 
