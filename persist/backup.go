@@ -140,6 +140,9 @@ func (s *Store) backup(ctx context.Context, w io.Writer, small bool, number uint
 		}
 		it.Next()
 	}
+	if len(m.Damaged) > 0 {
+		s.log.Warn("backup lacks damaged records", "count", len(m.Damaged), "first", m.Damaged[0])
+	}
 	return m, out.end(&m)
 }
 

@@ -105,12 +105,8 @@ func (s *Store) writeOwnBackup(ctx context.Context, name string, number uint64) 
 	}
 	defer f.Close()
 	w := &spareWriter{f: f}
-	m, err := s.backup(ctx, w, true, number)
-	if err != nil {
+	if _, err := s.backup(ctx, w, true, number); err != nil {
 		return w.written, err
-	}
-	if len(m.Damaged) > 0 {
-		s.log.Warn("own backup lacks damaged records", "count", len(m.Damaged), "first", m.Damaged[0])
 	}
 	return w.written, f.Sync()
 }
@@ -139,10 +135,10 @@ func (w *spareWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// RestoreNewest restores the newer one of a store's own backups into the folder
-// dir, or the other one if that is not sound, and tells which. See Restore for
-// what that means. If there is none, the error matches fs.ErrNotExist.
-func RestoreNewest(dir string) (what string, err error) {
+// RestoreNewest restores the newer one of the own backups of the store in the
+// folder dir into the folder into, or the other one if that is not sound, and says
+// which. Without any it says nothing. See Restore for what it means.
+func RestoreNewest(dir, into string) (what string, err error) {
 	newer, older, _ := ownBackups(dir)
 	var refused []error
 	for _, name := range []string{newer, older} {
@@ -153,7 +149,7 @@ func RestoreNewest(dir string) (what string, err error) {
 			}
 			continue
 		}
-		m, err := Restore(f, dir, "")
+		m, err := Restore(f, into, "")
 		f.Close()
 		if err == nil {
 			return fmt.Sprintf("%s of %s with %v", name, m.Time.Format(time.RFC3339), m), nil
@@ -161,7 +157,7 @@ func RestoreNewest(dir string) (what string, err error) {
 		refused = append(refused, fmt.Errorf("%s: %w", name, err))
 	}
 	if refused == nil {
-		return "", fmt.Errorf("persist: %s has no own backup: %w", dir, fs.ErrNotExist)
+		return "", nil
 	}
-	return "", fmt.Errorf("%s", oneLine(errors.Join(refused...)))
+	return "", errors.New(oneLine(errors.Join(refused...)))
 }

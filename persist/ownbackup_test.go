@@ -3,7 +3,6 @@ package persist
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,8 +74,8 @@ func TestOwnBackupsTakeTurns(t *testing.T) {
 
 func TestRestoreNewest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	if _, err := RestoreNewest(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without a backup: %v", err)
+	if what, err := RestoreNewest(dir, dir); what != "" || err != nil {
+		t.Errorf("without a backup: %q %v", what, err)
 	}
 	s := open(t, dir, Options{})
 	for _, topic := range []string{"first", "second", "third"} {
@@ -89,7 +88,7 @@ func TestRestoreNewest(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil { // as quarantine leaves it
 			t.Fatal(err)
 		}
-		what, err := RestoreNewest(dir)
+		what, err := RestoreNewest(dir, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,6 +102,9 @@ func TestRestoreNewest(t *testing.T) {
 		}
 	}
 	restored("-backup-a", "first second third")
+	if what, err := RestoreNewest(dir, dir+"-beside"); err != nil || topics(t, dir+"-beside") != "first second third" {
+		t.Errorf("into another folder: %q %v", what, err)
+	}
 	// The newer one is damaged at its end.
 	file, err := os.ReadFile(dir + "-backup-a")
 	if err != nil {
@@ -117,8 +119,8 @@ func TestRestoreNewest(t *testing.T) {
 	if err := os.Truncate(dir+"-backup-b", 100); err != nil {
 		t.Fatal(err)
 	}
-	_, err = RestoreNewest(dir)
-	if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "-backup-a") || !strings.Contains(err.Error(), "-backup-b") {
+	_, err = RestoreNewest(dir, dir)
+	if err == nil || !strings.Contains(err.Error(), "-backup-a") || !strings.Contains(err.Error(), "-backup-b") {
 		t.Errorf("with two damaged ones: %v", err)
 	}
 	if got := topics(t, dir); got != "first second" {

@@ -192,7 +192,7 @@ func (r *restoration) swap(fresh, dir string, exists bool) error {
 	}
 	r.step("exchange on disk")
 	if err := os.Rename(fresh, before); err != nil {
-		return err
+		return fmt.Errorf("the backup is restored, but what was there is now in %s: %w", fresh, err)
 	}
 	r.step("kept")
 	return syncFolder(parent)
