@@ -26,11 +26,15 @@ const (
 // EncryptBackup returns a writer that encrypts what Backup writes to it into w.
 // It has to be closed; that does not close w.
 func EncryptBackup(w io.Writer, passphrase string) (io.WriteCloser, error) {
+	return encryptBackup(w, passphrase, scryptWorkFactor)
+}
+
+func encryptBackup(w io.Writer, passphrase string, workFactor int) (io.WriteCloser, error) {
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("persist: %w", err)
 	}
-	recipient.SetWorkFactor(scryptWorkFactor)
+	recipient.SetWorkFactor(workFactor)
 	return age.Encrypt(w, recipient)
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,13 +138,18 @@ func TestKeepBackups(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		var made []time.Duration
-		var fail error
+		var (
+			mu   sync.Mutex
+			made []time.Duration
+			fail error
+		)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
 			s.keepBackups(ctx, func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
 				made = append(made, time.Since(start))
 				return fail
 			})
@@ -152,6 +158,8 @@ func TestKeepBackups(t *testing.T) {
 			t.Helper()
 			time.Sleep(after - time.Since(start)) // in the bubble: no real time passes
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(made, want) {
 				t.Errorf("after %v: made at %v, want %v", after, made, want)
 			}
@@ -163,7 +171,9 @@ func TestKeepBackups(t *testing.T) {
 		expect(90*time.Minute+first, time.Hour+first)
 		expect(3*time.Hour+first, time.Hour+first)
 		groups(1)
+		mu.Lock()
 		fail = errors.New("disk full")
+		mu.Unlock()
 		expect(5*time.Hour+time.Minute+first, time.Hour+first, 4*time.Hour+first, 5*time.Hour+first)
 		cancel()
 		<-ended

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
@@ -98,6 +99,25 @@ func retained(t *testing.T, client paho.Client, topic string) string {
 	}
 }
 
+// encrypted is a file that takes next to no work to find its passphrase wrong.
+func encrypted(t *testing.T) string {
+	t.Helper()
+	recipient, err := age.NewScryptRecipient("right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient.SetWorkFactor(2)
+	var file strings.Builder
+	w, err := age.Encrypt(&file, recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.String()
+}
+
 func TestBackupAndRestore(t *testing.T) {
 	data, place := t.TempDir(), t.TempDir()
 	file := func(name, text string) string {
@@ -152,7 +172,7 @@ func TestBackupAndRestore(t *testing.T) {
 	says(t, 1, []string{"damaged in record", "offset", "use another backup"}, "restore", "--data", data, damaged)
 	says(t, 1, []string{"not a backup of lintel"}, "restore", "--data", data, passphrase)
 	says(t, 1, []string{"encrypted", "passphrase"}, "restore", "--data", data, sealed)
-	says(t, 1, []string{"the passphrase is wrong"}, "restore", "--data", data, "--passphrase-file", wrong, sealed)
+	says(t, 1, []string{"the passphrase is wrong"}, "restore", "--data", data, "--passphrase-file", wrong, file("cheap", encrypted(t)))
 	says(t, 1, []string{"no passphrase"}, "restore", "--data", data, "--passphrase-file", file("empty", "\n"), sealed)
 	says(t, 1, []string{"none"}, "restore", "--data", data, filepath.Join(place, "none"))
 	says(t, 1, []string{"no store", "--data"}, "backup", "--data", place, filepath.Join(place, "x"))
