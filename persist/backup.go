@@ -86,7 +86,7 @@ func (m Manifest) String() string {
 func (s *Store) Backup(ctx context.Context, w io.Writer, small bool) (Manifest, error) {
 	m, err := s.backup(ctx, w, small, 0)
 	if err != nil {
-		return m, fmt.Errorf("persist: backup: %w", err)
+		return m, fmt.Errorf("backup: %w", err)
 	}
 	return m, nil
 }
@@ -96,10 +96,13 @@ func (s *Store) backup(ctx context.Context, w io.Writer, small bool, number uint
 	if err := s.Err(); err != nil {
 		return m, err // Badger may show what is not on the disk
 	}
-	if !s.snapshots.TryRLock() { // only Close takes it for itself
-		return m, errors.New("the store is closed")
+	if !s.reading.TryRLock() { // only Close takes it for itself
+		return m, errShut
 	}
-	defer s.snapshots.RUnlock()
+	defer s.reading.RUnlock()
+	if s.shut {
+		return m, errShut
+	}
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
 	if err := m.readMeta(txn); err != nil {

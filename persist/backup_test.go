@@ -35,7 +35,7 @@ func little(t testing.TB) []byte {
 	commit(t, s, batch(
 		func(b *Batch) { b.PutSession(Session{ID: 1, ClientID: "c", Version: 5}) },
 		func(b *Batch) { b.PutSubscription(1, Subscription{Filter: "f"}) },
-		func(b *Batch) { b.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: message("t", 3)}, new(Ref), nil) },
+		func(b *Batch) { b.PutEntry(1, Entry{ID: 1, QoS: 1, Message: message("t", 3)}, new(Ref)) },
 		func(b *Batch) { b.PutIncoming(1, 1) },
 		func(b *Batch) { b.PutRetained(message("r", 3)) },
 		func(b *Batch) { b.putValue("b", "k", `{}`) },
@@ -85,7 +85,7 @@ func encrypt(t testing.TB, file []byte, passphrase string) []byte {
 func TestBackupRoundTrip(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	var b Batch
-	want, _, _ := sample(&b)
+	want, _ := sample(&b)
 	commit(t, s, &b)
 	putValue(t, bucket[lamp](t, s, "lamps"), "k", lamp{Name: "kitchen"})
 	// Load puts what is restored beside what is wanted: all but incoming packet ids.
@@ -94,9 +94,9 @@ func TestBackupRoundTrip(t *testing.T) {
 	}
 	small := *want
 	small.Sessions = slices.Clone(want.Sessions)
-	small.NextMessageID = 1
+	small.NextID = 1
 	for i := range small.Sessions {
-		small.Sessions[i].Entries = nil
+		small.Sessions[i].Inflight = nil
 	}
 	full, fullManifest := backup(t, s, false)
 	precious, smallManifest := backup(t, s, true)
@@ -132,7 +132,7 @@ func TestBackupRoundTrip(t *testing.T) {
 			if restored.tx.meta.UUID != s.tx.meta.UUID || restored.tx.meta.LSN != s.tx.meta.LSN+1 {
 				t.Errorf("meta is %+v, was %+v", restored.tx.meta, s.tx.meta)
 			}
-			same(t, load(t, restored), c.want)
+			same(t, whole(t, restored), c.want)
 			if l, _ := bucket[lamp](t, restored, "lamps").Get("k"); l.Name != "kitchen" {
 				t.Errorf("the bucket holds %+v", l)
 			}
@@ -154,9 +154,9 @@ func TestBackupUnderLoad(t *testing.T) {
 				ended <- err
 				return
 			}
-			m := &mqtt.Message{Topic: "t", Payload: payloadOf(id), QoS: 1}
+			m := &mqtt.Message{Topic: "t", Payload: payloadOf(id, 500), QoS: 1}
 			s.Append(batch(
-				func(b *Batch) { b.PutEntry(1, Entry{MessageID: id, QoS: 1, Message: m}, new(Ref), nil) },
+				func(b *Batch) { b.PutEntry(1, Entry{ID: id, QoS: 1, Message: m}, new(Ref)) },
 				func(b *Batch) { b.PutRetained(&mqtt.Message{Topic: "last", Payload: fmt.Append(nil, id)}) },
 				func(b *Batch) { b.putValue("last", "a", fmt.Sprint(id)) },
 			), nil)
@@ -186,12 +186,12 @@ func TestBackupUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		restored := open(t, dir, Options{})
-		state := load(t, restored)
-		entries := state.Sessions[0].Entries
+		state := whole(t, restored)
+		entries := state.Sessions[0].Inflight
 		n := uint64(len(entries))
 		for j, e := range entries {
-			if e.MessageID != uint64(j+1) || !bytes.Equal(e.Message.Payload, payloadOf(e.MessageID)) {
-				t.Fatalf("backup %d: entry %d is of message %d", i, j, e.MessageID)
+			if e.ID != uint64(j+1) || !bytes.Equal(e.Message.Payload, payloadOf(e.ID, 500)) {
+				t.Fatalf("backup %d: entry %d is of message %d", i, j, e.ID)
 			}
 		}
 		if len(state.Retained) > 0 {
@@ -449,8 +449,8 @@ func TestBackupThatEndsEarly(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	await(t, s.ended, "end of the store")
-	for deadline := time.Now().Add(patience); s.snapshots.TryRLock(); runtime.Gosched() {
-		s.snapshots.RUnlock()
+	for deadline := time.Now().Add(patience); s.reading.TryRLock(); runtime.Gosched() {
+		s.reading.RUnlock()
 		if time.Now().After(deadline) {
 			t.Fatal("Close does not wait for the backup")
 		}

@@ -3,7 +3,6 @@ package persist
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -168,6 +167,6 @@ func (b *Bucket[T]) commit(ctx context.Context, key string, batch *Batch, change
 	case <-done: // Close was in time
 		return nil
 	default:
-		return errors.New("persist: the store is closed")
+		return errShut
 	}
 }
