@@ -231,7 +231,7 @@ func recordsOf(t testing.TB, file []byte) (starts []int64) {
 func TestBackupDamage(t *testing.T) {
 	file := little(t)
 	starts := recordsOf(t, file)
-	kinds := []string{"head", "meta", "sessions", "subscriptions", "queued messages", "incoming packet ids", "retained messages", "bucket values", "end"}
+	kinds := []string{"head", "meta", "meta", "sessions", "subscriptions", "queued messages", "incoming packet ids", "retained messages", "bucket values", "end"}
 	if len(starts) != len(kinds) {
 		t.Fatalf("%d records", len(starts))
 	}
@@ -262,7 +262,7 @@ func TestBackupDamage(t *testing.T) {
 			t.Fatalf("at offset %d", offset)
 		}
 	}
-	refusedBackup(t, append(slices.Clone(file), 0), "", "record 8", "(end)", "more follows")
+	refusedBackup(t, append(slices.Clone(file), 0), "", "record 9", "(end)", "more follows")
 	// Where the key is sound the kind is told too: the checksum ends each record.
 	for i, kind := range kinds {
 		end := int64(len(file))

@@ -184,9 +184,9 @@ func TestRestoreKilled(t *testing.T) {
 				t.Errorf("killed after %q: the folder holds %s", name, got)
 			}
 		}
-		want := "cleared record record record closed written earlier one removed exchanged exchange on disk kept"
+		want := "cleared record record record record closed written earlier one removed exchanged exchange on disk kept"
 		if !existing {
-			want = "cleared record record record closed written renamed"
+			want = "cleared record record record record closed written renamed"
 		}
 		if got := strings.Join(reached, " "); got != want {
 			t.Errorf("steps: %s", got)
