@@ -31,7 +31,12 @@ var version = "dev"
 const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
 
 	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--cpuprofile FILE]
+	lintel backup [--data FOLDER] [--passphrase-file FILE] [--small] BACKUP
+	lintel restore [--data FOLDER] [--passphrase-file FILE] BACKUP
 	lintel version
+
+A backup holds all that is kept but the configuration file, --small leaves queued
+messages out. It is made while lintel runs as well; stop lintel for a restore.
 
 `
 
@@ -43,8 +48,9 @@ func main() {
 		os.Exit(2)
 	}
 	switch os.Args[1] {
-	case "serve":
-		if err := serve(os.Args[2:], os.Stdout); err != nil {
+	case "serve", "backup", "restore":
+		run := map[string]func([]string, io.Writer) error{"serve": serve, "backup": backup, "restore": restore}[os.Args[1]]
+		if err := run(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "lintel:", err)
 			if errors.Is(err, errUsage) {
 				os.Exit(2)
