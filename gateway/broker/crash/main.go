@@ -72,9 +72,12 @@ func main() {
 		os.Exit(1)
 	}
 	var err error
-	if dir := os.Getenv(dirVariable); dir == "" {
+	switch dir := os.Getenv(dirVariable); dir {
+	case "":
+		err = goApart()
+	case apart:
 		err = supervise()
-	} else {
+	default:
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		err = run(ctx, dir, s)
 		stop()
@@ -103,6 +106,7 @@ func needs() (missing []string) {
 		{"mkfs.ext4", "apt-get install e2fsprogs"}, {"e2fsck", "apt-get install e2fsprogs"},
 		{"mount", "apt-get install mount"}, {"losetup", "apt-get install mount"},
 		{"findmnt", "apt-get install util-linux"}, {"blockdev", "apt-get install util-linux"},
+		{"unshare", "apt-get install util-linux"},
 		{"go", "put it into PATH"},
 	} {
 		if _, err := exec.LookPath(need.program); err != nil {
@@ -113,11 +117,31 @@ func needs() (missing []string) {
 }
 
 // dirVariable is the environment variable that names the folder in which the
-// supervised process works.
-const dirVariable = "LINTEL_CRASH_DIR"
+// supervised process works. It is apart in the one that supervises.
+const (
+	dirVariable = "LINTEL_CRASH_DIR"
+	apart       = "apart"
+)
+
+// goApart starts this program again in a mount namespace of its own. Elsewhere a
+// process that makes itself one takes a copy of what is mounted at that moment,
+// and that file system stays as it is, with an old disk, until that process ends.
+func goApart() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(unshare, append([]string{"unshare", "--mount", "--propagation", "private", self}, os.Args[1:]...),
+		append(os.Environ(), dirVariable+"="+apart))
+}
 
 // supervise runs this program again and cleans up after it. The process with the
-// disks cannot be trusted with that: if it fails, it is gone.
+// disks cannot do that if it is killed. Nor may it be the last in the namespace:
+// it would wait for its own disks to unmount what is on them, for ever.
 func supervise() error {
 	self, err := os.Executable()
 	if err != nil {
