@@ -11,7 +11,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"lintel/gateway/broker/crash/witness"
+	"lintel/gateway/broker/witness"
 )
 
 // bench is what everything here stands on: the disks and the program.
