@@ -83,7 +83,7 @@ func main() {
 		stop()
 	}
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if errors.As(err, &exit) && exit.Exited() {
 		os.Exit(1) // it has said why
 	}
 	if err != nil {
