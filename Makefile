@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short crash crash-short vet check image image-test image-crash interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short profile crash crash-short vet check image image-test image-crash interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: ## compare the broker with mosquitto and mochi-mqtt: tables of medians (2
 
 bench-short: ## every row of the bench once, small, Lintel alone: nothing lost, doubled or out of order
 	go run ./gateway/broker/bench --short
+
+profile: ## make anew the profile by which the compiler optimises lintel (2 minutes)
+	go run ./gateway/broker/bench --profile cmd/lintel/default.pgo
 
 crash: ## pull the plug at 312 recorded moments, as root: nothing acknowledged is lost
 	go run ./gateway/broker/crash

@@ -49,7 +49,12 @@ var brokers = []broker{
 
 func lintel(p *place, dir string, a addresses) (*exec.Cmd, error) {
 	config := filepath.Join(dir, "lintel.toml")
-	return exec.Command(filepath.Join(p.scratch, "lintel"), "serve", "--config", config, "--data", filepath.Join(dir, "data")),
+	args := []string{"serve", "--config", config, "--data", filepath.Join(dir, "data")}
+	if p.profiling {
+		args = append(args, "--cpuprofile", p.profileName(p.profiles))
+		p.profiles++
+	}
+	return exec.Command(filepath.Join(p.scratch, "lintel"), args...),
 		os.WriteFile(config, fmt.Appendf(nil, `[mqtt]
 listen = [%q]
 tls = [%q]
