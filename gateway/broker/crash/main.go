@@ -172,7 +172,7 @@ func supervise() error {
 
 // run records once, and crashes often.
 func run(ctx context.Context, dir string, s settings) error {
-	b, err := newBench(ctx, dir, 2)
+	b, err := newLab(ctx, dir, 2)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (t *tally) String() string {
 }
 
 // matrix crashes at all points, on all stands at a time.
-func (b *bench) matrix(ctx context.Context, rec *recording, points []point, s settings) error {
+func (b *lab) matrix(ctx context.Context, rec *recording, points []point, s settings) error {
 	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.position, b.position) })
 	for i := range points {
 		points[i].number = i + 1
@@ -128,7 +128,7 @@ func (b *bench) matrix(ctx context.Context, rec *recording, points []point, s se
 
 // control crashes with a disk that has flushed nothing for a while. Lintel cannot
 // help losing messages there, and that has to be noticed.
-func (b *bench) control(ctx context.Context, rec *recording, n int, r *rand.Rand) error {
+func (b *lab) control(ctx context.Context, rec *recording, n int, r *rand.Rand) error {
 	failed := 0
 	for range n {
 		ready, end := rec.ledger.Ready(), len(rec.records)

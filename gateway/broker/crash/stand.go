@@ -14,8 +14,8 @@ import (
 	"lintel/gateway/broker/witness"
 )
 
-// bench is what everything here stands on: the disks and the program.
-type bench struct {
+// lab is what everything here stands in: the disks and the program.
+type lab struct {
 	dir     string // all that is made
 	program string
 	config  string
@@ -25,15 +25,15 @@ type bench struct {
 
 // stand is a place where one broker runs on one disk.
 type stand struct {
-	bench  *bench
+	lab    *lab
 	disk   *disk
 	device device
 	mount  string // where its file system is mounted
 }
 
-// newBench makes n stands in dir.
-func newBench(ctx context.Context, dir string, n int) (b *bench, err error) {
-	b = &bench{dir: dir}
+// newLab makes n stands in dir.
+func newLab(ctx context.Context, dir string, n int) (b *lab, err error) {
+	b = &lab{dir: dir}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -57,7 +57,7 @@ func newBench(ctx context.Context, dir string, n int) (b *bench, err error) {
 		return b, err
 	}
 	for i, d := range disks {
-		s := &stand{bench: b, disk: d, mount: filepath.Join(b.dir, fmt.Sprint("mount-", i))}
+		s := &stand{lab: b, disk: d, mount: filepath.Join(b.dir, fmt.Sprint("mount-", i))}
 		if err := os.Mkdir(s.mount, 0o700); err != nil {
 			return b, err
 		}
@@ -69,7 +69,7 @@ func newBench(ctx context.Context, dir string, n int) (b *bench, err error) {
 	return b, nil
 }
 
-func (b *bench) close() {
+func (b *lab) close() {
 	for _, s := range b.stands {
 		s.device.detach()
 	}
@@ -98,7 +98,7 @@ func (s *stand) record(ctx context.Context, seed uint64, length, pause time.Dura
 		return nil, err
 	}
 	defer unmount(s.mount)
-	v, err := start(ctx, s.bench.program, s.bench.config, filepath.Join(s.mount, "data"))
+	v, err := start(ctx, s.lab.program, s.lab.config, filepath.Join(s.mount, "data"))
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, &v.log)
 	}
@@ -113,6 +113,9 @@ func (s *stand) record(ctx context.Context, seed uint64, length, pause time.Dura
 	rec.tables, rec.logs = len(tables), len(logs)
 	if err == nil && !report.OK() {
 		err = fmt.Errorf("without any crash: %v: %q", report, report.Notes)
+	}
+	if err == nil && rec.ledger.At(len(rec.records)).Acknowledged() == 0 {
+		err = errors.New("nothing was acknowledged: try again when the machine has less to do")
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -145,7 +148,7 @@ func (s *stand) check(ctx context.Context, im *image, w *witness.World) (o outco
 	if o.unopened = s.device.mount(ctx, s.mount); o.unopened != nil {
 		return o, nil
 	}
-	v, err := start(ctx, s.bench.program, s.bench.config, filepath.Join(s.mount, "data"))
+	v, err := start(ctx, s.lab.program, s.lab.config, filepath.Join(s.mount, "data"))
 	switch {
 	case v == nil:
 		return o, errors.Join(err, unmount(s.mount))
