@@ -252,7 +252,7 @@ func (s *subscriber) finish(ctx context.Context, addr string, told <-chan struct
 			}
 			out = out[:0]
 			if s.ended {
-				owed = patience / 10
+				owed = patience / 5
 			}
 		}
 		p, err := c.next(owed)
