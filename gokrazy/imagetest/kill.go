@@ -59,12 +59,20 @@ func (m *machine) killWhileLoaded(ctx context.Context, run string) (*witness.Wor
 	defer cancel()
 	ledger := witness.NewLedger(run, nil)
 	var killed atomic.Bool
-	kill := time.AfterFunc(shortestLoad+rand.N(longestLoad-shortestLoad), func() {
-		killed.Store(true)
-		m.kill()
-		cancel() // QEMU's end of a connection may stay open for long
-	})
-	defer kill.Stop()
+	go func() {
+		select {
+		case <-ledger.Begun():
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(shortestLoad + rand.N(longestLoad-shortestLoad)):
+			killed.Store(true)
+			m.kill()
+			cancel() // QEMU's end of a connection may stay open for long
+		case <-ctx.Done():
+		}
+	}()
 	report, err := witness.Load(ctx, m.mqtt, ledger, rand.Uint64(), loadPause)
 	if err != nil && !killed.Load() {
 		return nil, fmt.Errorf("under load: %w", err)

@@ -39,12 +39,16 @@ func TestKill(t *testing.T) {
 		v := run()
 		ledger := witness.NewLedger(fmt.Sprint("kill-", round), nil)
 		load, cancel := context.WithCancel(ctx)
-		killed := time.AfterFunc(time.Duration(500+300*round)*time.Millisecond, func() {
+		go func() {
+			select {
+			case <-ledger.Begun():
+				<-time.After(time.Duration(200+300*round) * time.Millisecond)
+			case <-load.Done():
+			}
 			cancel() // first: what breaks now is no error
 			v.cmd.Process.Kill()
-		})
+		}()
 		report, err := witness.Load(load, v.addr, ledger, uint64(round), 10*time.Millisecond)
-		killed.Stop()
 		cancel()
 		v.kill()
 		if err != nil || !report.OK() {

@@ -10,6 +10,7 @@ import (
 type Ledger struct {
 	run      string
 	position func() int
+	begun    chan struct{}
 
 	mu     sync.Mutex
 	ready  int // position from which on all sessions are there
@@ -21,14 +22,14 @@ type event struct {
 	apply func(*World)
 }
 
-// NewLedger returns an empty ledger. run is in the payload of each message, to
+// NewLedger returns an empty ledger, for one load. run is in the payload of each message, to
 // tell it from those of other runs; position, which may be nil, must never go
 // back.
 func NewLedger(run string, position func() int) *Ledger {
 	if position == nil {
 		position = func() int { return 0 }
 	}
-	return &Ledger{run: run, position: position}
+	return &Ledger{run: run, position: position, begun: make(chan struct{})}
 }
 
 func (l *Ledger) note(apply func(*World)) {
@@ -42,7 +43,11 @@ func (l *Ledger) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ready = l.position()
+	close(l.begun)
 }
+
+// Begun is closed when all sessions are there and the load begins.
+func (l *Ledger) Begun() <-chan struct{} { return l.begun }
 
 // Ready returns the first position that At understands.
 func (l *Ledger) Ready() int {
