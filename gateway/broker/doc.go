@@ -6,7 +6,10 @@
 // PUBACK and PUBREC leave when the message can no longer be lost by pulling the
 // plug: at once if no persistent session wants it and it is not retained, else
 // when the store has committed it. A message that every persistent subscriber
-// has acknowledged before its group is written is never written at all.
+// has acknowledged before its group is written is never written at all, and
+// acknowledged then. To that end one of QoS 1 that goes at once to all of them waits
+// up to 50 ms for their acknowledgements; one that has to wait for a client, or that is
+// retained, is written without delay.
 //
 // More waits for the store: SUBACK and UNSUBACK of persistent sessions, CONNACK
 // of a new one and where an old one ends, PUBCOMP (the id of an incoming message
@@ -94,7 +97,13 @@
 // gave it something with the last batch.
 //
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
-// $SYS/broker/limits/… are the counters by Limit.
+// $SYS/broker/limits/… are the counters by Limit. Of the keys and values of the store
+// since the start $SYS/broker/store/bytes/written tells how many bytes were handed to
+// Badger, …/elided how many were not because their messages were acknowledged in time,
+// about, and …/coalesced how many not because a later value took their place;
+// $SYS/broker/store/groups are the commits; the half of them took less than
+// $SYS/broker/store/commit/p50 microseconds, a power of two, all but a hundredth less
+// than …/p99.
 //
 // # Access
 //
