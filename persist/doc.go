@@ -46,6 +46,10 @@
 // What the memtable holds is not merged: of a drained queue the space of about as many
 // entries as Options.MemTableSize holds tombstones stays until more is written.
 //
+// Times are stored so that a box may start in 1970, and its clock may jump: see
+// clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]
+// tells by how much earlier it does, when that gets known.
+//
 // Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
 // larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself
 // never refuses.

@@ -15,7 +15,7 @@ import (
 type loader struct {
 	txn      *badger.Txn
 	state    *State
-	now      time.Time
+	now      moment
 	sessions map[uint32]*SessionState
 	bodies   map[bodyID]*storedBody
 	orphans  [][]byte // keys of records that belong to no session
@@ -52,7 +52,7 @@ type storedBody struct {
 func (s *Store) Load() (*State, error) {
 	l := loader{
 		state:    &State{NextID: 1, NextSessionID: 1, Damaged: s.damaged},
-		now:      time.Now(),
+		now:      s.clock.now(),
 		sessions: make(map[uint32]*SessionState),
 		bodies:   make(map[bodyID]*storedBody),
 	}
@@ -67,8 +67,8 @@ func (s *Store) Load() (*State, error) {
 		for it.Rewind(); it.Valid(); it.Next() {
 			key := it.Item().Key()
 			l.records++
-			if len(key) == 1 && key[0] == prefixMeta {
-				continue // Open has read it
+			if key[0] == prefixMeta {
+				continue // Open has read them
 			}
 			l.number(key)
 			err := it.Item().Value(func(value []byte) error {

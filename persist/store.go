@@ -60,6 +60,9 @@ type Options struct {
 	// goroutine; may be nil.
 	GroupDone func()
 
+	// Clock reads the clocks of the machine; nil: it does, what tests replace.
+	Clock func() Reading
+
 	Logger *slog.Logger // nil: discard
 
 	garbage garbageRules // zero values take the defaults
@@ -97,6 +100,7 @@ type Store struct {
 	patient time.Duration // Options.Patience
 	done    func()        // GroupDone
 	damaged []string
+	clock   *clock
 
 	wake    chan struct{} // capacity 1: there is something to commit
 	groups  chan []func() // from the committer to the caller of done functions
@@ -150,6 +154,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Clock == nil {
+		o.Clock = systemClock()
+	}
 
 	lock, err := lockFolder(dir)
 	if err != nil {
@@ -168,7 +175,7 @@ func Open(dir string, o Options) (*Store, error) {
 		closing: make(chan struct{}),
 		opened:  time.Now(),
 	}
-	if err := s.open(dir, o.MemTableSize); err != nil {
+	if err := s.open(dir, o); err != nil {
 		lock.Close()
 		return nil, err
 	}
@@ -210,11 +217,11 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithBypassLockGuard(true) // lockFolder holds the lock
 }
 
-func (s *Store) open(dir string, memTableSize int64) error {
+func (s *Store) open(dir string, o Options) error {
 	if err := prepareFolder(dir); err != nil {
 		return err
 	}
-	db, err := badger.Open(badgerOptions(dir, memTableSize).WithLogger(s.badger))
+	db, err := badger.Open(badgerOptions(dir, o.MemTableSize).WithLogger(s.badger))
 	if err != nil {
 		return fmt.Errorf("persist: data folder %s cannot be opened: %s: move it away to keep it, and start again with an empty one or with a backup", dir, oneLine(err))
 	}
@@ -223,37 +230,26 @@ func (s *Store) open(dir string, memTableSize int64) error {
 		// An operation makes up to two records; meta and Badger's own mark for
 		// the end of a transaction come on top.
 		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
-		bytes:      memTableSize / 10,
+		bytes:      o.MemTableSize / 10,
 	}
-	if err := s.openMeta(dir); err != nil {
+	if err := s.openMeta(dir, o.Clock); err != nil {
 		db.Close()
 		return err
 	}
 	return nil
 }
 
-// openMeta reads the meta record and writes it again, which in a new store is
-// the first transaction.
-func (s *Store) openMeta(dir string) error {
-	key := []byte{prefixMeta}
-	var value []byte
-	err := s.db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(key)
-		if err != nil {
-			return err
-		}
-		value, err = item.ValueCopy(nil)
-		return err
-	})
+// openMeta reads what the store knows of itself and of time, and writes it again,
+// which in a new store is the first transaction.
+func (s *Store) openMeta(dir string, read func() Reading) error {
 	m := meta{Schema: schema}
+	b, err := s.get([]byte{prefixMeta})
 	if err == nil {
-		var b []byte
-		if b, err = fieldsOf(key, value); err == nil {
-			m, err = decodeMeta(b)
-		}
+		m, err = decodeMeta(b)
 	}
+	known := err == nil
 	switch {
-	case err == nil:
+	case known:
 		if err := checkSchema(dir, m.Schema); err != nil {
 			return err
 		}
@@ -261,16 +257,46 @@ func (s *Store) openMeta(dir string) error {
 		rand.Read(m.UUID[:])
 	default:
 		// The rest of the store may well be sound. MaxVersion is Badger's own
-		// count of transactions, so it is not far from the lsn.
-		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(key), err))
-		m = meta{Schema: schema, LSN: s.db.MaxVersion()}
+		// count of transactions, so it is not far from the lsn, and no less
+		// than the number of the boots.
+		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString([]byte{prefixMeta}), err))
+		m = meta{Schema: schema, LSN: s.db.MaxVersion(), Boot: s.db.MaxVersion()}
 		rand.Read(m.UUID[:])
 	}
-	s.tx.meta = m
+	var id string
+	var boots []boot
+	if known && m.Boot > 0 {
+		if b, err = s.get(bootsKey); err == nil {
+			id, boots, err = decodeBoots(b)
+		}
+		if err != nil {
+			s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(bootsKey), err))
+		}
+	}
+	s.clock = newClock(read, id, boots, m.Up, m.Boot)
+	s.tx.meta, s.tx.clock = m, s.clock
+	s.tx.begin()
+	s.tx.apply(&op{prefix: prefixMeta})
 	if err := s.writeTransaction(); err != nil {
 		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
 	}
 	return nil
+}
+
+// get returns the fields of a record.
+func (s *Store) get(key []byte) (fields []byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		value, err := item.ValueCopy(nil)
+		if err == nil {
+			fields, err = fieldsOf(key, value)
+		}
+		return err
+	})
+	return fields, err
 }
 
 func oneLine(err error) string {

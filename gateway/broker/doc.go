@@ -37,6 +37,14 @@
 // subscription changes somewhere; no lock is taken for that. A message for
 // several receivers is encoded once per protocol version, QoS and RETAIN flag.
 //
+// # The clock
+//
+// All that has an end, and every delay, runs on monotonic time: nothing ends because
+// the wall clock jumps. Time for which the machine was off counts once the wall clock
+// is known to be right, which [persist.Store.LookAtClock] finds out. A box that starts
+// in 1970 counts from its start until then, and what has ended meanwhile ends when
+// the network has told the time. The order of messages is that of their ids.
+//
 // # Shared subscriptions
 //
 // A message goes to one member of a share: the next in turn that is connected and

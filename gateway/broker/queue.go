@@ -70,7 +70,7 @@ func (s *session) swapOut() {
 		w.count++
 		w.bytes += e.size()
 		w.shared = w.shared || e.share != ""
-		w.expires = earlier(w.expires, e.message.Expires)
+		w.expires = earlier(w.expires, e.message.expires())
 		s.broker.queuedMemory.Add(-int64(e.size()))
 	}
 	if len(w.tail) == 0 {
@@ -206,7 +206,8 @@ func (s *session) missing(n int) {
 
 // loadedEntry makes an entry of one that was read.
 func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
-	m := &message{Message: *l.Message, receiver: true}
+	m := s.broker.restored(l.Message)
+	m.receiver = true
 	return &entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
 		identifiers: l.Identifiers, packetID: l.PacketID, stored: true, ref: l.Ref}
 }
@@ -252,7 +253,7 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 			s.broker.queuedBytes.Add(-int64(gone))
 		}
 		for _, e := range entries {
-			w.expires = earlier(w.expires, e.message.Expires)
+			w.expires = earlier(w.expires, e.message.expires())
 		}
 		more = err == nil && from != 0 && s.peer == nil && !s.ended
 		if !more && (err != nil || from != 0) { // it has not seen all
