@@ -206,6 +206,13 @@ func (s *Store) commit(group []item) error {
 			}
 		}
 	}
+	var size int64
+	for _, it := range group {
+		size += it.batch.bytes
+	}
+	if s.space.now(size) == exhausted {
+		return s.space.errFull()
+	}
 	s.tx.begin()
 	for _, it := range group {
 		for i := range it.batch.ops {
@@ -288,6 +295,13 @@ func (s *Store) writeTransaction() error {
 	}
 	if s.badger.syncFailed.Load() {
 		return errors.New("the value log could not be synced")
+	}
+	s.committed.Store(tx.meta.LSN)
+	if tx.meta.LSN%anchorTransactions == 0 {
+		select {
+		case s.anchorDue <- struct{}{}:
+		default:
+		}
 	}
 	return nil
 }

@@ -53,7 +53,15 @@ import (
 // it was disconnected since 1970 instead of the time offline.
 //
 // The lsn counts transactions; every one writes the meta record, so that a store
-// which lost its last ones can be told from its lsn.
+// which lost its last ones can be told from its lsn and the anchor.
+//
+// Files and folders that are not Badger's, NAME being the folder of the store:
+//
+//	NAME/anchor                 what the store must hold at least: anchor.go
+//	NAME-ballast                zeros: space for opening a store on a full disk
+//	NAME-quarantine-TIME        a store that was put aside, and in it the file why:
+//	                            time, reason, what came in its place, one line each
+//	NAME-recovery, -restored    only while another store takes its place
 
 // schema is the major version of the layout above. Badger keeps it in its
 // MANIFEST as well (external magic), so that an older binary does not even open.

@@ -109,7 +109,7 @@ func (s *Store) Load() (*State, error) {
 	if len(l.state.Damaged) > 0 {
 		s.log.Error("store has damaged records", "count", len(l.state.Damaged), "first", l.state.Damaged[0])
 		// What seems to belong to nothing may belong to one of these.
-		return l.state, nil
+		return s.loaded(l.state)
 	}
 	for id, b := range l.bodies {
 		if b.needed == 0 {
@@ -119,7 +119,7 @@ func (s *Store) Load() (*State, error) {
 	if err := s.deleteKeys(l.orphans); err != nil {
 		return nil, fmt.Errorf("persist: load: %s", oneLine(err))
 	}
-	return l.state, nil
+	return s.loaded(l.state)
 }
 
 // number keeps the next ids above all that are in keys, damaged records included.

@@ -26,6 +26,7 @@ const MaxMessageSize = valueLogFileSize / 4
 const (
 	defaultMemTableSize = 4 << 20
 	minMemTableSize     = 1 << 20
+	numMemtables        = 2
 	defaultBudget       = 4 << 20
 
 	valueThreshold   = 32 << 10
@@ -55,6 +56,23 @@ type Options struct {
 	// Patience is how long a batch of AppendPatient waits to become superfluous;
 	// 0 is 50 ms.
 	Patience time.Duration
+
+	// Ballast is the size of a file of zeros beside the folder, which is given up
+	// when a store on a full disk has to be opened, and written again when there
+	// is room; 0: there is none. 16 MiB are enough with a MemTableSize of 4 MiB.
+	Ballast int64
+
+	// Check is the program, and its first arguments, that Open runs after a run
+	// that did not end with Close, before it opens the store itself. It calls
+	// the function Check with the arguments that come behind and prints an error as
+	// one line to standard error. nil: Open does without.
+	Check []string
+
+	// Restore makes the folder dir, which does not exist, with what the last backup
+	// holds of a store, and says what that is and how old. It is called when a store
+	// cannot be used any more. With an empty text or an error, which is logged, the
+	// new store is empty. nil: it always is.
+	Restore func(dir string) (what string, err error)
 
 	// GroupDone is called after the done functions of a group, on the same
 	// goroutine; may be nil.
@@ -101,6 +119,11 @@ type Store struct {
 	done    func()        // GroupDone
 	damaged []string
 	clock   *clock
+	space   *space
+	anchor  *anchor
+
+	// committed is the lsn of the last transaction that is on the disk.
+	committed atomic.Uint64
 
 	wake    chan struct{} // capacity 1: there is something to commit
 	groups  chan []func() // from the committer to the caller of done functions
@@ -111,6 +134,8 @@ type Store struct {
 
 	reading sync.RWMutex // held for reading while ReadQueue is at work
 	shut    bool         // Badger is closed: nothing may be read
+
+	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
 
 	closeOnce sync.Once
 	closeErr  error
@@ -125,6 +150,7 @@ type Store struct {
 	timerAt time.Duration // when it does, after opened; 0: it is stopped
 	passed  int           // items at the front of queue that are to be written and that nobody waits for
 	stats   Stats
+	report  Report
 
 	tx transaction // of the committer alone
 }
@@ -158,25 +184,20 @@ func Open(dir string, o Options) (*Store, error) {
 		o.Clock = systemClock()
 	}
 
-	lock, err := lockFolder(dir)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
-		dir:     lock,
-		log:     o.Logger,
-		badger:  &badgerLog{log: o.Logger},
-		budget:  o.Budget,
-		patient: o.Patience,
-		done:    o.GroupDone,
-		wake:    make(chan struct{}, 1),
-		groups:  make(chan []func(), 1),
-		failed:  make(chan struct{}),
-		closing: make(chan struct{}),
-		opened:  time.Now(),
+		log:       o.Logger,
+		badger:    &badgerLog{log: o.Logger},
+		budget:    o.Budget,
+		patient:   o.Patience,
+		done:      o.GroupDone,
+		wake:      make(chan struct{}, 1),
+		groups:    make(chan []func(), 1),
+		failed:    make(chan struct{}),
+		closing:   make(chan struct{}),
+		opened:    time.Now(),
+		anchorDue: make(chan struct{}, 1),
 	}
-	if err := s.open(dir, o); err != nil {
-		lock.Close()
+	if err := s.start(dir, &o); err != nil {
 		return nil, err
 	}
 	s.tx.bodies = make(map[uint64]int)
@@ -185,6 +206,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s.wait.Go(s.commitGroups)
 	s.wait.Go(s.callDone)
 	s.wait.Go(func() { s.collectGarbage(o.garbage.withDefaults()) })
+	s.wait.Go(s.keepHouse)
 	return s, nil
 }
 
@@ -194,7 +216,7 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithMemTableSize(memTableSize).
-		WithNumMemtables(2).
+		WithNumMemtables(numMemtables).
 		WithBaseTableSize(1 << 20).
 		WithBaseLevelSize(4 << 20).
 		WithNumLevelZeroTables(2).
@@ -217,28 +239,6 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithBypassLockGuard(true) // lockFolder holds the lock
 }
 
-func (s *Store) open(dir string, o Options) error {
-	if err := prepareFolder(dir); err != nil {
-		return err
-	}
-	db, err := badger.Open(badgerOptions(dir, o.MemTableSize).WithLogger(s.badger))
-	if err != nil {
-		return fmt.Errorf("persist: data folder %s cannot be opened: %s: move it away to keep it, and start again with an empty one or with a backup", dir, oneLine(err))
-	}
-	s.db = db
-	s.limits = limits{
-		// An operation makes up to two records; meta and Badger's own mark for
-		// the end of a transaction come on top.
-		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
-		bytes:      o.MemTableSize / 10,
-	}
-	if err := s.openMeta(dir, o.Clock); err != nil {
-		db.Close()
-		return err
-	}
-	return nil
-}
-
 // openMeta reads what the store knows of itself and of time, and writes it again,
 // which in a new store is the first transaction.
 func (s *Store) openMeta(dir string, read func() Reading) error {
@@ -253,14 +253,23 @@ func (s *Store) openMeta(dir string, read func() Reading) error {
 		if err := checkSchema(dir, m.Schema); err != nil {
 			return err
 		}
+		// The anchor of another store says nothing about this one.
+		if r := s.anchor.read(); r.uuid == m.UUID && m.LSN < r.lsn {
+			s.report.MissingTransactions = r.lsn - m.LSN
+			m.LSN = r.lsn
+		}
 	case errors.Is(err, badger.ErrKeyNotFound) && s.db.MaxVersion() == 0:
+		if r := s.anchor.read(); r.lsn > 0 {
+			s.report.MissingTransactions = r.lsn
+			m.LSN = r.lsn
+		}
 		rand.Read(m.UUID[:])
 	default:
 		// The rest of the store may well be sound. MaxVersion is Badger's own
 		// count of transactions, so it is not far from the lsn, and no less
 		// than the number of the boots.
 		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString([]byte{prefixMeta}), err))
-		m = meta{Schema: schema, LSN: s.db.MaxVersion(), Boot: s.db.MaxVersion()}
+		m = meta{Schema: schema, LSN: max(s.db.MaxVersion(), s.anchor.read().lsn), Boot: s.db.MaxVersion()}
 		rand.Read(m.UUID[:])
 	}
 	var id string
@@ -280,7 +289,7 @@ func (s *Store) openMeta(dir string, read func() Reading) error {
 	if err := s.writeTransaction(); err != nil {
 		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
 	}
-	return nil
+	return s.anchor.update(func(r *anchorRecord) { r.uuid, r.lsn = s.tx.meta.UUID, s.tx.meta.LSN })
 }
 
 // get returns the fields of a record.
@@ -464,9 +473,7 @@ func (s *Store) Close() error {
 		s.reading.Lock()
 		s.shut = true
 		s.reading.Unlock()
-		if err := s.db.Close(); err != nil {
-			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
-		}
+		s.closeErr = s.close()
 		s.dir.Close()
 	})
 	return s.closeErr

@@ -27,6 +27,15 @@ func TestMain(m *testing.M) {
 		largeEvery, _ := strconv.ParseUint(os.Getenv("LINTEL_PERSIST_LARGE"), 10, 64)
 		writeUntilKilled(dir, largeEvery, os.Getenv("LINTEL_PERSIST_GARBAGE") != "")
 	}
+	if len(os.Args) > 1 {
+		if program, ok := programs[os.Args[1]]; ok {
+			if err := program(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, "lintel:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
 	os.Exit(m.Run())
 }
 

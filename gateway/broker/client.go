@@ -109,6 +109,9 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
 	k := new(keeping)
+	if m.QoS > 0 && c.broker.diskFull(msg, r, k) {
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, errDiskFull)
+	}
 	wait, err := c.broker.publish(msg, r, k, &f)
 	if err != nil {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)

@@ -178,6 +178,50 @@ func TestClockJumpsForWhoIsBack(t *testing.T) {
 	})
 }
 
+// What is swapped out of a long queue ends with the rest.
+func TestClockJumpsForALongQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, box := t.TempDir(), new(pi)
+		start := func() *server { return machineServer(t, dir, broker.Options{}, box.read) }
+		box.start()
+		s := start()
+		box.network(0)
+		time.Sleep(25 * time.Second)
+		box.set(box.read().Wall.Add(30 * time.Millisecond))
+		time.Sleep(25 * time.Second)
+		away := pipe(t, s, durable(mqtt.V50, "away"))
+		away.subscribe(filter("q", 1))
+		away.bye()
+		from := pipe(t, s, clean(mqtt.V50, "from"))
+		const n = 600
+		for i := range n {
+			m := pub("q", "x", 1, 1)
+			m.HasExpiry, m.Expiry = true, 1800
+			if i%100 == 99 {
+				m.Expiry = 7200
+			}
+			from.exchange(m)
+		}
+		s.stop()
+		time.Sleep(time.Hour)
+		box.start()
+		s = start()
+		time.Sleep(20 * time.Minute)
+		if got := s.Stats().Queued; got != n {
+			t.Errorf("%d messages wait before the time is known", got)
+		}
+		box.network(0)
+		time.Sleep(3 * time.Minute)
+		if got := s.Stats().Queued; got != n/100 {
+			t.Errorf("%d messages wait, want %d", got, n/100)
+		}
+		time.Sleep(time.Hour)
+		if got := s.Stats().Queued; got != 0 {
+			t.Errorf("%d messages wait after their time", got)
+		}
+	})
+}
+
 // The order of messages is that of their ids, whatever the clock shows when they come
 // and are loaded.
 func TestOrderDoesNotFollowTheClock(t *testing.T) {

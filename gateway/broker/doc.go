@@ -99,6 +99,13 @@
 //     retained before is removed: an old state must not be taken for the latest.
 //     Removing always works, and what the store holds is taken at the start.
 //
+// When the disk is nearly full (persist.Store.DiskLow) a message of QoS 1 or 2 that
+// would have to be kept goes to nobody: 0x97 for a client of 5.0, an error in the
+// process, and before 5.0 the connection is closed without an acknowledgement, which
+// alone tells the client that the message is still its own. Retained messages of QoS 0
+// wait unwritten. Everything else goes on: acknowledgements and whatever is emptied or
+// ended make room.
+//
 // A client that does not read gets no more than 256 KiB on its way, then messages
 // of QoS 0 are dropped and counted and the others wait in its session; nobody else
 // waits. While the store has more than its budget to write, no socket is read that

@@ -60,7 +60,7 @@ func (s *session) swaps() bool {
 // swapOut lets go of what is committed at the front of the tail.
 func (s *session) swapOut() {
 	w := &s.swap
-	for len(w.tail) > 0 && s.keeps(w.tail[0]) && !w.tail[0].uncommitted {
+	for len(w.tail) > 0 && s.inStore(w.tail[0]) && !w.tail[0].uncommitted {
 		e := w.tail[0]
 		w.tail[0] = nil
 		w.tail = w.tail[1:]
@@ -82,8 +82,8 @@ func (s *session) swapOut() {
 	}
 }
 
-// keeps reports whether the store holds an entry for this session.
-func (s *session) keeps(e *entry) bool { return e.stored && e.number == s.number }
+// inStore reports whether the store holds an entry for this session.
+func (s *session) inStore(e *entry) bool { return e.stored && e.number == s.number }
 
 // earlier is the earlier of two times; zero is never.
 func earlier(a, b time.Time) time.Time {
@@ -128,7 +128,7 @@ func (s *session) page(from uint64, limit int) (p persist.Page, before uint64, e
 	// What comes from now on is not for this page.
 	before = s.broker.messageID.Load() + 1
 	for _, e := range s.swap.tail {
-		if s.keeps(e) {
+		if s.inStore(e) {
 			before = e.id
 			break
 		}

@@ -205,8 +205,12 @@ func (n *retainedNode) set(m *message) {
 	n.message = m
 }
 
-// flush writes the messages of QoS 0 that were set since the last time.
+// flush writes the messages of QoS 0 that were set since the last time. They wait
+// if the disk is nearly full.
 func (t *retainedStore) flush(store *persist.Store) {
+	if store.DiskLow() {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var b persist.Batch
