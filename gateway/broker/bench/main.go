@@ -27,7 +27,7 @@ import (
 )
 
 // rows are those of lintelctl bench.
-var rows = []string{"pairs-qos0", "pairs-qos1", "pairs-qos2", "fan-in", "fan-out", "offline", "session", "retained", "idle", "calm",
+var rows = []string{"pairs-qos0", "pairs-qos1", "pairs-qos2", "fan-in", "fan-out", "offline", "session", "durable", "retained", "idle", "calm",
 	"pairs-qos0-tls", "calm-tls", "pairs-qos0-websocket", "calm-websocket"}
 
 // rowTime bounds one row against one broker.
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 	})
 	flags.Func("broker", "`name` of a broker; may be repeated (default all)", func(name string) error {
 		if !slices.ContainsFunc(brokers, func(b broker) bool { return b.name == name }) {
-			return errors.New("the brokers are lintel, mosquitto, mosquitto-nodelay and mochi")
+			return errors.New("the brokers are lintel, mosquitto, mosquitto-nodelay, mochi, mosquitto-disk and mochi-badger")
 		}
 		chosenBrokers = append(chosenBrokers, name)
 		return nil
@@ -155,12 +155,12 @@ func prepare(ctx context.Context, field []broker) (_ *place, err error) {
 	}
 	for _, b := range field {
 		switch b.name {
-		case "mochi":
+		case "mochi", "mochi-badger":
 			p.mochi = true
 			if err := build(ctx, filepath.Join(root, "gateway/broker/bench/mochi"), p.scratch+"/", "."); err != nil {
 				return nil, err
 			}
-		case "mosquitto", "mosquitto-nodelay":
+		case "mosquitto", "mosquitto-nodelay", "mosquitto-disk":
 			if p.mosquitto, err = findMosquitto(); err != nil {
 				return nil, err
 			}
@@ -216,13 +216,27 @@ func (p *place) versions() string {
 func (p *place) measure(ctx context.Context, b broker, row string, short bool) ([]result, error) {
 	ctx, cancel := context.WithTimeout(ctx, rowTime)
 	defer cancel()
-	running, err := p.start(ctx, b)
+	parent := p.scratch
+	var d *disk
+	if row == "durable" && !short {
+		var err error
+		if d, err = newDisk(p.scratch, b.name+"-disk"); err == nil {
+			defer d.close()
+			parent = d.folder
+		} else if err != errNotRoot {
+			return nil, err
+		}
+	}
+	running, err := p.start(ctx, b, parent)
 	if err != nil {
 		return nil, err
 	}
 	defer running.stop()
 	args := []string{"bench", "--row", row, "--pid", strconv.Itoa(running.pid()),
 		"--broker", running.tcp, "--tls", running.tls, "--websocket", running.websocket}
+	if d != nil {
+		args = append(args, "--disk", d.folder)
+	}
 	if short {
 		args = append(args, "--short")
 	}
