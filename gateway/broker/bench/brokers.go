@@ -37,7 +37,7 @@ func (b broker) runs(row string) bool {
 // Lintel always keeps what it has acknowledged on the disk. The others hold it in
 // memory, but in the row durable, where they keep what they can.
 var brokers = []broker{
-	{name: "lintel", command: lintel},
+	lintelBroker,
 	{name: "mosquitto", memory: true, command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
 		return mosquitto(p, dir, a, "persistence false\n")
 	}},
@@ -48,21 +48,25 @@ var brokers = []broker{
 	{name: "mochi", memory: true, command: func(p *place, _ string, a addresses) (*exec.Cmd, error) {
 		return mochi(p, a, ""), nil
 	}},
-	// A snapshot of everything every half an hour, and at the end.
-	{name: "mosquitto-disk", only: "durable", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
-		return mosquitto(p, dir, a, snapshots(dir, mosquittoAutosave))
-	}},
-	// All that changes, at once, but never synced.
-	{name: "mochi-badger", only: "durable", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
-		return mochi(p, a, filepath.Join(dir, "data")), nil
-	}},
+	mosquittoDisk(mosquittoAutosave),
+	mochiBadger,
 }
 
-// mosquittoAutosave is its default.
+var lintelBroker = broker{name: "lintel", command: lintel}
+
+// mochiBadger writes all that changes, at once, but never syncs.
+var mochiBadger = broker{name: "mochi-badger", only: "durable", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
+	return mochi(p, a, filepath.Join(dir, "data")), nil
+}}
+
+// mosquittoAutosave is mosquitto's default.
 const mosquittoAutosave = 1800 * time.Second
 
-func snapshots(dir string, interval time.Duration) string {
-	return fmt.Sprintf("persistence true\npersistence_location %s/\nautosave_interval %d\n", dir, int(interval.Seconds()))
+// mosquittoDisk writes a snapshot of everything every interval, and at the end.
+func mosquittoDisk(interval time.Duration) broker {
+	return broker{name: "mosquitto-disk", only: "durable", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
+		return mosquitto(p, dir, a, fmt.Sprintf("persistence true\npersistence_location %s/\nautosave_interval %d\n", dir, int(interval.Seconds())))
+	}}
 }
 
 func mochi(p *place, a addresses, data string) *exec.Cmd {
@@ -195,7 +199,7 @@ func (s *server) run(ctx context.Context) (err error) {
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
-// kill ends the broker as the kernel does when memory runs out.
+// kill ends the broker without a word.
 func (s *server) kill() {
 	s.cmd.Process.Kill()
 	<-s.ended

@@ -34,6 +34,10 @@ var rows = []string{"pairs-qos0", "pairs-qos1", "pairs-qos2", "fan-in", "fan-out
 const rowTime = 5 * time.Minute
 
 func main() {
+	if err := ownMounts(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: mounts of its own:", err)
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
@@ -43,6 +47,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "wear" {
+		return runWear(ctx, args[1:])
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "small counts, once, Lintel alone unless brokers are named: is every message there, in order?")
 	repetitions := flags.Int("repetitions", 3, "`times` that each row runs")
