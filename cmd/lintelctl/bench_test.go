@@ -278,6 +278,34 @@ func TestReceiverSortsStreams(t *testing.T) {
 	}
 }
 
+func TestDisk(t *testing.T) {
+	for _, folder := range []string{"/proc", t.TempDir() + "/missing"} {
+		if d, err := openDisk(folder); err == nil || !strings.Contains(err.Error(), "--disk") {
+			t.Errorf("%s: %+v, %v", folder, d, err)
+		}
+	}
+	dir := t.TempDir()
+	d, err := openDisk(dir)
+	if err != nil {
+		t.Skipf("not on a block device: %v", err)
+	}
+	defer d.folder.Close()
+	before, err := d.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/file", make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after, err := d.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Written < before.Written+1<<20 || after.Flushes <= before.Flushes {
+		t.Errorf("a file of 1 MiB: %+v, then %+v", before, after)
+	}
+}
+
 func TestHistogram(t *testing.T) {
 	var h histogram
 	for i := range 100_000 {

@@ -5,6 +5,36 @@
 // message.
 //
 //	go run ./gateway/broker/bench [--short] [--row NAME]… [--broker NAME]…
+//
+// # Durable
+//
+// In the row durable a hundred publishers, each with ten messages of 128 bytes on
+// their way, send 100,000 of them at QoS 1 to a hundred sessions whose clients are
+// away, and these then come back. Lintel acknowledges what is on the disk; mochi
+// with its Badger hook has written it without a sync; mosquitto-disk holds it in
+// memory until its next snapshot, of which there is none in so short a time: only
+// its CPU time is to be compared. If the bench is root, the broker's data are on a
+// disk of their own, an ext4 on a loop device without read-ahead, as on the
+// appliance. Bytes and flushes are what the kernel counts there, after it has
+// written all that it kept back. Of the memory, mapped files are the part that the
+// kernel can take back.
+//
+// # Wear
+//
+// With wear as its first argument it plays a day of a house instead, and prints
+// what the day writes to the disk and what is lost at its end. It needs root. See
+// wear.go for how a day is measured in a quarter of an hour.
+//
+//	go run ./gateway/broker/bench wear [--short] [--mix NAME]… [--broker NAME]…
+//
+// There is a table for each mix of QoS and RETAIN. MiB a day is all that the block
+// device was told to write, of it tables what Badger wrote when it sorted; bytes
+// per message are the same by the state of the house, at the house's own pace. The
+// last columns are messages that were acknowledged and did not come, first
+// without any accident, then when the broker was killed (kill -9), then when
+// nothing could reach the device any more and the broker was started again on what
+// was there. A broker that writes less than the size of what it acknowledges while
+// nobody is there to take it has not kept it: these columns show that.
 package main
 
 import (
