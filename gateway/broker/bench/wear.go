@@ -132,6 +132,9 @@ func runWear(ctx context.Context, args []string) error {
 	if chosenBrokers != nil {
 		field = slices.DeleteFunc(field, func(b broker) bool { return !slices.Contains(chosenBrokers, b.name) })
 	}
+	if os.Getuid() != 0 {
+		return errNotRoot
+	}
 	times := wearFull
 	if *short {
 		times = wearShort
