@@ -283,18 +283,24 @@ func (h *house) mark() (sent []int) {
 	return sent
 }
 
-// quiet waits until the listeners have nothing more to say for a while.
-func (h *house) quiet(ctx context.Context, patience time.Duration) error {
+// complete waits until nothing since from is missing any more, or nothing comes for
+// silence, and then for the broker to write what nobody waits for.
+func (h *house) complete(ctx context.Context, from []int) error {
+	const (
+		silence = 10 * time.Second
+		settle  = time.Second
+	)
 	h.mu.Lock()
 	h.heard = time.Now()
 	h.mu.Unlock()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		_, lost := h.account(from)
 		h.mu.Lock()
 		since := time.Since(h.heard)
 		h.mu.Unlock()
-		if since > patience {
+		if since > silence || since > settle && lost == 0 {
 			return nil
 		}
 		select {

@@ -24,7 +24,7 @@ type client struct {
 }
 
 const (
-	clientPatience = 10 * time.Second // for an answer at the start
+	clientPatience = time.Minute // for an answer at the start; mochi needs it for a long queue
 	maxHousePacket = 1 << 20
 )
 

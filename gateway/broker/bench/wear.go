@@ -5,10 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -78,12 +75,13 @@ type wear struct {
 	broker string
 	mix    mix
 
-	all, away, back        stretch // at the house's pace, but for back and mosquitto
-	fastAll, fastAway      stretch
-	acked, lost            int // in the whole play
-	killAcked, killLost    int
-	pulledAcked, pulled    int
-	killError, pulledError error // it did not come up again
+	all, away, back         stretch // at the house's pace, but for back and mosquitto
+	fastAll, fastAway       stretch
+	acked, lost             int // in the whole play
+	killAcked, killLost     int
+	pulledAcked, pulledLost int
+	killError, pulledError  error // it did not come up again
+	failed                  error // it could not be measured
 }
 
 // tables is what Badger writes of its tables in a day.
@@ -152,36 +150,37 @@ func runWear(ctx context.Context, args []string) error {
 		}
 	}
 	// All brokers have the same house at the same time, each on a disk of its own.
-	stage := func(what string, one func(ctx context.Context, w *wear, b broker) error) error {
+	stage := func(what string, one func(ctx context.Context, w *wear, b broker) error) {
 		fmt.Fprintf(os.Stderr, "%s %s\n", time.Now().Format(time.TimeOnly), what)
-		g, ctx := errgroup.WithContext(ctx)
+		var playing sync.WaitGroup
 		for i, w := range all {
-			g.Go(func() error {
-				if err := one(ctx, w, field[i%len(field)]); err != nil {
-					return fmt.Errorf("%s, %s: %w", w.mix.name, w.broker, err)
+			playing.Go(func() {
+				if w.failed == nil {
+					w.failed = one(ctx, w, field[i%len(field)])
 				}
-				return nil
 			})
 		}
-		return g.Wait()
+		playing.Wait()
 	}
-	if err := stage("at the pace of the house", func(ctx context.Context, w *wear, b broker) error {
+	stage("at the pace of the house", func(ctx context.Context, w *wear, b broker) error {
 		if b.name == "mosquitto-disk" {
 			return nil
 		}
 		return place.calmDay(ctx, w, b, times)
-	}); err != nil {
-		return err
-	}
-	if err := stage(fmt.Sprintf("%d times as fast", wearPace), func(ctx context.Context, w *wear, b broker) error {
+	})
+	stage(fmt.Sprintf("%d times as fast", wearPace), func(ctx context.Context, w *wear, b broker) error {
 		return place.fastDay(ctx, w, b, times)
-	}); err != nil {
-		return err
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	fmt.Printf("`go run ./gateway/broker/bench%s`, %s, %s\n\n", strings.Join(append([]string{" wear"}, args...), " "), time.Now().Format(time.DateOnly), place.versions())
 	printWear(os.Stdout, all)
 	for _, w := range all {
-		if w.broker == "lintel" && (w.lost+w.killLost+w.pulled > 0 || w.killError != nil || w.pulledError != nil) {
+		if w.broker == "lintel" && w.failed != nil {
+			return fmt.Errorf("%s, lintel: %w", w.mix.name, w.failed)
+		}
+		if w.broker == "lintel" && (w.lost+w.killLost+w.pulledLost > 0 || w.killError != nil || w.pulledError != nil) {
 			return errors.New("lintel lost what it had acknowledged: see the table")
 		}
 	}
@@ -224,7 +223,7 @@ func (p *place) fastDay(ctx context.Context, w *wear, b broker, times wearTimes)
 		if err := l.arrive(leaving); err != nil {
 			return err
 		}
-		return l.quiet(ctx, 2*time.Second)
+		return l.complete(ctx, nil)
 	}); err != nil {
 		return err
 	}
@@ -239,7 +238,7 @@ func (p *place) fastDay(ctx context.Context, w *wear, b broker, times wearTimes)
 	if w.killError != nil {
 		return ctx.Err()
 	}
-	w.pulledAcked, w.pulled, w.pulledError = l.end(ctx, func() error {
+	w.pulledAcked, w.pulledLost, w.pulledError = l.end(ctx, func() error {
 		l.hear(false)
 		if err := l.disk.pull(); err != nil {
 			return err
@@ -350,123 +349,9 @@ func (l *lived) end(ctx context.Context, stop func() error) (acknowledged, lost 
 	if err := l.connect(); err != nil {
 		return 0, 0, err
 	}
-	if err := l.quiet(ctx, 3*time.Second); err != nil {
+	if err := l.complete(ctx, from); err != nil {
 		return 0, 0, err
 	}
 	acknowledged, lost = l.account(from)
 	return acknowledged, lost, nil
-}
-
-// tables counts the bytes of Badger's tables in a folder: each has a name and a
-// size of its own and is written once.
-type tables struct {
-	mu    sync.Mutex
-	seen  map[string]int64
-	sum   int64
-	stop  chan struct{}
-	ended chan struct{}
-}
-
-// tableTurn is shorter than tables live.
-const tableTurn = 50 * time.Millisecond
-
-func watchTables(folder string) *tables {
-	t := &tables{seen: make(map[string]int64), stop: make(chan struct{}), ended: make(chan struct{})}
-	go func() {
-		defer close(t.ended)
-		tick := time.NewTicker(tableTurn)
-		defer tick.Stop()
-		for {
-			t.look(folder)
-			select {
-			case <-tick.C:
-			case <-t.stop:
-				return
-			}
-		}
-	}()
-	return t
-}
-
-func (t *tables) look(folder string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	// Files come and go while one looks.
-	filepath.WalkDir(folder, func(path string, f fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".sst" || t.seen[path] > 0 {
-			return nil
-		}
-		if info, err := f.Info(); err == nil {
-			t.seen[path] = info.Size()
-			t.sum += info.Size()
-		}
-		return nil
-	})
-}
-
-func (t *tables) bytes() float64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return float64(t.sum)
-}
-
-func (t *tables) end() {
-	close(t.stop)
-	<-t.ended
-}
-
-// printWear prints a table a mix.
-func printWear(w io.Writer, all []*wear) {
-	const mib = 1 << 20
-	for i, one := range all {
-		if i == 0 || all[i-1].mix.name != one.mix.name {
-			messages := one.fastAll.messages + one.fastAway.messages
-			house := one.fastAll.house + one.fastAway.house
-			perHour := float64(messages) / house.Hours()
-			fmt.Fprintf(w, "%s: %s; %.0f messages a day.", one.mix.name, one.mix.what, 24*perHour)
-			if must := one.mustWrite(); must > 0 {
-				fmt.Fprintf(w, " %.0f of them have to be on the disk before they are acknowledged: %.0f MiB if each is a block of 4 KiB of its own, and nothing else is written.", must, must*4096/mib)
-			}
-			fmt.Fprint(w, "\n\n| broker | MiB a day | to lintel | of it tables | bytes per message, all there | one away | coming back | flushes a day | lost of acknowledged, in the play | kill -9 | plug pulled |\n|"+strings.Repeat("---|", 11)+"\n")
-		}
-		ratio := ""
-		for _, other := range all {
-			if other.broker == "lintel" && other.mix.name == one.mix.name {
-				ratio = fmt.Sprintf("%.2f", one.day().bytes/max(other.day().bytes, 1))
-			}
-		}
-		each := func(s stretch, messages int) float64 { return (s.bytes + s.tables) / float64(max(messages, 1)) }
-		lost := func(n, of int, err error) string {
-			switch {
-			case err != nil:
-				return strings.ReplaceAll(err.Error(), "|", "/")
-			case of == 0:
-				return "nothing is acknowledged"
-			}
-			return fmt.Sprintf("%d of %d", n, of)
-		}
-		day := one.day()
-		fmt.Fprintf(w, "| %s | %.1f | %s | %.1f | %.0f | %.0f | %.0f | %.0f | %s | %s | %s |\n", one.broker, day.bytes/mib, ratio, one.tables()/mib,
-			each(one.all, one.all.messages), each(one.away, one.away.messages), each(one.back, one.fastAway.messages), day.flushes,
-			lost(one.lost, one.acked, nil), lost(one.killLost, one.killAcked, one.killError), lost(one.pulled, one.pulledAcked, one.pulledError))
-		if i == len(all)-1 || all[i+1].mix.name != one.mix.name {
-			fmt.Fprintln(w)
-		}
-	}
-}
-
-// mustWrite is how many messages of a day have to be kept before their
-// acknowledgement: those at QoS 1 that are retained or that somebody who is
-// away wants.
-func (w *wear) mustWrite() (n float64) {
-	for _, d := range newDevices(w.mix) {
-		switch {
-		case d.qos == 0:
-		case d.retain:
-			n += float64(dayAll+dayAway) / float64(d.every)
-		default:
-			n += float64(dayAway) / float64(d.every)
-		}
-	}
-	return n
 }
