@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear vet check image image-test interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile vet check image image-test interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-short: ## every row of the bench once, small, Lintel alone: nothing lost, 
 bench-wear: ## what a day of a house writes to the card, and what is lost at its end (root, 15 minutes)
 	@packages='mosquitto e2fsprogs'; $(install-packages)
 	go run ./gateway/broker/bench wear
+
+profile: ## make anew the profile by which the compiler optimises lintel (2 minutes)
+	go run ./gateway/broker/bench --profile cmd/lintel/default.pgo
 
 vet: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/pprof"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,7 @@ var version = "dev"
 
 const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
 
-	lintel serve [--config FILE] [--data FOLDER] [--simulate]
+	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--cpuprofile FILE]
 	lintel version
 
 `
@@ -66,6 +67,7 @@ func serve(args []string, out io.Writer) error {
 	data := flags.String("data", "data", "`folder` of everything that is kept")
 	configFile := flags.String("config", "", "configuration `file` (default lintel.toml in the data folder, if there is one)")
 	simulate := flags.Bool("simulate", false, "plug a virtual meter in")
+	profile := flags.String("cpuprofile", "", "write what the processor did to this `file`, for go tool pprof")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
@@ -88,6 +90,17 @@ func serve(args []string, out io.Writer) error {
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer()) // what libraries say
 
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	useMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

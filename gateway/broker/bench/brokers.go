@@ -76,7 +76,12 @@ func mochi(p *place, a addresses, data string) *exec.Cmd {
 
 func lintel(p *place, dir string, a addresses) (*exec.Cmd, error) {
 	config := filepath.Join(dir, "lintel.toml")
-	return exec.Command(filepath.Join(p.scratch, "lintel"), "serve", "--config", config, "--data", filepath.Join(dir, "data")),
+	args := []string{"serve", "--config", config, "--data", filepath.Join(dir, "data")}
+	if p.profiling {
+		args = append(args, "--cpuprofile", p.profileName(p.profiles))
+		p.profiles++
+	}
+	return exec.Command(filepath.Join(p.scratch, "lintel"), args...),
 		os.WriteFile(config, fmt.Appendf(nil, `[mqtt]
 listen = [%q]
 tls = [%q]
@@ -140,8 +145,9 @@ type server struct {
 	ended  chan error // closed after the error
 }
 
-// startTime is how long a broker may take until it listens, and to end.
-const startTime = 10 * time.Second
+// startTime is how long a broker may take until it listens, and to end. Most of
+// it is for a disk that others keep busy.
+const startTime = time.Minute
 
 // start starts a broker with what it writes in a folder of its own in parent, and
 // waits until it listens everywhere.

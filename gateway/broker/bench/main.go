@@ -6,6 +6,9 @@
 //
 //	go run ./gateway/broker/bench [--short] [--row NAME]… [--broker NAME]…
 //
+// With --profile it runs Lintel alone and leaves a profile of what the processor
+// did in all the rows, for the compiler.
+//
 // # Durable
 //
 // In the row durable a hundred publishers, each with ten messages of 128 bytes on
@@ -83,6 +86,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "small counts, once, Lintel alone unless brokers are named: is every message there, in order?")
 	repetitions := flags.Int("repetitions", 3, "`times` that each row runs")
+	profile := flags.String("profile", "", "leave a CPU profile of Lintel in this `file`")
 	var chosenRows, chosenBrokers []string
 	flags.Func("row", "`name` of a row; may be repeated (default all)", func(name string) error {
 		if !slices.Contains(rows, name) {
@@ -112,6 +116,9 @@ func run(ctx context.Context, args []string) error {
 			chosenBrokers = []string{"lintel"}
 		}
 	}
+	if *profile != "" {
+		*repetitions, chosenBrokers = 1, []string{"lintel"}
+	}
 	if chosenRows == nil {
 		chosenRows = rows
 	}
@@ -126,6 +133,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(place.scratch)
+	place.profiling = *profile != ""
 
 	// What was measured until something went wrong is printed all the same.
 	var all results
@@ -158,6 +166,9 @@ func run(ctx context.Context, args []string) error {
 	if faults := all.faults("lintel"); faults != nil {
 		return fmt.Errorf("lintel failed:\n  %s", strings.Join(faults, "\n  "))
 	}
+	if *profile != "" {
+		return place.mergeProfiles(ctx, *profile)
+	}
 	return nil
 }
 
@@ -168,6 +179,8 @@ type place struct {
 	key         string
 	mosquitto   string // path; empty if it does not take part
 	mochi       bool   // takes part
+	profiling   bool   // Lintel leaves CPU profiles in scratch
+	profiles    int    // so many
 }
 
 // prepare builds the programs and makes a certificate. The programs are the
@@ -293,4 +306,19 @@ func (p *place) measure(ctx context.Context, b broker, row string, short bool) (
 		return nil, fmt.Errorf("lintelctl bench: %w: %s", err, &said)
 	}
 	return measured, nil
+}
+
+// mergeProfiles makes one profile of those of all rows.
+func (p *place) mergeProfiles(ctx context.Context, name string) error {
+	args := []string{"tool", "pprof", "-proto", "-output", name}
+	for n := range p.profiles {
+		args = append(args, p.profileName(n))
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+func (p *place) profileName(n int) string {
+	return filepath.Join(p.scratch, fmt.Sprintf("%d.pprof", n))
 }
