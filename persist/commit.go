@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,15 +26,21 @@ type limits struct {
 // transaction is what the committer collects for one Badger transaction.
 type transaction struct {
 	meta    meta
-	now     time.Time
+	now     moment
+	clock   *clock
 	buf     []byte // keys and values, one after the other
 	records []record
 	index   map[string]int // key → place in records
+	bodies  map[uint64]int // entries on the disk that need each shared body
 
-	operations   int
-	bytes        int64 // estimated
-	bytesWritten uint64
-	elided       uint64
+	operations     int
+	bytes          int64 // estimated
+	elided         uint64
+	bytesWritten   uint64
+	bytesElided    uint64
+	bytesCoalesced uint64
+	entries        int64 // more of them in the store
+	tombstones     int64
 }
 
 // record is a key and its value; nil deletes.
@@ -49,7 +56,7 @@ func (s *Store) commitGroups() {
 			if waiters > lingerWaiters && s.fewerThan(waiters) {
 				time.Sleep(linger)
 			}
-			group, closed := s.take()
+			group, superfluous, closed := s.take()
 			if len(group) == 0 {
 				waiters = 0
 				if closed {
@@ -57,9 +64,11 @@ func (s *Store) commitGroups() {
 				}
 				break
 			}
-			if err := s.commit(group); err != nil {
-				s.fail(err)
-				return
+			if !superfluous {
+				if err := s.commit(group); err != nil {
+					s.fail(err)
+					return
+				}
 			}
 			var done []func()
 			for _, it := range group {
@@ -68,7 +77,12 @@ func (s *Store) commitGroups() {
 				}
 			}
 			waiters = len(done)
-			s.groups <- done
+			if superfluous {
+				waiters = 0
+			}
+			if len(done) > 0 || !superfluous {
+				s.groups <- done
+			}
 		}
 	}
 }
@@ -93,13 +107,14 @@ func (s *Store) callDone() {
 func (s *Store) fewerThan(waiters int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue) > 0 && len(s.queue) < waiters && !s.closed
+	return s.due && len(s.queue) < waiters && !s.closed
 }
 
 // take removes the next group from the queue: as many batches as fit into one
-// transaction, or a single one that does not. It takes nothing while only lazy
-// batches wait whose time has not come.
-func (s *Store) take() (group []item, closed bool) {
+// transaction, or a single one that does not. While only lazy and patient batches
+// wait whose time has not come, it takes those that have become superfluous: they
+// need no transaction.
+func (s *Store) take() (group []item, superfluous, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var (
@@ -108,7 +123,7 @@ func (s *Store) take() (group []item, closed bool) {
 		n          int
 	)
 	if !s.due && !s.closed {
-		return nil, false
+		return s.takeSuperfluous(), true, false
 	}
 	for _, it := range s.queue {
 		if n > 0 && (operations+it.batch.Len() > s.limits.operations || bytes+it.batch.bytes > s.limits.bytes) {
@@ -119,14 +134,64 @@ func (s *Store) take() (group []item, closed bool) {
 		n++
 	}
 	group = append(group, s.queue[:n]...)
-	rest := copy(s.queue, s.queue[n:])
-	clear(s.queue[rest:])
-	s.queue = s.queue[:rest]
-	if rest == 0 {
-		s.due, s.lazyArmed = false, false
-		s.lazyTimer.Stop()
+	s.queue = slices.Delete(s.queue, 0, n)
+	s.passed = 0
+	if len(s.queue) == 0 {
+		s.due = false
+		s.stopTimer()
 	}
-	return group, s.closed
+	return group, false, s.closed
+}
+
+// takeSuperfluous removes from the front of the queue the batches of which nothing
+// is to be written. It passes over those that nobody waits for, but not over one
+// that has its done function called first. Called with mu held, by the committer.
+func (s *Store) takeSuperfluous() (group []item) {
+	kept, i := s.passed, s.passed
+	for ; i < len(s.queue); i++ {
+		it := s.queue[i]
+		if it.batch.isSuperfluous() {
+			group = append(group, it)
+			s.stats.Operations += uint64(it.batch.Len())
+			s.stats.Elided += uint64(it.batch.Len())
+			for j := range it.batch.ops {
+				s.stats.BytesElided += it.batch.ops[j].elidedBytes()
+			}
+			continue
+		}
+		if it.done != nil {
+			break
+		}
+		s.queue[kept] = it
+		kept++
+	}
+	s.passed = kept
+	s.queue = slices.Delete(s.queue, kept, i)
+	if len(s.queue) == 0 {
+		s.stopTimer()
+	}
+	s.settle(group)
+	return group
+}
+
+// stopTimer is for when nothing waits. Called with mu held.
+func (s *Store) stopTimer() {
+	if s.timerAt != 0 {
+		s.timerAt = 0
+		s.timer.Stop()
+	}
+}
+
+// settle counts batches as no longer pending. Called with mu held.
+func (s *Store) settle(group []item) {
+	for _, it := range group {
+		s.stats.PendingOperations -= it.batch.Len()
+		s.stats.PendingBytes -= it.batch.bytes
+	}
+	if s.room != nil && s.stats.PendingBytes <= s.budget {
+		close(s.room)
+		s.room = nil
+	}
 }
 
 // commit writes a group, as one transaction unless it is a single batch that is
@@ -161,14 +226,7 @@ func (s *Store) commit(group []item) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, it := range group {
-		s.stats.PendingOperations -= it.batch.Len()
-		s.stats.PendingBytes -= it.batch.bytes
-	}
-	if s.room != nil && s.stats.PendingBytes <= s.budget {
-		close(s.room)
-		s.room = nil
-	}
+	s.settle(group)
 	return nil
 }
 
@@ -176,6 +234,7 @@ func (s *Store) commit(group []item) error {
 func (s *Store) endTransaction() error {
 	tx := &s.tx
 	wrote := len(tx.records) > 0
+	began := time.Now()
 	if wrote {
 		if err := s.writeTransaction(); err != nil {
 			return err
@@ -185,9 +244,14 @@ func (s *Store) endTransaction() error {
 	defer s.mu.Unlock()
 	s.stats.Operations += uint64(tx.operations)
 	s.stats.Elided += tx.elided
+	s.stats.BytesElided += tx.bytesElided
+	s.stats.BytesCoalesced += tx.bytesCoalesced
 	if wrote {
 		s.stats.Groups++
+		s.stats.Commits.add(time.Since(began))
 		s.stats.BytesWritten += tx.bytesWritten
+		s.stats.Entries += tx.entries
+		s.stats.Tombstones += tx.tombstones
 	}
 	return nil
 }
@@ -196,6 +260,7 @@ func (s *Store) endTransaction() error {
 func (s *Store) writeTransaction() error {
 	tx := &s.tx
 	tx.meta.LSN++
+	tx.meta.Boot, tx.meta.Up = tx.clock.number, tx.now.up
 	key := []byte{prefixMeta}
 	value := appendMeta([]byte{codecVersion}, &tx.meta)
 	tx.records = append(tx.records, record{key, appendSum(value, 0, key)})
@@ -209,6 +274,7 @@ func (s *Store) writeTransaction() error {
 		}
 		var err error
 		if r.value == nil {
+			tx.tombstones++
 			err = txn.Delete(r.key)
 		} else {
 			err = txn.Set(r.key, r.value)
@@ -236,7 +302,7 @@ func (s *Store) fail(err error) {
 }
 
 func (tx *transaction) begin() {
-	tx.now = time.Now()
+	tx.now = tx.clock.now()
 	if cap(tx.buf) > 1<<20 { // after a large message
 		tx.buf = nil
 	}
@@ -247,7 +313,9 @@ func (tx *transaction) begin() {
 		tx.index = make(map[string]int)
 	}
 	clear(tx.index)
-	tx.operations, tx.bytes, tx.bytesWritten, tx.elided = 0, 0, 0, 0
+	tx.operations, tx.bytes, tx.elided = 0, 0, 0
+	tx.bytesWritten, tx.bytesElided, tx.bytesCoalesced = 0, 0, 0
+	tx.entries, tx.tombstones = 0, 0
 }
 
 func (tx *transaction) full(o *op, l limits) bool {
@@ -264,6 +332,8 @@ func (tx *transaction) apply(o *op) {
 	}
 	start := len(tx.buf)
 	switch o.prefix {
+	case prefixMeta:
+		tx.buf = append(tx.buf, bootsKey...)
 	case prefixSession:
 		tx.buf = appendSessionKey(tx.buf, o.name)
 	case prefixSubscription:
@@ -277,6 +347,8 @@ func (tx *transaction) apply(o *op) {
 	if !o.remove {
 		tx.buf = append(tx.buf, codecVersion)
 		switch o.prefix {
+		case prefixMeta:
+			tx.buf = tx.clock.appendBoots(tx.buf)
 		case prefixSession:
 			tx.buf = appendSession(tx.buf, o.session, tx.now)
 		case prefixSubscription:
@@ -300,28 +372,25 @@ func (tx *transaction) applyEntry(o *op) {
 	switch {
 	case o.remove && !r.written, !o.remove && (r.dead.Load() || o.version < r.latest):
 		tx.elided++
+		tx.bytesElided += o.elidedBytes()
 		return
 	case o.remove:
 		r.written = false
-		if r.place == bodyShared {
-			r.body.refs--
-		}
-		if r.place == bodyOwn || r.place == bodyShared && r.body.refs == 0 {
+		tx.entries--
+		if r.place == bodyOwn || r.place == bodyShared && tx.needBody(r.body, -1) == 0 {
 			tx.applyBody(o)
 		}
 	case !r.written:
 		r.written = true
-		r.place, r.body = placeOf(&o.entry, o.body), o.body
-		if r.place == bodyShared {
-			r.body.refs++
-		}
-		if r.place == bodyOwn || r.place == bodyShared && r.body.refs == 1 {
+		tx.entries++
+		r.place, r.body = placeOf(&o.entry), o.entry.Body
+		if r.place == bodyOwn || r.place == bodyShared && tx.needBody(r.body, 1) == 1 {
 			tx.applyBody(o)
 		}
 	}
 	r.latest = max(r.latest, o.version)
 	start := len(tx.buf)
-	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.MessageID)
+	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.ID)
 	end := len(tx.buf)
 	if !o.remove {
 		tx.buf = append(tx.buf, codecVersion)
@@ -332,13 +401,25 @@ func (tx *transaction) applyEntry(o *op) {
 	}
 }
 
+// needBody counts an entry that needs a shared body, or with n -1 needs it no more,
+// and returns how many do now.
+func (tx *transaction) needBody(body uint64, n int) int {
+	n += tx.bodies[body]
+	if n == 0 {
+		delete(tx.bodies, body)
+	} else {
+		tx.bodies[body] = n
+	}
+	return n
+}
+
 // applyBody puts or deletes the body of an entry.
 func (tx *transaction) applyBody(o *op) {
 	start := len(tx.buf)
 	if o.ref.place == bodyShared {
-		tx.buf = appendBodyKey(tx.buf, o.entry.MessageID)
+		tx.buf = appendBodyKey(tx.buf, o.ref.body)
 	} else {
-		tx.buf = appendOwnBodyKey(tx.buf, o.entry.MessageID, o.sessionID)
+		tx.buf = appendOwnBodyKey(tx.buf, o.entry.ID, o.sessionID)
 	}
 	end := len(tx.buf)
 	if !o.remove {
@@ -358,7 +439,9 @@ func (tx *transaction) add(start, end int) bool {
 	}
 	r.key = tx.buf[start:end:end]
 	if i, ok := tx.index[string(r.key)]; ok {
-		tx.records[i] = r
+		old := &tx.records[i]
+		tx.bytesCoalesced += uint64(len(old.key) + len(old.value))
+		*old = r
 		return true
 	}
 	tx.index[string(r.key)] = len(tx.records)

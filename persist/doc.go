@@ -5,12 +5,16 @@
 //
 // A [Store] holds sessions, subscriptions, queued messages, incoming QoS 2
 // packet ids and retained messages. Changes are collected in a [Batch] by one
-// goroutine and given away with [Store.Append] or [Store.AppendLazy], both safe
-// for any goroutine and never blocking. One committer goroutine takes what
-// waits, in the order of arrival across both lanes, encodes it and commits it
-// as ONE Badger transaction with SyncWrites: that way, and no other, nothing
-// that was acknowledged is lost when the power fails. A second goroutine then
-// calls the done functions, so that the next commit overlaps with them.
+// goroutine and given away with [Store.Append], [Store.AppendPatient] or
+// [Store.AppendLazy], all safe for any goroutine and never blocking. One committer
+// goroutine takes what waits, in the order of arrival across the lanes, encodes it
+// and commits it as ONE Badger transaction with SyncWrites: that way, and no other,
+// nothing that was acknowledged is lost when the power fails. A second goroutine
+// then calls the done functions, so that the next commit overlaps with them.
+//
+// What Append is given makes a group due at once. A patient batch, whose entries
+// are all with connected clients, waits for them for Options.Patience, a lazy one for
+// others 200 ms; with a thousand operations, or Options.Budget, waiting nobody waits any longer.
 //
 // Done functions and GroupDone may call Append, AppendLazy and Stats. They must
 // not call Wait or Close, and must not wait for somebody who waits for a commit:
@@ -18,7 +22,13 @@
 //
 // Not every change reaches the card. An entry that was deleted before its group
 // closed is not written, nor is its deletion, and of several changes of one
-// record in a group only the last one is written. [Stats] counts both as Elided.
+// record in a group only the last one is written. [Stats] counts both as Elided,
+// and their bytes apart, as BytesElided and BytesCoalesced.
+//
+// A patient batch whose entries were all deleted is done then, without a group, when
+// those are done that came before it and that somebody waits for. It does not wait
+// for lazy batches: a done function that promises what a lazy batch holds has to
+// come with Append.
 //
 // A batch is atomic, unless it is larger than one transaction may be: more than
 // 1000 operations or 10 % of Options.MemTableSize in bytes. Only the clean-up of
@@ -28,6 +38,17 @@
 // Load clears away what belongs to no session. Only the delete of an entry is
 // never parted from a put of one right before it: a message that moves is always
 // in one place or the other.
+//
+// Badger keeps what queues leave behind: deleted entries and the tombstones of them.
+// A goroutine has its tables merged into one when that pays and little else is to be
+// done, and has files of the value log removed that are mostly garbage: garbage.go
+// says when. Close waits for a merge that is under way, since Badger cannot stop it.
+// What the memtable holds is not merged: of a drained queue the space of about as many
+// entries as Options.MemTableSize holds tombstones stays until more is written.
+//
+// Times are stored so that a box may start in 1970, and its clock may jump: see
+// clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]
+// tells by how much earlier it does, when that gets known.
 //
 // Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
 // larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself

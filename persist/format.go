@@ -16,12 +16,13 @@ import (
 // and its SHA-256, and stands in the value instead. 0xFF is in no UTF-8 text.
 //
 //	key                                   value: its fields
-//	01                                    meta: schema, store uuid (16 bytes), lsn
-//	02 name of the client                 session: name, id, version, expiry interval, disconnected, will delay, flag, [[will expiry], will]
+//	01                                    meta: schema, store uuid (16 bytes), lsn, stamp
+//	01 01                                 boots: id of the present one, count, [number, beginning, first time up, last time up]
+//	02 name of the client                 session: name, id, version, expiry interval, time offline, will delay, flags, [stamp], [will expiry], [will]
 //	03 session(4) name of the filter      subscription: name, options, identifier
-//	04 message(8)                         body that several entries share: message
-//	04 message(8) session(4)              body of one entry: message
-//	05 session(4) message(8)              queue entry: flags, packet id, count, identifiers, [filter], [message]
+//	04 body(8)                            body that several entries share: message
+//	04 entry(8) session(4)                body of one entry: message
+//	05 session(4) entry(8)                queue entry: flags, packet id, count, identifiers, [filter], [message or body]
 //	06 session(4)                         reserved for the head of the queue
 //	07 session(4) packet id(2)            incoming QoS 2 packet id: no fields
 //	08 name of the topic                  retained message: message, its topic empty if it is in the key
@@ -31,17 +32,25 @@ import (
 // an error; the key in the checksum also tells a value that came to a wrong key.
 //
 // Fields are unsigned varints, single bytes (options, flags, version), or texts:
-// varint length and bytes. A name is empty if the key has it. Disconnected is in
-// milliseconds since 1970, 0 if the session is connected. The flag of a session
-// is 1 if a will follows, 2 if its expiry interval comes before it.
+// varint length and bytes. A name is empty if the key has it.
 //
 //	flags of an entry     bits 0-1 QoS, bit 2 retain, bits 3-4 where the message is
-//	                      (0 here, 1 under 04 message, 2 under 04 message session), bits 5-6 state,
+//	                      (0 here, 1 under 04 entry, as older stores have it, 2 under 04 entry session,
+//	                      3 under 04 body), bits 5-6 state,
 //	                      bit 7 the filter of a shared subscription follows the identifiers
-//	message               flags, topic, properties, payload, [time left, time of storing]
-//	flags of a message    bits 0-1 QoS, bit 2 retain, bit 3 expires: the two times follow
+//	flags of a session    1 a will follows, 2 its expiry interval and the will follow, 4 it is offline: a stamp follows
+//	message               flags, topic, properties, payload, [time left, stamp]
+//	flags of a message    bits 0-1 QoS, bit 2 retain, bits 3 and 4 it expires: the time left and a stamp follow
+//	stamp                 number of a boot of the machine, for how long it was up
 //
-// Time left is in milliseconds, time of storing in milliseconds since 1970.
+// All times are in milliseconds: see clock.go. A stamp tells when a time left or a
+// time offline was right; that of meta is when the group was committed. The time
+// offline has one more, so that 0 is a session that is connected; the beginning of a
+// boot counts from 1970, 0 if it is not known.
+//
+// The first stores had no stamps: a message that expires has bit 3 alone then, and
+// the time of storing since 1970 instead, and a session without bit 4 the time when
+// it was disconnected since 1970 instead of the time offline.
 //
 // The lsn counts transactions; every one writes the meta record, so that a store
 // which lost its last ones can be told from its lsn.
@@ -53,6 +62,8 @@ const schema = 1
 // codecVersion is the first byte of every value; it lets one kind of value
 // change without a new schema.
 const codecVersion = 1
+
+var bootsKey = []byte{prefixMeta, 1}
 
 const (
 	prefixMeta byte = iota + 1
@@ -96,17 +107,17 @@ func appendSubscriptionKey(key []byte, session uint32, filter string) []byte {
 	return appendName(key, filter)
 }
 
-func appendBodyKey(key []byte, messageID uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(key, prefixBody), messageID)
+func appendBodyKey(key []byte, body uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(key, prefixBody), body)
 }
 
-func appendOwnBodyKey(key []byte, messageID uint64, session uint32) []byte {
-	return binary.BigEndian.AppendUint32(appendBodyKey(key, messageID), session)
+func appendOwnBodyKey(key []byte, entry uint64, session uint32) []byte {
+	return binary.BigEndian.AppendUint32(appendBodyKey(key, entry), session)
 }
 
-func appendEntryKey(key []byte, session uint32, messageID uint64) []byte {
+func appendEntryKey(key []byte, session uint32, entry uint64) []byte {
 	key = binary.BigEndian.AppendUint32(append(key, prefixEntry), session)
-	return binary.BigEndian.AppendUint64(key, messageID)
+	return binary.BigEndian.AppendUint64(key, entry)
 }
 
 func appendIncomingKey(key []byte, session uint32, packetID uint16) []byte {
@@ -154,16 +165,18 @@ func keyString(key []byte) string {
 	switch {
 	case key[0] == prefixMeta && len(rest) == 0:
 		return "meta"
+	case string(key) == string(bootsKey):
+		return "boots of the machine"
 	case key[0] == prefixSession:
 		return fmt.Sprintf("session %q", rest)
 	case key[0] == prefixSubscription && len(rest) >= 4:
 		return fmt.Sprintf("subscription %q of session %d", rest[4:], binary.BigEndian.Uint32(rest))
 	case key[0] == prefixBody && len(rest) == 8:
-		return fmt.Sprintf("body of message %d", binary.BigEndian.Uint64(rest))
+		return fmt.Sprintf("body %d", binary.BigEndian.Uint64(rest))
 	case key[0] == prefixBody && len(rest) == 12:
-		return fmt.Sprintf("body of message %d of session %d", binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:]))
+		return fmt.Sprintf("body of entry %d of session %d", binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:]))
 	case key[0] == prefixEntry && len(rest) == 12:
-		return fmt.Sprintf("message %d of session %d", binary.BigEndian.Uint64(rest[4:]), binary.BigEndian.Uint32(rest))
+		return fmt.Sprintf("entry %d of session %d", binary.BigEndian.Uint64(rest[4:]), binary.BigEndian.Uint32(rest))
 	case key[0] == prefixIncoming && len(rest) == 6:
 		return fmt.Sprintf("incoming packet id %d of session %d", binary.BigEndian.Uint16(rest[4:]), binary.BigEndian.Uint32(rest))
 	case key[0] == prefixRetained:

@@ -17,10 +17,11 @@ import (
 )
 
 // payloadOf makes a payload that tells its message, of a length for each way of
-// storing it: inline, under its own key, in the value log.
-func payloadOf(id uint64) []byte {
+// storing it: inline, under its own key, in the value log, to which one of each so
+// many messages goes.
+func payloadOf(id, largeEvery uint64) []byte {
 	n := [...]int{20, 600, 200, 20, 3000, 100, 20, 300, 20, 20}[id%10]
-	if id%500 == 0 {
+	if id%largeEvery == 0 {
 		n = 2 * valueThreshold
 	}
 	return bytes.Repeat([]byte(fmt.Sprintf("%019d,", id)), n/20)
@@ -29,8 +30,9 @@ func payloadOf(id uint64) []byte {
 // writeUntilKilled is the process that TestKill kills. It queues messages for
 // two sessions and deletes some again, and says on standard output what it may
 // rely on: "p id" the message is stored, "x id" it is about to be deleted, "d id"
-// it is deleted, "r n" the retained message is at least n.
-func writeUntilKilled(dir string) {
+// it is deleted, "r n" the retained message is at least n. If garbage is set it
+// collects that all the time, and says "g n" when n files of the value log are gone.
+func writeUntilKilled(dir string, largeEvery uint64, garbage bool) {
 	fatal := func(err error) {
 		if err != nil {
 			fmt.Println("error", err)
@@ -53,16 +55,32 @@ func writeUntilKilled(dir string) {
 	type sent struct {
 		id   uint64
 		refs [2]*Ref
-		body *Body
 	}
 	stored := make(chan sent, 100_000)
-	for id := state.NextMessageID; ; id++ {
+	if garbage {
+		go func() {
+			for range time.Tick(10 * time.Millisecond) {
+				s.flatten(s.Stats().Tombstones)
+			}
+		}()
+		go func() {
+			n := uint64(0)
+			for range time.Tick(10 * time.Millisecond) {
+				s.shrinkValueLog()
+				if removed := s.Stats().ValueLogsRemoved; removed > n {
+					n = removed
+					fmt.Println("g", n)
+				}
+			}
+		}()
+	}
+	for id := state.NextID; ; id++ {
 		fatal(s.Wait(context.Background()))
-		m := &mqtt.Message{Topic: "t", Payload: payloadOf(id), QoS: byte(id%2) + 1}
-		one := sent{id, [2]*Ref{new(Ref), new(Ref)}, new(Body)}
+		m := &mqtt.Message{Topic: "t", Payload: payloadOf(id, largeEvery), QoS: byte(id%2) + 1}
+		one := sent{id, [2]*Ref{new(Ref), new(Ref)}}
 		var b Batch
 		for i, r := range one.refs {
-			b.PutEntry(uint32(i+1), Entry{MessageID: id, QoS: m.QoS, Message: m}, r, one.body)
+			b.PutEntry(uint32(i+1), Entry{ID: id, Body: id, QoS: m.QoS, Message: m}, r)
 		}
 		b.PutRetained(&mqtt.Message{Topic: "last", Payload: []byte(fmt.Sprint(id))})
 		s.Append(&b, func() {
@@ -79,7 +97,7 @@ func writeUntilKilled(dir string) {
 			fmt.Println("x", old.id)
 			var b Batch
 			for i, r := range old.refs {
-				b.DeleteEntry(uint32(i+1), old.id, r, old.body)
+				b.DeleteEntry(uint32(i+1), old.id, r)
 			}
 			if old.id%2 == 0 {
 				s.AppendLazy(&b)
@@ -93,8 +111,17 @@ func writeUntilKilled(dir string) {
 
 // TestKill kills a writing process at random moments: what it was told to be
 // stored is there afterwards, and what it was told to be deleted is not.
-func TestKill(t *testing.T) {
+func TestKill(t *testing.T) { testKill(t, 500, false) }
+
+// TestKillWhileCollecting is TestKill while Badger merges its tables and writes files
+// of its value log anew without a pause.
+func TestKillWhileCollecting(t *testing.T) { testKill(t, 5, true) }
+
+func testKill(t *testing.T, largeEvery uint64, garbage bool) {
 	rounds := 10
+	if garbage {
+		rounds = 5
+	}
 	if testing.Short() {
 		rounds = 2
 	}
@@ -104,10 +131,14 @@ func TestKill(t *testing.T) {
 
 	dir := t.TempDir()
 	must, mustNot := make(map[uint64]bool), make(map[uint64]bool)
-	var retained uint64
+	var retained, removed uint64
 	for round := range rounds {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), "LINTEL_PERSIST_WRITER="+dir)
+		child.Env = append(os.Environ(), "LINTEL_PERSIST_WRITER="+dir, fmt.Sprint("LINTEL_PERSIST_LARGE=", largeEvery))
+		if garbage {
+			// The race detector finds what TestValueLogShrinks tells of.
+			child.Env = append(child.Env, "LINTEL_PERSIST_GARBAGE=yes", "GORACE=log_path="+os.DevNull)
+		}
 		child.Stderr = os.Stderr
 		out, err := child.StdoutPipe()
 		if err != nil {
@@ -118,6 +149,9 @@ func TestKill(t *testing.T) {
 		}
 		stop := time.AfterFunc(patience, func() { child.Process.Kill() })
 		in, lines, last := bufio.NewReader(out), 0, random.IntN(6000)
+		if garbage {
+			last += 2000 // the value log has to come to a second file
+		}
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
@@ -141,6 +175,8 @@ func TestKill(t *testing.T) {
 				mustNot[id] = true
 			case "r":
 				retained = max(retained, id)
+			case "g":
+				removed++
 			}
 		}
 		stop.Stop()
@@ -151,17 +187,17 @@ func TestKill(t *testing.T) {
 		}
 
 		s := open(t, dir, Options{MemTableSize: minMemTableSize})
-		state := load(t, s)
+		state := whole(t, s)
 		if len(state.Damaged) > 0 {
 			t.Errorf("round %d: damaged: %q", round, state.Damaged)
 		}
 		sessions := make([]map[uint64]bool, len(state.Sessions))
 		for i, session := range state.Sessions {
 			sessions[i] = make(map[uint64]bool)
-			for _, e := range session.Entries {
-				sessions[i][e.MessageID] = true
-				if !bytes.Equal(e.Message.Payload, payloadOf(e.MessageID)) {
-					t.Errorf("round %d: message %d has the wrong payload", round, e.MessageID)
+			for _, e := range session.Inflight {
+				sessions[i][e.ID] = true
+				if !bytes.Equal(e.Message.Payload, payloadOf(e.ID, largeEvery)) {
+					t.Errorf("round %d: message %d has the wrong payload", round, e.ID)
 				}
 			}
 			for id := range must {
@@ -188,5 +224,8 @@ func TestKill(t *testing.T) {
 		}
 		closeStore(t, s)
 	}
-	t.Logf("%d messages stored and not deleted, %d deleted", len(must), len(mustNot))
+	t.Logf("%d messages stored and not deleted, %d deleted, %d files of the value log removed", len(must), len(mustNot), removed)
+	if garbage && removed == 0 && !testing.Short() {
+		t.Error("no file of the value log was removed: nothing is proved")
+	}
 }

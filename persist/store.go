@@ -1,12 +1,14 @@
 package persist
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +33,12 @@ const (
 
 	// lazyDelay is how long a lazy batch waits for a durable one to ride with.
 	lazyDelay = 200 * time.Millisecond
+
+	// defaultPatience: a client on a sound Wi-Fi acknowledges within some tens of
+	// milliseconds, and a commit takes 5 to 20 on a card. A client that acknowledges
+	// nothing makes publishers wait this long only until its window is full: what
+	// comes then is queued, and such batches are not patient.
+	defaultPatience = 50 * time.Millisecond
 )
 
 // Options are the choices of a Store. The zero value is ready for use.
@@ -44,22 +52,41 @@ type Options struct {
 	// 0 is 4 MiB.
 	Budget int64
 
+	// Patience is how long a batch of AppendPatient waits to become superfluous;
+	// 0 is 50 ms.
+	Patience time.Duration
+
 	// GroupDone is called after the done functions of a group, on the same
 	// goroutine; may be nil.
 	GroupDone func()
 
+	// Clock reads the clocks of the machine; nil: it does, what tests replace.
+	Clock func() Reading
+
 	Logger *slog.Logger // nil: discard
+
+	garbage garbageRules // zero values take the defaults
 }
 
-// Stats counts since Open, except for what is pending.
+// Stats counts since Open, except for what is pending and what is in the store.
+// Bytes are those of keys and values.
 type Stats struct {
-	Groups       uint64 // transactions committed
-	Operations   uint64 // operations of batches dealt with, elided ones included
-	BytesWritten uint64 // keys and values handed to Badger
-	Elided       uint64 // operations whose record needed not be written
+	Groups         uint64 // transactions committed
+	Operations     uint64 // operations of batches dealt with, elided ones included
+	Elided         uint64 // operations whose record needed not be written
+	BytesWritten   uint64 // handed to Badger
+	BytesElided    uint64 // of entries that were gone before their turn: about what they would have written
+	BytesCoalesced uint64 // of changes that a later one of the same record replaced in time
+
+	Commits Latencies // of the transactions
 
 	PendingOperations int   // appended and not yet committed
 	PendingBytes      int64 // upper bound of what they write
+
+	Entries          int64  // in the store
+	Tombstones       int64  // deletes since Badger's tables were last flattened, about
+	Flattened        uint64 // times
+	ValueLogsRemoved uint64 // files whose values were mostly gone
 }
 
 // Store is an open store. Its methods may be called from any goroutine.
@@ -70,26 +97,34 @@ type Store struct {
 	badger  *badgerLog
 	budget  int64
 	limits  limits
-	done    func() // GroupDone
+	patient time.Duration // Options.Patience
+	done    func()        // GroupDone
 	damaged []string
+	clock   *clock
 
-	wake   chan struct{} // capacity 1: there is something to commit
-	groups chan []func() // from the committer to the caller of done functions
-	failed chan struct{} // closed after a commit error
-	wait   sync.WaitGroup
+	wake    chan struct{} // capacity 1: there is something to commit
+	groups  chan []func() // from the committer to the caller of done functions
+	failed  chan struct{} // closed after a commit error
+	closing chan struct{} // closed by Close
+	wait    sync.WaitGroup
+	opened  time.Time
+
+	reading sync.RWMutex // held for reading while ReadQueue is at work
+	shut    bool         // Badger is closed: nothing may be read
 
 	closeOnce sync.Once
 	closeErr  error
 
-	mu        sync.Mutex
-	queue     []item
-	closed    bool
-	err       error
-	room      chan struct{} // closed when pending falls to budget; nil if nobody waits
-	due       bool          // the queue is not to wait any longer
-	lazyTimer *time.Timer   // makes it due
-	lazyArmed bool
-	stats     Stats
+	mu      sync.Mutex
+	queue   []item
+	closed  bool
+	err     error
+	room    chan struct{} // closed when pending falls to budget; nil if nobody waits
+	due     bool          // the queue is not to wait any longer
+	timer   *time.Timer   // makes it due
+	timerAt time.Duration // when it does, after opened; 0: it is stopped
+	passed  int           // items at the front of queue that are to be written and that nobody waits for
+	stats   Stats
 
 	tx transaction // of the committer alone
 }
@@ -98,6 +133,7 @@ type Store struct {
 type item struct {
 	batch *Batch
 	done  func()
+	due   time.Duration // when it waits no longer, after Store.opened; 0: at once
 }
 
 // Open opens the store in the folder dir, which it creates if need be, and locks
@@ -112,8 +148,14 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Budget == 0 {
 		o.Budget = defaultBudget
 	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = systemClock()
 	}
 
 	lock, err := lockFolder(dir)
@@ -121,23 +163,28 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		dir:    lock,
-		log:    o.Logger,
-		badger: &badgerLog{log: o.Logger},
-		budget: o.Budget,
-		done:   o.GroupDone,
-		wake:   make(chan struct{}, 1),
-		groups: make(chan []func(), 1),
-		failed: make(chan struct{}),
+		dir:     lock,
+		log:     o.Logger,
+		badger:  &badgerLog{log: o.Logger},
+		budget:  o.Budget,
+		patient: o.Patience,
+		done:    o.GroupDone,
+		wake:    make(chan struct{}, 1),
+		groups:  make(chan []func(), 1),
+		failed:  make(chan struct{}),
+		closing: make(chan struct{}),
+		opened:  time.Now(),
 	}
-	if err := s.open(dir, o.MemTableSize); err != nil {
+	if err := s.open(dir, o); err != nil {
 		lock.Close()
 		return nil, err
 	}
-	s.lazyTimer = time.AfterFunc(time.Hour, s.makeDue)
-	s.lazyTimer.Stop()
+	s.tx.bodies = make(map[uint64]int)
+	s.timer = time.AfterFunc(time.Hour, s.makeDue)
+	s.timer.Stop()
 	s.wait.Go(s.commitGroups)
 	s.wait.Go(s.callDone)
+	s.wait.Go(func() { s.collectGarbage(o.garbage.withDefaults()) })
 	return s, nil
 }
 
@@ -170,11 +217,11 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithBypassLockGuard(true) // lockFolder holds the lock
 }
 
-func (s *Store) open(dir string, memTableSize int64) error {
+func (s *Store) open(dir string, o Options) error {
 	if err := prepareFolder(dir); err != nil {
 		return err
 	}
-	db, err := badger.Open(badgerOptions(dir, memTableSize).WithLogger(s.badger))
+	db, err := badger.Open(badgerOptions(dir, o.MemTableSize).WithLogger(s.badger))
 	if err != nil {
 		return fmt.Errorf("persist: data folder %s cannot be opened: %s: move it away to keep it, and start again with an empty one or with a backup", dir, oneLine(err))
 	}
@@ -183,37 +230,26 @@ func (s *Store) open(dir string, memTableSize int64) error {
 		// An operation makes up to two records; meta and Badger's own mark for
 		// the end of a transaction come on top.
 		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
-		bytes:      memTableSize / 10,
+		bytes:      o.MemTableSize / 10,
 	}
-	if err := s.openMeta(dir); err != nil {
+	if err := s.openMeta(dir, o.Clock); err != nil {
 		db.Close()
 		return err
 	}
 	return nil
 }
 
-// openMeta reads the meta record and writes it again, which in a new store is
-// the first transaction.
-func (s *Store) openMeta(dir string) error {
-	key := []byte{prefixMeta}
-	var value []byte
-	err := s.db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(key)
-		if err != nil {
-			return err
-		}
-		value, err = item.ValueCopy(nil)
-		return err
-	})
+// openMeta reads what the store knows of itself and of time, and writes it again,
+// which in a new store is the first transaction.
+func (s *Store) openMeta(dir string, read func() Reading) error {
 	m := meta{Schema: schema}
+	b, err := s.get([]byte{prefixMeta})
 	if err == nil {
-		var b []byte
-		if b, err = fieldsOf(key, value); err == nil {
-			m, err = decodeMeta(b)
-		}
+		m, err = decodeMeta(b)
 	}
+	known := err == nil
 	switch {
-	case err == nil:
+	case known:
 		if err := checkSchema(dir, m.Schema); err != nil {
 			return err
 		}
@@ -221,16 +257,46 @@ func (s *Store) openMeta(dir string) error {
 		rand.Read(m.UUID[:])
 	default:
 		// The rest of the store may well be sound. MaxVersion is Badger's own
-		// count of transactions, so it is not far from the lsn.
-		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(key), err))
-		m = meta{Schema: schema, LSN: s.db.MaxVersion()}
+		// count of transactions, so it is not far from the lsn, and no less
+		// than the number of the boots.
+		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString([]byte{prefixMeta}), err))
+		m = meta{Schema: schema, LSN: s.db.MaxVersion(), Boot: s.db.MaxVersion()}
 		rand.Read(m.UUID[:])
 	}
-	s.tx.meta = m
+	var id string
+	var boots []boot
+	if known && m.Boot > 0 {
+		if b, err = s.get(bootsKey); err == nil {
+			id, boots, err = decodeBoots(b)
+		}
+		if err != nil {
+			s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(bootsKey), err))
+		}
+	}
+	s.clock = newClock(read, id, boots, m.Up, m.Boot)
+	s.tx.meta, s.tx.clock = m, s.clock
+	s.tx.begin()
+	s.tx.apply(&op{prefix: prefixMeta})
 	if err := s.writeTransaction(); err != nil {
 		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
 	}
 	return nil
+}
+
+// get returns the fields of a record.
+func (s *Store) get(key []byte) (fields []byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		value, err := item.ValueCopy(nil)
+		if err == nil {
+			fields, err = fieldsOf(key, value)
+		}
+		return err
+	})
+	return fields, err
 }
 
 func oneLine(err error) string {
@@ -245,20 +311,33 @@ func (s *Store) SetGroupDone(f func()) { s.done = f }
 // called one at a time in the order of Append. If the store fails or is closed
 // before, done is never called.
 func (s *Store) Append(b *Batch, done func()) {
-	s.append(item{b, done}, false)
+	s.append(item{batch: b, done: done}, 0)
+}
+
+// AppendPatient is Append for a batch that nothing but entries are put with, each
+// of which a connected client has been sent and is about to acknowledge. If all
+// are deleted before a group takes the batch, nothing of it is written and done is
+// called at once, in its turn. The batch does not close a group by itself before
+// Options.Patience is over.
+func (s *Store) AppendPatient(b *Batch, done func()) {
+	s.append(item{batch: b, done: done}, s.patient)
 }
 
 // AppendLazy gives a batch to the committer that nobody waits for: it keeps its
 // place in the order, but rides with the next group, at the latest after 200 ms.
 func (s *Store) AppendLazy(b *Batch) {
-	s.append(item{b, nil}, true)
+	s.append(item{batch: b}, lazyDelay)
 }
 
-func (s *Store) append(it item, lazy bool) {
+// append takes an item that may wait for so long before it makes a group due.
+func (s *Store) append(it item, patience time.Duration) {
 	// A batch that also puts entries may move a message from one session to
 	// another: until both are in one group the old entry must not be elided.
 	if it.batch.deletes && !it.batch.puts {
 		it.batch.markDead()
+	}
+	if patience > 0 {
+		it.due = time.Since(s.opened) + patience
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,19 +348,42 @@ func (s *Store) append(it item, lazy bool) {
 	s.stats.PendingOperations += it.batch.Len()
 	s.stats.PendingBytes += it.batch.bytes
 	switch {
-	case !lazy, s.stats.PendingOperations >= s.limits.operations, s.stats.PendingBytes > s.budget:
+	case patience == 0, s.stats.PendingOperations >= s.limits.operations, s.stats.PendingBytes > s.budget:
 		s.due = true
 		s.wakeUp()
-	case !s.lazyArmed:
-		s.lazyArmed = true
-		s.lazyTimer.Reset(lazyDelay)
+		return
+	case s.timerAt == 0 || it.due < s.timerAt:
+		s.timerAt = it.due
+		s.timer.Reset(patience)
+	}
+	if !s.due && s.awaitedIsDead() {
+		s.wakeUp()
 	}
 }
 
-// makeDue ends the patience with lazy batches.
+// awaitedIsDead reports whether the first batch that somebody waits for has become
+// superfluous. Called with mu held.
+func (s *Store) awaitedIsDead() bool {
+	for s.passed < len(s.queue) && s.queue[s.passed].done == nil {
+		s.passed++
+	}
+	return s.passed < len(s.queue) && s.queue[s.passed].batch.isDead()
+}
+
+// makeDue ends the patience with the batches whose time has come.
 func (s *Store) makeDue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.timerAt = 0
+	if len(s.queue) == 0 {
+		return
+	}
+	first := slices.MinFunc(s.queue, func(a, b item) int { return cmp.Compare(a.due, b.due) }).due
+	if left := first - time.Since(s.opened); left > 0 {
+		s.timerAt = first
+		s.timer.Reset(left)
+		return
+	}
 	s.due = true
 	s.wakeUp()
 }
@@ -350,14 +452,18 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
+		close(s.closing)
 		s.wakeUp()
 		s.wait.Wait()
-		s.lazyTimer.Stop()
+		s.timer.Stop()
 		if s.closeErr = s.Err(); s.closeErr != nil {
 			// Badger stays as it is until the process ends, and so does the
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
+		s.reading.Lock()
+		s.shut = true
+		s.reading.Unlock()
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
 		}

@@ -107,11 +107,18 @@ func TestPublishQoS0Allocations(t *testing.T) {
 
 // BenchmarkPublishQoS1 is one message from socket to socket with both
 // acknowledgements, in batches of 50: the message with its entry is one allocation,
-// the copy of the payload another.
+// the copy of the payload another. The session of the subscriber is one that ends
+// with its connection, or one that stays, which the store has to hold messages for
+// until they are acknowledged.
 func BenchmarkPublishQoS1(b *testing.B) {
+	b.Run("clean", func(b *testing.B) { benchmarkPublishQoS1(b, clean(mqtt.V50, "to")) })
+	b.Run("durable", func(b *testing.B) { benchmarkPublishQoS1(b, durable(mqtt.V50, "to")) })
+}
+
+func benchmarkPublishQoS1(b *testing.B, subscriber mqtt.Connect) {
 	const each = 50
 	s := newServer(b)
-	from, to := connect(b, s, clean(mqtt.V50, "from")), connect(b, s, clean(mqtt.V50, "to"))
+	from, to := connect(b, s, clean(mqtt.V50, "from")), connect(b, s, subscriber)
 	from.net.SetDeadline(time.Time{})
 	to.net.SetDeadline(time.Time{})
 	to.subscribe(filter("bench", 1))
@@ -145,7 +152,14 @@ func BenchmarkPublishQoS1(b *testing.B) {
 		}
 	}
 	run(1000)
+	before := s.Stats().Store
 	b.ReportAllocs()
 	b.ResetTimer()
 	run(b.N)
+	b.StopTimer()
+	after := s.Stats().Store
+	n := float64(b.N)
+	b.ReportMetric(float64(after.BytesWritten-before.BytesWritten)/n, "written-B/op")
+	b.ReportMetric(float64(after.Groups-before.Groups)/n, "groups/op")
+	b.ReportMetric(float64(after.Operations-before.Operations)/n, "operations/op")
 }

@@ -341,6 +341,7 @@ func (c *Client) room() bool {
 func (c *Client) publish(m *message, d delivery, _ *flushList) bool {
 	m = m.clone()
 	in := inboxEntry{m.Message, d.packetID, d.identifiers}
+	in.message.Expires, in.message.Provisional = m.expires(), false
 	in.message.QoS, in.message.Retain = d.qos, d.retain
 	c.mu.Lock()
 	c.inbox = append(c.inbox, in)

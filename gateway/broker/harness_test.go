@@ -27,13 +27,25 @@ type server struct {
 // plain makes all tests use connections that no poller serves.
 var plain = os.Getenv("LINTEL_TEST_PLAIN") != ""
 
+// swapping makes all tests keep no more than one message of a queue in memory.
+var swapping = os.Getenv("LINTEL_TEST_SWAP") != ""
+
 // startServer starts a broker on a store in dir.
 func startServer(t testing.TB, dir string, o broker.Options) *server {
+	t.Helper()
+	return startServerWith(t, dir, o, persist.Options{})
+}
+
+// startServerWith is startServer with options for the store.
+func startServerWith(t testing.TB, dir string, o broker.Options, so persist.Options) *server {
 	t.Helper()
 	if o.SysInterval == 0 {
 		o.SysInterval = -1 // they would come between
 	}
-	store, err := persist.Open(dir, persist.Options{})
+	if o.QueueMemory == 0 && swapping {
+		o.QueueMemory = 1
+	}
+	store, err := persist.Open(dir, so)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"time"
+
+	"lintel/persist"
+)
 
 // ClientInfo is what the broker knows about a session, for pages and tools.
 type ClientInfo struct {
@@ -30,6 +34,7 @@ type Stats struct {
 	RetainedBytes       int64 // what they take
 	Queued              int   // messages that wait in sessions, those in flight included
 	QueuedBytes         int64 // what they take
+	QueuedMemory        int64 // of it, in memory
 	Connects            uint64
 	ConnectionsAccepted uint64 // with or without a CONNECT
 	PacketsReceived     uint64 // of all types
@@ -44,4 +49,9 @@ type Stats struct {
 	MalformedPackets    uint64
 	Exceeded            [numLimits]uint64 // by Limit: what went over
 	NotAuthorized       uint64            // messages and subscriptions that were refused
+
+	// Store counts what the store wrote and what it need not write. Its
+	// BytesCoalesced include retained messages of QoS 0 that gave way to others
+	// before they were written.
+	Store persist.Stats
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"lintel/gateway/mqtt"
-	"lintel/persist"
 )
 
 // message is an application message inside the broker. Deliveries, queues and
@@ -14,13 +13,14 @@ import (
 // read buffer of a connection, has to be cloned before it is kept.
 type message struct {
 	mqtt.Message
-	id        uint64       // order of arrival
-	body      persist.Body // what its entries in the store share
-	from      string       // client id of the publisher, for No Local
+	id        uint64 // by which several entries in the store share it; 0: at most one has it
+	from      string // client id of the publisher, for No Local
 	borrowed  bool
 	refusable bool   // if it cannot be retained: its publisher can be told
 	receiver  bool   // it goes to a single receiver: encoding it once is no gain
 	own       *entry // room for the entry of that receiver; nil: none was made
+
+	off *atomic.Int64 // Broker.off, if Expires leaves that out; else nil
 
 	retained atomic.Bool // it is the retained message of its topic
 
@@ -42,10 +42,22 @@ func (m *message) clone() *message {
 }
 
 // size is what the message takes where it waits for a client, about.
-func (m *message) size() int { return len(m.Topic) + len(m.Payload) + len(m.Properties) + 64 }
+func (m *message) size() int {
+	return len(m.Topic) + len(m.Payload) + len(m.Properties) + messageOverhead
+}
+
+const messageOverhead = 64
+
+// expires returns when the message expires, if it does.
+func (m *message) expires() time.Time {
+	if m.off == nil {
+		return m.Expires
+	}
+	return m.Expires.Add(-time.Duration(m.off.Load()))
+}
 
 func (m *message) expired(now time.Time) bool {
-	return !m.Expires.IsZero() && !now.Before(m.Expires)
+	return !m.Expires.IsZero() && !now.Before(m.expires())
 }
 
 // delivery is how a message goes to one receiver.
@@ -70,7 +82,7 @@ func (m *message) append(dst []byte, v mqtt.Version, d delivery, now time.Time) 
 		if !m.Expires.IsZero() {
 			// Seconds left, rounded up; a resend is never sent with 0
 			// [v5 MQTT-3.3.2-6].
-			p.HasExpiry, p.Expiry = true, uint32(max(1, (m.Expires.Sub(now)+time.Second-1)/time.Second))
+			p.HasExpiry, p.Expiry = true, uint32(max(1, (m.expires().Sub(now)+time.Second-1)/time.Second))
 		}
 	}
 	if d.aliased {

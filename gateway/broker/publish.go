@@ -51,6 +51,8 @@ func (r *router) route(topic []byte) *route {
 type keeping struct {
 	batch persist.Batch
 	held  []*entry
+	sent  int  // operations of batch that put what a client was sent with QoS 1 just now
+	after bool // what the store was given before must be committed, too
 }
 
 // publish hands a message to everybody on the route. It reports whether the
@@ -63,11 +65,14 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	if m.Retain {
 		m = m.clone()
 	}
-	if m.QoS > 0 {
-		m.id = b.messageID.Add(1)
+	if m.QoS > 0 && m.refusable && b.options.QueueFull == Refuse && b.refused(m, r) {
+		return false, errQueueFull
 	}
 	// A retained message is shared from here on with who subscribes later.
 	m.receiver = !m.Retain && len(r.receivers)+len(r.shares) == 1
+	if m.QoS > 0 && len(r.receivers)+len(r.shares) > 1 {
+		m.id = b.messageID.Add(1)
+	}
 	if m.Retain {
 		if limit, ok := b.retained.set(m, b.store); !ok {
 			b.exceeded(limit)
@@ -80,6 +85,9 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 		if r.generation != b.index.generation.Load() {
 			r = b.index.find(m.Topic)
 		}
+		if m.QoS > 0 {
+			k.after = true
+		}
 	}
 	for i := range r.receivers {
 		r.receivers[i].session.deliver(m, &r.receivers[i], k, f)
@@ -90,12 +98,35 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
 }
 
+// refused reports whether the queue of a receiver is full, and counts it.
+func (b *Broker) refused(m *message, r *route) bool {
+	for _, to := range r.receivers {
+		if to.qos == 0 {
+			continue
+		}
+		to.session.mu.Lock()
+		limit, full := to.session.full(m.size())
+		to.session.mu.Unlock()
+		if full {
+			b.exceeded(limit)
+			return true
+		}
+	}
+	return false
+}
+
+var errQueueFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the queue of a subscriber is full"}
+
 var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retained messages, or bytes of them"}
 
-// keep gives k to the store. done is called when it is committed, on the store's
-// goroutine; what it sends goes to b.committed.
+// keep gives k to the store. done is called when it is committed, or when nothing of
+// it has to be, on the store's goroutine; what it sends goes to b.committed.
 func (b *Broker) keep(k *keeping, done func()) {
-	b.store.Append(&k.batch, func() {
+	do := b.store.Append
+	if k.sent > 0 && k.sent == k.batch.Len() && !k.after {
+		do = b.store.AppendPatient // all may be acknowledged before it is written
+	}
+	do(&k.batch, func() {
 		for _, e := range k.held {
 			e.owner.release(e, &b.committed)
 		}

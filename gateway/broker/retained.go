@@ -21,7 +21,8 @@ type retainedStore struct {
 
 	// dirty are the topics whose QoS 0 message is not in the store yet:
 	// only the latest of each is written, every few seconds.
-	dirty map[string]struct{}
+	dirty     map[string]struct{}
+	coalesced uint64 // bytes of those that were replaced before
 }
 
 type retainedNode struct {
@@ -35,8 +36,8 @@ const retainedInterval = 3 * time.Second
 
 // set makes m the retained message of its topic; an empty payload removes what
 // is there [v5 MQTT-3.3.1-6, MQTT-3.3.1-7]. A message of QoS 1 or 2 is handed
-// to the store before set returns, so that a batch appended later is committed
-// after it.
+// to the store before set returns, in the lazy lane: it is committed with the batch
+// that its publisher waits for, which comes after it.
 //
 // It reports false, and the limit, if m is one too many. If its publisher can be
 // told all is as before. Else m goes to who is there now, and what was retained
@@ -51,6 +52,11 @@ func (t *retainedStore) set(m *message, store *persist.Store) (over Limit, ok bo
 			return over, false
 		}
 		remove = true
+	}
+	if _, dirty := t.dirty[m.Topic]; dirty {
+		if old := t.root.get(m.Topic); old != nil {
+			t.coalesced += uint64(len(old.Topic) + len(old.Properties) + len(old.Payload))
+		}
 	}
 	if remove {
 		if !t.remove(m.Topic) {
@@ -73,7 +79,7 @@ func (t *retainedStore) set(m *message, store *persist.Store) (over Limit, ok bo
 	} else {
 		b.PutRetained(&m.Message)
 	}
-	store.Append(&b, nil)
+	store.AppendLazy(&b)
 	return over, ok
 }
 
@@ -164,7 +170,23 @@ func (t *retainedStore) put(m *message, store *persist.Store) {
 	t.counted(m, 1)
 	n.set(m)
 	if !m.Expires.IsZero() {
-		n.expiry = time.AfterFunc(time.Until(m.Expires), func() { t.expire(m, store) })
+		n.expiry = time.AfterFunc(time.Until(m.expires()), func() { t.expire(m, store) })
+	}
+}
+
+// retime sets the timers of messages whose end has changed: see Broker.off.
+func (t *retainedStore) retime() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.root.retime()
+}
+
+func (n *retainedNode) retime() {
+	if n.expiry != nil && n.message.off != nil {
+		n.expiry.Reset(time.Until(n.message.expires()))
+	}
+	for _, child := range n.children {
+		child.retime()
 	}
 }
 

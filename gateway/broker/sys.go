@@ -11,7 +11,8 @@ import (
 )
 
 // sysPrefix begins the topics in which the broker speaks of itself. Their names
-// and meanings are those of mosquitto(8), but for limits/…, which are its own.
+// and meanings are those of mosquitto(8), but for limits/…, store/bytes/…,
+// store/groups and store/commit/…, which are its own.
 const sysPrefix = "$SYS/"
 
 // sysTree publishes the $SYS topics, each when its value has changed.
@@ -72,6 +73,12 @@ func (t *sysTree) publish(b *Broker) {
 		{"messages/stored", uint64(s.Retained + s.Queued)},
 		{"store/messages/count", uint64(s.Retained + s.Queued)},
 		{"store/messages/bytes", uint64(s.RetainedBytes + s.QueuedBytes)},
+		{"store/bytes/written", s.Store.BytesWritten},
+		{"store/bytes/elided", s.Store.BytesElided},
+		{"store/bytes/coalesced", s.Store.BytesCoalesced},
+		{"store/groups", s.Store.Groups},
+		{"store/commit/p50", uint64(s.Store.Commits.Quantile(0.5).Microseconds())},
+		{"store/commit/p99", uint64(s.Store.Commits.Quantile(0.99).Microseconds())},
 		{"retained messages/count", uint64(s.Retained)},
 		{"subscriptions/count", uint64(s.Subscriptions)},
 		{"shared_subscriptions/count", uint64(s.SharedSubscriptions)},

@@ -20,6 +20,7 @@ import (
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 	"lintel/hardware"
+	"lintel/persist"
 	"lintel/serialbridge"
 )
 
@@ -97,7 +98,8 @@ func house() Options {
 		},
 		Stats: func() broker.Stats {
 			return broker.Stats{Uptime: 26 * time.Hour, ClientsConnected: 2, Sessions: 3, Subscriptions: 82, Retained: 41,
-				PublishReceived: 1234567, PublishSent: 7654321, PublishDropped: 3, BytesReceived: 123_456_789, BytesSent: 987}
+				PublishReceived: 1234567, PublishSent: 7654321, PublishDropped: 3, BytesReceived: 123_456_789, BytesSent: 987,
+				Store: persist.Stats{Groups: 11, BytesWritten: 22, BytesElided: 33, BytesCoalesced: 44, Commits: persist.Latencies{9: 60, 12: 40}}}
 		},
 		Healthy: func() error { return nil },
 	}
@@ -210,6 +212,10 @@ func TestStatusJSON(t *testing.T) {
 	}
 	if got.Broker.PublishReceived != 1234567 || got.Broker.UptimeSeconds != 26*3600 {
 		t.Errorf("broker: %+v", got.Broker)
+	}
+	if c := got.Broker; c.StoreGroups != 11 || c.StoreBytesWritten != 22 || c.StoreBytesElided != 33 || c.StoreBytesCoalesced != 44 ||
+		c.StoreCommitP50 != 512 || c.StoreCommitP99 != 4096 {
+		t.Errorf("store: %+v", c)
 	}
 }
 

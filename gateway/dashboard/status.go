@@ -37,6 +37,15 @@ type Counters struct {
 	BytesSent           uint64 `json:"bytes_sent"`
 	MalformedPackets    uint64 `json:"malformed_packets"`
 	ConnectionsAccepted uint64 `json:"connections_accepted"`
+
+	// Of the store: what it wrote, and what it need not write because it was
+	// acknowledged, or replaced, before its turn came.
+	StoreGroups         uint64 `json:"store_groups"`
+	StoreBytesWritten   uint64 `json:"store_bytes_written"`
+	StoreBytesElided    uint64 `json:"store_bytes_elided"`
+	StoreBytesCoalesced uint64 `json:"store_bytes_coalesced"`
+	StoreCommitP50      int64  `json:"store_commit_p50_microseconds"` // powers of two
+	StoreCommitP99      int64  `json:"store_commit_p99_microseconds"`
 }
 
 // Stick is a dongle.
@@ -144,6 +153,12 @@ func counters(s broker.Stats) Counters {
 		BytesSent:           s.BytesSent,
 		MalformedPackets:    s.MalformedPackets,
 		ConnectionsAccepted: s.ConnectionsAccepted,
+		StoreGroups:         s.Store.Groups,
+		StoreBytesWritten:   s.Store.BytesWritten,
+		StoreBytesElided:    s.Store.BytesElided,
+		StoreBytesCoalesced: s.Store.BytesCoalesced,
+		StoreCommitP50:      s.Store.Commits.Quantile(0.5).Microseconds(),
+		StoreCommitP99:      s.Store.Commits.Quantile(0.99).Microseconds(),
 	}
 }
 
