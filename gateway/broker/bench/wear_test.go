@@ -155,7 +155,7 @@ func TestDay(t *testing.T) {
 		fastAll:  stretch{use: use{1, 1}, tables: 500, house: time.Hour},
 		fastAway: stretch{use: use{1, 1}, tables: 700, house: 2 * time.Hour, messages: 10},
 		back:     stretch{use: use{3000, 30}, tables: 100},
-		killLost: 3, killAcked: 4, pulledError: errors.New("no | luck"),
+		killLost: 3, killAcked: 4, pulledError: errors.New("no |\nluck"),
 	}
 	if tables := w.tables(); tables != 22*500+700+100 {
 		t.Errorf("tables %v", tables)

@@ -33,7 +33,7 @@ func printWear(w io.Writer, all []*wear) {
 // cells are the figures of a day. lintel, which may be nil, has the same house.
 func (w *wear) cells(lintel *wear) []string {
 	if w.failed != nil {
-		return append([]string{"failed: " + strings.ReplaceAll(w.failed.Error(), "|", "/")}, make([]string, 9)...)
+		return append([]string{"failed: " + cell(w.failed)}, make([]string, 9)...)
 	}
 	const mib = 1 << 20
 	ratio := ""
@@ -47,7 +47,7 @@ func (w *wear) cells(lintel *wear) []string {
 	lost := func(n, of int, err error) string {
 		switch {
 		case err != nil:
-			return strings.ReplaceAll(err.Error(), "|", "/")
+			return cell(err)
 		case of == 0:
 			return "nothing is acknowledged"
 		}
@@ -59,6 +59,11 @@ func (w *wear) cells(lintel *wear) []string {
 		fmt.Sprintf("%.0f", day.flushes),
 		lost(w.lost, w.acked, nil), lost(w.killLost, w.killAcked, w.killError), lost(w.pulledLost, w.pulledAcked, w.pulledError),
 	}
+}
+
+// cell puts an error, with what a broker may have said, into one cell.
+func cell(err error) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(err.Error()), " "), "|", "/")
 }
 
 // messages returns how many messages a day has and how many of them have to be
