@@ -10,7 +10,11 @@ TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help build run test race fuzz bench bench-short profile crash crash-short vet check image image-test image-crash interop deps deps-image clean
+=======
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile vet check image image-test interop deps deps-image clean
+>>>>>>> wear
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +49,10 @@ bench: ## compare the broker with mosquitto and mochi-mqtt: tables of medians (2
 
 bench-short: ## every row of the bench once, small, Lintel alone: nothing lost, doubled or out of order
 	go run ./gateway/broker/bench --short
+
+bench-wear: ## what a day of a house writes to the card, and what is lost at its end (root, 15 minutes)
+	@packages='mosquitto e2fsprogs'; $(install-packages)
+	go run ./gateway/broker/bench wear
 
 profile: ## make anew the profile by which the compiler optimises lintel (2 minutes)
 	go run ./gateway/broker/bench --profile cmd/lintel/default.pgo
