@@ -10,11 +10,7 @@ TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help build run test race fuzz bench bench-short profile crash crash-short vet check image image-test image-crash interop deps deps-image clean
-=======
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile vet check image image-test interop deps deps-image clean
->>>>>>> wear
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short vet check image image-test image-crash interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,9 +54,11 @@ profile: ## make anew the profile by which the compiler optimises lintel (2 minu
 	go run ./gateway/broker/bench --profile cmd/lintel/default.pgo
 
 crash: ## pull the plug at 312 recorded moments, as root: nothing acknowledged is lost
+	@packages='e2fsprogs'; $(install-packages)
 	go run ./gateway/broker/crash
 
 crash-short: ## the same at 24 moments; told and skipped where it cannot run, unless LINTEL_NEED_ALL=1
+	@packages='e2fsprogs'; $(install-packages)
 	go run ./gateway/broker/crash --short
 
 vet: ## formatting, go vet, staticcheck
