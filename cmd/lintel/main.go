@@ -11,6 +11,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -146,31 +147,39 @@ func checkStore() []string {
 // limitMemory has the collector run often before a third of the machine's memory is
 // used. GOMEMLIMIT goes before.
 func limitMemory() {
-	if total := hardware.ReadVitals("/").MemoryTotal; total > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(total / 3))
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit())
 	}
 }
 
-// heapGoal is what the heap may grow to before the collector runs, if it does not
-// have to run more often than once for as much as is in use, or may run less often
-// than once for four times that.
-const heapGoal = 48 << 20
+func memoryLimit() int64 {
+	if total := hardware.ReadVitals("/").MemoryTotal; total > 0 {
+		return int64(total / 3)
+	}
+	return math.MaxInt64
+}
 
-// balance sets the pace of the collector by what is in use, until ctx ends. That it
-// runs seldom while little is saves CPU under load: messages of QoS 1 and 2 live
-// shortly. GOGC goes before.
+// smallMemory is what the program is to do with. As long as that is enough the
+// collector runs seldom, which saves CPU under load: messages of QoS 1 and 2 live shortly.
+const smallMemory = 36 << 20
+
+// balance sets the limit for the memory by what is in use of it, until ctx ends: twice
+// that is enough for the collector to run as often as it does without a limit. GOGC and
+// GOMEMLIMIT go before.
 func balance(ctx context.Context) {
-	if os.Getenv("GOGC") != "" {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	tick := time.NewTicker(time.Second)
+	debug.SetGCPercent(400)
+	most := memoryLimit()
+	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	for now := 0; ; {
+	for now := int64(0); ; {
 		metrics.Read(live)
-		if percent := min(max(heapGoal*100/max(int(live[0].Value.Uint64()), 1)-100, 100), 400); percent != now {
-			now = percent
-			debug.SetGCPercent(percent)
+		if limit := min(max(smallMemory, 2*int64(live[0].Value.Uint64())+smallMemory/2), most); limit != now {
+			now = limit
+			debug.SetMemoryLimit(limit)
 		}
 		select {
 		case <-tick.C:
