@@ -178,7 +178,7 @@ func hasAll(t *testing.T, dir string, first, last int) {
 // opens again with all that was stored. When others take what is left it ends in
 // order, with an error.
 func TestDiskFull(t *testing.T) {
-	disk := smallDisk(t, 80)
+	disk := smallDisk(t, 160)
 	dir := filepath.Join(disk, "data", "store")
 	p := startPublisher(t, dir)
 	p.until(t, "low")
@@ -202,7 +202,7 @@ func TestDiskFull(t *testing.T) {
 	// and is not answered.
 	var empty func()
 	for answered := true; answered; deleted++ {
-		empty = fillDisk(t, disk, 8<<20)
+		empty = fillDisk(t, disk, 24<<20)
 		fmt.Fprintln(p.in)
 		answered = p.out.Scan()
 	}
@@ -225,7 +225,7 @@ func TestDiskFull(t *testing.T) {
 // Others fill the disk to the last byte while the store writes: whatever becomes of
 // the process, the next one has all that was stored.
 func TestDiskFilledByOthers(t *testing.T) {
-	disk := smallDisk(t, 96)
+	disk := smallDisk(t, 160)
 	dir := filepath.Join(disk, "data", "store")
 	p := startPublisher(t, dir, "without asking")
 	for p.stored < 2000 {
