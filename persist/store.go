@@ -225,8 +225,10 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithNumMemtables(numMemtables).
 		WithBaseTableSize(1 << 20).
 		WithBaseLevelSize(4 << 20).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(8).
+		// Most messages of a queue are gone before six tables are full: what is
+		// merged later is written less often.
+		WithNumLevelZeroTables(6).
+		WithNumLevelZeroTablesStall(12).
 		WithNumCompactors(2).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).

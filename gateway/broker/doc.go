@@ -17,7 +17,7 @@
 // (its packet id must be known first) and PUBREL. Acknowledgements of subscribers are written with the
 // next group: if one is lost the message is sent once more, with DUP.
 //
-// Retained messages of QoS 0 are written every three seconds, the latest of each
+// Retained messages of QoS 0 are written every ten seconds, the latest of each
 // topic only: a crash may lose that much of them.
 //
 // # How a message goes
