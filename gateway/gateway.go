@@ -72,7 +72,7 @@ type gateway struct {
 
 // ballast is the space on the disk that is set aside for opening the store when the
 // disk is full.
-const ballast = 16 << 20
+const ballast = 40 << 20
 
 // module is a part of the house that runs until its context ends.
 type module struct {

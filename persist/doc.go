@@ -90,9 +90,11 @@
 // # A full disk
 //
 // Badger writes through mapped files: on a full disk the kernel ends the process. So
-// there is a reserve: 64 MiB (an eighth of a disk below 512 MiB), but at least what six
+// there is a reserve: 64 MiB (half of a disk below 128 MiB), but at least what six
 // memtables and a quarter of the store take. Below it DiskLow is true, and who feeds the
-// store refuses what is new; below half of it the store fails.
+// store refuses what is new; below half of it the store fails,
+// and does not open. While the disk is nearly full no store is put aside: what looks like
+// damage then may be want of room.
 //
 // # What others keep
 //

@@ -20,7 +20,9 @@ import (
 const (
 	ballastSuffix = "-ballast"
 
-	// Below this much nothing new is kept; small disks keep an eighth instead.
+	// Below this much nothing new is kept; disks of less than twice as much keep a
+	// half. Badger merges tables without asking, and has taken 20 MB for it on a disk
+	// where only deletes went on.
 	maxFloor = 64 << 20
 
 	// lookInterval and lookBytes are how old what is known of the free space may
@@ -105,7 +107,7 @@ func (p *space) look() error {
 	}
 	p.looked, p.written = now, 0
 	// A quarter of the store is room for compaction.
-	p.free, p.reserve = free, max(min(maxFloor, total/8), p.tables+p.size/4)
+	p.free, p.reserve = free, max(min(maxFloor, total/2), p.tables+p.size/4)
 	switch {
 	case total == 0 || free >= p.reserve:
 		p.level = enough
@@ -172,7 +174,7 @@ func (p *space) keepBallast(stop <-chan struct{}) error {
 		return err
 	}
 	p.mu.Lock()
-	roomy := p.level == enough && (total == 0 || free >= p.reserve+2*p.ballast)
+	roomy := p.level == enough && (total == 0 || free >= p.reserve+3*p.ballast/2)
 	p.mu.Unlock()
 	if !roomy {
 		return nil

@@ -26,8 +26,8 @@ func TestReserve(t *testing.T) {
 	}{
 		{"a card", 32 << 30, 0, 4 * mb, 64 * mb},
 		{"a full card", 32 << 30, 1 << 30, 4 * mb, (24 + 256) * mb},
-		{"a small disk", 128 * mb, 0, 4 * mb, 24 * mb},
-		{"a small disk with a store", 128 * mb, 40 * mb, 4 * mb, 34 * mb},
+		{"a small disk", 100 * mb, 0, 4 * mb, 50 * mb},
+		{"a small disk with a store", 100 * mb, 120 * mb, 4 * mb, 54 * mb},
 		{"large memtables", 1 << 30, 0, 16 * mb, 96 * mb},
 	} {
 		p := newSpace(t.TempDir(), c.table, 0, slog.New(slog.DiscardHandler))
@@ -142,7 +142,7 @@ const diskGroup = 25
 // then deletes a group for each line that it reads, saying "d N". With a second argument it
 // does not ask whether there is room, as nobody else on the disk would.
 func publishUntilFull(args []string) error {
-	s, err := Open(args[0], Options{Ballast: 16 << 20, Check: checker()})
+	s, err := Open(args[0], Options{Ballast: 40 << 20, Check: checker()})
 	if err != nil {
 		return err
 	}
@@ -189,4 +189,32 @@ func publishUntilFull(args []string) error {
 
 func diskMessage(i int) *mqtt.Message {
 	return &mqtt.Message{Topic: fmt.Sprintf("r/%06d", i), QoS: 1, Retain: true, Payload: []byte(strings.Repeat(fmt.Sprintf("%09d,", i), 400))}
+}
+
+// Want of room may look like damage: nothing is put aside for it.
+func TestNothingIsPutAsideOnAFullDisk(t *testing.T) {
+	dir := storeDir(t)
+	s := open(t, dir, Options{})
+	commit(t, s, putRetained("r"))
+	closeStore(t, s)
+	spoil(t, dir)
+	d := &disk{free: 50 << 20, total: 1 << 30}
+	full := Options{Logger: slog.New(slog.DiscardHandler), MemTableSize: defaultMemTableSize, statfs: d.statfs}
+	refused := func() error {
+		s, err := Open(dir, full)
+		if err == nil {
+			s.Close()
+		}
+		return err
+	}
+	if err := refused(); err == nil || !strings.Contains(err.Error(), "make room") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("on a full disk: %v", err)
+	}
+	d.free = 100 << 20
+	if err := refused(); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	if len(quarantines(dir)) != 1 {
+		t.Error("not put aside")
+	}
 }

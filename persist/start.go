@@ -43,6 +43,10 @@ func (s *Store) start(dir string, o *Options) error {
 			s.dir.Close()
 			return err
 		}
+		if s.space.now(lookBytes) != enough {
+			s.dir.Close()
+			return fmt.Errorf("persist: data folder %s cannot be opened (%s), while the disk is nearly full: make room and start again", dir, bad.reason)
+		}
 		if again {
 			s.dir.Close()
 			return fmt.Errorf("persist: data folder %s cannot be opened though it is new: %s: use another card or disk", dir, bad.reason)
@@ -65,6 +69,9 @@ func (s *Store) start(dir string, o *Options) error {
 // is no use in it.
 func (s *Store) startIn(dir string, o *Options) error {
 	s.space = newSpace(dir, o.MemTableSize, o.Ballast, o.Logger)
+	if o.statfs != nil {
+		s.space.statfs = o.statfs
+	}
 	if err := s.space.makeRoom(); err != nil {
 		return err
 	}

@@ -59,7 +59,8 @@ type Options struct {
 
 	// Ballast is the size of a file of zeros beside the folder, which is given up
 	// when a store on a full disk has to be opened, and written again when there
-	// is room; 0: there is none. 16 MiB are enough with a MemTableSize of 4 MiB.
+	// is room; 0: there is none. It should be more than half of the reserve: see the
+	// package comment.
 	Ballast int64
 
 	// Check is the program, and its first arguments, that Open runs after a run
@@ -82,6 +83,8 @@ type Options struct {
 	Clock func() Reading
 
 	Logger *slog.Logger // nil: discard
+
+	statfs func(dir string) (free, total int64, err error) // of tests; nil: of the system
 
 	garbage garbageRules // zero values take the defaults
 }
