@@ -24,9 +24,9 @@ run: build ## start the gateway with a simulated meter; data in data/
 test: ## every test that needs neither root nor QEMU
 	go test ./...
 
-race: deps ## all tests with the race detector; the broker's once more without pollers
+race: deps ## all tests with the race detector; the broker's once more without pollers and with queues on disk
 	LINTEL_NEED_ALL=1 go test -race -timeout 20m ./...
-	LINTEL_TEST_PLAIN=1 go test -count=1 -timeout 10m ./gateway/broker
+	LINTEL_TEST_PLAIN=1 LINTEL_TEST_SWAP=1 go test -count=1 -timeout 15m ./gateway/broker
 
 interop: deps ## only the tests against programs of others: mosquitto, paho, avahi
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns

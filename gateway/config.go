@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lintel/gateway/broker"
 	"lintel/persist"
 )
 
@@ -38,27 +39,29 @@ type Config struct {
 
 // MQTTConfig is where the broker listens and what it allows.
 type MQTTConfig struct {
-	Listen            []string `toml:"listen"`              // TCP addresses
-	TLS               []string `toml:"tls"`                 // TCP addresses, with TLS
-	WebSocket         []string `toml:"websocket"`           // addresses for MQTT over WebSocket
-	WebSocketTLS      []string `toml:"websocket_tls"`       // addresses for MQTT over WebSocket with TLS
-	Unix              []string `toml:"unix"`                // paths of unix sockets
-	Certificate       string   `toml:"certificate"`         // PEM file: chain of the TLS listeners
-	Key               string   `toml:"key"`                 // PEM file: its private key
-	MaxPacketSize     int      `toml:"max_packet_size"`     // bytes, the whole packet
-	MaxConnections    int      `toml:"max_connections"`     // sockets at a time
-	MaxUnconnected    int      `toml:"max_unconnected"`     // sockets without CONNECT at a time
-	ConnectRate       int      `toml:"connect_rate"`        // CONNECTs per second
-	MaxInflight       int      `toml:"max_inflight"`        // unacknowledged messages per client
-	MaxQueuedMessages int      `toml:"max_queued_messages"` // waiting messages per session
-	MaxQueuedBytes    int      `toml:"max_queued_bytes"`    // bytes of waiting messages per session
-	MaxQueuedTotal    int      `toml:"max_queued_total"`    // bytes of waiting messages in all sessions
-	MaxRetained       int      `toml:"max_retained"`        // retained messages
-	MaxRetainedBytes  int      `toml:"max_retained_bytes"`  // what they take
-	MaxSubscriptions  int      `toml:"max_subscriptions"`   // per session
-	MaxTopicLevels    int      `toml:"max_topic_levels"`    // of topic names and filters
-	MaxKeepAlive      int      `toml:"max_keep_alive"`      // seconds; 0: no limit
-	KeepAliveFactor   float64  `toml:"keep_alive_factor"`   // times its keep alive a client may be silent
+	Listen            []string         `toml:"listen"`              // TCP addresses
+	TLS               []string         `toml:"tls"`                 // TCP addresses, with TLS
+	WebSocket         []string         `toml:"websocket"`           // addresses for MQTT over WebSocket
+	WebSocketTLS      []string         `toml:"websocket_tls"`       // addresses for MQTT over WebSocket with TLS
+	Unix              []string         `toml:"unix"`                // paths of unix sockets
+	Certificate       string           `toml:"certificate"`         // PEM file: chain of the TLS listeners
+	Key               string           `toml:"key"`                 // PEM file: its private key
+	MaxPacketSize     int              `toml:"max_packet_size"`     // bytes, the whole packet
+	MaxConnections    int              `toml:"max_connections"`     // sockets at a time
+	MaxUnconnected    int              `toml:"max_unconnected"`     // sockets without CONNECT at a time
+	ConnectRate       int              `toml:"connect_rate"`        // CONNECTs per second
+	MaxInflight       int              `toml:"max_inflight"`        // unacknowledged messages per client
+	MaxQueuedMessages int              `toml:"max_queued_messages"` // waiting messages per session
+	MaxQueuedBytes    int              `toml:"max_queued_bytes"`    // bytes of waiting messages per session
+	MaxQueuedTotal    int              `toml:"max_queued_total"`    // bytes of waiting messages in all sessions
+	QueueFull         broker.QueueFull `toml:"queue_full"`          // what happens to a message over them: "drop-newest", "drop-oldest" or "refuse"
+	QueueMemory       int              `toml:"queue_memory"`        // bytes of waiting messages in memory; what waits for persistent sessions beyond it is in the store alone
+	MaxRetained       int              `toml:"max_retained"`        // retained messages
+	MaxRetainedBytes  int              `toml:"max_retained_bytes"`  // what they take
+	MaxSubscriptions  int              `toml:"max_subscriptions"`   // per session
+	MaxTopicLevels    int              `toml:"max_topic_levels"`    // of topic names and filters
+	MaxKeepAlive      int              `toml:"max_keep_alive"`      // seconds; 0: no limit
+	KeepAliveFactor   float64          `toml:"keep_alive_factor"`   // times its keep alive a client may be silent
 }
 
 // HTTPConfig is where the pages are served.
@@ -113,6 +116,7 @@ func DefaultConfig() Config {
 			MaxQueuedMessages: 100_000,
 			MaxQueuedBytes:    64 << 20,
 			MaxQueuedTotal:    256 << 20,
+			QueueMemory:       32 << 20,
 			MaxRetained:       200_000,
 			MaxRetainedBytes:  64 << 20,
 			MaxSubscriptions:  10_000,
@@ -231,8 +235,9 @@ func (c Config) problems() []problem {
 	within("mqtt.connect_rate", c.MQTT.ConnectRate, 1, 1_000_000)
 	within("mqtt.max_inflight", c.MQTT.MaxInflight, 1, 65535) // packet identifiers have 16 bits
 	within("mqtt.max_queued_messages", c.MQTT.MaxQueuedMessages, 1, 10_000_000)
-	within("mqtt.max_queued_bytes", c.MQTT.MaxQueuedBytes, 1024, 1<<30)
-	within("mqtt.max_queued_total", c.MQTT.MaxQueuedTotal, 1<<20, 1<<30)
+	within("mqtt.max_queued_bytes", c.MQTT.MaxQueuedBytes, 1024, 1<<36)
+	within("mqtt.max_queued_total", c.MQTT.MaxQueuedTotal, 1<<20, 1<<36)
+	within("mqtt.queue_memory", c.MQTT.QueueMemory, 1<<20, 1<<30)
 	within("mqtt.max_retained", c.MQTT.MaxRetained, 1, 10_000_000)
 	within("mqtt.max_retained_bytes", c.MQTT.MaxRetainedBytes, 1024, 1<<30)
 	within("mqtt.max_subscriptions", c.MQTT.MaxSubscriptions, 1, 1_000_000)

@@ -110,6 +110,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"same port, one host", "[http]\nlisten = \"127.0.0.1:8083\"", `F:2: http.listen: "127.0.0.1:8083" is taken by mqtt.websocket[0] = ":8083"`},
 		{"same port, any address", "[mqtt]\nlisten = [\"127.0.0.1:1883\", \"0.0.0.0:1883\"]", `F:2: mqtt.listen[1]: "0.0.0.0:1883" is taken`},
 		{"negative limit", "[mqtt]\nmax_queued_bytes = -1", `F:2: mqtt.max_queued_bytes: -1 is out of range; right is 1024 to`},
+		{"full queue", "[mqtt]\nqueue_full = \"drop\"", `F:2: mqtt.queue_full: "drop" is none of drop-newest, drop-oldest, refuse`},
+		{"full queue in numbers", "[mqtt]\nqueue_full = 1", `F:2: mqtt.queue_full: is a number; right is a text in quotes`},
 		{"impatient", "[mqtt]\nkeep_alive_factor = 1.4", `F:2: mqtt.keep_alive_factor: 1.4 is out of range; right is 1.5`},
 		{"no factor", "[mqtt]\nkeep_alive_factor = nan", `F:2: mqtt.keep_alive_factor: NaN is out of range`},
 		{"factor in quotes", "[mqtt]\nkeep_alive_factor = \"2\"", `F:2: mqtt.keep_alive_factor: is a text; right is a number`},

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"encoding"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +78,16 @@ func checkTree(value any, t reflect.Type, key string, known []string) []problem 
 		var l slog.Level
 		if s, ok := value.(string); !ok || l.UnmarshalText([]byte(s)) != nil {
 			return []problem{{key, fmt.Sprintf("%v is not a level; right are debug, info, warn and error", value)}}
+		}
+		return nil
+	}
+	if u, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler); ok {
+		text, ok := value.(string)
+		if !ok {
+			return wrong("a text in quotes")
+		}
+		if err := u.UnmarshalText([]byte(text)); err != nil {
+			return []problem{{key, err.Error()}}
 		}
 		return nil
 	}

@@ -107,6 +107,8 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		MaxQueuedMessages: m.MaxQueuedMessages,
 		MaxQueuedBytes:    m.MaxQueuedBytes,
 		MaxQueuedTotal:    m.MaxQueuedTotal,
+		QueueFull:         m.QueueFull,
+		QueueMemory:       m.QueueMemory,
 		MaxRetained:       m.MaxRetained,
 		MaxRetainedBytes:  m.MaxRetainedBytes,
 		MaxSubscriptions:  m.MaxSubscriptions,

@@ -7,11 +7,11 @@ import "lintel/gateway/mqtt"
 // AppendLazy, after which nobody touches it, nor the messages in it.
 type Batch struct {
 	ops     []op
-	bytes   int64 // upper bound of what it writes, for budgets
-	puts    bool  // it puts entries
-	deletes bool  // it deletes entries
-	body    *Body // the body counted last: entries that share it come in a row
-	dead    int   // so many of the first operations are known to be superfluous puts; with Store.mu
+	bytes   int64  // upper bound of what it writes, for budgets
+	puts    bool   // it puts entries
+	deletes bool   // it deletes entries
+	body    uint64 // the body counted last: entries that share it come in a row
+	dead    int    // so many of the first operations are known to be superfluous puts; with Store.mu
 }
 
 // op is one change of one record.
@@ -24,11 +24,10 @@ type op struct {
 	name         string        // client id, filter or topic
 	session      *Session      // of a put
 	subscription Subscription  // of a put
-	entry        Entry         // of a put; MessageID also of a delete
+	entry        Entry         // of a put; ID also of a delete
 	version      uint32        // of a put of an entry: see Ref.made
 	retained     *mqtt.Message // of a put
 	ref          *Ref
-	body         *Body
 }
 
 func (o *op) putsEntry() bool { return o.prefix == prefixEntry && !o.remove }
@@ -78,17 +77,17 @@ func (b *Batch) DeleteSubscription(session uint32, filter string) {
 
 // PutEntry queues a message for a session, or changes State and PacketID of an
 // entry that was put with the same Ref before. A session has at most one entry
-// of a MessageID. body is not nil if other sessions may hold the message too.
+// of an ID.
 //
 // Calls for one entry are made one after the other, under the lock of its
 // session. Their batches may be appended the other way round: an older state
 // never replaces a newer one.
-func (b *Batch) PutEntry(session uint32, e Entry, r *Ref, body *Body) {
+func (b *Batch) PutEntry(session uint32, e Entry, r *Ref) {
 	r.made++
-	o := op{prefix: prefixEntry, sessionID: session, entry: e, version: r.made, ref: r, body: body, size: int64(5*len(e.Identifiers) + len(e.Share))}
-	if body == nil || body != b.body {
+	o := op{prefix: prefixEntry, sessionID: session, entry: e, version: r.made, ref: r, size: int64(5*len(e.Identifiers) + len(e.Share))}
+	if e.Body == 0 || e.Body != b.body {
 		o.size += messageSize(e.Message)
-		b.body = body
+		b.body = e.Body
 	}
 	b.puts = true
 	b.add(o)
@@ -101,9 +100,9 @@ func (b *Batch) PutEntry(session uint32, e Entry, r *Ref, body *Body) {
 // in the batch that puts the new entry: only there the old put is kept until
 // both can be written together. The put comes right before the delete, so that
 // they stay together even if the batch has to be split.
-func (b *Batch) DeleteEntry(session uint32, messageID uint64, r *Ref, body *Body) {
+func (b *Batch) DeleteEntry(session uint32, id uint64, r *Ref) {
 	b.deletes = true
-	b.add(op{prefix: prefixEntry, remove: true, sessionID: session, entry: Entry{MessageID: messageID}, ref: r, body: body})
+	b.add(op{prefix: prefixEntry, remove: true, sessionID: session, entry: Entry{ID: id}, ref: r})
 }
 
 // PutIncoming remembers the packet id of an incoming QoS 2 message.

@@ -29,7 +29,7 @@ func BenchmarkAppend(b *testing.B) {
 							return
 						}
 						var x Batch
-						x.PutEntry(1, Entry{MessageID: uint64(id), QoS: 1, Message: m}, new(Ref), nil)
+						x.PutEntry(1, Entry{ID: uint64(id), QoS: 1, Message: m}, new(Ref))
 						s.Append(&x, func() { done <- struct{}{} })
 						<-done
 					}
@@ -55,9 +55,9 @@ func BenchmarkElision(b *testing.B) {
 		window <- struct{}{}
 		var put, gone Batch
 		r := new(Ref)
-		put.PutEntry(1, Entry{MessageID: uint64(id), QoS: 1, Message: m}, r, nil)
+		put.PutEntry(1, Entry{ID: uint64(id), QoS: 1, Message: m}, r)
 		s.Append(&put, func() { <-window })
-		gone.DeleteEntry(1, uint64(id), r, nil)
+		gone.DeleteEntry(1, uint64(id), r)
 		s.AppendLazy(&gone)
 	}
 	for range cap(window) {

@@ -12,8 +12,9 @@ type bodyPlace byte
 
 const (
 	bodyInline bodyPlace = iota // in the entry
-	bodyShared                  // under its own key, for several entries
+	bodySame                    // as bodyShared, under the id of the entry: older stores have it
 	bodyOwn                     // under its own key, for this entry
+	bodyShared                  // under the id in Entry.Body, for several entries
 )
 
 // maxInline is the payload that an entry holds itself even if others hold it
@@ -22,11 +23,11 @@ const maxInline = 128
 
 // placeOf decides where the message of a new entry goes. The entry of a QoS 2
 // message is written up to three times, its payload need not be.
-func placeOf(e *Entry, body *Body) bodyPlace {
+func placeOf(e *Entry) bodyPlace {
 	switch {
 	case len(e.Message.Payload) <= maxInline:
 		return bodyInline
-	case body != nil:
+	case e.Body != 0:
 		return bodyShared
 	case e.QoS == 2:
 		return bodyOwn
@@ -123,8 +124,11 @@ func appendEntry(b []byte, e *Entry, place bodyPlace, now time.Time) []byte {
 	if e.Share != "" {
 		b = appendText(b, e.Share)
 	}
-	if place == bodyInline {
+	switch place {
+	case bodyInline:
 		b = appendMessage(b, e.Message, e.Message.Topic, now)
+	case bodyShared:
+		b = binary.AppendUvarint(b, e.Body)
 	}
 	return b
 }
@@ -258,8 +262,8 @@ func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
 	return m, f.end()
 }
 
-// decodeEntry leaves MessageID, which is in the key, to the caller, and Message
-// if it is elsewhere.
+// decodeEntry leaves ID, which is in the key, to the caller, and Message if it is
+// elsewhere.
 func decodeEntry(b []byte, now time.Time) (Entry, bodyPlace, error) {
 	f := fields{b: b}
 	flags := f.byte()
@@ -269,7 +273,7 @@ func decodeEntry(b []byte, now time.Time) (Entry, bodyPlace, error) {
 		Retain: flags&flagRetain != 0,
 		State:  EntryState(flags >> 5 & 3),
 	}
-	if e.QoS == 3 || place > bodyOwn || e.State > Released {
+	if e.QoS == 3 || e.State > Released {
 		f.fail()
 	}
 	e.PacketID = uint16(f.uint(1<<16 - 1))
@@ -286,8 +290,11 @@ func decodeEntry(b []byte, now time.Time) (Entry, bodyPlace, error) {
 			f.fail()
 		}
 	}
-	if place == bodyInline {
+	switch place {
+	case bodyInline:
 		e.Message = f.message(now)
+	case bodyShared:
+		e.Body = f.uint(1<<64 - 1)
 	}
 	return e, place, f.end()
 }

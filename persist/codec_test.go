@@ -118,7 +118,7 @@ func FuzzValue(f *testing.F) {
 			return // not in Badger
 		}
 		fresh := func() *loader {
-			return &loader{state: new(State), now: timeZero, sessions: map[uint32]*SessionState{0: {}}, bodies: make(map[string]*loadedBody)}
+			return &loader{state: new(State), now: timeZero, sessions: map[uint32]*SessionState{0: {}}, bodies: make(map[bodyID]*storedBody)}
 		}
 		l := fresh()
 		l.number(key)

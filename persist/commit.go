@@ -30,6 +30,7 @@ type transaction struct {
 	buf     []byte // keys and values, one after the other
 	records []record
 	index   map[string]int // key → place in records
+	bodies  map[uint64]int // entries on the disk that need each shared body
 
 	operations     int
 	bytes          int64 // estimated
@@ -370,26 +371,20 @@ func (tx *transaction) applyEntry(o *op) {
 	case o.remove:
 		r.written = false
 		tx.entries--
-		if r.place == bodyShared {
-			r.body.refs--
-		}
-		if r.place == bodyOwn || r.place == bodyShared && r.body.refs == 0 {
+		if r.place == bodyOwn || r.place == bodyShared && tx.needBody(r.body, -1) == 0 {
 			tx.applyBody(o)
 		}
 	case !r.written:
 		r.written = true
 		tx.entries++
-		r.place, r.body = placeOf(&o.entry, o.body), o.body
-		if r.place == bodyShared {
-			r.body.refs++
-		}
-		if r.place == bodyOwn || r.place == bodyShared && r.body.refs == 1 {
+		r.place, r.body = placeOf(&o.entry), o.entry.Body
+		if r.place == bodyOwn || r.place == bodyShared && tx.needBody(r.body, 1) == 1 {
 			tx.applyBody(o)
 		}
 	}
 	r.latest = max(r.latest, o.version)
 	start := len(tx.buf)
-	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.MessageID)
+	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.ID)
 	end := len(tx.buf)
 	if !o.remove {
 		tx.buf = append(tx.buf, codecVersion)
@@ -400,13 +395,25 @@ func (tx *transaction) applyEntry(o *op) {
 	}
 }
 
+// needBody counts an entry that needs a shared body, or with n -1 needs it no more,
+// and returns how many do now.
+func (tx *transaction) needBody(body uint64, n int) int {
+	n += tx.bodies[body]
+	if n == 0 {
+		delete(tx.bodies, body)
+	} else {
+		tx.bodies[body] = n
+	}
+	return n
+}
+
 // applyBody puts or deletes the body of an entry.
 func (tx *transaction) applyBody(o *op) {
 	start := len(tx.buf)
 	if o.ref.place == bodyShared {
-		tx.buf = appendBodyKey(tx.buf, o.entry.MessageID)
+		tx.buf = appendBodyKey(tx.buf, o.ref.body)
 	} else {
-		tx.buf = appendOwnBodyKey(tx.buf, o.entry.MessageID, o.sessionID)
+		tx.buf = appendOwnBodyKey(tx.buf, o.entry.ID, o.sessionID)
 	}
 	end := len(tx.buf)
 	if !o.remove {

@@ -173,7 +173,7 @@ func TestLargeBatchIsSplit(t *testing.T) {
 	refs := make([]Ref, 5000)
 	m := message("t", 300)
 	for i := range refs {
-		b.PutEntry(1, Entry{MessageID: uint64(i), QoS: 2, Message: m}, &refs[i], nil)
+		b.PutEntry(1, Entry{ID: uint64(i), QoS: 2, Message: m}, &refs[i])
 	}
 	b.PutRetained(message("r", 3<<20))
 	commit(t, s, &b)
@@ -183,14 +183,14 @@ func TestLargeBatchIsSplit(t *testing.T) {
 	closeStore(t, s)
 
 	s = open(t, dir, Options{MemTableSize: minMemTableSize})
-	state := load(t, s)
-	if len(state.Sessions) != 1 || len(state.Sessions[0].Entries) != 5000 || len(state.Retained) != 1 {
+	state := whole(t, s)
+	if len(state.Sessions) != 1 || len(state.Sessions[0].Inflight) != 5000 || len(state.Retained) != 1 {
 		t.Fatal(describe(state))
 	}
 	var clean Batch
 	clean.DeleteSession(1, "c")
-	for _, e := range state.Sessions[0].Entries {
-		clean.DeleteEntry(1, e.MessageID, e.Ref, e.Body)
+	for _, e := range state.Sessions[0].Inflight {
+		clean.DeleteEntry(1, e.ID, e.Ref)
 	}
 	commit(t, s, &clean)
 	if left := keys(t, s); len(left) != 1 {
@@ -205,18 +205,18 @@ func TestElision(t *testing.T) {
 		s := open(t, t.TempDir(), Options{})
 		release := hold(t, s)
 		before, version := s.Stats(), s.db.MaxVersion()
-		m, body := message("t", size), new(Body)
+		m := message("t", size)
 		var a, b Ref
 		done := make(chan struct{})
 		s.Append(batch(
-			func(x *Batch) { x.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: m}, &a, body) },
-			func(x *Batch) { x.PutEntry(2, Entry{MessageID: 1, QoS: 2, Message: m}, &b, body) },
+			func(x *Batch) { x.PutEntry(1, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &a) },
+			func(x *Batch) { x.PutEntry(2, Entry{ID: 1, QoS: 2, Message: m, Body: 1}, &b) },
 		), nil)
 		s.Append(batch(func(x *Batch) {
-			x.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: m, PacketID: 1, State: Sent}, &a, body)
+			x.PutEntry(1, Entry{ID: 1, QoS: 1, Message: m, PacketID: 1, State: Sent, Body: 1}, &a)
 		}), nil)
-		s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(1, 1, &a, body) }))
-		s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(2, 1, &b, body) }))
+		s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(1, 1, &a) }))
+		s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(2, 1, &b) }))
 		s.Append(new(Batch), func() { close(done) })
 		release()
 		await(t, done, "group")
@@ -237,22 +237,22 @@ func TestElision(t *testing.T) {
 func TestElisionOfOneSharer(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	release := hold(t, s)
-	m, body := message("t", 1000), new(Body)
+	m := message("t", 1000)
 	var a, b, c Ref
 	s.Append(batch(
-		func(x *Batch) { x.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: m}, &a, body) },
-		func(x *Batch) { x.PutEntry(2, Entry{MessageID: 1, QoS: 1, Message: m}, &b, body) },
-		func(x *Batch) { x.PutEntry(3, Entry{MessageID: 1, QoS: 1, Message: m}, &c, body) },
+		func(x *Batch) { x.PutEntry(1, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &a) },
+		func(x *Batch) { x.PutEntry(2, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &b) },
+		func(x *Batch) { x.PutEntry(3, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &c) },
 	), nil)
-	s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(1, 1, &a, body) }))
+	s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(1, 1, &a) }))
 	release()
 	steps := []struct {
 		change *Batch
 		want   []string
 	}{
-		{new(Batch), []string{"body of message 1", "message 1 of session 2", "message 1 of session 3"}},
-		{batch(func(x *Batch) { x.DeleteEntry(2, 1, &b, body) }), []string{"body of message 1", "message 1 of session 3"}},
-		{batch(func(x *Batch) { x.DeleteEntry(3, 1, &c, body) }), nil},
+		{new(Batch), []string{"body 1", "entry 1 of session 2", "entry 1 of session 3"}},
+		{batch(func(x *Batch) { x.DeleteEntry(2, 1, &b) }), []string{"body 1", "entry 1 of session 3"}},
+		{batch(func(x *Batch) { x.DeleteEntry(3, 1, &c) }), nil},
 	}
 	for _, step := range steps {
 		commit(t, s, step.change)
@@ -271,15 +271,15 @@ func TestMovedEntryIsNotElided(t *testing.T) {
 	before := s.Stats()
 	m := message("t", 10)
 	var a, b Ref
-	s.Append(batch(func(x *Batch) { x.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: m}, &a, nil) }), nil)
+	s.Append(batch(func(x *Batch) { x.PutEntry(1, Entry{ID: 1, QoS: 1, Message: m}, &a) }), nil)
 	var filler Batch
 	for range maxGroupOperations - 1 {
 		filler.PutIncoming(1, 1)
 	}
 	s.Append(&filler, nil)
 	move := batch(
-		func(x *Batch) { x.DeleteEntry(1, 1, &a, nil) },
-		func(x *Batch) { x.PutEntry(2, Entry{MessageID: 1, QoS: 1, Message: m}, &b, nil) },
+		func(x *Batch) { x.DeleteEntry(1, 1, &a) },
+		func(x *Batch) { x.PutEntry(2, Entry{ID: 1, QoS: 1, Message: m}, &b) },
 	)
 	s.Append(move, nil)
 	release()
@@ -288,7 +288,7 @@ func TestMovedEntryIsNotElided(t *testing.T) {
 	if n := after.Elided - before.Elided; n != maxGroupOperations-2 { // of the filler
 		t.Errorf("%d elided", n)
 	}
-	if got := keys(t, s); !slices.Contains(got, "message 1 of session 2") || slices.Contains(got, "message 1 of session 1") {
+	if got := keys(t, s); !slices.Contains(got, "entry 1 of session 2") || slices.Contains(got, "message 1 of session 1") {
 		t.Errorf("in the store: %q", got)
 	}
 
@@ -296,10 +296,10 @@ func TestMovedEntryIsNotElided(t *testing.T) {
 	release = hold(t, s)
 	before = s.Stats()
 	var c, d Ref
-	s.Append(batch(func(x *Batch) { x.PutEntry(1, Entry{MessageID: 2, QoS: 1, Message: m}, &c, nil) }), nil)
+	s.Append(batch(func(x *Batch) { x.PutEntry(1, Entry{ID: 2, QoS: 1, Message: m}, &c) }), nil)
 	s.Append(batch(
-		func(x *Batch) { x.DeleteEntry(1, 2, &c, nil) },
-		func(x *Batch) { x.PutEntry(2, Entry{MessageID: 2, QoS: 1, Message: m}, &d, nil) },
+		func(x *Batch) { x.DeleteEntry(1, 2, &c) },
+		func(x *Batch) { x.PutEntry(2, Entry{ID: 2, QoS: 1, Message: m}, &d) },
 	), nil)
 	release()
 	commit(t, s, new(Batch))
@@ -322,10 +322,10 @@ func TestMoveIsNotSplit(t *testing.T) {
 		var put, move Batch
 		move.PutIncoming(2, 1) // pairs begin at odd places
 		for i := range uint64(n) {
-			e := Entry{MessageID: i, QoS: 2, Message: m}
-			put.PutEntry(1, e, &from[i], nil)
-			move.PutEntry(2, e, &to[i], nil)
-			move.DeleteEntry(1, i, &from[i], nil)
+			e := Entry{ID: i, QoS: 2, Message: m}
+			put.PutEntry(1, e, &from[i])
+			move.PutEntry(2, e, &to[i])
+			move.DeleteEntry(1, i, &from[i])
 		}
 		commit(t, s, &put)
 		before := s.Stats().Groups
@@ -343,7 +343,7 @@ func TestMoveIsNotSplit(t *testing.T) {
 		it.Close()
 		txn.Discard()
 		for i := range n {
-			came, left := versions[fmt.Sprintf("message %d of session 2", i)], versions[fmt.Sprintf("message %d of session 1", i)]
+			came, left := versions[fmt.Sprintf("entry %d of session 2", i)], versions[fmt.Sprintf("entry %d of session 1", i)]
 			if came == 0 || came != left {
 				t.Fatalf("%d bytes: message %d came in transaction %d and left in %d", size, i, came, left)
 			}
@@ -501,17 +501,17 @@ func TestOlderEntryNeverReplacesNewer(t *testing.T) {
 	m := message("a", 2)
 	var older, newer Batch
 	older.PutSession(Session{ID: 1, ClientID: "c", ExpiryInterval: NeverExpires})
-	older.PutEntry(1, Entry{MessageID: 7, QoS: 2, Message: m}, ref, nil)
-	newer.PutEntry(1, Entry{MessageID: 7, QoS: 2, PacketID: 5, State: Sent, Message: m}, ref, nil)
+	older.PutEntry(1, Entry{ID: 7, QoS: 2, Message: m}, ref)
+	newer.PutEntry(1, Entry{ID: 7, QoS: 2, PacketID: 5, State: Sent, Message: m}, ref)
 	s.Append(&newer, nil)
 	s.Append(&older, nil)
 	closeStore(t, s)
 	s = open(t, dir, Options{})
-	state := load(t, s)
-	if len(state.Sessions) != 1 || len(state.Sessions[0].Entries) != 1 {
+	state := whole(t, s)
+	if len(state.Sessions) != 1 || len(state.Sessions[0].Inflight) != 1 {
 		t.Fatalf("loaded %+v", state)
 	}
-	if e := state.Sessions[0].Entries[0]; e.PacketID != 5 || e.State != Sent {
+	if e := state.Sessions[0].Inflight[0]; e.PacketID != 5 || e.State != Sent {
 		t.Errorf("loaded packet id %d, state %d; want 5, Sent", e.PacketID, e.State)
 	}
 }
@@ -522,10 +522,10 @@ func TestLatePutDoesNotBringAnEntryBack(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	var ref, other Ref
 	var put Batch
-	put.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: message("t", 1)}, &ref, nil)
+	put.PutEntry(1, Entry{ID: 1, QoS: 1, Message: message("t", 1)}, &ref)
 	var large Batch
-	large.DeleteEntry(1, 1, &ref, nil)
-	large.PutEntry(2, Entry{MessageID: 1, QoS: 1, Message: message("t", 1)}, &other, nil)
+	large.DeleteEntry(1, 1, &ref)
+	large.PutEntry(2, Entry{ID: 1, QoS: 1, Message: message("t", 1)}, &other)
 	for range maxGroupOperations {
 		large.PutIncoming(2, 1)
 	}

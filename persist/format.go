@@ -19,9 +19,9 @@ import (
 //	01                                    meta: schema, store uuid (16 bytes), lsn
 //	02 name of the client                 session: name, id, version, expiry interval, disconnected, will delay, flag, [[will expiry], will]
 //	03 session(4) name of the filter      subscription: name, options, identifier
-//	04 message(8)                         body that several entries share: message
-//	04 message(8) session(4)              body of one entry: message
-//	05 session(4) message(8)              queue entry: flags, packet id, count, identifiers, [filter], [message]
+//	04 body(8)                            body that several entries share: message
+//	04 entry(8) session(4)                body of one entry: message
+//	05 session(4) entry(8)                queue entry: flags, packet id, count, identifiers, [filter], [message or body]
 //	06 session(4)                         reserved for the head of the queue
 //	07 session(4) packet id(2)            incoming QoS 2 packet id: no fields
 //	08 name of the topic                  retained message: message, its topic empty if it is in the key
@@ -36,7 +36,8 @@ import (
 // is 1 if a will follows, 2 if its expiry interval comes before it.
 //
 //	flags of an entry     bits 0-1 QoS, bit 2 retain, bits 3-4 where the message is
-//	                      (0 here, 1 under 04 message, 2 under 04 message session), bits 5-6 state,
+//	                      (0 here, 1 under 04 entry, as older stores have it, 2 under 04 entry session,
+//	                      3 under 04 body), bits 5-6 state,
 //	                      bit 7 the filter of a shared subscription follows the identifiers
 //	message               flags, topic, properties, payload, [time left, time of storing]
 //	flags of a message    bits 0-1 QoS, bit 2 retain, bit 3 expires: the two times follow
@@ -96,17 +97,17 @@ func appendSubscriptionKey(key []byte, session uint32, filter string) []byte {
 	return appendName(key, filter)
 }
 
-func appendBodyKey(key []byte, messageID uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(key, prefixBody), messageID)
+func appendBodyKey(key []byte, body uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(key, prefixBody), body)
 }
 
-func appendOwnBodyKey(key []byte, messageID uint64, session uint32) []byte {
-	return binary.BigEndian.AppendUint32(appendBodyKey(key, messageID), session)
+func appendOwnBodyKey(key []byte, entry uint64, session uint32) []byte {
+	return binary.BigEndian.AppendUint32(appendBodyKey(key, entry), session)
 }
 
-func appendEntryKey(key []byte, session uint32, messageID uint64) []byte {
+func appendEntryKey(key []byte, session uint32, entry uint64) []byte {
 	key = binary.BigEndian.AppendUint32(append(key, prefixEntry), session)
-	return binary.BigEndian.AppendUint64(key, messageID)
+	return binary.BigEndian.AppendUint64(key, entry)
 }
 
 func appendIncomingKey(key []byte, session uint32, packetID uint16) []byte {
@@ -159,11 +160,11 @@ func keyString(key []byte) string {
 	case key[0] == prefixSubscription && len(rest) >= 4:
 		return fmt.Sprintf("subscription %q of session %d", rest[4:], binary.BigEndian.Uint32(rest))
 	case key[0] == prefixBody && len(rest) == 8:
-		return fmt.Sprintf("body of message %d", binary.BigEndian.Uint64(rest))
+		return fmt.Sprintf("body %d", binary.BigEndian.Uint64(rest))
 	case key[0] == prefixBody && len(rest) == 12:
-		return fmt.Sprintf("body of message %d of session %d", binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:]))
+		return fmt.Sprintf("body of entry %d of session %d", binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:]))
 	case key[0] == prefixEntry && len(rest) == 12:
-		return fmt.Sprintf("message %d of session %d", binary.BigEndian.Uint64(rest[4:]), binary.BigEndian.Uint32(rest))
+		return fmt.Sprintf("entry %d of session %d", binary.BigEndian.Uint64(rest[4:]), binary.BigEndian.Uint32(rest))
 	case key[0] == prefixIncoming && len(rest) == 6:
 		return fmt.Sprintf("incoming packet id %d of session %d", binary.BigEndian.Uint16(rest[4:]), binary.BigEndian.Uint32(rest))
 	case key[0] == prefixRetained:

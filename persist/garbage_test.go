@@ -56,7 +56,7 @@ func fill(t testing.TB, s *Store, n, size int) []*Ref {
 	m := message("home/room/sensor/state", size)
 	inBatches(t, s, n, func(b *Batch, i int) {
 		refs[i] = new(Ref)
-		b.PutEntry(1, Entry{MessageID: uint64(i), QoS: 1, Message: m}, refs[i], nil)
+		b.PutEntry(1, Entry{ID: uint64(i), QoS: 1, Message: m}, refs[i])
 	})
 	return refs
 }
@@ -64,7 +64,7 @@ func fill(t testing.TB, s *Store, n, size int) []*Ref {
 // drain deletes them again.
 func drain(t testing.TB, s *Store, refs []*Ref) {
 	t.Helper()
-	inBatches(t, s, len(refs), func(b *Batch, i int) { b.DeleteEntry(1, uint64(i), refs[i], nil) })
+	inBatches(t, s, len(refs), func(b *Batch, i int) { b.DeleteEntry(1, uint64(i), refs[i]) })
 }
 
 // inBatches commits n changes, a hundred in each batch.
@@ -108,7 +108,7 @@ func TestDrainedQueueGivesItsSpaceBack(t *testing.T) {
 	}
 	commit(t, s, putRetained("r"))
 	closeStore(t, s)
-	if state := load(t, open(t, dir, Options{})); len(state.Sessions) != 1 || len(state.Retained) != 1 || len(state.Sessions[0].Entries) != 0 {
+	if state := whole(t, open(t, dir, Options{})); len(state.Sessions) != 1 || len(state.Retained) != 1 || len(state.Sessions[0].Inflight) != 0 {
 		t.Error(describe(state))
 	}
 }
@@ -161,7 +161,7 @@ func TestValueLogShrinks(t *testing.T) {
 	// A tenth stays, in all the files.
 	for i, r := range refs {
 		if i%10 > 0 {
-			s.AppendLazy(batch(func(b *Batch) { b.DeleteEntry(1, uint64(i), r, nil) }))
+			s.AppendLazy(batch(func(b *Batch) { b.DeleteEntry(1, uint64(i), r) }))
 		}
 	}
 	for range 3 { // Badger finds the garbage when it merges several tables
@@ -181,13 +181,13 @@ func TestValueLogShrinks(t *testing.T) {
 	if files < 5 || after > before/2 {
 		t.Errorf("%d files with %d bytes before, %d with %d after", files, before, left, after)
 	}
-	state := load(t, open(t, dir, Options{}))
-	if len(state.Damaged) > 0 || len(state.Sessions) != 1 || len(state.Sessions[0].Entries) != 40 {
+	state := whole(t, open(t, dir, Options{}))
+	if len(state.Damaged) > 0 || len(state.Sessions) != 1 || len(state.Sessions[0].Inflight) != 40 {
 		t.Fatal(describe(state))
 	}
-	for _, e := range state.Sessions[0].Entries {
-		if e.MessageID%10 != 0 || len(e.Message.Payload) != 200<<10 {
-			t.Errorf("message %d has %d bytes", e.MessageID, len(e.Message.Payload))
+	for _, e := range state.Sessions[0].Inflight {
+		if e.ID%10 != 0 || len(e.Message.Payload) != 200<<10 {
+			t.Errorf("message %d has %d bytes", e.ID, len(e.Message.Payload))
 		}
 	}
 }

@@ -55,7 +55,6 @@ func writeUntilKilled(dir string, largeEvery uint64, garbage bool) {
 	type sent struct {
 		id   uint64
 		refs [2]*Ref
-		body *Body
 	}
 	stored := make(chan sent, 100_000)
 	if garbage {
@@ -75,13 +74,13 @@ func writeUntilKilled(dir string, largeEvery uint64, garbage bool) {
 			}
 		}()
 	}
-	for id := state.NextMessageID; ; id++ {
+	for id := state.NextID; ; id++ {
 		fatal(s.Wait(context.Background()))
 		m := &mqtt.Message{Topic: "t", Payload: payloadOf(id, largeEvery), QoS: byte(id%2) + 1}
-		one := sent{id, [2]*Ref{new(Ref), new(Ref)}, new(Body)}
+		one := sent{id, [2]*Ref{new(Ref), new(Ref)}}
 		var b Batch
 		for i, r := range one.refs {
-			b.PutEntry(uint32(i+1), Entry{MessageID: id, QoS: m.QoS, Message: m}, r, one.body)
+			b.PutEntry(uint32(i+1), Entry{ID: id, Body: id, QoS: m.QoS, Message: m}, r)
 		}
 		b.PutRetained(&mqtt.Message{Topic: "last", Payload: []byte(fmt.Sprint(id))})
 		s.Append(&b, func() {
@@ -98,7 +97,7 @@ func writeUntilKilled(dir string, largeEvery uint64, garbage bool) {
 			fmt.Println("x", old.id)
 			var b Batch
 			for i, r := range old.refs {
-				b.DeleteEntry(uint32(i+1), old.id, r, old.body)
+				b.DeleteEntry(uint32(i+1), old.id, r)
 			}
 			if old.id%2 == 0 {
 				s.AppendLazy(&b)
@@ -188,17 +187,17 @@ func testKill(t *testing.T, largeEvery uint64, garbage bool) {
 		}
 
 		s := open(t, dir, Options{MemTableSize: minMemTableSize})
-		state := load(t, s)
+		state := whole(t, s)
 		if len(state.Damaged) > 0 {
 			t.Errorf("round %d: damaged: %q", round, state.Damaged)
 		}
 		sessions := make([]map[uint64]bool, len(state.Sessions))
 		for i, session := range state.Sessions {
 			sessions[i] = make(map[uint64]bool)
-			for _, e := range session.Entries {
-				sessions[i][e.MessageID] = true
-				if !bytes.Equal(e.Message.Payload, payloadOf(e.MessageID, largeEvery)) {
-					t.Errorf("round %d: message %d has the wrong payload", round, e.MessageID)
+			for _, e := range session.Inflight {
+				sessions[i][e.ID] = true
+				if !bytes.Equal(e.Message.Payload, payloadOf(e.ID, largeEvery)) {
+					t.Errorf("round %d: message %d has the wrong payload", round, e.ID)
 				}
 			}
 			for id := range must {

@@ -4,69 +4,91 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-
-	"lintel/gateway/mqtt"
 )
 
 // loader builds a State from the records in the order of their keys: bodies come
 // before the entries that need them.
 type loader struct {
+	txn      *badger.Txn
 	state    *State
 	now      time.Time
 	sessions map[uint32]*SessionState
-	bodies   map[string]*loadedBody // by key
-	orphans  [][]byte               // keys of records that belong to no session
+	bodies   map[bodyID]*storedBody
+	orphans  [][]byte // keys of records that belong to no session
 	records  int64
 	entries  int64
 }
 
-// loadedBody is a record under prefixBody, and how many entries need it.
-type loadedBody struct {
-	message *mqtt.Message // nil: damaged
-	body    *Body
+// bodyID is a key under prefixBody: that of a shared body, or with a session that
+// of an entry.
+type bodyID struct {
+	id      uint64
+	session uint32
 }
 
-// Load reads everything; it must come before the first Append. A record that is
-// damaged is named in State.Damaged and left alone. Records that belong to
-// nothing, as a crash within a split batch leaves them, are deleted.
+func (b bodyID) appendKey(key []byte) []byte {
+	if b.session == 0 {
+		return appendBodyKey(key, b.id)
+	}
+	return appendOwnBodyKey(key, b.id, b.session)
+}
+
+// storedBody is what is told of a record under prefixBody without keeping it.
+type storedBody struct {
+	damaged bool
+	bytes   int64
+	expires time.Time
+	needed  int // by so many entries
+}
+
+// Load reads everything but what waits in queues, which it counts; it must come
+// before the first Append. A record that is damaged is named in State.Damaged and
+// left alone. Records that belong to nothing, as a crash within a split batch
+// leaves them, are deleted.
 func (s *Store) Load() (*State, error) {
 	l := loader{
-		state:    &State{NextMessageID: 1, NextSessionID: 1, Damaged: s.damaged},
+		state:    &State{NextID: 1, NextSessionID: 1, Damaged: s.damaged},
 		now:      time.Now(),
 		sessions: make(map[uint32]*SessionState),
-		bodies:   make(map[string]*loadedBody),
+		bodies:   make(map[bodyID]*storedBody),
 	}
+	s.tx.bodies = make(map[uint64]int)
 	var sessions []*SessionState
 	err := s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.DefaultIteratorOptions)
+		l.txn = txn
+		options := badger.DefaultIteratorOptions
+		options.PrefetchValues = false // nearly all are where the keys are
+		it := txn.NewIterator(options)
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
-			key := it.Item().KeyCopy(nil)
 			l.records++
+			key := it.Item().Key()
 			if len(key) == 1 && key[0] == prefixMeta {
 				continue // Open has read it
 			}
 			l.number(key)
-			value, err := it.Item().ValueCopy(nil)
-			var b []byte
-			if err == nil {
-				b, err = fieldsOf(key, value)
-			}
-			if err == nil && key[0] == prefixSession {
-				var session *SessionState
-				if session, err = l.session(key, b); err == nil {
+			err := it.Item().Value(func(value []byte) error {
+				b, err := fieldsOf(key, value)
+				if err != nil {
+					return err
+				}
+				if key[0] != prefixSession {
+					return l.record(key, b)
+				}
+				session, err := l.session(key, slices.Clone(b))
+				if err == nil {
 					sessions = append(sessions, session)
 				}
-			} else if err == nil {
-				err = l.record(key, b)
-			}
+				return err
+			})
 			if err != nil {
 				l.state.Damaged = append(l.state.Damaged, fmt.Sprintf("%s: %s", keyString(key), oneLine(err)))
-				if key[0] == prefixBody {
-					l.bodies[string(key)] = &loadedBody{}
+				if id, ok := bodyOf(key); ok {
+					l.bodies[id] = &storedBody{damaged: true}
 				}
 			}
 		}
@@ -79,14 +101,19 @@ func (s *Store) Load() (*State, error) {
 	for _, session := range sessions {
 		l.state.Sessions = append(l.state.Sessions, *session)
 	}
+	for id, b := range l.bodies {
+		if id.session == 0 && b.needed > 0 {
+			s.tx.needBody(id.id, b.needed)
+		}
+	}
 	if len(l.state.Damaged) > 0 {
 		s.log.Error("store has damaged records", "count", len(l.state.Damaged), "first", l.state.Damaged[0])
 		// What seems to belong to nothing may belong to one of these.
 		return l.state, nil
 	}
-	for key, b := range l.bodies {
-		if b.body.refs == 0 {
-			l.orphans = append(l.orphans, []byte(key))
+	for id, b := range l.bodies {
+		if b.needed == 0 {
+			l.orphans = append(l.orphans, id.appendKey(nil))
 		}
 	}
 	if err := s.deleteKeys(l.orphans); err != nil {
@@ -98,17 +125,29 @@ func (s *Store) Load() (*State, error) {
 // number keeps the next ids above all that are in keys, damaged records included.
 func (l *loader) number(key []byte) {
 	var session uint32
-	var message uint64
+	var id uint64
 	switch {
 	case key[0] == prefixBody && len(key) >= 9:
-		message = binary.BigEndian.Uint64(key[1:])
+		id = binary.BigEndian.Uint64(key[1:])
 	case key[0] == prefixEntry && len(key) == 13:
-		session, message = binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint64(key[5:])
+		session, id = binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint64(key[5:])
 	case (key[0] == prefixSubscription || key[0] == prefixIncoming) && len(key) >= 5:
 		session = binary.BigEndian.Uint32(key[1:])
 	}
 	l.state.NextSessionID = max(l.state.NextSessionID, session+1)
-	l.state.NextMessageID = max(l.state.NextMessageID, message+1)
+	l.state.NextID = max(l.state.NextID, id+1)
+}
+
+// bodyOf reports which body a key is that of.
+func bodyOf(key []byte) (id bodyID, ok bool) {
+	if len(key) == 0 || key[0] != prefixBody || len(key) != 9 && len(key) != 13 {
+		return bodyID{}, false
+	}
+	id.id = binary.BigEndian.Uint64(key[1:])
+	if len(key) == 13 {
+		id.session = binary.BigEndian.Uint32(key[9:])
+	}
+	return id, true
 }
 
 // nameOf puts together what key and value hold of a name.
@@ -140,19 +179,20 @@ func (l *loader) session(key, b []byte) (*SessionState, error) {
 	return s, nil
 }
 
-// record adds any other record to the state.
+// record adds any other record to the state. Key and value are not kept.
 func (l *loader) record(key, b []byte) error {
 	var session *SessionState
+	id, isBody := bodyOf(key)
 	switch prefix := key[0]; {
-	case prefix == prefixBody && (len(key) == 9 || len(key) == 13):
+	case isBody:
 		m, err := decodeMessage(b, l.now)
 		if err != nil {
 			return err
 		}
-		l.bodies[string(key)] = &loadedBody{m, new(Body)}
+		l.bodies[id] = &storedBody{bytes: messageSize(m), expires: m.Expires}
 		return nil
 	case prefix == prefixRetained:
-		m, err := decodeMessage(b, l.now)
+		m, err := decodeMessage(slices.Clone(b), l.now)
 		if err != nil {
 			return err
 		}
@@ -163,7 +203,7 @@ func (l *loader) record(key, b []byte) error {
 		return nil
 	case prefix == prefixSubscription && len(key) > 5, prefix == prefixEntry && len(key) == 13, prefix == prefixIncoming && len(key) == 7:
 		if session = l.sessions[binary.BigEndian.Uint32(key[1:])]; session == nil {
-			l.orphans = append(l.orphans, key)
+			l.orphans = append(l.orphans, slices.Clone(key))
 			return nil
 		}
 	default:
@@ -181,11 +221,7 @@ func (l *loader) record(key, b []byte) error {
 		}
 		session.Subscriptions = append(session.Subscriptions, sub)
 	case prefixEntry:
-		e, err := l.entry(key, b)
-		if err != nil {
-			return err
-		}
-		session.Entries = append(session.Entries, e)
+		return l.entry(session, key, b)
 	case prefixIncoming:
 		if len(b) != 0 {
 			return errFields
@@ -195,34 +231,42 @@ func (l *loader) record(key, b []byte) error {
 	return nil
 }
 
-func (l *loader) entry(key, b []byte) (LoadedEntry, error) {
-	e, place, err := decodeEntry(b, l.now)
+// entry counts an entry that waits and reads one that is in flight.
+func (l *loader) entry(session *SessionState, key, b []byte) error {
+	e, ref, err := decodeStored(key, b, l.now)
 	if err != nil {
-		return LoadedEntry{}, err
+		return err
 	}
 	l.entries++
-	sessionID, id := binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint64(key[5:])
-	e.MessageID = id
-	ref := &Ref{written: true, place: place}
-	if place != bodyInline {
-		bodyKey := appendBodyKey(nil, id)
-		if place == bodyOwn {
-			bodyKey = appendOwnBodyKey(nil, id, sessionID)
-		}
-		body := l.bodies[string(bodyKey)]
+	size, expires := int64(len(e.Share)), time.Time{}
+	if id, ok := ref.bodyID(&e, session.ID); ok {
+		body := l.bodies[id]
 		switch {
 		case body == nil:
-			return LoadedEntry{}, errors.New("its body is missing")
-		case body.message == nil:
-			return LoadedEntry{}, errors.New("its body is damaged")
+			return errNoBody
+		case body.damaged:
+			return errors.New("its body is damaged")
 		}
-		e.Message = body.message
-		body.body.refs++
-		if place == bodyShared {
-			ref.body = body.body
-		}
+		body.needed++
+		size, expires = size+body.bytes, body.expires
+	} else {
+		size, expires = size+messageSize(e.Message), e.Message.Expires
 	}
-	return LoadedEntry{Entry: e, Ref: ref, Body: ref.body}, nil
+	if e.State == Queued {
+		q := &session.Queued
+		q.Count++
+		q.Bytes += size
+		if !expires.IsZero() && (q.Expires.IsZero() || expires.Before(q.Expires)) {
+			q.Expires = expires
+		}
+		return nil
+	}
+	loaded, err := readEntry(l.txn, session.ID, key, slices.Clone(b), l.now)
+	if err != nil {
+		return err
+	}
+	session.Inflight = append(session.Inflight, loaded)
+	return nil
 }
 
 // deleteKeys deletes what belongs to nothing.

@@ -44,23 +44,22 @@ func TestDamagedValue(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	m, own := message("t", 200), message("t", 201)
 	var refs [3]Ref
-	body := new(Body)
 	commit(t, s, batch(
 		func(b *Batch) { b.PutSession(Session{ID: 1, ClientID: "c"}) },
 		func(b *Batch) { b.PutSubscription(1, Subscription{Filter: "f"}) },
-		func(b *Batch) { b.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: m}, &refs[0], body) },
-		func(b *Batch) { b.PutEntry(1, Entry{MessageID: 2, QoS: 2, Message: own}, &refs[1], nil) },
-		func(b *Batch) { b.PutEntry(1, Entry{MessageID: 3, QoS: 1, Message: own}, &refs[2], nil) },
+		func(b *Batch) { b.PutEntry(1, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &refs[0]) },
+		func(b *Batch) { b.PutEntry(1, Entry{ID: 2, QoS: 2, Message: own}, &refs[1]) },
+		func(b *Batch) { b.PutEntry(1, Entry{ID: 3, QoS: 1, Message: own}, &refs[2]) },
 		func(b *Batch) { b.PutIncoming(1, 1) },
 		func(b *Batch) { b.PutRetained(m) },
 	))
 	const all = "1 sessions 1 subscriptions 3 entries 1 incoming 1 retained 0 damaged"
 	count := func() (string, *State) {
-		state := load(t, s)
+		state := whole(t, s)
 		var subs, entries, incoming int
 		for _, x := range state.Sessions {
 			subs += len(x.Subscriptions)
-			entries += len(x.Entries)
+			entries += len(x.Inflight)
 			incoming += len(x.Incoming)
 		}
 		return fmt.Sprintf("%d sessions %d subscriptions %d entries %d incoming %d retained %d damaged",
@@ -76,9 +75,9 @@ func TestDamagedValue(t *testing.T) {
 	}{
 		{appendSessionKey(nil, "c"), `session "c"`, "0 sessions 0 subscriptions 0 entries 0 incoming 1 retained 1 damaged"},
 		{appendSubscriptionKey(nil, 1, "f"), `subscription "f" of session 1`, "1 sessions 0 subscriptions 3 entries 1 incoming 1 retained 1 damaged"},
-		{appendBodyKey(nil, 1), `body of message 1`, "1 sessions 1 subscriptions 2 entries 1 incoming 1 retained 2 damaged"},
-		{appendOwnBodyKey(nil, 2, 1), `body of message 2 of session 1`, "1 sessions 1 subscriptions 2 entries 1 incoming 1 retained 2 damaged"},
-		{appendEntryKey(nil, 1, 3), `message 3 of session 1`, "1 sessions 1 subscriptions 2 entries 1 incoming 1 retained 1 damaged"},
+		{appendBodyKey(nil, 1), `body 1`, "1 sessions 1 subscriptions 2 entries 1 incoming 1 retained 2 damaged"},
+		{appendOwnBodyKey(nil, 2, 1), `body of entry 2 of session 1`, "1 sessions 1 subscriptions 2 entries 1 incoming 1 retained 2 damaged"},
+		{appendEntryKey(nil, 1, 3), `entry 3 of session 1`, "1 sessions 1 subscriptions 2 entries 1 incoming 1 retained 1 damaged"},
 		{appendIncomingKey(nil, 1, 1), `incoming packet id 1 of session 1`, "1 sessions 1 subscriptions 3 entries 0 incoming 1 retained 1 damaged"},
 		{appendRetainedKey(nil, "t"), `retained message "t"`, "1 sessions 1 subscriptions 3 entries 1 incoming 0 retained 1 damaged"},
 	} {
@@ -94,8 +93,8 @@ func TestDamagedValue(t *testing.T) {
 			if got != c.want || !strings.HasPrefix(state.Damaged[0], c.name+": ") {
 				t.Fatalf("byte %d of %s: %s %q", i, c.name, got, state.Damaged)
 			}
-			if state.NextMessageID != 4 || state.NextSessionID != 2 && c.key[0] != prefixSession {
-				t.Errorf("byte %d of %s: next ids %d %d", i, c.name, state.NextMessageID, state.NextSessionID)
+			if state.NextID != 4 || state.NextSessionID != 2 && c.key[0] != prefixSession {
+				t.Errorf("byte %d of %s: next ids %d %d", i, c.name, state.NextID, state.NextSessionID)
 			}
 		}
 		for _, n := range []int{0, 1, 4, len(value) - 1} {
@@ -155,15 +154,15 @@ func TestDamagedMeta(t *testing.T) {
 // among the damaged.
 func TestOrphans(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	m, body := message("t", 200), new(Body)
+	m := message("t", 200)
 	var refs [4]Ref
 	commit(t, s, batch(
 		func(b *Batch) { b.PutSession(Session{ID: 1, ClientID: "c"}) },
 		func(b *Batch) { b.PutSession(Session{ID: 5, ClientID: "gone"}) },
-		func(b *Batch) { b.PutEntry(1, Entry{MessageID: 1, QoS: 1, Message: m}, &refs[0], body) },
-		func(b *Batch) { b.PutEntry(5, Entry{MessageID: 1, QoS: 1, Message: m}, &refs[1], body) },
-		func(b *Batch) { b.PutEntry(5, Entry{MessageID: 2, QoS: 2, Message: m}, &refs[2], nil) },
-		func(b *Batch) { b.PutEntry(5, Entry{MessageID: 3, QoS: 1, Message: m}, &refs[3], new(Body)) },
+		func(b *Batch) { b.PutEntry(1, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &refs[0]) },
+		func(b *Batch) { b.PutEntry(5, Entry{ID: 1, QoS: 1, Message: m, Body: 1}, &refs[1]) },
+		func(b *Batch) { b.PutEntry(5, Entry{ID: 2, QoS: 2, Message: m}, &refs[2]) },
+		func(b *Batch) { b.PutEntry(5, Entry{ID: 3, QoS: 1, Message: m, Body: 3}, &refs[3]) },
 		func(b *Batch) { b.PutIncoming(5, 1) },
 		func(b *Batch) { b.PutSubscription(5, Subscription{Filter: "f"}) },
 		func(b *Batch) { b.PutRetained(m) },
@@ -181,10 +180,10 @@ func TestOrphans(t *testing.T) {
 	}
 	commit(t, s, batch(func(b *Batch) { b.DeleteSession(0, "bad") }))
 
-	if state := load(t, s); state.NextSessionID != 6 || state.NextMessageID != 4 {
-		t.Errorf("next ids %d %d: those of the orphans are given again", state.NextSessionID, state.NextMessageID)
+	if state := load(t, s); state.NextSessionID != 6 || state.NextID != 4 {
+		t.Errorf("next ids %d %d: those of the orphans are given again", state.NextSessionID, state.NextID)
 	}
-	want := []string{`session "c"`, "body of message 1", "message 1 of session 1", `retained message "t"`}
+	want := []string{`session "c"`, "body 1", "entry 1 of session 1", `retained message "t"`}
 	if got := keys(t, s); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

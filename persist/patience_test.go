@@ -19,12 +19,12 @@ func newDelivery(id uint64) delivery { return delivery{id, new(Ref)} }
 
 func (d delivery) put() *Batch {
 	return batch(func(b *Batch) {
-		b.PutEntry(1, Entry{MessageID: d.id, QoS: 1, PacketID: 1, State: Sent, Message: message("t", 20)}, d.ref, nil)
+		b.PutEntry(1, Entry{ID: d.id, QoS: 1, PacketID: 1, State: Sent, Message: message("t", 20)}, d.ref)
 	})
 }
 
 func (d delivery) gone() *Batch {
-	return batch(func(b *Batch) { b.DeleteEntry(1, d.id, d.ref, nil) })
+	return batch(func(b *Batch) { b.DeleteEntry(1, d.id, d.ref) })
 }
 
 // stopTimer lets nothing become due by itself any more.
@@ -95,7 +95,7 @@ func TestPatientBatchesKeepTheirOrder(t *testing.T) {
 	}
 	a, b, c := newDelivery(1), newDelivery(2), newDelivery(3)
 	both := a.put()
-	both.PutEntry(2, Entry{MessageID: 1, QoS: 1, Message: message("t", 20)}, b.ref, nil)
+	both.PutEntry(2, Entry{ID: 1, QoS: 1, Message: message("t", 20)}, b.ref)
 	s.AppendPatient(both, func() {})
 	s.AppendPatient(c.put(), func() {})
 	taken(0)
@@ -103,7 +103,7 @@ func TestPatientBatchesKeepTheirOrder(t *testing.T) {
 	taken(0) // b is still out
 	s.AppendLazy(c.gone())
 	taken(0) // a and b come first
-	s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(2, 1, b.ref, nil) }))
+	s.AppendLazy(batch(func(x *Batch) { x.DeleteEntry(2, 1, b.ref) }))
 	taken(5)
 	taken(0)
 }
@@ -314,15 +314,15 @@ func TestBytesElidedAreThoseNotWritten(t *testing.T) {
 		}
 		meta := cost(func(b *Batch) { b.PutIncoming(1, 1) })
 		meta -= uint64(len(appendIncomingKey(nil, 1, 1)) + 5)
-		e := Entry{MessageID: 1, QoS: 1, PacketID: 7, State: Sent, Identifiers: []uint32{1}, Message: message("some/topic", size)}
+		e := Entry{ID: 1, QoS: 1, PacketID: 7, State: Sent, Identifiers: []uint32{1}, Message: message("some/topic", size)}
 		var written, elided Ref
-		wrote := cost(func(b *Batch) { b.PutEntry(1, e, &written, nil) }) - meta
-		wrote += cost(func(b *Batch) { b.DeleteEntry(1, 1, &written, nil) }) - meta
+		wrote := cost(func(b *Batch) { b.PutEntry(1, e, &written) }) - meta
+		wrote += cost(func(b *Batch) { b.DeleteEntry(1, 1, &written) }) - meta
 
 		release := hold(t, s)
 		before := s.Stats()
-		s.AppendPatient(batch(func(b *Batch) { b.PutEntry(1, e, &elided, nil) }), func() {})
-		s.AppendLazy(batch(func(b *Batch) { b.DeleteEntry(1, 1, &elided, nil) }))
+		s.AppendPatient(batch(func(b *Batch) { b.PutEntry(1, e, &elided) }), func() {})
+		s.AppendLazy(batch(func(b *Batch) { b.DeleteEntry(1, 1, &elided) }))
 		release()
 		commit(t, s, new(Batch))
 		after := s.Stats()

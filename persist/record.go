@@ -42,7 +42,8 @@ const (
 
 // Entry is one message in the queue of one session.
 type Entry struct {
-	MessageID   uint64 // the broker's running number: the order of arrival
+	ID          uint64 // the broker's running number: the order of the queue, and greater in a later put
+	Body        uint64 // names the message if other sessions may hold it too, not as anything else; 0: this one alone
 	PacketID    uint16 // 0: none yet
 	State       EntryState
 	QoS         mqtt.QoS
@@ -64,22 +65,15 @@ type Ref struct {
 	latest  uint32 // the newest put that was written
 	written bool
 	place   bodyPlace
-	body    *Body // if place is bodyShared
+	body    uint64 // if place is bodyShared
 }
 
-// Body is the stored form of a message that several entries share. It is
-// written with the first entry that needs it and deleted with the last one that
-// is left. All its entries have the same MessageID. The zero Body is ready for
-// use; nil means that the entry has its message to itself.
-type Body struct {
-	refs int // entries on the disk that need it; of the committer alone
-}
-
-// State is all that a store holds of the broker, as read at start.
+// State is what a store holds of the broker, as read at start. What waits in
+// queues is only counted: see ReadQueue.
 type State struct {
 	Sessions      []SessionState
 	Retained      []*mqtt.Message
-	NextMessageID uint64 // greater than every message id in the store
+	NextID        uint64 // greater than every id of an entry or a body in the store
 	NextSessionID uint32 // greater than every session id in the store
 
 	// Damaged names each record that could not be read and says why. Such a
@@ -92,13 +86,20 @@ type State struct {
 type SessionState struct {
 	Session
 	Subscriptions []Subscription
-	Entries       []LoadedEntry // by MessageID
+	Inflight      []LoadedEntry // those that are not Queued, by ID
+	Queued        Queue         // the others
 	Incoming      []uint16      // packet ids of incoming QoS 2 messages that wait for PUBREL
 }
 
-// LoadedEntry is an entry together with the Refs for deleting what it occupies.
+// Queue tells about the entries of a session in state Queued.
+type Queue struct {
+	Count   int
+	Bytes   int64     // of topics, properties, payloads and filters of shares
+	Expires time.Time // when the first of them does; zero: none will
+}
+
+// LoadedEntry is an entry as it was read, with the Ref for its next changes.
 type LoadedEntry struct {
 	Entry
-	Ref  *Ref
-	Body *Body // nil if the message is the entry's own
+	Ref *Ref
 }

@@ -101,6 +101,9 @@ type Store struct {
 	wait    sync.WaitGroup
 	opened  time.Time
 
+	reading sync.RWMutex // held for reading while ReadQueue is at work
+	shut    bool         // Badger is closed: nothing may be read
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -161,6 +164,7 @@ func Open(dir string, o Options) (*Store, error) {
 		lock.Close()
 		return nil, err
 	}
+	s.tx.bodies = make(map[uint64]int)
 	s.timer = time.AfterFunc(time.Hour, s.makeDue)
 	s.timer.Stop()
 	s.wait.Go(s.commitGroups)
@@ -423,6 +427,9 @@ func (s *Store) Close() error {
 			// lock: closing would write down what the disk may have refused.
 			return
 		}
+		s.reading.Lock()
+		s.shut = true
+		s.reading.Unlock()
 		if err := s.db.Close(); err != nil {
 			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
 		}

@@ -1,11 +1,14 @@
 package persist
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +45,34 @@ func load(t testing.TB, s *Store) *State {
 	state, err := s.Load()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return state
+}
+
+// whole is load with what waits in the queues put to what is in flight.
+func whole(t testing.TB, s *Store) *State {
+	t.Helper()
+	state := load(t, s)
+	for i := range state.Sessions {
+		x := &state.Sessions[i]
+		found := Queue{Expires: x.Queued.Expires}
+		for from, more := uint64(0), true; more; {
+			page, err := s.ReadQueue(x.ID, from, math.MaxUint64, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range page.Entries {
+				found.Count++
+				found.Bytes += messageSize(e.Message) + int64(len(e.Share))
+			}
+			x.Inflight = append(x.Inflight, page.Entries...)
+			from, more = page.Next, page.Next != 0
+		}
+		if found != x.Queued {
+			t.Errorf("counted %+v, found %+v", x.Queued, found)
+		}
+		x.Queued = Queue{}
+		slices.SortFunc(x.Inflight, func(a, b LoadedEntry) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return state
 }
@@ -131,8 +162,8 @@ func message(topic string, size int) *mqtt.Message {
 }
 
 // sample fills a store with one record of every kind and returns what Load must
-// give back, without Refs and Bodies.
-func sample(b *Batch) (*State, []*Ref, *Body) {
+// give back, with what waits among the entries and without Refs.
+func sample(b *Batch) (*State, []*Ref) {
 	long := strings.Repeat("n", maxNameInKey+1)
 	longest := strings.Repeat("m", 65535)
 	will := &mqtt.Message{Topic: "will", Payload: []byte("gone"), QoS: 2, Retain: true, Properties: []byte{1, 1}}
@@ -153,18 +184,16 @@ func sample(b *Batch) (*State, []*Ref, *Body) {
 	for i := range refs {
 		refs[i] = new(Ref)
 	}
-	body, smallBody := new(Body), new(Body)
 	entries := []struct {
 		session uint32
 		e       Entry
-		body    *Body
 	}{
-		{7, Entry{MessageID: 1, QoS: 1, Message: large, Identifiers: []uint32{1, 268435455}}, body},
-		{9, Entry{MessageID: 1, QoS: 2, Message: large, Retain: true, PacketID: 65535, State: Sent, Share: "$share/g/t/+"}, body},
-		{7, Entry{MessageID: 2, QoS: 1, Message: small, Share: "$share/g/#", Identifiers: []uint32{5}}, smallBody},
-		{9, Entry{MessageID: 2, QoS: 2, Message: small, PacketID: 1, State: Released}, smallBody},
-		{7, Entry{MessageID: 3, QoS: 1, Message: vlog}, nil},
-		{7, Entry{MessageID: 1 << 40, QoS: 2, Message: alone, PacketID: 2, State: Released}, nil},
+		{7, Entry{ID: 1, Body: 4, QoS: 1, Message: large, Identifiers: []uint32{1, 268435455}}},
+		{9, Entry{ID: 1, Body: 4, QoS: 2, Message: large, Retain: true, PacketID: 65535, State: Sent, Share: "$share/g/t/+"}},
+		{7, Entry{ID: 2, QoS: 1, Message: small, Share: "$share/g/#", Identifiers: []uint32{5}}},
+		{9, Entry{ID: 2, QoS: 2, Message: small, PacketID: 1, State: Released}},
+		{7, Entry{ID: 3, QoS: 1, Message: vlog}},
+		{7, Entry{ID: 1 << 40, QoS: 2, Message: alone, PacketID: 2, State: Released}},
 	}
 	retained := []*mqtt.Message{
 		message("r", 1),
@@ -179,7 +208,11 @@ func sample(b *Batch) (*State, []*Ref, *Body) {
 		b.PutSubscription(7, s)
 	}
 	for i, e := range entries {
-		b.PutEntry(e.session, e.e, refs[i], e.body)
+		e := e.e
+		if len(e.Message.Payload) <= maxInline {
+			e.Body = 5 // others may hold it, too small for a record of its own
+		}
+		b.PutEntry(entries[i].session, e, refs[i])
 	}
 	b.PutIncoming(7, 65535)
 	b.PutIncoming(9, 1)
@@ -187,36 +220,36 @@ func sample(b *Batch) (*State, []*Ref, *Body) {
 		b.PutRetained(m)
 	}
 
-	want := &State{NextMessageID: 1<<40 + 1, NextSessionID: 10}
+	want := &State{NextID: 1<<40 + 1, NextSessionID: 10}
 	a := SessionState{Session: sessions[0], Subscriptions: subs, Incoming: []uint16{65535}}
 	bb := SessionState{Session: sessions[1], Incoming: []uint16{1}}
 	for _, e := range entries {
 		if e.session == 7 {
-			a.Entries = append(a.Entries, LoadedEntry{Entry: e.e})
+			a.Inflight = append(a.Inflight, LoadedEntry{Entry: e.e})
 		} else {
-			bb.Entries = append(bb.Entries, LoadedEntry{Entry: e.e})
+			bb.Inflight = append(bb.Inflight, LoadedEntry{Entry: e.e})
 		}
 	}
 	// In the order of the keys: a hashed name begins with 0xFF.
 	want.Sessions = []SessionState{a, bb, {Session: sessions[2]}}
 	want.Retained = retained
-	return want, refs, body
+	return want, refs
 }
 
-// same compares states after taking Refs and Bodies out of got.
+// same compares states after taking Refs out of got.
 func same(t *testing.T, got, want *State) {
 	t.Helper()
 	plain := *got
 	plain.Sessions = nil
 	for _, s := range got.Sessions {
 		var entries []LoadedEntry
-		for _, e := range s.Entries {
+		for _, e := range s.Inflight {
 			if e.Ref == nil || !e.Ref.written {
-				t.Errorf("entry %d of %q has no Ref of a written entry", e.MessageID, s.ClientID)
+				t.Errorf("entry %d of %q has no Ref of a written entry", e.ID, s.ClientID)
 			}
 			entries = append(entries, LoadedEntry{Entry: e.Entry})
 		}
-		s.Entries = entries
+		s.Inflight = entries
 		plain.Sessions = append(plain.Sessions, s)
 	}
 	if !reflect.DeepEqual(&plain, want) {
@@ -232,14 +265,14 @@ func describe(s *State) string {
 		}
 		return text
 	}
-	fmt.Fprintf(&b, "next %d %d damaged %q\n", s.NextMessageID, s.NextSessionID, s.Damaged)
+	fmt.Fprintf(&b, "next %d %d damaged %q\n", s.NextID, s.NextSessionID, s.Damaged)
 	for _, x := range s.Sessions {
 		fmt.Fprintf(&b, "  %q %+v %+v", short(x.ClientID), x.Will, x.Incoming)
 		for _, sub := range x.Subscriptions {
 			fmt.Fprintf(&b, " %q:%d:%d", short(sub.Filter), sub.Options, sub.Identifier)
 		}
-		for _, e := range x.Entries {
-			fmt.Fprintf(&b, " [%d %d %d %d %t %v %d]", e.MessageID, e.PacketID, e.State, e.QoS, e.Retain, e.Identifiers, len(e.Message.Payload))
+		for _, e := range x.Inflight {
+			fmt.Fprintf(&b, " [%d %d %d %d %t %v %d]", e.ID, e.PacketID, e.State, e.QoS, e.Retain, e.Identifiers, len(e.Message.Payload))
 		}
 		b.WriteByte('\n')
 	}
@@ -252,11 +285,11 @@ func describe(s *State) string {
 func TestRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	if empty := load(t, s); !reflect.DeepEqual(empty, &State{NextMessageID: 1, NextSessionID: 1}) {
+	if empty := load(t, s); !reflect.DeepEqual(empty, &State{NextID: 1, NextSessionID: 1}) {
 		t.Errorf("an empty store loads as %+v", empty)
 	}
 	var b Batch
-	want, _, _ := sample(&b)
+	want, _ := sample(&b)
 	if b.Len() != 17 {
 		t.Errorf("Len is %d", b.Len())
 	}
@@ -264,13 +297,9 @@ func TestRoundTrip(t *testing.T) {
 	closeStore(t, s)
 
 	s = open(t, dir, Options{})
-	state := load(t, s)
+	state := whole(t, s)
 	same(t, state, want)
 	lsn, uuid := s.tx.meta.LSN, s.tx.meta.UUID
-	first, second := state.Sessions[0].Entries[0], state.Sessions[1].Entries[0]
-	if first.Body == nil || first.Body != second.Body || first.Message != second.Message {
-		t.Error("two entries of one message do not share it after Load")
-	}
 
 	// All goes by what Load returned, and the bodies go with their last entry.
 	var clean Batch
@@ -279,8 +308,8 @@ func TestRoundTrip(t *testing.T) {
 		for _, sub := range x.Subscriptions {
 			clean.DeleteSubscription(x.ID, sub.Filter)
 		}
-		for _, e := range x.Entries {
-			clean.DeleteEntry(x.ID, e.MessageID, e.Ref, e.Body)
+		for _, e := range x.Inflight {
+			clean.DeleteEntry(x.ID, e.ID, e.Ref)
 		}
 		for _, id := range x.Incoming {
 			clean.DeleteIncoming(x.ID, id)
@@ -296,7 +325,7 @@ func TestRoundTrip(t *testing.T) {
 	closeStore(t, s)
 
 	s = open(t, dir, Options{})
-	same(t, load(t, s), &State{NextMessageID: 1, NextSessionID: 1})
+	same(t, load(t, s), &State{NextID: 1, NextSessionID: 1})
 	if s.tx.meta.LSN <= lsn || s.tx.meta.UUID != uuid {
 		t.Errorf("meta was %d %x, is %d %x", lsn, uuid, s.tx.meta.LSN, s.tx.meta.UUID)
 	}
@@ -306,16 +335,16 @@ func TestUpdates(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
 	own, ref := message("t", 1000), new(Ref)
-	e := Entry{MessageID: 5, QoS: 2, Message: own}
+	e := Entry{ID: 5, QoS: 2, Message: own}
 	commit(t, s, batch(
 		func(b *Batch) { b.PutSession(Session{ID: 1, ClientID: "c", Version: 4}) },
 		func(b *Batch) { b.PutSubscription(1, Subscription{Filter: "f"}) },
-		func(b *Batch) { b.PutEntry(1, e, ref, nil) },
+		func(b *Batch) { b.PutEntry(1, e, ref) },
 		func(b *Batch) { b.PutRetained(message("r", 1)) },
 	))
 	before := s.Stats()
 	e.PacketID, e.State = 12, Sent
-	commit(t, s, batch(func(b *Batch) { b.PutEntry(1, e, ref, nil) }))
+	commit(t, s, batch(func(b *Batch) { b.PutEntry(1, e, ref) }))
 	if n := s.Stats().BytesWritten - before.BytesWritten; n > 100 {
 		t.Errorf("the update of an entry wrote %d bytes: its body again?", n)
 	}
@@ -323,30 +352,30 @@ func TestUpdates(t *testing.T) {
 	commit(t, s, batch(
 		func(b *Batch) { b.PutSession(Session{ID: 1, ClientID: "c", Version: 5}) },
 		func(b *Batch) { b.PutSubscription(1, Subscription{Filter: "f", Options: 2}) },
-		func(b *Batch) { b.PutEntry(1, e, ref, nil) },
+		func(b *Batch) { b.PutEntry(1, e, ref) },
 		func(b *Batch) { b.PutRetained(message("r", 2)) },
 	))
 	closeStore(t, s)
 
 	s = open(t, dir, Options{})
-	same(t, load(t, s), &State{
+	same(t, whole(t, s), &State{
 		Sessions: []SessionState{{
 			Session:       Session{ID: 1, ClientID: "c", Version: 5},
 			Subscriptions: []Subscription{{Filter: "f", Options: 2}},
-			Entries:       []LoadedEntry{{Entry: e}},
+			Inflight:      []LoadedEntry{{Entry: e}},
 		}},
-		Retained:      []*mqtt.Message{message("r", 2)},
-		NextMessageID: 6, NextSessionID: 2,
+		Retained: []*mqtt.Message{message("r", 2)},
+		NextID:   6, NextSessionID: 2,
 	})
 }
 
 func TestBodyIsWrittenOnce(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	m, body := message("t", 1000), new(Body)
+	m := message("t", 1000)
 	for i, limit := range []uint64{1200, 100, 100} {
 		before := s.Stats().BytesWritten
 		commit(t, s, batch(func(b *Batch) {
-			b.PutEntry(uint32(i+1), Entry{MessageID: 1, QoS: 1, Message: m}, new(Ref), body)
+			b.PutEntry(uint32(i+1), Entry{ID: 1, QoS: 1, Message: m, Body: 1}, new(Ref))
 		}))
 		if n := s.Stats().BytesWritten - before; n > limit {
 			t.Errorf("entry %d wrote %d bytes", i+1, n)

@@ -296,16 +296,31 @@ func (s *session) revoke(batch *persist.Batch) {
 		return
 	}
 	s.backlog = slices.DeleteFunc(s.backlog, func(o owed) bool { return s.subscriptions[o.filter] == nil })
-	var left index // the subscriptions of this session alone
-	for _, sub := range s.subscriptions {
-		left.add(sub)
-	}
-	s.queue = slices.DeleteFunc(s.queue, func(e *entry) bool {
-		if r := left.find(e.message.Topic); len(r.receivers)+len(r.shares) > 0 {
+	left := s.ownIndex()
+	refuse := func(e *entry) bool {
+		if left.receives(e.message.Topic) {
 			return false
 		}
 		s.expire(e)
 		s.drop()
 		return true
-	})
+	}
+	s.queue = slices.DeleteFunc(s.queue, refuse)
+	s.swap.tail = slices.DeleteFunc(s.swap.tail, refuse)
+	s.swap.revoked = s.broker.messageID.Load() + 1
+}
+
+// ownIndex has the subscriptions of this session alone.
+func (s *session) ownIndex() *index {
+	x := new(index)
+	for _, sub := range s.subscriptions {
+		x.add(sub)
+	}
+	return x
+}
+
+// receives reports whether anybody receives a topic.
+func (x *index) receives(topic string) bool {
+	r := x.find(topic)
+	return len(r.receivers)+len(r.shares) > 0
 }

@@ -23,6 +23,8 @@ type Options struct {
 	MaxQueuedMessages int           // messages that wait for one client; default 100,000
 	MaxQueuedBytes    int           // their bytes; default 64 MiB
 	MaxQueuedTotal    int           // bytes that wait for all clients together; default 256 MiB
+	QueueFull         QueueFull     // what happens to a message over one of these three
+	QueueMemory       int           // bytes that wait in memory; queues of persistent sessions wait in the store beyond it; default 32 MiB
 	ReceiveMaximum    int           // messages in flight from one MQTT 5.0 client; default 1000
 	MaxSubscriptions  int           // of one client; default 10,000
 	MaxTopicLevels    int           // of topic names and filters; default 200
@@ -73,6 +75,7 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxQueuedMessages, 100_000)
 	set(&o.MaxQueuedBytes, 64<<20)
 	set(&o.MaxQueuedTotal, 256<<20)
+	set(&o.QueueMemory, 32<<20)
 	set(&o.ReceiveMaximum, 1000)
 	set(&o.MaxSubscriptions, 10_000)
 	set(&o.MaxTopicLevels, 200)
@@ -106,9 +109,10 @@ type Broker struct {
 	stats     counters
 	started   time.Time
 
-	connectRate tokenBucket
-	unconnected unconnected
-	queuedBytes atomic.Int64 // of all sessions
+	connectRate  tokenBucket
+	unconnected  unconnected
+	queuedBytes  atomic.Int64 // of all sessions
+	queuedMemory atomic.Int64 // those of them that are in memory
 
 	// committed collects what the store's callbacks have sent; it belongs to
 	// the goroutine that calls them and is flushed after each group.
@@ -313,6 +317,12 @@ func (b *Broker) endSession(s *session) {
 	s.mu.Lock()
 	s.ended = true
 	s.peer = nil
+	for s.swap.reader != nil {
+		reader := s.swap.reader
+		s.mu.Unlock()
+		<-reader
+		s.mu.Lock()
+	}
 	w := s.will
 	s.will = nil
 	var batch persist.Batch
@@ -327,9 +337,9 @@ func (b *Broker) endSession(s *session) {
 			batch.DeleteSubscription(s.number, sub.filter)
 		}
 	}
-	var shared []*entry
-	for _, list := range [][]*entry{s.order, s.queue} {
-		for _, e := range list {
+	// end returns those that may go to another member.
+	end := func(entries []*entry) (shared []*entry) {
+		for _, e := range entries {
 			switch {
 			case e.done:
 			case e.share != "" && (e.qos == 1 || !e.sent): // [v5 MQTT-4.8.2-5]
@@ -339,17 +349,24 @@ func (b *Broker) endSession(s *session) {
 			}
 			e.done = true
 		}
+		return shared
 	}
+	shared, last := end(append(s.order, s.queue...)), end(s.swap.tail)
 	if s.stored {
 		for id := range s.incoming {
 			batch.DeleteIncoming(s.number, id)
 		}
 	}
-	s.subscriptions, s.order, s.queue, s.backlog = nil, nil, nil, nil
+	s.subscriptions, s.order, s.queue, s.swap.tail, s.backlog = nil, nil, nil, nil, nil
 	s.inflight = inflight{}
+	b.queuedMemory.Add(int64(s.swap.bytes))
 	s.charge(-s.queuedBytes)
 	s.mu.Unlock()
 	for _, e := range b.reassign(shared, true) {
+		e.delete(&batch)
+	}
+	s.endSwapped()
+	for _, e := range b.reassign(last, true) {
 		e.delete(&batch)
 	}
 	if batch.Len() > 0 {
@@ -382,6 +399,7 @@ func (b *Broker) detach(s *session, publishWill bool) {
 		s.mu.Lock()
 		s.putBack(shared)
 	}
+	s.leaveShares()
 	var due *will
 	if s.will != nil && s.will.delay == 0 {
 		due, s.will = s.will, nil
@@ -410,7 +428,7 @@ func (b *Broker) Clients() []ClientInfo {
 			KeepAlive:     s.keepAlive,
 			Persistent:    s.persistent,
 			Subscriptions: len(s.subscriptions),
-			Queued:        s.inflight.count + len(s.queue),
+			Queued:        s.inflight.count + s.waiting(),
 			Dropped:       s.dropped,
 		})
 	})
@@ -437,6 +455,7 @@ func (b *Broker) Stats() Stats {
 		MalformedPackets:    c.malformed.Load(),
 		NotAuthorized:       c.notAuthorized.Load(),
 		QueuedBytes:         b.queuedBytes.Load(),
+		QueuedMemory:        b.queuedMemory.Load(),
 		Store:               b.store.Stats(),
 	}
 	for l := range s.Exceeded {
@@ -447,7 +466,7 @@ func (b *Broker) Stats() Stats {
 	s.ClientsConnected = len(b.connections)
 	b.mu.Unlock()
 	b.eachSession(func(one *session) {
-		s.Queued += one.inflight.count + len(one.queue)
+		s.Queued += one.inflight.count + one.waiting()
 		if one.peer == nil {
 			s.SessionsOffline++
 		}

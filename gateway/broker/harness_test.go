@@ -27,11 +27,17 @@ type server struct {
 // plain makes all tests use connections that no poller serves.
 var plain = os.Getenv("LINTEL_TEST_PLAIN") != ""
 
+// swapping makes all tests keep no more than one message of a queue in memory.
+var swapping = os.Getenv("LINTEL_TEST_SWAP") != ""
+
 // startServer starts a broker on a store in dir.
 func startServer(t testing.TB, dir string, o broker.Options) *server {
 	t.Helper()
 	if o.SysInterval == 0 {
 		o.SysInterval = -1 // they would come between
+	}
+	if o.QueueMemory == 0 && swapping {
+		o.QueueMemory = 1
 	}
 	store, err := persist.Open(dir, persist.Options{})
 	if err != nil {

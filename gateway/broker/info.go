@@ -34,6 +34,7 @@ type Stats struct {
 	RetainedBytes       int64 // what they take
 	Queued              int   // messages that wait in sessions, those in flight included
 	QueuedBytes         int64 // what they take
+	QueuedMemory        int64 // of it, in memory
 	Connects            uint64
 	ConnectionsAccepted uint64 // with or without a CONNECT
 	PacketsReceived     uint64 // of all types

@@ -2,6 +2,9 @@ package broker
 
 import (
 	"container/list"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -33,6 +36,30 @@ var limitNames = [numLimits]string{"packet_size", "connections", "connect_rate",
 	"retained", "retained_bytes", "keep_alive"}
 
 func (l Limit) String() string { return limitNames[l] }
+
+// QueueFull is what happens to a message of QoS 1 or 2 that finds the queue of a
+// client full, or the total of all queues taken. In any case it is counted.
+type QueueFull int
+
+// The choices for full queues.
+const (
+	DropNewest QueueFull = iota // that client does not get it
+	DropOldest                  // it takes the place of what has waited longest for that client
+	Refuse                      // nobody gets it and its publisher is told 0x97; who cannot be told so: DropNewest
+)
+
+var queueFullNames = [...]string{"drop-newest", "drop-oldest", "refuse"}
+
+// UnmarshalText implements encoding.TextUnmarshaler. The names are those of the
+// constants, in small letters and with hyphens.
+func (q *QueueFull) UnmarshalText(text []byte) error {
+	i := slices.Index(queueFullNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is none of %s", text, strings.Join(queueFullNames[:], ", "))
+	}
+	*q = QueueFull(i)
+	return nil
+}
 
 // exceeded counts that something went over a limit.
 func (b *Broker) exceeded(l Limit) { b.stats.exceeded[l].Add(1) }

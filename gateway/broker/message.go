@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"lintel/gateway/mqtt"
-	"lintel/persist"
 )
 
 // message is an application message inside the broker. Deliveries, queues and
@@ -14,9 +13,8 @@ import (
 // read buffer of a connection, has to be cloned before it is kept.
 type message struct {
 	mqtt.Message
-	id        uint64       // order of arrival
-	body      persist.Body // what its entries in the store share
-	from      string       // client id of the publisher, for No Local
+	id        uint64 // by which several entries in the store share it; 0: at most one has it
+	from      string // client id of the publisher, for No Local
 	borrowed  bool
 	refusable bool   // if it cannot be retained: its publisher can be told
 	receiver  bool   // it goes to a single receiver: encoding it once is no gain
@@ -42,7 +40,11 @@ func (m *message) clone() *message {
 }
 
 // size is what the message takes where it waits for a client, about.
-func (m *message) size() int { return len(m.Topic) + len(m.Payload) + len(m.Properties) + 64 }
+func (m *message) size() int {
+	return len(m.Topic) + len(m.Payload) + len(m.Properties) + messageOverhead
+}
+
+const messageOverhead = 64
 
 func (m *message) expired(now time.Time) bool {
 	return !m.Expires.IsZero() && !now.Before(m.Expires)

@@ -65,11 +65,14 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	if m.Retain {
 		m = m.clone()
 	}
-	if m.QoS > 0 {
-		m.id = b.messageID.Add(1)
+	if m.QoS > 0 && m.refusable && b.options.QueueFull == Refuse && b.refused(m, r) {
+		return false, errQueueFull
 	}
 	// A retained message is shared from here on with who subscribes later.
 	m.receiver = !m.Retain && len(r.receivers)+len(r.shares) == 1
+	if m.QoS > 0 && len(r.receivers)+len(r.shares) > 1 {
+		m.id = b.messageID.Add(1)
+	}
 	if m.Retain {
 		if limit, ok := b.retained.set(m, b.store); !ok {
 			b.exceeded(limit)
@@ -94,6 +97,25 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	}
 	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
 }
+
+// refused reports whether the queue of a receiver is full, and counts it.
+func (b *Broker) refused(m *message, r *route) bool {
+	for _, to := range r.receivers {
+		if to.qos == 0 {
+			continue
+		}
+		to.session.mu.Lock()
+		limit, full := to.session.full(m.size())
+		to.session.mu.Unlock()
+		if full {
+			b.exceeded(limit)
+			return true
+		}
+	}
+	return false
+}
+
+var errQueueFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the queue of a subscriber is full"}
 
 var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retained messages, or bytes of them"}
 

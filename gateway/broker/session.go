@@ -36,7 +36,8 @@ type session struct {
 	active        int      // entries in flight on the present connection: Receive Maximum counts these
 	resend        []*entry // in flight from an earlier connection, not sent again yet
 	order         []*entry // the in-flight entries as they were sent, and some finished ones
-	queue         []*entry // QoS 1 and 2, wait for room in the window
+	queue         []*entry // QoS 1 and 2, wait for room in the window: the head of them
+	swap          swap     // the others
 	backlog       []owed   // retained messages of new subscriptions; drained before queue
 	pumping       bool     // keepPumping is at work
 	queuedBytes   int
@@ -86,17 +87,18 @@ type entry struct {
 	active      bool         // in flight on the present connection
 	sent        bool         // handed to a peer under packetID: it goes out with DUP next time
 	held        bool         // QoS 2: its next step waits for the store
+	uncommitted bool         // in the tail of a queue: the store does not have it yet
 	released    bool         // QoS 2: PUBREC came
 	done        bool         // acknowledged
 	stored      bool         // the store was told about it
 	ref         *persist.Ref // nil: the session is not persistent
-	body        *persist.Body
+	body        uint64       // see persist.Entry
 	owner       *session
 	share       string // filter of the shared subscription that it came by; empty: none
 }
 
 func (e *entry) record() persist.Entry {
-	r := persist.Entry{MessageID: e.id, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
+	r := persist.Entry{ID: e.id, Body: e.body, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
 		Identifiers: e.identifiers, Share: e.share, Message: &e.message.Message}
 	switch {
 	case e.released:
@@ -113,7 +115,7 @@ func (e *entry) size() int { return e.message.size() + len(e.share) }
 // delete deletes the entry from the store, if it was told about it.
 func (e *entry) delete(batch *persist.Batch) {
 	if e.stored {
-		batch.DeleteEntry(e.number, e.id, e.ref, e.body)
+		batch.DeleteEntry(e.number, e.id, e.ref)
 	}
 }
 
@@ -135,32 +137,34 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 		s.deliverNow(m, delivery{retain: m.Retain && r.asPublished, identifiers: r.identifiers}, f)
 		return true
 	}
-	if limit, full := s.full(m.size()); full {
+	for {
+		limit, full := s.full(m.size())
+		if !full {
+			break
+		}
 		s.broker.exceeded(limit)
-		s.drop()
-		return true
-	}
-	e := s.newEntry(m, r, qos, m.id)
-	if s.persistent && !m.receiver {
-		if r.share == "" {
-			e.body = &m.body
-		} else {
-			// The session may get other copies by other subscriptions, but
-			// the store has one entry for each id.
-			e.id = s.broker.messageID.Add(1)
+		if s.broker.options.QueueFull != DropOldest {
+			s.drop()
+			return true
+		}
+		if !s.dropFirst() {
+			break // when it has been read
 		}
 	}
+	e := s.newEntry(m, r, qos)
+	e.body = m.id
 	s.add(e, k, f)
 	return true
 }
 
-// newEntry makes an entry of a message for a receiver.
-func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS, id uint64) *entry {
+// newEntry makes an entry of a message for a receiver. Called with mu held, so that
+// ids are in the order of the queue.
+func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS) *entry {
 	e := m.own
 	if !m.receiver || e == nil || e.message != nil {
 		e = new(entry)
 	}
-	*e = entry{owner: s, number: s.number, message: m, id: id, qos: qos, share: r.share, identifiers: r.identifiers}
+	*e = entry{owner: s, number: s.number, message: m, id: s.broker.messageID.Add(1), qos: qos, share: r.share, identifiers: r.identifiers}
 	e.retain = m.Retain && r.asPublished // [v3 MQTT-3.3.1-9, v5 MQTT-3.3.1-12, MQTT-3.3.1-13]
 	if s.persistent {
 		e.ref = new(persist.Ref)
@@ -172,7 +176,7 @@ func (s *session) newEntry(m *message, r *receiver, qos mqtt.QoS, id uint64) *en
 // store has to hold of it is added to k.
 func (s *session) add(e *entry, k *keeping, f *flushList) {
 	s.charge(e.size())
-	if s.peer != nil && len(s.queue)+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
+	if s.peer != nil && s.waiting()+len(s.backlog)+len(s.resend) == 0 && s.windowOpen() {
 		s.start(e)
 		if e.qos == 2 && s.persistent {
 			e.held = true
@@ -183,16 +187,17 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 			k.sent++
 		}
 	} else {
-		s.queue = append(s.queue, e)
 		if e.qos == 2 && s.persistent {
 			// Its packet id must not get into the store before it.
 			e.held = true
+		}
+		if s.enqueue(e); e.held || e.uncommitted {
 			k.held = append(k.held, e)
 		}
 	}
 	if s.persistent {
 		e.stored = true
-		k.batch.PutEntry(s.number, e.record(), e.ref, e.body)
+		k.batch.PutEntry(s.number, e.record(), e.ref)
 	}
 }
 
@@ -215,7 +220,7 @@ func (s *session) queueFull(size int) (limit Limit, full bool) {
 	o := &s.broker.options
 	half := o.MaxQueuedTotal / 2
 	switch {
-	case len(s.queue) >= o.MaxQueuedMessages:
+	case s.waiting() >= o.MaxQueuedMessages:
 		return LimitQueuedMessages, true
 	case s.queuedBytes >= o.MaxQueuedBytes:
 		return LimitQueuedBytes, true
@@ -225,10 +230,18 @@ func (s *session) queueFull(size int) (limit Limit, full bool) {
 	return 0, false
 }
 
-// charge counts bytes that wait, or with n < 0 that wait no more.
+// overfull reports whether a message was let in for one that is to be dropped, but
+// had to be read first.
+func (s *session) overfull() bool {
+	o := &s.broker.options
+	return o.QueueFull == DropOldest && (s.waiting() > o.MaxQueuedMessages || s.queuedBytes > o.MaxQueuedBytes)
+}
+
+// charge counts bytes that wait in memory, or with n < 0 that wait no more.
 func (s *session) charge(n int) {
 	s.queuedBytes += n
 	s.broker.queuedBytes.Add(int64(n))
+	s.broker.queuedMemory.Add(int64(n))
 }
 
 // full is queueFull when what has expired is out of the queue.
@@ -254,6 +267,9 @@ func (s *session) sweep() {
 		s.expire(e)
 		return true
 	})
+	if w := &s.swap; !w.expires.IsZero() && !now.Before(w.expires) {
+		go s.sweepSwapped()
+	}
 }
 
 // expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
@@ -304,11 +320,13 @@ func (s *session) send(e *entry, f *flushList) bool {
 func (s *session) release(e *entry, f *flushList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.held = false
+	held := e.held
+	e.held, e.uncommitted = false, false
+	s.swapOut()
 	if e.done || s.peer == nil {
 		return
 	}
-	if e.active {
+	if held && e.active {
 		s.send(e, f)
 	}
 	s.pump(f) // e may wait there, or have been too large for the client
@@ -380,7 +398,7 @@ func (s *session) move(f *flushList) (more bool) {
 			s.send(e, f)
 		}
 	}
-	if len(s.backlog)+len(s.queue) == 0 {
+	if len(s.backlog)+s.waiting() == 0 {
 		return false // most often: without a look at the clock
 	}
 	now := time.Now()
@@ -405,6 +423,7 @@ func (s *session) move(f *flushList) (more bool) {
 		}
 		s.promote(s.owedEntry(o), f)
 	}
+	s.readOn()
 	for len(s.queue) > 0 && s.windowOpen() {
 		e := s.queue[0]
 		if e.held {
@@ -417,6 +436,7 @@ func (s *session) move(f *flushList) (more bool) {
 			continue
 		}
 		s.promote(e, f)
+		s.readOn()
 	}
 	return false
 }
@@ -432,7 +452,7 @@ func (s *session) promote(e *entry, f *flushList) {
 	}
 	e.held, e.stored = true, true
 	var b persist.Batch
-	b.PutEntry(s.number, e.record(), e.ref, e.body)
+	b.PutEntry(s.number, e.record(), e.ref)
 	s.broker.store.Append(&b, func() { s.release(e, &s.broker.committed) })
 }
 
@@ -470,7 +490,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			// message anew.
 			e.released, e.held, e.stored = true, true, true
 			var b persist.Batch
-			b.PutEntry(s.number, e.record(), e.ref, e.body)
+			b.PutEntry(s.number, e.record(), e.ref)
 			s.broker.store.Append(&b, func() { s.release(e, &s.broker.committed) })
 			return nil, nil
 		}
@@ -528,10 +548,10 @@ func (s *session) keepBacklog() {
 	if !s.persistent {
 		return
 	}
-	var batch persist.Batch
+	k := new(keeping)
 	keep := func(e *entry) {
 		e.stored = true
-		batch.PutEntry(s.number, e.record(), e.ref, e.body)
+		k.batch.PutEntry(s.number, e.record(), e.ref)
 	}
 	for _, e := range s.order {
 		if !e.done && !e.stored {
@@ -541,12 +561,14 @@ func (s *session) keepBacklog() {
 	for _, o := range backlog {
 		if o.qos > 0 && o.message.retained.Load() {
 			e := s.owedEntry(o)
-			s.queue = append(s.queue, e)
+			if s.enqueue(e); e.uncommitted {
+				k.held = append(k.held, e)
+			}
 			keep(e)
 		}
 	}
-	if batch.Len() > 0 {
-		s.broker.store.Append(&batch, nil)
+	if k.batch.Len() > 0 {
+		s.broker.keep(k, func() {})
 	}
 }
 

@@ -101,10 +101,10 @@ func TestPacketIDBehindMessage(t *testing.T) {
 		t.Fatalf("sent %+v", p.published)
 	}
 	state := load(t, b.store)
-	if len(state.Sessions) != 1 || len(state.Sessions[0].Entries) != 1 {
+	if len(state.Sessions) != 1 || len(state.Sessions[0].Inflight) != 1 {
 		t.Fatalf("the store holds %+v", state.Sessions)
 	}
-	if e := state.Sessions[0].Entries[0]; e.State != persist.Sent || e.PacketID != 2 {
+	if e := state.Sessions[0].Inflight[0]; e.State != persist.Sent || e.PacketID != 2 {
 		t.Fatalf("the store holds packet id %d in state %d", e.PacketID, e.State)
 	}
 }

@@ -88,7 +88,7 @@ func (s *session) rank(qos mqtt.QoS) int {
 	switch {
 	case s.peer == nil:
 		return offline
-	case len(s.queue) > 0 || !s.windowOpen():
+	case s.waiting() > 0 || !s.windowOpen():
 		return behind
 	}
 	return ready
@@ -223,7 +223,7 @@ func (s *session) take(e *entry, sub *subscription, kind, rank int, ended bool, 
 		s.deliverNow(m, delivery{retain: m.Retain && to.asPublished, identifiers: to.identifiers}, f)
 		e.delete(&k.batch)
 	case s.persistent || ended || !e.stored:
-		s.add(s.newEntry(m, &to, qos, s.broker.messageID.Add(1)), k, f)
+		s.add(s.newEntry(m, &to, qos), k, f)
 		e.delete(&k.batch) // after the put, see persist
 	case qos == 2:
 		// A crash would end s and with it a delivery that has begun: the
@@ -233,8 +233,8 @@ func (s *session) take(e *entry, sub *subscription, kind, rank int, ended bool, 
 	default:
 		// The store keeps the message for its old session until s, which is
 		// not in the store, has acknowledged it.
-		taken := s.newEntry(m, &to, qos, e.id)
-		taken.number, taken.ref, taken.body, taken.stored = e.number, e.ref, e.body, true
+		taken := s.newEntry(m, &to, qos)
+		taken.id, taken.number, taken.ref, taken.body, taken.stored = e.id, e.number, e.ref, e.body, true
 		s.add(taken, k, f)
 	}
 	if k.batch.Len() > 0 {

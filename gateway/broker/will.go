@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"time"
 
 	"lintel/gateway/mqtt"
@@ -118,21 +119,20 @@ func (s *session) record() persist.Session {
 
 // restore takes over what the store held when the process ended.
 func (b *Broker) restore(state *persist.State) {
-	b.messageID.Store(state.NextMessageID)
+	b.messageID.Store(state.NextID)
 	b.nextSession = state.NextSessionID
 	for _, m := range state.Retained {
 		b.retained.load(&message{Message: *m}, b.store)
 	}
-	bodies := make(map[uint64]*message)
 	for i := range state.Sessions {
-		b.restoreSession(&state.Sessions[i], bodies)
+		b.restoreSession(&state.Sessions[i])
 	}
 	for _, key := range state.Damaged {
 		b.log.Error("stored record is damaged and was left out", "key", key)
 	}
 }
 
-func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]*message) {
+func (b *Broker) restoreSession(stored *persist.SessionState) {
 	s := b.newSession(stored.ClientID)
 	s.number = stored.ID
 	s.version = mqtt.Version(stored.Version)
@@ -145,6 +145,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 		added := &subscription{session: s, filter: sub.Filter, options: mqtt.SubscriptionOptions(sub.Options), identifier: sub.Identifier}
 		s.subscriptions[sub.Filter] = added
 		b.index.add(added)
+		s.swap.shared = s.swap.shared || strings.HasPrefix(sub.Filter, "$share/")
 	}
 	for _, id := range stored.Incoming {
 		if s.incoming == nil {
@@ -152,21 +153,13 @@ func (b *Broker) restoreSession(stored *persist.SessionState, bodies map[uint64]
 		}
 		s.incoming[id] = struct{}{}
 	}
-	for _, loaded := range stored.Entries {
-		m := bodies[loaded.MessageID]
-		if m == nil {
-			m = &message{Message: *loaded.Message, id: loaded.MessageID}
-			if loaded.Body != nil {
-				bodies[loaded.MessageID] = m
-			}
-		}
-		e := &entry{owner: s, number: s.number, share: loaded.Share, message: m, id: loaded.MessageID, qos: loaded.QoS, retain: loaded.Retain,
-			identifiers: loaded.Identifiers, packetID: loaded.PacketID, stored: true, ref: loaded.Ref, body: loaded.Body}
+	q := &stored.Queued
+	s.swap.count, s.swap.bytes, s.swap.expires = q.Count, int(q.Bytes)+q.Count*messageOverhead, q.Expires
+	s.queuedBytes = s.swap.bytes
+	b.queuedBytes.Add(int64(s.swap.bytes))
+	for _, loaded := range stored.Inflight {
+		e := s.loadedEntry(loaded)
 		s.charge(e.size())
-		if e.packetID == 0 {
-			s.queue = append(s.queue, e)
-			continue
-		}
 		// It may have been sent: that it goes out with DUP is right, its id
 		// was in the store before (5.0 §3.3.1.1).
 		e.sent = true

@@ -1,0 +1,393 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"lintel/persist"
+)
+
+// A queue may be longer than memory. Its head is session.queue. What does not fit
+// there is swapped out: it is in the store only, and read back when its turn
+// comes. What came last is in the tail until the store has committed it.
+//
+// Only persistent sessions swap. Ids tell the parts from each other: those of the
+// head are lower, those of the tail higher than all that is swapped out.
+type swap struct {
+	count   int
+	bytes   int       // their size, see entry.size
+	shared  bool      // some of them may have come by a shared subscription
+	from    uint64    // the lowest id that may be among them
+	expires time.Time // when the first of them does; zero: none will
+	revoked uint64    // those with a lower id came before the client lost a subscription
+	leave   uint64    // of what has a lower id other members of a share get theirs, once it is committed; 0: nothing
+	tail    []*entry
+	reader  chan struct{} // not nil: somebody reads them and nobody else does, until it is closed
+}
+
+const (
+	maxHeld      = 256     // messages that the head of a queue may have
+	maxHeldBytes = 1 << 20 // and their bytes
+)
+
+// waiting is how many messages of QoS 1 and 2 wait for room in the window.
+func (s *session) waiting() int { return len(s.queue) + s.swap.count + len(s.swap.tail) }
+
+// enqueue puts an entry at the end of the queue. If that makes it uncommitted, the
+// caller has it released when it is committed.
+func (s *session) enqueue(e *entry) {
+	if !s.swaps() {
+		s.queue = append(s.queue, e)
+		return
+	}
+	e.uncommitted = s.persistent
+	s.swap.tail = append(s.swap.tail, e)
+}
+
+// swaps reports whether the next entry has no place in the head.
+func (s *session) swaps() bool {
+	switch {
+	case s.swap.count > 0 || len(s.swap.tail) > 0:
+		return true
+	case !s.persistent || len(s.queue) == 0:
+		return false
+	}
+	return len(s.queue) >= maxHeld || s.queuedBytes >= maxHeldBytes ||
+		s.broker.queuedMemory.Load() >= int64(s.broker.options.QueueMemory)
+}
+
+// swapOut lets go of what is committed at the front of the tail.
+func (s *session) swapOut() {
+	w := &s.swap
+	for len(w.tail) > 0 && s.keeps(w.tail[0]) && !w.tail[0].uncommitted {
+		e := w.tail[0]
+		w.tail[0] = nil
+		w.tail = w.tail[1:]
+		if w.count == 0 {
+			w.from, w.expires, w.shared = e.id, time.Time{}, false
+		}
+		w.count++
+		w.bytes += e.size()
+		w.shared = w.shared || e.share != ""
+		w.expires = earlier(w.expires, e.message.Expires)
+		s.broker.queuedMemory.Add(-int64(e.size()))
+	}
+	if len(w.tail) == 0 {
+		w.tail = nil
+	}
+	if w.leave > 0 && (len(w.tail) == 0 || w.tail[0].id > w.leave) {
+		w.leave = 0
+		go s.reassignSwapped()
+	}
+}
+
+// keeps reports whether the store holds an entry for this session.
+func (s *session) keeps(e *entry) bool { return e.stored && e.number == s.number }
+
+// earlier is the earlier of two times; zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// readOn has the next of what is swapped out read if the head has room. Without
+// any, the tail becomes the head.
+func (s *session) readOn() {
+	w := &s.swap
+	switch {
+	case s.peer == nil:
+	case w.count == 0:
+		if len(s.queue) == 0 && len(w.tail) > 0 {
+			s.queue, w.tail = w.tail, nil
+		}
+	case len(s.queue) < maxHeld/2:
+		s.startReading()
+	}
+}
+
+func (s *session) startReading() {
+	if s.swap.reader == nil {
+		s.swap.reader = make(chan struct{})
+		go s.read()
+	}
+}
+
+func (s *session) stopReading() {
+	close(s.swap.reader)
+	s.swap.reader = nil
+}
+
+// page reads a piece of what is swapped out; expected is how many there were when
+// it began. The caller is the reader.
+func (s *session) page(from uint64, limit int) (p persist.Page, before uint64, expected int, err error) {
+	s.mu.Lock()
+	expected = s.swap.count
+	// What comes from now on is not for this page.
+	before = s.broker.messageID.Load() + 1
+	for _, e := range s.swap.tail {
+		if s.keeps(e) {
+			before = e.id
+			break
+		}
+	}
+	s.mu.Unlock()
+	p, err = s.broker.store.ReadQueue(s.number, from, before, limit)
+	for _, damage := range p.Damaged {
+		s.broker.log.Error("stored message is damaged and was left out", "client", s.id, "key", damage)
+	}
+	return p, before, expected, err
+}
+
+// read moves a page of what is swapped out to the head.
+func (s *session) read() {
+	s.mu.Lock()
+	from := s.swap.from
+	s.mu.Unlock()
+	p, before, expected, err := s.page(from, maxHeld)
+	var f flushList
+	s.mu.Lock()
+	w := &s.swap
+	s.stopReading()
+	switch {
+	case err != nil:
+		s.broker.log.Error("queue cannot be read", "client", s.id, "err", err)
+	case !s.ended:
+		allowed := s.stillAllowed()
+		for _, loaded := range p.Entries {
+			e := s.loadedEntry(loaded)
+			s.swapIn(e)
+			if !allowed(e) {
+				s.expire(e)
+				s.drop()
+				continue
+			}
+			s.queue = append(s.queue, e)
+		}
+		w.from = p.Next
+		if p.Next == 0 {
+			w.from = before
+			s.missing(expected - len(p.Entries))
+		}
+		for over := s.overfull(); over && s.dropFirst(); over = s.overfull() {
+		}
+		if s.peer != nil {
+			s.pump(&f)
+		}
+	}
+	s.mu.Unlock()
+	s.broker.flush(&f)
+}
+
+// swapIn counts an entry that is in memory again.
+func (s *session) swapIn(e *entry) {
+	s.swap.count--
+	s.swap.bytes -= e.size()
+	s.broker.queuedMemory.Add(int64(e.size()))
+}
+
+// missing corrects the count when the store had fewer entries than it should: the
+// others are damaged.
+func (s *session) missing(n int) {
+	w := &s.swap
+	w.count -= n
+	if n > 0 {
+		s.dropped += uint64(n)
+		s.broker.stats.publishDropped.Add(uint64(n))
+	}
+	if w.count == 0 {
+		s.queuedBytes -= w.bytes
+		s.broker.queuedBytes.Add(-int64(w.bytes))
+		w.bytes = 0
+	}
+}
+
+// loadedEntry makes an entry of one that was read.
+func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
+	m := &message{Message: *l.Message, receiver: true}
+	return &entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
+		identifiers: l.Identifiers, packetID: l.PacketID, stored: true, ref: l.Ref}
+}
+
+// stillAllowed tells of an entry that was swapped out whether revoke would have
+// left it in the queue.
+func (s *session) stillAllowed() func(*entry) bool {
+	if s.swap.revoked == 0 {
+		return func(*entry) bool { return true }
+	}
+	left := s.ownIndex()
+	return func(e *entry) bool { return e.id >= s.swap.revoked || left.receives(e.message.Topic) }
+}
+
+// visit reads all that is swapped out, page by page, while the client is away.
+// visitor gets entries, without a lock, and returns those that are to stay; it has
+// done with the others what is to be done. Nothing happens if somebody reads already.
+func (s *session) visit(visitor func([]*entry) (left []*entry)) {
+	s.mu.Lock()
+	w := &s.swap
+	if w.reader != nil || w.count == 0 || s.peer != nil || s.ended {
+		s.mu.Unlock()
+		return
+	}
+	w.reader = make(chan struct{})
+	before := w.expires
+	w.expires = time.Time{} // is found out anew, here and by swapOut
+	from := w.from
+	s.mu.Unlock()
+	for more := true; more; {
+		p, _, _, err := s.page(from, maxHeld)
+		entries := s.loadedEntries(p)
+		size, n := sizes(entries), len(entries)
+		entries = visitor(entries)
+		gone := size - sizes(entries)
+		from = p.Next
+
+		s.mu.Lock()
+		if !s.ended {
+			w.count -= n - len(entries)
+			w.bytes -= gone
+			s.queuedBytes -= gone
+			s.broker.queuedBytes.Add(-int64(gone))
+		}
+		for _, e := range entries {
+			w.expires = earlier(w.expires, e.message.Expires)
+		}
+		more = err == nil && from != 0 && s.peer == nil && !s.ended
+		if !more && (err != nil || from != 0) { // it has not seen all
+			w.expires = earlier(w.expires, before)
+		}
+		s.mu.Unlock()
+	}
+	// What was taken out must not be read again.
+	s.broker.commit(context.Background(), new(persist.Batch))
+	var f flushList
+	s.mu.Lock()
+	s.stopReading()
+	if s.peer != nil {
+		s.pump(&f)
+	}
+	s.mu.Unlock()
+	s.broker.flush(&f)
+}
+
+func (s *session) loadedEntries(p persist.Page) []*entry {
+	entries := make([]*entry, len(p.Entries))
+	for i, loaded := range p.Entries {
+		entries[i] = s.loadedEntry(loaded)
+	}
+	return entries
+}
+
+func sizes(entries []*entry) (n int) {
+	for _, e := range entries {
+		n += e.size()
+	}
+	return n
+}
+
+// sweepSwapped takes out what has expired.
+func (s *session) sweepSwapped() {
+	s.visit(func(entries []*entry) []*entry {
+		now := time.Now()
+		var b persist.Batch
+		entries = slices.DeleteFunc(entries, func(e *entry) bool {
+			if !e.message.expired(now) {
+				return false
+			}
+			e.delete(&b)
+			return true
+		})
+		if b.Len() > 0 {
+			s.broker.store.AppendLazy(&b)
+		}
+		return entries
+	})
+}
+
+// leaveShares has what is not in memory and came by shared subscriptions go to other
+// members: the client is away.
+func (s *session) leaveShares() {
+	w := &s.swap
+	switch last := len(w.tail) - 1; {
+	case last >= 0:
+		w.leave = w.tail[last].id // when it is committed
+	case w.shared:
+		go s.reassignSwapped()
+	}
+}
+
+// reassignSwapped gives what came by shared subscriptions to other members, while
+// the session is offline.
+func (s *session) reassignSwapped() {
+	s.visit(func(entries []*entry) []*entry { return s.broker.reassignSome(entries, false) })
+}
+
+// reassignSome is reassign for those of the entries that came by a share. It
+// returns what is left of all.
+func (b *Broker) reassignSome(entries []*entry, ended bool) []*entry {
+	var shared []*entry
+	for _, e := range entries {
+		if e.share != "" {
+			e.done = true
+			shared = append(shared, e)
+		}
+	}
+	for _, e := range b.reassign(shared, ended) {
+		e.done = false
+	}
+	return slices.DeleteFunc(entries, func(e *entry) bool { return e.done })
+}
+
+// endSwapped ends what is swapped out of a session that has ended: other members of
+// shared subscriptions get what came by them. The rest is deleted by a goroutine; what
+// a crash leaves of that is deleted at the next start.
+func (s *session) endSwapped() {
+	w := &s.swap
+	for from := w.from; w.shared && w.count > 0; {
+		p, _, _, err := s.page(from, maxHeld)
+		s.broker.reassignSome(s.loadedEntries(p), true)
+		if from = p.Next; err != nil || from == 0 {
+			break
+		}
+	}
+	if w.count > 0 && s.stored {
+		go s.purge(w.from, s.broker.messageID.Load()+1)
+	}
+}
+
+func (s *session) purge(from, before uint64) {
+	for more := true; more; {
+		p, err := s.broker.store.ReadQueue(s.number, from, before, maxHeld)
+		var b persist.Batch
+		for _, e := range s.loadedEntries(p) {
+			e.delete(&b)
+		}
+		if b.Len() > 0 {
+			s.broker.store.AppendLazy(&b)
+		}
+		from = p.Next
+		more = err == nil && from != 0 && s.broker.store.Wait(context.Background()) == nil
+	}
+}
+
+// dropFirst drops the first message of the queue, if it is in memory or on its way
+// there. It reports whether it did.
+func (s *session) dropFirst() bool {
+	var e *entry
+	switch w := &s.swap; {
+	case len(s.queue) > 0:
+		e, s.queue = s.queue[0], s.queue[1:]
+	case w.count > 0:
+		s.startReading()
+		return false
+	case len(w.tail) > 0:
+		e, w.tail = w.tail[0], w.tail[1:]
+	default:
+		return false
+	}
+	s.expire(e)
+	s.drop()
+	return true
+}
