@@ -131,7 +131,7 @@ func TestPatienceEnds(t *testing.T) {
 	done := make(chan struct{})
 	s.AppendPatient(d.put(), func() { close(done) })
 	await(t, done, "commit of the patient batch")
-	if passed := time.Since(start); passed < patientDelay {
+	if passed := time.Since(start); passed < defaultPatience {
 		t.Errorf("committed after %v", passed)
 	}
 	if got := keys(t, s); !slices.Equal(got, []string{"message 1 of session 1"}) {

@@ -34,12 +34,11 @@ const (
 	// lazyDelay is how long a lazy batch waits for a durable one to ride with.
 	lazyDelay = 200 * time.Millisecond
 
-	// patientDelay is how long a patient batch waits to become superfluous. A
-	// client on a sound Wi-Fi acknowledges within some tens of milliseconds, and
-	// a commit takes 5 to 20 on a card. A client that acknowledges nothing makes
-	// publishers wait this long only until its window is full: what comes then
-	// is queued, and such batches are not patient.
-	patientDelay = 50 * time.Millisecond
+	// defaultPatience: a client on a sound Wi-Fi acknowledges within some tens of
+	// milliseconds, and a commit takes 5 to 20 on a card. A client that acknowledges
+	// nothing makes publishers wait this long only until its window is full: what
+	// comes then is queued, and such batches are not patient.
+	defaultPatience = 50 * time.Millisecond
 )
 
 // Options are the choices of a Store. The zero value is ready for use.
@@ -52,6 +51,10 @@ type Options struct {
 	// Budget is how many bytes may wait to be written before Wait blocks;
 	// 0 is 4 MiB.
 	Budget int64
+
+	// Patience is how long a batch of AppendPatient waits to become superfluous;
+	// 0 is 50 ms.
+	Patience time.Duration
 
 	// GroupDone is called after the done functions of a group, on the same
 	// goroutine; may be nil.
@@ -91,7 +94,8 @@ type Store struct {
 	badger  *badgerLog
 	budget  int64
 	limits  limits
-	done    func() // GroupDone
+	patient time.Duration // Options.Patience
+	done    func()        // GroupDone
 	damaged []string
 
 	wake    chan struct{} // capacity 1: there is something to commit
@@ -140,6 +144,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Budget == 0 {
 		o.Budget = defaultBudget
 	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -153,6 +160,7 @@ func Open(dir string, o Options) (*Store, error) {
 		log:     o.Logger,
 		badger:  &badgerLog{log: o.Logger},
 		budget:  o.Budget,
+		patient: o.Patience,
 		done:    o.GroupDone,
 		wake:    make(chan struct{}, 1),
 		groups:  make(chan []func(), 1),
@@ -284,9 +292,9 @@ func (s *Store) Append(b *Batch, done func()) {
 // of which a connected client has been sent and is about to acknowledge. If all
 // are deleted before a group takes the batch, nothing of it is written and done is
 // called at once, in its turn. The batch does not close a group by itself before
-// 50 ms are over.
+// Options.Patience is over.
 func (s *Store) AppendPatient(b *Batch, done func()) {
-	s.append(item{batch: b, done: done}, patientDelay)
+	s.append(item{batch: b, done: done}, s.patient)
 }
 
 // AppendLazy gives a batch to the committer that nobody waits for: it keeps its

@@ -33,13 +33,19 @@ var swapping = os.Getenv("LINTEL_TEST_SWAP") != ""
 // startServer starts a broker on a store in dir.
 func startServer(t testing.TB, dir string, o broker.Options) *server {
 	t.Helper()
+	return startServerWith(t, dir, o, persist.Options{})
+}
+
+// startServerWith is startServer with options for the store.
+func startServerWith(t testing.TB, dir string, o broker.Options, so persist.Options) *server {
+	t.Helper()
 	if o.SysInterval == 0 {
 		o.SysInterval = -1 // they would come between
 	}
 	if o.QueueMemory == 0 && swapping {
 		o.QueueMemory = 1
 	}
-	store, err := persist.Open(dir, persist.Options{})
+	store, err := persist.Open(dir, so)
 	if err != nil {
 		t.Fatal(err)
 	}
