@@ -134,7 +134,7 @@ func TestPatienceEnds(t *testing.T) {
 	if passed := time.Since(start); passed < defaultPatience {
 		t.Errorf("committed after %v", passed)
 	}
-	if got := keys(t, s); !slices.Equal(got, []string{"message 1 of session 1"}) {
+	if got := keys(t, s); !slices.Equal(got, []string{"entry 1 of session 1"}) {
 		t.Errorf("in the store: %q", got)
 	}
 }
@@ -226,7 +226,7 @@ func TestCloseCommitsPatientBatches(t *testing.T) {
 	if !done {
 		t.Error("not acknowledged")
 	}
-	if got := keys(t, open(t, dir, Options{})); !slices.Equal(got, []string{"message 1 of session 1"}) {
+	if got := keys(t, open(t, dir, Options{})); !slices.Equal(got, []string{"entry 1 of session 1"}) {
 		t.Errorf("in the store: %q", got)
 	}
 }
@@ -265,7 +265,7 @@ func TestPatienceUnderLoad(t *testing.T) {
 					s.AppendPatient(d.put(), done)
 				}
 				if kind == 1 {
-					left = append(left, fmt.Sprintf("message %d of session 1", n))
+					left = append(left, fmt.Sprintf("entry %d of session 1", n))
 				}
 				mu.Unlock()
 				switch {
