@@ -80,6 +80,7 @@ func (g *gateway) vitals() func() map[string]any {
 			"started":          started.Add(time.Until(now)).Format(time.RFC3339),
 			"clients":          stats.ClientsConnected,
 			"messages_dropped": stats.PublishDropped,
+			"storage":          g.storage(),
 		}
 		if minutes := now.Sub(lastTime).Minutes(); minutes > 0 {
 			v["messages_per_minute"] = int(float64(stats.PublishReceived-last) / minutes)
@@ -98,4 +99,19 @@ func (g *gateway) vitals() func() map[string]any {
 		}
 		return v
 	}
+}
+
+// storage says in a few words how the store is doing.
+func (g *gateway) storage() string {
+	switch n := len(g.losses()); {
+	case g.store.Err() != nil:
+		return "failed"
+	case n == 1:
+		return "a loss, see the page of the box"
+	case n > 1:
+		return fmt.Sprintf("%d losses, see the page of the box", n)
+	case g.store.DiskLow():
+		return "nearly full"
+	}
+	return "ok"
 }

@@ -33,6 +33,7 @@ type Options struct {
 	Data     string // folder of everything that is kept
 	Simulate bool   // plug a virtual meter in
 	Version  string
+	Check    []string        // runs [persist.Check], see [persist.Options]; nil: nothing does
 	Ready    func(Endpoints) // called when clients can connect; may be nil
 	Logger   *slog.Logger    // nil: silent
 }
@@ -68,6 +69,10 @@ type gateway struct {
 	clients   []*broker.Client
 }
 
+// ballast is the space on the disk that is set aside for opening the store when the
+// disk is full.
+const ballast = 16 << 20
+
 // module is a part of the house that runs until its context ends.
 type module struct {
 	name string
@@ -88,7 +93,8 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	if g.box, err = identify(o); err != nil {
 		return err
 	}
-	g.store, err = persist.Open(filepath.Join(o.Data, "store"), persist.Options{Logger: g.log})
+	g.store, err = persist.Open(filepath.Join(o.Data, "store"), persist.Options{
+		Ballast: ballast, Check: o.Check, Logger: g.log})
 	if err != nil {
 		return err
 	}
@@ -275,12 +281,19 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,
+		Losses:    g.losses,
 		Logger:    g.log,
 	}).Run(ctx)
 }
 
 // Health reports why the house does not work, or nil.
 func (g *gateway) Health() error { return g.store.Err() }
+
+// losses says what is known to have been lost from the store.
+func (g *gateway) losses() []string {
+	report := g.store.Report()
+	return report.Losses()
+}
 
 func (g *gateway) runMDNS(ctx context.Context) error {
 	id := "id=" + g.box.ID

@@ -40,63 +40,91 @@ type meta struct {
 	Schema uint64
 	UUID   [16]byte
 	LSN    uint64
+	Boot   uint64        // number of the boot that wrote it, and
+	Up     time.Duration // how long that was up
 }
 
 const (
 	flagRetain  = 1 << 2
 	flagExpires = 1 << 3
+	flagStamped = 1 << 4 // of a message that expires: a stamp follows, not the time of storing
 	flagShare   = 1 << 7 // of an entry
 )
 
 // maxTimeLeft is a bit more than the longest Message Expiry Interval.
 const maxTimeLeft = (1<<32 + 1) * time.Second
 
-// plausible tells whether a wall clock has been set: a Pi boots in 1970, or at
-// the build date of its image, and both are before the first release.
-func plausible(t time.Time) bool { return t.Year() >= 2026 }
-
 func appendText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-func appendMessage(b []byte, m *mqtt.Message, topic string, now time.Time) []byte {
+func appendMessage(b []byte, m *mqtt.Message, topic string, now moment) []byte {
 	flags := m.QoS & 3
 	if m.Retain {
 		flags |= flagRetain
 	}
 	if !m.Expires.IsZero() {
-		flags |= flagExpires
+		flags |= flagExpires | flagStamped
 	}
 	b = append(b, flags)
 	b = appendText(b, topic)
 	b = appendText(b, m.Properties)
 	b = appendText(b, m.Payload)
 	if flags&flagExpires != 0 {
-		left := min(max(m.Expires.Sub(now), 0), maxTimeLeft)
-		b = binary.AppendUvarint(b, uint64(left.Milliseconds()))
-		b = binary.AppendUvarint(b, uint64(max(now.UnixMilli(), 0)))
+		at, ago := now.stamp(m.Provisional)
+		b = appendMilliseconds(b, min(m.Expires.Sub(now.Time)+ago, maxTimeLeft))
+		b = appendStamp(b, at)
 	}
 	return b
 }
 
-func appendSession(b []byte, s *Session, now time.Time) []byte {
+// appendMilliseconds appends a time that is not negative, or else 0.
+func appendMilliseconds(b []byte, d time.Duration) []byte {
+	return binary.AppendUvarint(b, uint64(max(d, 0).Milliseconds()))
+}
+
+func appendStamp(b []byte, s stamp) []byte {
+	return appendMilliseconds(binary.AppendUvarint(b, s.boot), min(s.up, maxUp*time.Millisecond))
+}
+
+// The flags of a session.
+const (
+	sessionWill        = 1 + iota // a will follows
+	sessionWillExpires            // and before it its expiry interval
+	sessionOffline     = 4        // a stamp follows, first
+)
+
+func appendSession(b []byte, s *Session, now moment) []byte {
 	b = appendText(b, nameInValue(s.ClientID))
 	b = binary.AppendUvarint(b, uint64(s.ID))
 	b = append(b, s.Version)
 	b = binary.AppendUvarint(b, uint64(s.ExpiryInterval))
-	var disconnected int64
-	if !s.Disconnected.IsZero() {
-		disconnected = max(s.Disconnected.UnixMilli(), 1)
+	var flags byte
+	switch {
+	case s.Will != nil && s.WillExpires:
+		flags = sessionWillExpires
+	case s.Will != nil:
+		flags = sessionWill
 	}
-	b = binary.AppendUvarint(b, uint64(disconnected))
+	var at stamp
+	if s.Disconnected.IsZero() {
+		b = append(b, 0)
+	} else {
+		var ago time.Duration
+		at, ago = now.stamp(s.Provisional)
+		flags |= sessionOffline
+		b = appendMilliseconds(b, min(max(now.Sub(s.Disconnected)-ago, 0), maxAgo)+time.Millisecond)
+	}
 	b = binary.AppendUvarint(b, uint64(s.WillDelay))
+	b = append(b, flags)
+	if flags&sessionOffline != 0 {
+		b = appendStamp(b, at)
+	}
 	if s.Will == nil {
-		return append(b, 0)
+		return b
 	}
 	if s.WillExpires {
-		b = binary.AppendUvarint(append(b, 2), uint64(s.WillExpiry))
-	} else {
-		b = append(b, 1)
+		b = binary.AppendUvarint(b, uint64(s.WillExpiry))
 	}
 	return appendMessage(b, s.Will, s.Will.Topic, now)
 }
@@ -107,7 +135,7 @@ func appendSubscription(b []byte, s *Subscription) []byte {
 	return binary.AppendUvarint(b, uint64(s.Identifier))
 }
 
-func appendEntry(b []byte, e *Entry, place bodyPlace, now time.Time) []byte {
+func appendEntry(b []byte, e *Entry, place bodyPlace, now moment) []byte {
 	flags := e.QoS&3 | byte(place)<<3 | byte(e.State&3)<<5
 	if e.Retain {
 		flags |= flagRetain
@@ -136,7 +164,8 @@ func appendEntry(b []byte, e *Entry, place bodyPlace, now time.Time) []byte {
 func appendMeta(b []byte, m *meta) []byte {
 	b = binary.AppendUvarint(b, m.Schema)
 	b = append(b, m.UUID[:]...)
-	return binary.AppendUvarint(b, m.LSN)
+	b = binary.AppendUvarint(b, m.LSN)
+	return appendStamp(b, stamp{m.Boot, m.Up})
 }
 
 // fields reads the fields of one value. After the first one that does not fit
@@ -161,6 +190,17 @@ func (f *fields) uint(limit uint64) uint64 {
 }
 
 func (f *fields) uint32() uint32 { return uint32(f.uint(1<<32 - 1)) }
+
+func (f *fields) milliseconds(limit uint64) time.Duration {
+	return time.Duration(f.uint(limit)) * time.Millisecond
+}
+
+// wall is the time of storing as it was stored first.
+func (f *fields) wall() time.Time { return time.UnixMilli(int64(f.uint(1 << 50))) }
+
+func (f *fields) stamp() stamp {
+	return stamp{f.uint(1<<64 - 1), f.milliseconds(maxUp)}
+}
 
 func (f *fields) take(n uint64) []byte {
 	if n > uint64(len(f.b)) {
@@ -196,9 +236,9 @@ func (f *fields) end() error {
 }
 
 // message reads a message that points into the value.
-func (f *fields) message(now time.Time) *mqtt.Message {
+func (f *fields) message(now moment) *mqtt.Message {
 	flags := f.byte()
-	if flags&3 == 3 || flags&^(3|flagRetain|flagExpires) != 0 {
+	if flags&3 == 3 || flags&(flagExpires|flagStamped) == flagStamped || flags&^(3|flagRetain|flagExpires|flagStamped) != 0 {
 		f.fail()
 	}
 	m := &mqtt.Message{
@@ -209,19 +249,19 @@ func (f *fields) message(now time.Time) *mqtt.Message {
 		Payload:    f.text(),
 	}
 	if flags&flagExpires != 0 {
-		left := time.Duration(f.uint(uint64(maxTimeLeft.Milliseconds()))) * time.Millisecond
-		stored := time.UnixMilli(int64(f.uint(1 << 50)))
-		// Nothing expires because a clock jumps: time off counts only if both
-		// ends of it were told by a clock that was set.
-		if plausible(stored) && plausible(now) {
-			left = max(left-max(now.Round(0).Sub(stored), 0), 0)
+		left := f.milliseconds(uint64(maxTimeLeft.Milliseconds()))
+		var passed time.Duration
+		if flags&flagStamped != 0 {
+			passed, m.Provisional = now.since(f.stamp())
+		} else {
+			passed = now.sinceWall(f.wall())
 		}
-		m.Expires = now.Add(left)
+		m.Expires = now.Add(max(left-passed, 0))
 	}
 	return m
 }
 
-func decodeSession(b []byte, now time.Time) (Session, error) {
+func decodeSession(b []byte, now moment) (Session, error) {
 	f := fields{b: b}
 	s := Session{
 		ClientID:       string(f.text()),
@@ -229,15 +269,26 @@ func decodeSession(b []byte, now time.Time) (Session, error) {
 		Version:        f.byte(),
 		ExpiryInterval: f.uint32(),
 	}
-	if ms := f.uint(1 << 50); ms != 0 {
-		s.Disconnected = time.UnixMilli(int64(ms))
-	}
+	offline := f.uint(1 << 50)
 	s.WillDelay = f.uint32()
-	switch f.byte() {
+	flags := f.byte()
+	switch {
+	case flags&sessionOffline != 0:
+		ago := time.Duration(offline)*time.Millisecond - time.Millisecond
+		if ago < 0 || ago > maxAgo+time.Millisecond {
+			f.fail()
+		}
+		var passed time.Duration
+		passed, s.Provisional = now.since(f.stamp())
+		s.Disconnected = now.Add(-min(ago+passed, maxAgo))
+	case offline != 0: // as it was stored first
+		s.Disconnected = now.Add(-now.sinceWall(time.UnixMilli(int64(offline))))
+	}
+	switch flags &^ sessionOffline {
 	case 0:
-	case 1:
+	case sessionWill:
 		s.Will = f.message(now)
-	case 2:
+	case sessionWillExpires:
 		s.WillExpires, s.WillExpiry = true, f.uint32()
 		s.Will = f.message(now)
 	default:
@@ -256,7 +307,7 @@ func decodeSubscription(b []byte) (Subscription, error) {
 	return s, f.end()
 }
 
-func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
+func decodeMessage(b []byte, now moment) (*mqtt.Message, error) {
 	f := fields{b: b}
 	m := f.message(now)
 	return m, f.end()
@@ -264,7 +315,7 @@ func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
 
 // decodeEntry leaves ID, which is in the key, to the caller, and Message if it is
 // elsewhere.
-func decodeEntry(b []byte, now time.Time) (Entry, bodyPlace, error) {
+func decodeEntry(b []byte, now moment) (Entry, bodyPlace, error) {
 	f := fields{b: b}
 	flags := f.byte()
 	place := bodyPlace(flags >> 3 & 3)
@@ -305,5 +356,9 @@ func decodeMeta(b []byte) (meta, error) {
 	m.Schema = f.uint(1<<64 - 1)
 	copy(m.UUID[:], f.take(16))
 	m.LSN = f.uint(1<<64 - 1)
+	if len(f.b) > 0 { // not in the first stores
+		at := f.stamp()
+		m.Boot, m.Up = at.boot, at.up
+	}
 	return m, f.end()
 }

@@ -9,51 +9,24 @@ import (
 	"lintel/gateway/mqtt"
 )
 
-var timeZero = time.Unix(0, 0)
+// momentZero is a moment of a machine that was started for the third time 10 s ago
+// and does not know the wall clock yet.
+var momentZero = moment{time.UnixMilli(1_800_000_000_000), 10 * time.Second, testClock(func() Reading { return Reading{Boot: "third", Up: 9 * time.Second} })}
 
-// Expiry goes on over a restart only as far as both clocks can be trusted.
-func TestExpiryOverARestart(t *testing.T) {
-	set := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
-	boot := time.Date(1970, 1, 1, 0, 0, 9, 0, time.UTC)
-	for _, c := range []struct {
-		name          string
-		stored, now   time.Time
-		left, leftNow time.Duration
-	}{
-		{"clock right both times", set, set.Add(10 * time.Second), time.Minute, 50 * time.Second},
-		{"expired meanwhile", set, set.Add(time.Hour), time.Minute, 0},
-		{"expired before", set, set, -time.Minute, 0},
-		{"stored in 1970", boot, set, time.Minute, time.Minute},
-		{"loaded in 1970", set, boot, time.Minute, time.Minute},
-		{"both in 1970", boot, boot.Add(time.Hour), time.Minute, time.Minute},
-		{"clock put back", set, set.Add(-time.Hour), time.Minute, time.Minute},
-		{"before 1970", time.Unix(-5, 0), set, time.Minute, time.Minute},
-		{"longest", set, set, (1<<32 - 1) * time.Second, (1<<32 - 1) * time.Second},
-	} {
-		m := &mqtt.Message{Topic: "t", Expires: c.stored.Add(c.left)}
-		got, err := decodeMessage(appendMessage(nil, m, m.Topic, c.stored), c.now)
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if left := got.Expires.Sub(c.now); left != c.leftNow {
-			t.Errorf("%s: %v left, want %v", c.name, left, c.leftNow)
-		}
-	}
-	now := time.Now()
-	m, err := decodeMessage(appendMessage(nil, &mqtt.Message{Topic: "t"}, "t", now), now)
-	if err != nil || !m.Expires.IsZero() {
-		t.Errorf("a message without expiry expires at %v, %v", m.Expires, err)
-	}
+// testClock is a clock whose store has seen two boots: one that began in 2027 and
+// was up for an hour, and one that was up for a minute.
+func testClock(read func() Reading) *clock {
+	began := time.Duration(time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
+	return newClock(read, "second", []boot{{number: 1, began: began, up: time.Hour}, {number: 2}}, time.Minute, 2)
 }
 
 // FuzzDecode gives bytes to the decoder of each kind of value. What it accepts
 // must mean the same after encoding and decoding again.
 func FuzzDecode(f *testing.F) {
-	now := time.UnixMilli(1800000000000)
+	now := momentZero
 	m := &mqtt.Message{Topic: "t", Payload: []byte("p"), Properties: []byte{1, 1}, QoS: 2, Retain: true, Expires: now.Add(time.Minute)}
-	f.Add(prefixMeta, appendMeta(nil, &meta{Schema: 1, UUID: [16]byte{1, 2, 3}, LSN: 300}))
-	f.Add(prefixSession, appendSession(nil, &Session{ID: 1, ClientID: "c", Version: 5, ExpiryInterval: NeverExpires, Disconnected: now, Will: m, WillDelay: 5}, now))
+	f.Add(prefixMeta, appendMeta(nil, &meta{Schema: 1, UUID: [16]byte{1, 2, 3}, LSN: 300, Boot: 3, Up: time.Hour}))
+	f.Add(prefixSession, appendSession(nil, &Session{ID: 1, ClientID: "c", Version: 5, ExpiryInterval: NeverExpires, Disconnected: now.Time, Will: m, WillDelay: 5}, now))
 	f.Add(prefixSession, appendSession(nil, &Session{ID: 1}, now))
 	f.Add(prefixSubscription, appendSubscription(nil, &Subscription{Filter: "a/#", Options: 0x2D, Identifier: 268435455}))
 	f.Add(prefixEntry, appendEntry(nil, &Entry{PacketID: 65535, State: Released, QoS: 2, Retain: true, Identifiers: []uint32{1, 2, 300}, Message: m}, bodyInline, now))
@@ -108,9 +81,9 @@ func FuzzDecode(f *testing.F) {
 // FuzzValue gives whole values to what Load does with a record.
 func FuzzValue(f *testing.F) {
 	key := appendRetainedKey(nil, "t")
-	f.Add(key, seal(key, appendMessage(nil, message("t", 3), "", timeZero)))
+	f.Add(key, seal(key, appendMessage(nil, message("t", 3), "", momentZero)))
 	key = appendSessionKey(nil, "c")
-	f.Add(key, seal(key, appendSession(nil, &Session{ID: 1, ClientID: "c"}, timeZero)))
+	f.Add(key, seal(key, appendSession(nil, &Session{ID: 1, ClientID: "c"}, momentZero)))
 	f.Add(appendEntryKey(nil, 1, 1), []byte("x"))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		_ = keyString(key)
@@ -118,7 +91,7 @@ func FuzzValue(f *testing.F) {
 			return // not in Badger
 		}
 		fresh := func() *loader {
-			return &loader{state: new(State), now: timeZero, sessions: map[uint32]*SessionState{0: {}}, bodies: make(map[bodyID]*storedBody)}
+			return &loader{state: new(State), now: momentZero, sessions: map[uint32]*SessionState{0: {}}, bodies: make(map[bodyID]*storedBody)}
 		}
 		l := fresh()
 		l.number(key)

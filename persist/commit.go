@@ -26,7 +26,8 @@ type limits struct {
 // transaction is what the committer collects for one Badger transaction.
 type transaction struct {
 	meta    meta
-	now     time.Time
+	now     moment
+	clock   *clock
 	buf     []byte // keys and values, one after the other
 	records []record
 	index   map[string]int // key → place in records
@@ -205,6 +206,13 @@ func (s *Store) commit(group []item) error {
 			}
 		}
 	}
+	var size int64
+	for _, it := range group {
+		size += it.batch.bytes
+	}
+	if s.space.now(size) == exhausted {
+		return s.space.errFull()
+	}
 	s.tx.begin()
 	for _, it := range group {
 		for i := range it.batch.ops {
@@ -259,6 +267,7 @@ func (s *Store) endTransaction() error {
 func (s *Store) writeTransaction() error {
 	tx := &s.tx
 	tx.meta.LSN++
+	tx.meta.Boot, tx.meta.Up = tx.clock.number, tx.now.up
 	key := []byte{prefixMeta}
 	value := appendMeta([]byte{codecVersion}, &tx.meta)
 	tx.records = append(tx.records, record{key, appendSum(value, 0, key)})
@@ -287,6 +296,13 @@ func (s *Store) writeTransaction() error {
 	if s.badger.syncFailed.Load() {
 		return errors.New("the value log could not be synced")
 	}
+	s.committed.Store(tx.meta.LSN)
+	if tx.meta.LSN%anchorTransactions == 0 {
+		select {
+		case s.anchorDue <- struct{}{}:
+		default:
+		}
+	}
 	return nil
 }
 
@@ -300,7 +316,7 @@ func (s *Store) fail(err error) {
 }
 
 func (tx *transaction) begin() {
-	tx.now = time.Now()
+	tx.now = tx.clock.now()
 	if cap(tx.buf) > 1<<20 { // after a large message
 		tx.buf = nil
 	}
@@ -330,6 +346,8 @@ func (tx *transaction) apply(o *op) {
 	}
 	start := len(tx.buf)
 	switch o.prefix {
+	case prefixMeta:
+		tx.buf = append(tx.buf, bootsKey...)
 	case prefixSession:
 		tx.buf = appendSessionKey(tx.buf, o.name)
 	case prefixSubscription:
@@ -343,6 +361,8 @@ func (tx *transaction) apply(o *op) {
 	if !o.remove {
 		tx.buf = append(tx.buf, codecVersion)
 		switch o.prefix {
+		case prefixMeta:
+			tx.buf = tx.clock.appendBoots(tx.buf)
 		case prefixSession:
 			tx.buf = appendSession(tx.buf, o.session, tx.now)
 		case prefixSubscription:

@@ -288,7 +288,7 @@ func TestMovedEntryIsNotElided(t *testing.T) {
 	if n := after.Elided - before.Elided; n != maxGroupOperations-2 { // of the filler
 		t.Errorf("%d elided", n)
 	}
-	if got := keys(t, s); !slices.Contains(got, "entry 1 of session 2") || slices.Contains(got, "message 1 of session 1") {
+	if got := keys(t, s); !slices.Contains(got, "entry 1 of session 2") || slices.Contains(got, "entry 1 of session 1") {
 		t.Errorf("in the store: %q", got)
 	}
 
@@ -531,7 +531,7 @@ func TestLatePutDoesNotBringAnEntryBack(t *testing.T) {
 	}
 	commit(t, s, &large)
 	commit(t, s, &put)
-	if got := keys(t, s); slices.Contains(got, "message 1 of session 1") {
+	if got := keys(t, s); slices.Contains(got, "entry 1 of session 1") {
 		t.Errorf("in the store: %q", got)
 	}
 }

@@ -46,6 +46,10 @@
 // What the memtable holds is not merged: of a drained queue the space of about as many
 // entries as Options.MemTableSize holds tombstones stays until more is written.
 //
+// Times are stored so that a box may start in 1970, and its clock may jump: see
+// clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]
+// tells by how much earlier it does, when that gets known.
+//
 // Limits: a message may have [MaxMessageSize] bytes; who feeds the store refuses
 // larger ones. Options.Budget bounds the bytes that wait, by Wait; Append itself
 // never refuses.
@@ -54,5 +58,42 @@
 // show a write that the disk does not have: Failed is closed, no done function
 // is called any more, and the process has to exit and start again.
 //
-// The format of keys and values is described in format.go.
+// # The start
+//
+// Badger's Open can panic in a goroutine of its own, be stopped by the kernel for a
+// fault, or delete what it does not know; and it drops without a word what comes after
+// the first damage in a log. So [Open] does before and after it:
+//
+//   - It gives up the ballast file if the disk is nearly full, and returns an error if
+//     there is no room for opening even then. One for a person, too, is the error for a
+//     store of a newer version, for a folder in use, and for what cannot be written.
+//   - It removes logs of no length, and Badger's key registry, which is of no use here.
+//   - It looks whether MANIFEST has lost tables, and in the logs which transactions
+//     were committed.
+//   - After a run that did not end with Close it reads all tables and compares them with
+//     their checksums, and lets another process open and read everything first:
+//     Options.Check. After Close the tables are read soon after the start, slowly.
+//   - It compares the lsn with the anchor: a file that says what was committed, exactly
+//     after Close, else as it was a minute or 1000 transactions ago, and what the logs
+//     show.
+//   - A store that cannot be used is put aside, whole, and another one takes its place,
+//     from the last backup if there is one (Options.Restore). So is one that three
+//     starts in a row failed on, within ten minutes and one boot of the machine: a start
+//     ends well with Load.
+//
+// [Store.Report] tells what was found and what is lost. Little may be lost without
+// being found: what was logged and not yet in a table, when such a log is damaged whose
+// successor is in use already, and the last transaction, when the damage looks like the
+// traces of a power cut in the middle of it. A table that is damaged while the store is
+// closed or open, and merged with others before it was read, shows by its values only.
+//
+// # A full disk
+//
+// Badger writes through mapped files: on a full disk the kernel ends the process. So
+// there is a reserve: 64 MiB (an eighth of a disk below 512 MiB), but at least what six
+// memtables and a quarter of the store take. Below it DiskLow is true, and who feeds the
+// store refuses what is new; below half of it the store fails.
+//
+// The format of keys and values is described in format.go, the anchor in anchor.go,
+// the folders of a store that was put aside in quarantine.go.
 package persist

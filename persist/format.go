@@ -16,8 +16,9 @@ import (
 // and its SHA-256, and stands in the value instead. 0xFF is in no UTF-8 text.
 //
 //	key                                   value: its fields
-//	01                                    meta: schema, store uuid (16 bytes), lsn
-//	02 name of the client                 session: name, id, version, expiry interval, disconnected, will delay, flag, [[will expiry], will]
+//	01                                    meta: schema, store uuid (16 bytes), lsn, stamp
+//	01 01                                 boots: id of the present one, count, [number, beginning, first time up, last time up]
+//	02 name of the client                 session: name, id, version, expiry interval, time offline, will delay, flags, [stamp], [will expiry], [will]
 //	03 session(4) name of the filter      subscription: name, options, identifier
 //	04 body(8)                            body that several entries share: message
 //	04 entry(8) session(4)                body of one entry: message
@@ -31,21 +32,36 @@ import (
 // an error; the key in the checksum also tells a value that came to a wrong key.
 //
 // Fields are unsigned varints, single bytes (options, flags, version), or texts:
-// varint length and bytes. A name is empty if the key has it. Disconnected is in
-// milliseconds since 1970, 0 if the session is connected. The flag of a session
-// is 1 if a will follows, 2 if its expiry interval comes before it.
+// varint length and bytes. A name is empty if the key has it.
 //
 //	flags of an entry     bits 0-1 QoS, bit 2 retain, bits 3-4 where the message is
 //	                      (0 here, 1 under 04 entry, as older stores have it, 2 under 04 entry session,
 //	                      3 under 04 body), bits 5-6 state,
 //	                      bit 7 the filter of a shared subscription follows the identifiers
-//	message               flags, topic, properties, payload, [time left, time of storing]
-//	flags of a message    bits 0-1 QoS, bit 2 retain, bit 3 expires: the two times follow
+//	flags of a session    1 a will follows, 2 its expiry interval and the will follow, 4 it is offline: a stamp follows
+//	message               flags, topic, properties, payload, [time left, stamp]
+//	flags of a message    bits 0-1 QoS, bit 2 retain, bits 3 and 4 it expires: the time left and a stamp follow
+//	stamp                 number of a boot of the machine, for how long it was up
 //
-// Time left is in milliseconds, time of storing in milliseconds since 1970.
+// All times are in milliseconds: see clock.go. A stamp tells when a time left or a
+// time offline was right; that of meta is when the group was committed. The time
+// offline has one more, so that 0 is a session that is connected; the beginning of a
+// boot counts from 1970, 0 if it is not known.
+//
+// The first stores had no stamps: a message that expires has bit 3 alone then, and
+// the time of storing since 1970 instead, and a session without bit 4 the time when
+// it was disconnected since 1970 instead of the time offline.
 //
 // The lsn counts transactions; every one writes the meta record, so that a store
-// which lost its last ones can be told from its lsn.
+// which lost its last ones can be told from its lsn and the anchor.
+//
+// Files and folders that are not Badger's, NAME being the folder of the store:
+//
+//	NAME/anchor                 what the store must hold at least: anchor.go
+//	NAME-ballast                zeros: space for opening a store on a full disk
+//	NAME-quarantine-TIME        a store that was put aside, and in it the file why:
+//	                            time, reason, what came in its place, one line each
+//	NAME-recovery, -restored    only while another store takes its place
 
 // schema is the major version of the layout above. Badger keeps it in its
 // MANIFEST as well (external magic), so that an older binary does not even open.
@@ -54,6 +70,8 @@ const schema = 1
 // codecVersion is the first byte of every value; it lets one kind of value
 // change without a new schema.
 const codecVersion = 1
+
+var bootsKey = []byte{prefixMeta, 1}
 
 const (
 	prefixMeta byte = iota + 1
@@ -155,6 +173,8 @@ func keyString(key []byte) string {
 	switch {
 	case key[0] == prefixMeta && len(rest) == 0:
 		return "meta"
+	case string(key) == string(bootsKey):
+		return "boots of the machine"
 	case key[0] == prefixSession:
 		return fmt.Sprintf("session %q", rest)
 	case key[0] == prefixSubscription && len(rest) >= 4:

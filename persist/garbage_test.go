@@ -46,8 +46,8 @@ func until(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// fill puts n messages into the queue of session 1 and waits until they are written.
-func fill(t testing.TB, s *Store, n, size int) []*Ref {
+// fillQueue puts n messages into the queue of session 1 and waits until they are written.
+func fillQueue(t testing.TB, s *Store, n, size int) []*Ref {
 	t.Helper()
 	refs := make([]*Ref, n)
 	var setUp Batch
@@ -90,7 +90,7 @@ func TestDrainedQueueGivesItsSpaceBack(t *testing.T) {
 	// What the memtable holds is not merged: with a small one little is left.
 	s := open(t, dir, Options{MemTableSize: minMemTableSize, garbage: rules})
 	const n = 100_000
-	refs := fill(t, s, n, 100)
+	refs := fillQueue(t, s, n, 100)
 	_, before := filesOf(t, dir, ".sst")
 	drain(t, s, refs)
 	if st := s.Stats(); st.Entries != 0 || st.Tombstones+int64(st.Flattened)*n < n {
@@ -118,7 +118,7 @@ func TestGarbageOfAnEarlierRun(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{garbage: garbageRules{interval: never}})
 	const n = 2000
-	refs := fill(t, s, n, 100)
+	refs := fillQueue(t, s, n, 100)
 	drain(t, s, refs[:n-10])
 	closeStore(t, s) // now all is in one table, which there is nothing to merge with
 	s = open(t, dir, Options{garbage: garbageRules{interval: never}})
@@ -156,7 +156,7 @@ func TestGarbageIsLeftUntilItPays(t *testing.T) {
 func TestValueLogShrinks(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{garbage: garbageRules{interval: never}})
-	refs := fill(t, s, 400, 200<<10)
+	refs := fillQueue(t, s, 400, 200<<10)
 	files, before := filesOf(t, dir, ".vlog")
 	// A tenth stays, in all the files.
 	for i, r := range refs {

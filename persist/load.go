@@ -15,7 +15,7 @@ import (
 type loader struct {
 	txn      *badger.Txn
 	state    *State
-	now      time.Time
+	now      moment
 	sessions map[uint32]*SessionState
 	bodies   map[bodyID]*storedBody
 	orphans  [][]byte // keys of records that belong to no session
@@ -52,7 +52,7 @@ type storedBody struct {
 func (s *Store) Load() (*State, error) {
 	l := loader{
 		state:    &State{NextID: 1, NextSessionID: 1, Damaged: s.damaged},
-		now:      time.Now(),
+		now:      s.clock.now(),
 		sessions: make(map[uint32]*SessionState),
 		bodies:   make(map[bodyID]*storedBody),
 	}
@@ -65,10 +65,10 @@ func (s *Store) Load() (*State, error) {
 		it := txn.NewIterator(options)
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
-			l.records++
 			key := it.Item().Key()
-			if len(key) == 1 && key[0] == prefixMeta {
-				continue // Open has read it
+			l.records++
+			if key[0] == prefixMeta {
+				continue // Open has read them
 			}
 			l.number(key)
 			err := it.Item().Value(func(value []byte) error {
@@ -109,7 +109,7 @@ func (s *Store) Load() (*State, error) {
 	if len(l.state.Damaged) > 0 {
 		s.log.Error("store has damaged records", "count", len(l.state.Damaged), "first", l.state.Damaged[0])
 		// What seems to belong to nothing may belong to one of these.
-		return l.state, nil
+		return s.loaded(l.state)
 	}
 	for id, b := range l.bodies {
 		if b.needed == 0 {
@@ -119,7 +119,7 @@ func (s *Store) Load() (*State, error) {
 	if err := s.deleteKeys(l.orphans); err != nil {
 		return nil, fmt.Errorf("persist: load: %s", oneLine(err))
 	}
-	return l.state, nil
+	return s.loaded(l.state)
 }
 
 // number keeps the next ids above all that are in keys, damaged records included.

@@ -114,10 +114,10 @@ func TestDamagedValue(t *testing.T) {
 		"a reserved key":            {{6, 0, 0, 0, 1}, seal([]byte{6, 0, 0, 0, 1}, nil)},
 		"a key that is too short":   {{prefixEntry, 1}, seal([]byte{prefixEntry, 1}, nil)},
 		"a session id twice": {appendSessionKey(nil, "d"),
-			seal(appendSessionKey(nil, "d"), appendSession(nil, &Session{ID: 1, ClientID: "d"}, timeZero))},
+			seal(appendSessionKey(nil, "d"), appendSession(nil, &Session{ID: 1, ClientID: "d"}, momentZero))},
 		"a codec of tomorrow": {appendRetainedKey(nil, "v"), appendSum([]byte{codecVersion + 1, 0, 0, 0, 0}, 0, appendRetainedKey(nil, "v"))},
 		"a name that is not the key's": {appendRetainedKey(nil, "w"),
-			seal(appendRetainedKey(nil, "w"), appendMessage(nil, message("x", 1), "x", timeZero))},
+			seal(appendRetainedKey(nil, "w"), appendMessage(nil, message("x", 1), "x", momentZero))},
 	} {
 		put(t, s, record[0], record[1])
 		got, state := count()

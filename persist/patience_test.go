@@ -343,7 +343,7 @@ func TestBytesCoalesced(t *testing.T) {
 	release()
 	commit(t, s, new(Batch))
 	after := s.Stats()
-	one := uint64(len(appendRetainedKey(nil, "topic")) + 1 + len(appendMessage(nil, message("topic", 100), "", time.Now())) + 4)
+	one := uint64(len(appendRetainedKey(nil, "topic")) + 1 + len(appendMessage(nil, message("topic", 100), "", momentZero)) + 4)
 	if n := after.BytesCoalesced - before.BytesCoalesced; n != 2*one {
 		t.Errorf("%d bytes coalesced, want %d", n, 2*one)
 	}

@@ -10,16 +10,20 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // lockFolder takes the lock of the store for this process, creating the folder
-// if need be, and makes sure that files can be written there. Badger would lock
-// the same folder in the same way, but later than prepareFolder needs it, in
-// many lines, and with a file that a full disk has no room for.
+// if need be. Badger would lock the same folder in the same way, but later than
+// prepareFolder needs it, in many lines, and with a file that a full disk has no
+// room for.
 func lockFolder(dir string) (*os.File, error) {
 	_, err := os.Stat(dir)
 	created := errors.Is(err, fs.ErrNotExist)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); errors.Is(err, syscall.EROFS) {
+		return nil, notWritable(dir, err)
+	} else if err != nil {
 		return nil, fmt.Errorf("persist: data folder %s cannot be created: %w: choose another folder or give this user the right to write there", dir, cause(err))
 	}
 	if created {
@@ -46,15 +50,22 @@ func lockFolder(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("persist: data folder %s cannot be locked: %w", dir, err)
 	}
-	probe := filepath.Join(dir, "write-test")
-	f, err := os.OpenFile(probe, os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		d.Close()
-		return nil, fmt.Errorf("persist: data folder %s cannot be written: %w: choose another folder or give this user the right to write there", dir, cause(err))
+	// It may have been put aside, or replaced, while we waited for the lock.
+	if ours, err := d.Stat(); err == nil {
+		if now, err := os.Stat(dir); err != nil || !os.SameFile(ours, now) {
+			d.Close()
+			return nil, fmt.Errorf("persist: data folder %s was renamed just now: start again", dir)
+		}
 	}
-	f.Close()
-	os.Remove(probe)
 	return d, nil
+}
+
+// notWritable is the error of a folder that no file can be written to.
+func notWritable(dir string, err error) error {
+	if errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("persist: data folder %s cannot be written: its file system is read-only: if it was not mounted so, the card or disk is worn out or damaged: replace it", dir)
+	}
+	return fmt.Errorf("persist: data folder %s cannot be written: %w: choose another folder or give this user the right to write there", dir, cause(err))
 }
 
 // cause leaves out the path that is said already.
@@ -76,13 +87,18 @@ func syncFolder(dir string) error {
 }
 
 // prepareFolder puts right what would keep Badger from opening and refuses what
-// Badger would answer by deleting data.
-func prepareFolder(dir string) error {
+// Badger would answer by deleting data. It reports whether there is a store.
+func prepareFolder(dir string) (used bool, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("persist: data folder %s: %w", dir, err)
+		return false, fmt.Errorf("persist: data folder %s: %w", dir, err)
 	}
-	var tables int
+	// Nothing is encrypted: this file says nothing, but a damaged one would keep
+	// Badger from opening. It makes a new one.
+	if err := os.Remove(filepath.Join(dir, badger.KeyRegistryFileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("persist: data folder %s: %w", dir, cause(err))
+	}
+	var tables, logs int
 	for _, f := range files {
 		switch filepath.Ext(f.Name()) {
 		case ".sst":
@@ -93,11 +109,13 @@ func prepareFolder(dir string) error {
 			// nothing that was acknowledged is ever in it.
 			info, err := f.Info()
 			if err != nil {
-				return fmt.Errorf("persist: data folder %s: %w", dir, err)
+				return false, fmt.Errorf("persist: data folder %s: %w", dir, err)
 			}
-			if info.Mode().IsRegular() && info.Size() == 0 {
+			if !info.Mode().IsRegular() || info.Size() > 0 {
+				logs++
+			} else {
 				if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
-					return fmt.Errorf("persist: removing an empty log: %w", err)
+					return false, fmt.Errorf("persist: removing an empty log: %w", err)
 				}
 			}
 		}
@@ -106,21 +124,21 @@ func prepareFolder(dir string) error {
 	manifest, err := os.Open(filepath.Join(dir, "MANIFEST"))
 	if errors.Is(err, fs.ErrNotExist) {
 		if tables > 0 {
-			return fmt.Errorf("persist: data folder %s has %d tables but no MANIFEST, and opening it would delete them: move the folder away to keep it, and start again with an empty one or with a backup", dir, tables)
+			return true, &damage{fmt.Sprintf("%d tables but no MANIFEST, and opening would delete them", tables)}
 		}
-		return nil
+		return logs > 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("persist: data folder %s: %w", dir, err)
+		return false, fmt.Errorf("persist: data folder %s: %w", dir, err)
 	}
 	defer manifest.Close()
 	// "Bdgr", external magic, Badger's own version. Whatever else is wrong with
 	// the file is for Badger to say.
 	var head [8]byte
 	if _, err := io.ReadFull(manifest, head[:]); err == nil && string(head[:4]) == "Bdgr" {
-		return checkSchema(dir, uint64(binary.BigEndian.Uint16(head[4:6])))
+		return true, checkSchema(dir, uint64(binary.BigEndian.Uint16(head[4:6])))
 	}
-	return nil
+	return true, nil
 }
 
 func checkSchema(dir string, found uint64) error {

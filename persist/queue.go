@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -22,7 +21,9 @@ const pageBytes = 256 << 10
 // ReadQueue reads entries of a session that are in state Queued and have an ID
 // of at least from and below before: as many as limit, fewer if they are large. It
 // sees what has been committed. Who reads an entry knows that the put of it has
-// been, and holds no Ref of it any more. After Close it fails.
+// been, and holds no Ref of it any more: an entry that is read a second time before
+// its delete is committed would be deleted twice, and with it the body that it shares.
+// After Close it fails.
 func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page, error) {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
@@ -37,7 +38,7 @@ func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page,
 		it := txn.NewIterator(options)
 		defer it.Close()
 		var bytes int64
-		now := time.Now()
+		now := s.clock.now()
 		for it.Seek(appendEntryKey(nil, session, from)); it.Valid(); it.Next() {
 			key := it.Item().KeyCopy(nil)
 			if len(key) != 13 {
@@ -68,7 +69,7 @@ func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page,
 	return p, nil
 }
 
-func readItem(txn *badger.Txn, session uint32, key []byte, item *badger.Item, now time.Time) (LoadedEntry, error) {
+func readItem(txn *badger.Txn, session uint32, key []byte, item *badger.Item, now moment) (LoadedEntry, error) {
 	value, err := item.ValueCopy(nil)
 	if err != nil {
 		return LoadedEntry{}, err
@@ -81,7 +82,7 @@ func readItem(txn *badger.Txn, session uint32, key []byte, item *badger.Item, no
 }
 
 // readEntry makes an entry of its fields, which it keeps, and of its body.
-func readEntry(txn *badger.Txn, session uint32, key, b []byte, now time.Time) (LoadedEntry, error) {
+func readEntry(txn *badger.Txn, session uint32, key, b []byte, now moment) (LoadedEntry, error) {
 	e, ref, err := decodeStored(key, b, now)
 	if err != nil {
 		return LoadedEntry{}, err
@@ -114,7 +115,7 @@ var errShut = errors.New("persist: the store is closed")
 var errNoBody = errors.New("its body is missing")
 
 // decodeStored decodes an entry and makes its Ref. Message is nil if it is elsewhere.
-func decodeStored(key, b []byte, now time.Time) (Entry, *Ref, error) {
+func decodeStored(key, b []byte, now moment) (Entry, *Ref, error) {
 	e, place, err := decodeEntry(b, now)
 	if err != nil {
 		return Entry{}, nil, err

@@ -16,7 +16,8 @@ type Session struct {
 	ClientID       string
 	Version        byte          // protocol level of the last connection: 3, 4 or 5
 	ExpiryInterval uint32        // seconds; NeverExpires: no end
-	Disconnected   time.Time     // wall clock; zero while connected
+	Disconnected   time.Time     // by the monotonic clock of this process; zero while connected
+	Provisional    bool          // Disconnected leaves out a time that the machine was off: see Store.LookAtClock
 	Will           *mqtt.Message // nil: none is owed
 	WillDelay      uint32        // seconds
 	WillExpiry     uint32        // message expiry interval of the will in seconds, if WillExpires

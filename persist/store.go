@@ -26,6 +26,7 @@ const MaxMessageSize = valueLogFileSize / 4
 const (
 	defaultMemTableSize = 4 << 20
 	minMemTableSize     = 1 << 20
+	numMemtables        = 2
 	defaultBudget       = 4 << 20
 
 	valueThreshold   = 32 << 10
@@ -56,9 +57,29 @@ type Options struct {
 	// 0 is 50 ms.
 	Patience time.Duration
 
+	// Ballast is the size of a file of zeros beside the folder, which is given up
+	// when a store on a full disk has to be opened, and written again when there
+	// is room; 0: there is none. 16 MiB are enough with a MemTableSize of 4 MiB.
+	Ballast int64
+
+	// Check is the program, and its first arguments, that Open runs after a run
+	// that did not end with Close, before it opens the store itself. It calls
+	// the function Check with the arguments that come behind and prints an error as
+	// one line to standard error. nil: Open does without.
+	Check []string
+
+	// Restore makes the folder dir, which does not exist, with what the last backup
+	// holds of a store, and says what that is and how old. It is called when a store
+	// cannot be used any more. With an empty text or an error, which is logged, the
+	// new store is empty. nil: it always is.
+	Restore func(dir string) (what string, err error)
+
 	// GroupDone is called after the done functions of a group, on the same
 	// goroutine; may be nil.
 	GroupDone func()
+
+	// Clock reads the clocks of the machine; nil: it does, what tests replace.
+	Clock func() Reading
 
 	Logger *slog.Logger // nil: discard
 
@@ -97,6 +118,12 @@ type Store struct {
 	patient time.Duration // Options.Patience
 	done    func()        // GroupDone
 	damaged []string
+	clock   *clock
+	space   *space
+	anchor  *anchor
+
+	// committed is the lsn of the last transaction that is on the disk.
+	committed atomic.Uint64
 
 	wake    chan struct{} // capacity 1: there is something to commit
 	groups  chan []func() // from the committer to the caller of done functions
@@ -107,6 +134,8 @@ type Store struct {
 
 	reading sync.RWMutex // held for reading while ReadQueue is at work
 	shut    bool         // Badger is closed: nothing may be read
+
+	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
 
 	closeOnce sync.Once
 	closeErr  error
@@ -121,6 +150,7 @@ type Store struct {
 	timerAt time.Duration // when it does, after opened; 0: it is stopped
 	passed  int           // items at the front of queue that are to be written and that nobody waits for
 	stats   Stats
+	report  Report
 
 	tx transaction // of the committer alone
 }
@@ -150,26 +180,24 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Clock == nil {
+		o.Clock = systemClock()
+	}
 
-	lock, err := lockFolder(dir)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
-		dir:     lock,
-		log:     o.Logger,
-		badger:  &badgerLog{log: o.Logger},
-		budget:  o.Budget,
-		patient: o.Patience,
-		done:    o.GroupDone,
-		wake:    make(chan struct{}, 1),
-		groups:  make(chan []func(), 1),
-		failed:  make(chan struct{}),
-		closing: make(chan struct{}),
-		opened:  time.Now(),
+		log:       o.Logger,
+		badger:    &badgerLog{log: o.Logger},
+		budget:    o.Budget,
+		patient:   o.Patience,
+		done:      o.GroupDone,
+		wake:      make(chan struct{}, 1),
+		groups:    make(chan []func(), 1),
+		failed:    make(chan struct{}),
+		closing:   make(chan struct{}),
+		opened:    time.Now(),
+		anchorDue: make(chan struct{}, 1),
 	}
-	if err := s.open(dir, o.MemTableSize); err != nil {
-		lock.Close()
+	if err := s.start(dir, &o); err != nil {
 		return nil, err
 	}
 	s.tx.bodies = make(map[uint64]int)
@@ -178,6 +206,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s.wait.Go(s.commitGroups)
 	s.wait.Go(s.callDone)
 	s.wait.Go(func() { s.collectGarbage(o.garbage.withDefaults()) })
+	s.wait.Go(s.keepHouse)
 	return s, nil
 }
 
@@ -187,7 +216,7 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithMemTableSize(memTableSize).
-		WithNumMemtables(2).
+		WithNumMemtables(numMemtables).
 		WithBaseTableSize(1 << 20).
 		WithBaseLevelSize(4 << 20).
 		WithNumLevelZeroTables(2).
@@ -210,67 +239,73 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithBypassLockGuard(true) // lockFolder holds the lock
 }
 
-func (s *Store) open(dir string, memTableSize int64) error {
-	if err := prepareFolder(dir); err != nil {
-		return err
+// openMeta reads what the store knows of itself and of time, and writes it again,
+// which in a new store is the first transaction.
+func (s *Store) openMeta(dir string, read func() Reading) error {
+	m := meta{Schema: schema}
+	b, err := s.get([]byte{prefixMeta})
+	if err == nil {
+		m, err = decodeMeta(b)
 	}
-	db, err := badger.Open(badgerOptions(dir, memTableSize).WithLogger(s.badger))
-	if err != nil {
-		return fmt.Errorf("persist: data folder %s cannot be opened: %s: move it away to keep it, and start again with an empty one or with a backup", dir, oneLine(err))
+	known := err == nil
+	switch {
+	case known:
+		if err := checkSchema(dir, m.Schema); err != nil {
+			return err
+		}
+		// The anchor of another store says nothing about this one.
+		if r := s.anchor.read(); r.uuid == m.UUID && m.LSN < r.lsn {
+			s.report.MissingTransactions = r.lsn - m.LSN
+			m.LSN = r.lsn
+		}
+	case errors.Is(err, badger.ErrKeyNotFound) && s.db.MaxVersion() == 0:
+		if r := s.anchor.read(); r.lsn > 0 {
+			s.report.MissingTransactions = r.lsn
+			m.LSN = r.lsn
+		}
+		rand.Read(m.UUID[:])
+	default:
+		// The rest of the store may well be sound. MaxVersion is Badger's own
+		// count of transactions, so it is not far from the lsn, and no less
+		// than the number of the boots.
+		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString([]byte{prefixMeta}), err))
+		m = meta{Schema: schema, LSN: max(s.db.MaxVersion(), s.anchor.read().lsn), Boot: s.db.MaxVersion()}
+		rand.Read(m.UUID[:])
 	}
-	s.db = db
-	s.limits = limits{
-		// An operation makes up to two records; meta and Badger's own mark for
-		// the end of a transaction come on top.
-		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
-		bytes:      memTableSize / 10,
+	var id string
+	var boots []boot
+	if known && m.Boot > 0 {
+		if b, err = s.get(bootsKey); err == nil {
+			id, boots, err = decodeBoots(b)
+		}
+		if err != nil {
+			s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(bootsKey), err))
+		}
 	}
-	if err := s.openMeta(dir); err != nil {
-		db.Close()
-		return err
+	s.clock = newClock(read, id, boots, m.Up, m.Boot)
+	s.tx.meta, s.tx.clock = m, s.clock
+	s.tx.begin()
+	s.tx.apply(&op{prefix: prefixMeta})
+	if err := s.writeTransaction(); err != nil {
+		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
 	}
-	return nil
+	return s.anchor.update(func(r *anchorRecord) { r.uuid, r.lsn = s.tx.meta.UUID, s.tx.meta.LSN })
 }
 
-// openMeta reads the meta record and writes it again, which in a new store is
-// the first transaction.
-func (s *Store) openMeta(dir string) error {
-	key := []byte{prefixMeta}
-	var value []byte
-	err := s.db.View(func(txn *badger.Txn) error {
+// get returns the fields of a record.
+func (s *Store) get(key []byte) (fields []byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(key)
 		if err != nil {
 			return err
 		}
-		value, err = item.ValueCopy(nil)
+		value, err := item.ValueCopy(nil)
+		if err == nil {
+			fields, err = fieldsOf(key, value)
+		}
 		return err
 	})
-	m := meta{Schema: schema}
-	if err == nil {
-		var b []byte
-		if b, err = fieldsOf(key, value); err == nil {
-			m, err = decodeMeta(b)
-		}
-	}
-	switch {
-	case err == nil:
-		if err := checkSchema(dir, m.Schema); err != nil {
-			return err
-		}
-	case errors.Is(err, badger.ErrKeyNotFound) && s.db.MaxVersion() == 0:
-		rand.Read(m.UUID[:])
-	default:
-		// The rest of the store may well be sound. MaxVersion is Badger's own
-		// count of transactions, so it is not far from the lsn.
-		s.damaged = append(s.damaged, fmt.Sprintf("%s: %v", keyString(key), err))
-		m = meta{Schema: schema, LSN: s.db.MaxVersion()}
-		rand.Read(m.UUID[:])
-	}
-	s.tx.meta = m
-	if err := s.writeTransaction(); err != nil {
-		return fmt.Errorf("persist: data folder %s: %s", dir, oneLine(err))
-	}
-	return nil
+	return fields, err
 }
 
 func oneLine(err error) string {
@@ -438,9 +473,7 @@ func (s *Store) Close() error {
 		s.reading.Lock()
 		s.shut = true
 		s.reading.Unlock()
-		if err := s.db.Close(); err != nil {
-			s.closeErr = fmt.Errorf("persist: closing: %s", oneLine(err))
-		}
+		s.closeErr = s.close()
 		s.dir.Close()
 	})
 	return s.closeErr

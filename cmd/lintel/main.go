@@ -22,6 +22,7 @@ import (
 
 	"lintel/gateway"
 	"lintel/hardware"
+	"lintel/persist"
 )
 
 // version is set when a release is built.
@@ -48,6 +49,12 @@ func main() {
 			if errors.Is(err, errUsage) {
 				os.Exit(2)
 			}
+			os.Exit(1)
+		}
+	case "check-store": // run by serve, see persist.Check
+		useMemory()
+		if err := persist.Check(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "lintel:", err)
 			os.Exit(1)
 		}
 	case "version", "--version":
@@ -106,6 +113,7 @@ func serve(args []string, out io.Writer) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
+		Check:    checkStore(),
 		Data:     *data,
 		Simulate: *simulate,
 		Version:  version,
@@ -115,6 +123,15 @@ func serve(args []string, out io.Writer) error {
 	// During an update on trial an orderly reboot does not unmount the data.
 	unix.Sync()
 	return err
+}
+
+// checkStore is how this program is run to check the store.
+func checkStore() []string {
+	program, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{program, "check-store"}
 }
 
 // useMemory lets the collector run seldom while little memory is used, and often

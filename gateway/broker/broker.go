@@ -114,6 +114,11 @@ type Broker struct {
 	queuedBytes  atomic.Int64 // of all sessions
 	queuedMemory atomic.Int64 // those of them that are in memory
 
+	// off is for how long the machine was off before this start, once that is
+	// known: what the store held ends by so much earlier, where it left that
+	// out. See persist.Store.LookAtClock.
+	off atomic.Int64
+
 	// committed collects what the store's callbacks have sent; it belongs to
 	// the goroutine that calls them and is flushed after each group.
 	committed flushList
@@ -176,6 +181,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer tick.Stop()
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
+	clock := time.NewTicker(clockInterval)
+	defer clock.Stop()
 	var sys sysTree
 	var sysTick <-chan time.Time // never, unless it is wanted
 	if b.options.SysInterval > 0 {
@@ -190,6 +197,8 @@ func (b *Broker) Run(ctx context.Context) error {
 			b.retained.flush(b.store)
 		case <-sweep.C:
 			b.sweep()
+		case <-clock.C:
+			b.lookAtClock()
 		case <-sysTick:
 			sys.publish(b)
 		case <-b.store.Failed():
@@ -369,12 +378,12 @@ func (b *Broker) endSession(s *session) {
 	for _, e := range b.reassign(last, true) {
 		e.delete(&batch)
 	}
-	if batch.Len() > 0 {
-		b.store.Append(&batch, nil)
-	}
 	// Before a new session can be made: a client that comes back may publish
 	// that it is there, and its old will must not come behind that.
 	b.publishWill(w)
+	if batch.Len() > 0 {
+		b.store.Append(&batch, nil)
+	}
 	b.mu.Lock()
 	delete(b.sessions, s.id)
 	b.mu.Unlock()
@@ -384,7 +393,7 @@ func (b *Broker) endSession(s *session) {
 func (b *Broker) detach(s *session, publishWill bool) {
 	s.mu.Lock()
 	s.suspend()
-	s.since = time.Now()
+	s.since, s.provisional = time.Now(), false
 	if !publishWill {
 		s.will = nil
 	}
@@ -406,25 +415,23 @@ func (b *Broker) detach(s *session, publishWill bool) {
 	}
 	var batch persist.Batch
 	batch.PutSession(s.record())
-	b.store.Append(&batch, nil)
-	s.schedule(0)
 	s.mu.Unlock()
 	b.publishWill(due)
-	b.mu.Lock()
-	s.owner = nil
-	b.mu.Unlock()
+	b.store.Append(&batch, nil)
+	b.letGo(s)
 }
 
 // Clients tells about all sessions, online and offline.
 func (b *Broker) Clients() []ClientInfo {
 	infos := []ClientInfo{} // none is an empty list in JSON too
+	now := time.Now()
 	b.eachSession(func(s *session) {
 		infos = append(infos, ClientInfo{
 			ID:            s.id,
 			Version:       byte(s.version),
 			Connected:     s.peer != nil,
 			RemoteAddr:    s.remoteAddr,
-			Since:         s.since,
+			Since:         now.Add(-now.Sub(s.since)), // by the wall clock as it is now
 			KeepAlive:     s.keepAlive,
 			Persistent:    s.persistent,
 			Subscriptions: len(s.subscriptions),

@@ -109,6 +109,9 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
 	k := new(keeping)
+	if m.QoS > 0 && c.broker.diskFull(msg, r, k) {
+		return fmt.Errorf("broker: publish to %s: %w", m.Topic, errDiskFull)
+	}
 	wait, err := c.broker.publish(msg, r, k, &f)
 	if err != nil {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
@@ -341,6 +344,7 @@ func (c *Client) room() bool {
 func (c *Client) publish(m *message, d delivery, _ *flushList) bool {
 	m = m.clone()
 	in := inboxEntry{m.Message, d.packetID, d.identifiers}
+	in.message.Expires, in.message.Provisional = m.expires(), false
 	in.message.QoS, in.message.Retain = d.qos, d.retain
 	c.mu.Lock()
 	c.inbox = append(c.inbox, in)

@@ -12,7 +12,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var versions = []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V50}
 

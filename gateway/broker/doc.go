@@ -37,6 +37,14 @@
 // subscription changes somewhere; no lock is taken for that. A message for
 // several receivers is encoded once per protocol version, QoS and RETAIN flag.
 //
+// # The clock
+//
+// All that has an end, and every delay, runs on monotonic time: nothing ends because
+// the wall clock jumps. Time for which the machine was off counts once the wall clock
+// is known to be right, which [persist.Store.LookAtClock] finds out. A box that starts
+// in 1970 counts from its start until then, and what has ended meanwhile ends when
+// the network has told the time. The order of messages is that of their ids.
+//
 // # Shared subscriptions
 //
 // A message goes to one member of a share: the next in turn that is connected and
@@ -90,6 +98,13 @@
 //     is as before. Else it goes to who is there and is not retained, and what was
 //     retained before is removed: an old state must not be taken for the latest.
 //     Removing always works, and what the store holds is taken at the start.
+//
+// When the disk is nearly full (persist.Store.DiskLow) a message of QoS 1 or 2 that
+// would have to be kept goes to nobody: 0x97 for a client of 5.0, an error in the
+// process, and before 5.0 the connection is closed without an acknowledgement, which
+// alone tells the client that the message is still its own. Retained messages of QoS 0
+// wait unwritten. Everything else goes on: acknowledgements and whatever is emptied or
+// ended make room.
 //
 // A client that does not read gets no more than 256 KiB on its way, then messages
 // of QoS 0 are dropped and counted and the others wait in its session; nobody else

@@ -200,7 +200,7 @@ func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uin
 	s.expiry, s.persistent = expiry, expiry > 0
 	s.remoteAddr = c.net.RemoteAddr().String()
 	s.keepAlive = c.keepAlive
-	s.since = time.Now()
+	s.since, s.provisional = time.Now(), false
 	s.will = nil // of the connection before; a new one comes with each CONNECT
 	s.revoke(&batch)
 	if connect.Will != nil {

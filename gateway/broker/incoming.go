@@ -74,12 +74,22 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 			return nil
 		}
 	}
-	wait, err := c.broker.publish(m, r, k, &c.flushing)
+	var wait bool
+	var err error
+	if c.broker.diskFull(m, r, k) {
+		err = errDiskFull
+	} else {
+		wait, err = c.broker.publish(m, r, k, &c.flushing)
+	}
 	switch {
 	case err != nil:
 		c.keeping = nil // with the packet id of what was refused
 		if p.QoS == 2 {
 			c.session.removeIncoming(p.PacketID, new(persist.Batch))
+		}
+		if c.version != mqtt.V50 {
+			// An acknowledgement would say that the message is safe.
+			return err
 		}
 		return c.refusePublish(&p, mqtt.QuotaExceeded)
 	case wait:

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Limit is a limit of Options. Stats counts by it what went over.
+// Limit is a limit of Options, or of the machine. Stats counts by it what went over.
 type Limit int
 
 // The limits, and what is counted of each.
@@ -28,12 +28,13 @@ const (
 	LimitRetained                    // messages refused or not retained
 	LimitRetainedBytes               // messages refused or not retained
 	LimitKeepAlive                   // clients disconnected
+	LimitDiskSpace                   // messages refused because the disk is nearly full
 	numLimits
 )
 
 var limitNames = [numLimits]string{"packet_size", "connections", "connect_rate", "unconnected", "connect_timeout",
 	"receive_maximum", "queued_messages", "queued_bytes", "queued_total", "subscriptions", "topic_levels",
-	"retained", "retained_bytes", "keep_alive"}
+	"retained", "retained_bytes", "keep_alive", "disk_space"}
 
 func (l Limit) String() string { return limitNames[l] }
 

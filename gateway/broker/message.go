@@ -20,6 +20,8 @@ type message struct {
 	receiver  bool   // it goes to a single receiver: encoding it once is no gain
 	own       *entry // room for the entry of that receiver; nil: none was made
 
+	off *atomic.Int64 // Broker.off, if Expires leaves that out; else nil
+
 	retained atomic.Bool // it is the retained message of its topic
 
 	mu      sync.Mutex
@@ -46,8 +48,16 @@ func (m *message) size() int {
 
 const messageOverhead = 64
 
+// expires returns when the message expires, if it does.
+func (m *message) expires() time.Time {
+	if m.off == nil {
+		return m.Expires
+	}
+	return m.Expires.Add(-time.Duration(m.off.Load()))
+}
+
 func (m *message) expired(now time.Time) bool {
-	return !m.Expires.IsZero() && !now.Before(m.Expires)
+	return !m.Expires.IsZero() && !now.Before(m.expires())
 }
 
 // delivery is how a message goes to one receiver.
@@ -72,7 +82,7 @@ func (m *message) append(dst []byte, v mqtt.Version, d delivery, now time.Time) 
 		if !m.Expires.IsZero() {
 			// Seconds left, rounded up; a resend is never sent with 0
 			// [v5 MQTT-3.3.2-6].
-			p.HasExpiry, p.Expiry = true, uint32(max(1, (m.Expires.Sub(now)+time.Second-1)/time.Second))
+			p.HasExpiry, p.Expiry = true, uint32(max(1, (m.expires().Sub(now)+time.Second-1)/time.Second))
 		}
 	}
 	if d.aliased {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"slices"
 	"sync/atomic"
 
 	"lintel/gateway/mqtt"
@@ -118,6 +119,35 @@ func (b *Broker) refused(m *message, r *route) bool {
 var errQueueFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the queue of a subscriber is full"}
 
 var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retained messages, or bytes of them"}
+
+var errDiskFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the disk is nearly full"}
+
+// diskFull reports whether a message of QoS 1 or 2 would have to be kept for
+// somebody and there is no room for it. k is what the store is to hold already. What
+// empties a retained topic frees room.
+func (b *Broker) diskFull(m *message, r *route, k *keeping) bool {
+	if !b.store.DiskLow() {
+		return false
+	}
+	full := k.batch.Len() > 0 || m.Retain && len(m.Payload) > 0 ||
+		slices.ContainsFunc(r.receivers, func(to receiver) bool { return to.qos > 0 && to.session.keeps() }) ||
+		slices.ContainsFunc(r.shares, func(g *share) bool {
+			return slices.ContainsFunc(g.members, func(member *subscription) bool {
+				return member.options.QoS() > 0 && member.session.keeps()
+			})
+		})
+	if full {
+		b.exceeded(LimitDiskSpace)
+	}
+	return full
+}
+
+// keeps reports whether what waits for the session is in the store.
+func (s *session) keeps() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.persistent
+}
 
 // keep gives k to the store. done is called when it is committed, or when nothing of
 // it has to be, on the store's goroutine; what it sends goes to b.committed.

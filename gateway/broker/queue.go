@@ -60,7 +60,7 @@ func (s *session) swaps() bool {
 // swapOut lets go of what is committed at the front of the tail.
 func (s *session) swapOut() {
 	w := &s.swap
-	for len(w.tail) > 0 && s.keeps(w.tail[0]) && !w.tail[0].uncommitted {
+	for len(w.tail) > 0 && s.inStore(w.tail[0]) && !w.tail[0].uncommitted {
 		e := w.tail[0]
 		w.tail[0] = nil
 		w.tail = w.tail[1:]
@@ -70,7 +70,7 @@ func (s *session) swapOut() {
 		w.count++
 		w.bytes += e.size()
 		w.shared = w.shared || e.share != ""
-		w.expires = earlier(w.expires, e.message.Expires)
+		w.expires = earlier(w.expires, e.message.expires())
 		s.broker.queuedMemory.Add(-int64(e.size()))
 	}
 	if len(w.tail) == 0 {
@@ -82,8 +82,8 @@ func (s *session) swapOut() {
 	}
 }
 
-// keeps reports whether the store holds an entry for this session.
-func (s *session) keeps(e *entry) bool { return e.stored && e.number == s.number }
+// inStore reports whether the store holds an entry for this session.
+func (s *session) inStore(e *entry) bool { return e.stored && e.number == s.number }
 
 // earlier is the earlier of two times; zero is never.
 func earlier(a, b time.Time) time.Time {
@@ -128,7 +128,7 @@ func (s *session) page(from uint64, limit int) (p persist.Page, before uint64, e
 	// What comes from now on is not for this page.
 	before = s.broker.messageID.Load() + 1
 	for _, e := range s.swap.tail {
-		if s.keeps(e) {
+		if s.inStore(e) {
 			before = e.id
 			break
 		}
@@ -206,7 +206,8 @@ func (s *session) missing(n int) {
 
 // loadedEntry makes an entry of one that was read.
 func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
-	m := &message{Message: *l.Message, receiver: true}
+	m := s.broker.restored(l.Message)
+	m.receiver = true
 	return &entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
 		identifiers: l.Identifiers, packetID: l.PacketID, stored: true, ref: l.Ref}
 }
@@ -252,7 +253,7 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 			s.broker.queuedBytes.Add(-int64(gone))
 		}
 		for _, e := range entries {
-			w.expires = earlier(w.expires, e.message.Expires)
+			w.expires = earlier(w.expires, e.message.expires())
 		}
 		more = err == nil && from != 0 && s.peer == nil && !s.ended
 		if !more && (err != nil || from != 0) { // it has not seen all
@@ -341,27 +342,25 @@ func (b *Broker) reassignSome(entries []*entry, ended bool) []*entry {
 }
 
 // endSwapped ends what is swapped out of a session that has ended: other members of
-// shared subscriptions get what came by them. The rest is deleted by a goroutine; what
-// a crash leaves of that is deleted at the next start.
+// shared subscriptions get what came by them, and the rest is deleted, by a goroutine if
+// there is no share. What a crash leaves is deleted at the next start.
 func (s *session) endSwapped() {
-	w := &s.swap
-	for from := w.from; w.shared && w.count > 0; {
-		p, _, _, err := s.page(from, maxHeld)
-		s.broker.reassignSome(s.loadedEntries(p), true)
-		if from = p.Next; err != nil || from == 0 {
-			break
-		}
-	}
-	if w.count > 0 && s.stored {
-		go s.purge(w.from, s.broker.messageID.Load()+1)
+	switch w := &s.swap; {
+	case w.count == 0:
+	case w.shared:
+		s.deleteSwapped(w.from)
+	default:
+		go s.deleteSwapped(w.from)
 	}
 }
 
-func (s *session) purge(from, before uint64) {
+// deleteSwapped reads each entry once: reading it again while its delete is on its way
+// would delete it, and with it what others need of its body, twice.
+func (s *session) deleteSwapped(from uint64) {
 	for more := true; more; {
-		p, err := s.broker.store.ReadQueue(s.number, from, before, maxHeld)
+		p, _, _, err := s.page(from, maxHeld)
 		var b persist.Batch
-		for _, e := range s.loadedEntries(p) {
+		for _, e := range s.broker.reassignSome(s.loadedEntries(p), true) {
 			e.delete(&b)
 		}
 		if b.Len() > 0 {

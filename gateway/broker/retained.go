@@ -170,7 +170,23 @@ func (t *retainedStore) put(m *message, store *persist.Store) {
 	t.counted(m, 1)
 	n.set(m)
 	if !m.Expires.IsZero() {
-		n.expiry = time.AfterFunc(time.Until(m.Expires), func() { t.expire(m, store) })
+		n.expiry = time.AfterFunc(time.Until(m.expires()), func() { t.expire(m, store) })
+	}
+}
+
+// retime sets the timers of messages whose end has changed: see Broker.off.
+func (t *retainedStore) retime() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.root.retime()
+}
+
+func (n *retainedNode) retime() {
+	if n.expiry != nil && n.message.off != nil {
+		n.expiry.Reset(time.Until(n.message.expires()))
+	}
+	for _, child := range n.children {
+		child.retime()
 	}
 }
 
@@ -189,8 +205,12 @@ func (n *retainedNode) set(m *message) {
 	n.message = m
 }
 
-// flush writes the messages of QoS 0 that were set since the last time.
+// flush writes the messages of QoS 0 that were set since the last time. They wait
+// if the disk is nearly full.
 func (t *retainedStore) flush(store *persist.Store) {
+	if store.DiskLow() {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var b persist.Batch

@@ -46,6 +46,7 @@ type session struct {
 	will          *will
 	timer         *time.Timer // runs the will or the end of an offline session
 	since         time.Time   // when it connected or disconnected
+	provisional   bool        // since leaves Broker.off out
 	dropped       uint64
 	swept         time.Time // when the queue was last searched for expired messages
 	remoteAddr    string

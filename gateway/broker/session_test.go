@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -163,7 +164,7 @@ func TestEndedSessionIsNotResumed(t *testing.T) {
 	var batch persist.Batch
 	batch.PutSession(persist.Session{ID: 1, ClientID: "over", ExpiryInterval: 100, Disconnected: time.Now().Add(-time.Minute)})
 	batch.PutSession(persist.Session{ID: 2, ClientID: "alive", ExpiryInterval: 100, Disconnected: time.Now().Add(-time.Minute)})
-	batch.PutSession(persist.Session{ID: 3, ClientID: "1970", ExpiryInterval: 10, Disconnected: time.Unix(1000, 0)})
+	batch.PutSession(persist.Session{ID: 3, ClientID: "connected", ExpiryInterval: 10})
 	store.Append(&batch, func() { close(done) })
 	<-done
 	b := &Broker{options: Options{}.withDefaults(), store: store, log: Options{}.withDefaults().Logger, sessions: make(map[string]*session)}
@@ -172,10 +173,123 @@ func TestEndedSessionIsNotResumed(t *testing.T) {
 	over.mu.Lock()
 	over.since = time.Now().Add(-time.Hour) // its timer is late
 	over.mu.Unlock()
-	for id, want := range map[string]bool{"over": false, "alive": true, "1970": true} {
+	for id, want := range map[string]bool{"over": false, "alive": true, "connected": true} {
 		if _, present, err := b.claim(id, false, nobody{}); present != want || err != nil {
 			t.Errorf("%s: present %t, %v", id, present, err)
 		}
+	}
+}
+
+// A will that is due at the start goes to sessions that are loaded after it, too.
+func TestWillIsDueAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	store, err := persist.Open(dir, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, store)
+	put := func(s persist.Session, f persist.Subscription) {
+		s.ExpiryInterval, s.Disconnected = 1000, time.Now()
+		var batch persist.Batch
+		batch.PutSession(s)
+		batch.PutSubscription(s.ID, f)
+		store.Append(&batch, nil)
+	}
+	put(persist.Session{ID: 1, ClientID: "a", Will: &mqtt.Message{Topic: "will", QoS: 1}}, persist.Subscription{Filter: "else"})
+	for i := range uint32(3000) { // so that a timer is faster than the rest of the load
+		put(persist.Session{ID: 2 + i, ClientID: fmt.Sprint("b", i)}, persist.Subscription{Filter: fmt.Sprint("b/", i)})
+	}
+	put(persist.Session{ID: 5000, ClientID: "c"}, persist.Subscription{Filter: "will", Options: 1})
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if store, err = persist.Open(dir, persist.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b, err := New(store, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := b.sessions["a"]
+	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
+		a.mu.Lock()
+		due := a.will != nil
+		a.mu.Unlock()
+		if !due {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the will did not come")
+		}
+	}
+	b.running.Wait()
+	if n := b.Stats().Queued; n != 1 {
+		t.Errorf("%d messages wait, want the will", n)
+	}
+}
+
+// The store has a will before it forgets that it is owed: a crash between must not
+// lose it.
+func TestWillIsStoredBeforeItIsForgotten(t *testing.T) {
+	for name, end := range map[string]func(b *Broker, s *session){
+		"connection": func(b *Broker, s *session) { b.detach(s, true) },
+		"delay": func(b *Broker, s *session) {
+			b.mu.Lock()
+			s.owner = nil
+			b.mu.Unlock()
+			s.due()
+		},
+		"session": func(b *Broker, s *session) { b.endSession(s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, ctx := newBroker(t, Options{})
+			to, s := persistentSession(t, b, ctx, "to", nil, 10), persistentSession(t, b, ctx, "s", nil, 10)
+			to.suspend()
+			s.suspend()
+			s.will = &will{message: mqtt.Message{Topic: "will", QoS: 1}}
+			var first persist.Batch
+			first.PutSession(s.record())
+			to.subscribe([]mqtt.FilterRequest{{Filter: "will", Options: 1}}, 0, &first)
+
+			// The committer waits for the done functions when two groups have
+			// theirs before them. What waits for it meanwhile is just too much
+			// for one group.
+			committed := func(groups uint64) {
+				for b.store.Stats().Groups < groups {
+					runtime.Gosched()
+				}
+			}
+			begun, one, other := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			defer close(other)
+			b.store.Append(&first, func() { close(begun); <-one })
+			<-begun
+			groups := b.store.Stats().Groups
+			for i := range uint64(2) {
+				var next persist.Batch
+				next.PutIncoming(s.number, uint16(1+i))
+				b.store.Append(&next, func() { <-other })
+				committed(groups + i + 1)
+			}
+			var fill persist.Batch
+			for i := range 999 {
+				fill.PutIncoming(s.number, uint16(3+i))
+			}
+			b.store.Append(&fill, nil)
+			end(b, s)
+			close(one)
+			committed(groups + 3)
+			kept := 0
+			for _, stored := range load(t, b.store).Sessions {
+				kept += len(stored.Inflight) + stored.Queued.Count
+				if stored.Will != nil {
+					kept++
+				}
+			}
+			if kept == 0 {
+				t.Error("the will is neither owed nor in a queue")
+			}
+		})
 	}
 }
 

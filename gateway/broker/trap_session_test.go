@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
@@ -19,6 +20,7 @@ func TestNothingFromWhoWasTakenOver(t *testing.T) {
 	forVersions(t, func(t *testing.T, v mqtt.Version) {
 		watch.t = t
 		for round := range 20 {
+			watch.net.SetDeadline(time.Now().Add(patience))
 			mark := fmt.Sprint("mark ", round)
 			busy := connect(t, s, clean(v, "c"))
 			var b []byte

@@ -22,11 +22,23 @@ func inBubble(t *testing.T, test func(t *testing.T, s *server)) {
 	synctest.Test(t, func(t *testing.T) { test(t, bubbleServer(t, t.TempDir(), broker.Options{})) })
 }
 
-// bubbleServer is startServer without listeners.
+// bubbleServer is startServer without listeners, on a machine whose clock is right.
 func bubbleServer(t *testing.T, dir string, o broker.Options) *server {
 	t.Helper()
+	return machineServer(t, dir, o, bubbleClock)
+}
+
+// bubbleClock reads the clocks of a machine that is started with each bubble.
+func bubbleClock() persist.Reading {
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of all bubbles
+	return persist.Reading{Boot: "bubble", Up: time.Since(start), Wall: time.Now().AddDate(27, 0, 0), Sure: true}
+}
+
+// machineServer is bubbleServer on a machine with clocks of its own.
+func machineServer(t *testing.T, dir string, o broker.Options, clock func() persist.Reading) *server {
+	t.Helper()
 	o.SysInterval = -1
-	store, err := persist.Open(dir, persist.Options{})
+	store, err := persist.Open(dir, persist.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

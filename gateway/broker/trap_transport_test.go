@@ -347,6 +347,7 @@ func TestSlowWebSocket(t *testing.T) {
 	for s.Stats().PublishDropped < 100 { // the first may be dropped though the socket is not full
 		from.send(pub("load", payload, 0, 0))
 		fast.wantMessage("load", payload, 0)
+		w.frame(0x80|frameBinary, string([]byte{byte(mqtt.PINGREQ) << 4, 0})) // its time begins when the socket is full
 	}
 	eventually(t, "the client is forgotten", func() bool { return s.Stats().Sessions == 2 })
 	eventually(t, "its goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })

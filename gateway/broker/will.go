@@ -18,7 +18,8 @@ type will struct {
 	from    string
 }
 
-// publishWill publishes a will; nil is none.
+// publishWill publishes a will; nil is none. That it is owed no more is given to the
+// store after it: else a crash could lose it.
 func (b *Broker) publishWill(w *will) {
 	if w == nil || w.message.Topic[0] == '$' {
 		return
@@ -36,9 +37,8 @@ func (b *Broker) publishWill(w *will) {
 }
 
 // schedule sets the timer of an offline session to what comes first: its will
-// or its end. away is for how long it has been offline already. Called with mu
-// held.
-func (s *session) schedule(away time.Duration) {
+// or its end. Called with mu held.
+func (s *session) schedule() {
 	left := seconds(s.expiry)
 	if s.will != nil {
 		left = min(left, seconds(s.will.delay))
@@ -49,7 +49,7 @@ func (s *session) schedule(away time.Duration) {
 	if s.expiry == persist.NeverExpires && s.will == nil {
 		return
 	}
-	s.timer = time.AfterFunc(max(0, left-away), s.due)
+	s.timer = time.AfterFunc(max(0, left-time.Since(s.since)), s.due)
 }
 
 // due is called by the timer of an offline session. It holds the session while
@@ -78,18 +78,30 @@ func (s *session) due() {
 		return
 	}
 	var w *will
+	var batch persist.Batch
 	if s.will != nil && away >= seconds(s.will.delay) {
 		w, s.will = s.will, nil
-		var batch persist.Batch
 		batch.PutSession(s.record())
-		b.store.Append(&batch, nil)
 	}
-	s.schedule(away)
 	s.mu.Unlock()
 	b.publishWill(w)
+	if w != nil {
+		b.store.Append(&batch, nil)
+	}
+	b.letGo(s)
+}
+
+// letGo ends the hold of a session that stays, and then sets its timer: earlier it
+// might find the session held and do nothing.
+func (b *Broker) letGo(s *session) {
 	b.mu.Lock()
 	s.owner = nil
 	b.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peer == nil && !s.ended { // nobody was faster
+		s.schedule()
+	}
 }
 
 // over reports whether the end of an offline session has come. Called with mu
@@ -108,7 +120,7 @@ func (h momentary) released() <-chan struct{} { return h }
 func (s *session) record() persist.Session {
 	r := persist.Session{ID: s.number, ClientID: s.id, Version: byte(s.version), ExpiryInterval: s.expiry}
 	if s.peer == nil {
-		r.Disconnected = time.Now().Add(-time.Since(s.since))
+		r.Disconnected, r.Provisional = s.since, s.provisional
 	}
 	if w := s.will; w != nil {
 		m := w.message
@@ -122,14 +134,24 @@ func (b *Broker) restore(state *persist.State) {
 	b.messageID.Store(state.NextID)
 	b.nextSession = state.NextSessionID
 	for _, m := range state.Retained {
-		b.retained.load(&message{Message: *m}, b.store)
+		b.retained.load(b.restored(m), b.store)
 	}
 	for i := range state.Sessions {
 		b.restoreSession(&state.Sessions[i])
 	}
+	b.eachSession((*session).schedule) // not before: wills that are due go to all of them
 	for _, key := range state.Damaged {
 		b.log.Error("stored record is damaged and was left out", "key", key)
 	}
+}
+
+// restored is a message out of the store.
+func (b *Broker) restored(m *mqtt.Message) *message {
+	r := &message{Message: *m}
+	if m.Provisional {
+		r.off = &b.off
+	}
+	return r
 }
 
 func (b *Broker) restoreSession(stored *persist.SessionState) {
@@ -173,17 +195,31 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 		s.order = append(s.order, e)
 		s.lastID = e.packetID
 	}
-	// How long it has been away counts only if the wall clock can be believed
-	// at both ends: a Pi starts in 1970.
-	var away time.Duration
-	if now := time.Now(); plausible(now) && plausible(stored.Disconnected) {
-		away = max(0, now.Round(0).Sub(stored.Disconnected.Round(0)))
-	}
-	s.since = time.Now().Add(-away)
-	s.mu.Lock()
-	s.schedule(away)
-	s.mu.Unlock()
+	if !stored.Disconnected.IsZero() {
+		s.since, s.provisional = stored.Disconnected, stored.Provisional
+	} // else its connection ended with the process, nobody knows when: it counts from now
 }
 
-// plausible reports whether a wall clock time may be right.
-func plausible(t time.Time) bool { return t.Year() >= 2026 }
+// clockInterval is the time between looks at the wall clock.
+const clockInterval = 10 * time.Second
+
+// lookAtClock ends what has ended while the machine was off, when that gets known.
+func (b *Broker) lookAtClock() {
+	off := b.store.LookAtClock()
+	if off <= 0 {
+		return
+	}
+	b.off.Store(int64(off))
+	b.retained.retime()
+	b.eachSession(func(s *session) {
+		if s.provisional {
+			s.since, s.provisional = s.since.Add(-off), false
+			s.schedule()
+		}
+		if w := &s.swap; !w.expires.IsZero() {
+			w.expires = w.expires.Add(-off) // or later: who looks finds out
+		}
+		s.swept = time.Time{}
+		s.sweep()
+	})
+}

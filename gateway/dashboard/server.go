@@ -44,7 +44,8 @@ type Options struct {
 	Devices func() []serialbridge.Device
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
-	Healthy func() error // nil: the house works
+	Healthy func() error    // nil: the house works
+	Losses  func() []string // what is known to be lost of what was stored
 
 	Logger *slog.Logger // nil: silent
 }

@@ -102,6 +102,7 @@ func house() Options {
 				Store: persist.Stats{Groups: 11, BytesWritten: 22, BytesElided: 33, BytesCoalesced: 44, Commits: persist.Latencies{9: 60, 12: 40}}}
 		},
 		Healthy: func() error { return nil },
+		Losses:  func() []string { return []string{"damaged: retained message " + hostile} },
 	}
 }
 

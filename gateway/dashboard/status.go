@@ -16,6 +16,7 @@ type Status struct {
 	Version   string    `json:"version"`
 	Time      time.Time `json:"time"`
 	Problem   string    `json:"problem,omitempty"` // why /healthz says 503
+	Losses    []string  `json:"losses,omitempty"`  // what is known to be lost of what was stored
 	Addresses []string  `json:"addresses"`
 	Broker    Counters  `json:"broker"`
 	Sticks    []Stick   `json:"sticks"`
@@ -94,6 +95,7 @@ func (s *Server) status() Status {
 	st := Status{
 		Name:      s.o.Name,
 		Version:   s.o.Version,
+		Losses:    s.o.Losses(),
 		Time:      time.Now(),
 		Addresses: append([]string{}, s.o.Addresses...),
 		Broker:    counters(s.o.Stats()),

@@ -36,6 +36,7 @@ func BoxDevice(box Box) serialbridge.Device {
 				Unit: "%", StateClass: "measurement", Precision: 0},
 			{Key: "disk_free", Name: "Storage free", Kind: serialbridge.Measurement,
 				Class: "data_size", Unit: "MB", StateClass: "measurement", Precision: 0},
+			{Key: "storage", Name: "Storage", Kind: serialbridge.State},
 			{Key: "clients", Name: "Clients connected", Kind: serialbridge.Measurement,
 				StateClass: "measurement", Precision: 0},
 			{Key: "messages_per_minute", Name: "Messages per minute", Kind: serialbridge.Measurement,

@@ -31,6 +31,10 @@ type Message struct {
 	// Expires is when the message expires, on the monotonic clock;
 	// the zero time is never.
 	Expires time.Time
+
+	// Provisional is set by a store that does not know yet for how long the
+	// machine was off: Expires leaves that out.
+	Provisional bool
 }
 
 // Validate reports why a message cannot be published. The error is the one that
