@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short profile vet check image image-test interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short vet check image image-test image-crash interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,20 @@ bench: ## compare the broker with mosquitto and mochi-mqtt: tables of medians (2
 bench-short: ## every row of the bench once, small, Lintel alone: nothing lost, doubled or out of order
 	go run ./gateway/broker/bench --short
 
+bench-wear: ## what a day of a house writes to the card, and what is lost at its end (root, 15 minutes)
+	@packages='mosquitto e2fsprogs'; $(install-packages)
+	go run ./gateway/broker/bench wear
+
 profile: ## make anew the profile by which the compiler optimises lintel (2 minutes)
 	go run ./gateway/broker/bench --profile cmd/lintel/default.pgo
+
+crash: ## pull the plug at 312 recorded moments, as root: nothing acknowledged is lost
+	@packages='e2fsprogs'; $(install-packages)
+	go run ./gateway/broker/crash
+
+crash-short: ## the same at 24 moments; told and skipped where it cannot run, unless LINTEL_NEED_ALL=1
+	@packages='e2fsprogs'; $(install-packages)
+	go run ./gateway/broker/crash --short
 
 vet: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
@@ -56,10 +68,13 @@ vet: ## formatting, go vet, staticcheck
 	go mod verify >/dev/null
 	go mod tidy -diff
 
-check: vet race fuzz bench-short image-test ## what CI runs
+check: vet race fuzz bench-short crash-short image-test ## what CI runs
 
 image: deps-image ## build the Raspberry Pi image and the one for QEMU into out/
 	gokrazy/build.sh
+
+image-crash: image ## kill the image in QEMU under load, ten times, and look what it has kept
+	go run ./gokrazy/imagetest --kill 10
 
 image-test: image ## boot the images in QEMU, plug a meter in, look at the broker
 	go run ./gokrazy/imagetest

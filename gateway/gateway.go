@@ -66,6 +66,7 @@ type gateway struct {
 	publisher *homeassistant.Publisher
 	brokers   []brokerListener
 	http      net.Listener
+	control   net.Listener // nil: none could be opened
 	clients   []*broker.Client
 }
 
@@ -93,9 +94,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	if g.box, err = identify(o); err != nil {
 		return err
 	}
-	g.store, err = persist.Open(filepath.Join(o.Data, "store"), persist.Options{
-		Ballast: ballast, Check: o.Check, Logger: g.log})
-	if err != nil {
+	if g.store, err = openStore(o.Data, o.Check, g.log); err != nil {
 		return err
 	}
 	defer func() {
@@ -197,10 +196,14 @@ func (g *gateway) build() error {
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: boxClient, BaseTopic: c.Serial.BaseTopic, Values: g.vitals(), Logger: g.log})
 	if c.HomeAssistant.Enabled {
+		memory, err := persist.NewBucket[map[string]string](g.store, "homeassistant")
+		if err != nil {
+			return err
+		}
 		g.publisher = homeassistant.NewPublisher(homeassistant.PublisherOptions{
 			Broker: homeassistantClient, Box: g.box,
 			Options:   homeassistant.Options{Prefix: c.HomeAssistant.Prefix, BaseTopic: c.Serial.BaseTopic},
-			Republish: g.republish, Logger: g.log})
+			Republish: g.republish, Memory: memory, Logger: g.log})
 	}
 	var ports []serialbridge.NamedPort
 	for _, p := range c.Serial.Ports {
@@ -231,6 +234,10 @@ func (g *gateway) modules() []module {
 	add("serialbridge", g.bridge.Run)
 	if g.http != nil {
 		add("dashboard", g.runDashboard)
+	}
+	add("backup", g.store.KeepBackups)
+	if g.control != nil {
+		add("control", g.serveControl)
 	}
 	if g.config.MDNS.Enabled {
 		add("mdns", g.runMDNS)

@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"lintel/mdns":                    0,
 	"lintel/hardware":                0,
 	"lintel/persist":                 1,
+	"lintel/gateway/broker/witness":  1,
 	"lintel/serialbridge":            1,
 	"lintel/gateway/access":          2,
 	"lintel/serialbridge/zigbee":     2,
@@ -32,6 +33,7 @@ var floors = map[string]int{
 	"lintel/cmd/lintel":              7,
 	"lintel/cmd/lintelctl":           7,
 	"lintel/gateway/broker/bench":    7,
+	"lintel/gateway/broker/crash":    7,
 	"lintel/gokrazy/imagetest":       7,
 }
 

@@ -55,6 +55,7 @@ func (g *gateway) listen() error {
 			g.brokers = append(g.brokers, brokerListener{l, kind.scheme})
 		}
 	}
+	g.listenControl()
 	if g.config.HTTP.Listen == "" {
 		return nil
 	}
@@ -95,6 +96,9 @@ func (g *gateway) closeListeners() {
 	}
 	if g.http != nil {
 		g.http.Close()
+	}
+	if g.control != nil {
+		g.control.Close()
 	}
 }
 

@@ -21,12 +21,13 @@ type op struct {
 	size         int64 // upper bound of its keys and values
 	sessionID    uint32
 	packetID     uint16
-	name         string        // client id, filter or topic
+	name         string        // client id, filter, topic, or bucket and key
 	session      *Session      // of a put
 	subscription Subscription  // of a put
 	entry        Entry         // of a put; ID also of a delete
 	version      uint32        // of a put of an entry: see Ref.made
 	retained     *mqtt.Message // of a put
+	json         *string       // of a put of a bucket's value
 	ref          *Ref
 }
 
@@ -125,6 +126,16 @@ func (b *Batch) PutRetained(m *mqtt.Message) {
 // DeleteRetained clears the retained message of a topic.
 func (b *Batch) DeleteRetained(topic string) {
 	b.add(op{prefix: prefixRetained, remove: true, name: topic})
+}
+
+// putValue sets a value of a bucket.
+func (b *Batch) putValue(bucket, key, json string) {
+	b.add(op{prefix: prefixBucket, name: bucketKey(bucket, key), json: &json, size: int64(len(json))})
+}
+
+// deleteValue deletes a value of a bucket.
+func (b *Batch) deleteValue(bucket, key string) {
+	b.add(op{prefix: prefixBucket, remove: true, name: bucketKey(bucket, key)})
 }
 
 // markDead makes the puts of the deleted entries superfluous.

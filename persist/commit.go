@@ -356,6 +356,8 @@ func (tx *transaction) apply(o *op) {
 		tx.buf = appendIncomingKey(tx.buf, o.sessionID, o.packetID)
 	case prefixRetained:
 		tx.buf = appendRetainedKey(tx.buf, o.name)
+	case prefixBucket:
+		tx.buf = append(append(tx.buf, prefixBucket), o.name...)
 	}
 	end := len(tx.buf)
 	if !o.remove {
@@ -369,6 +371,8 @@ func (tx *transaction) apply(o *op) {
 			tx.buf = appendSubscription(tx.buf, &o.subscription)
 		case prefixRetained:
 			tx.buf = appendMessage(tx.buf, o.retained, nameInValue(o.name), tx.now)
+		case prefixBucket:
+			tx.buf = append(tx.buf, *o.json...)
 		}
 	}
 	if tx.add(start, end) {

@@ -4,7 +4,7 @@
 // # Contract
 //
 // A [Store] holds sessions, subscriptions, queued messages, incoming QoS 2
-// packet ids and retained messages. Changes are collected in a [Batch] by one
+// packet ids, retained messages and buckets. Changes are collected in a [Batch] by one
 // goroutine and given away with [Store.Append], [Store.AppendPatient] or
 // [Store.AppendLazy], all safe for any goroutine and never blocking. One committer
 // goroutine takes what waits, in the order of arrival across the lanes, encodes it
@@ -94,6 +94,26 @@
 // memtables and a quarter of the store take. Below it DiskLow is true, and who feeds the
 // store refuses what is new; below half of it the store fails.
 //
+// # What others keep
+//
+// A [Bucket] holds values of one type for everybody else: Put returns when the value
+// is durable, by the same committer, and Get reads from memory.
+//
+// # Backups
+//
+// [Store.Backup] writes one consistent state of the running store to one file, with
+// checksums that tell the first record that is bad; [VerifyBackup] and [Restore] read
+// it. A restored store goes back to the time of its backup, see Restore for what that
+// means to sessions. [Store.KeepBackups] keeps two small backups beside the folder,
+// in turn; [RestoreNewest] takes the newer one that is sound. Beside the folder DIR
+// stand, therefore:
+//
+//	DIR-backup-a, DIR-backup-b  the own backups
+//	DIR-backup-new              one that is being written
+//	DIR-restoring               a restore that is not complete; the next one clears it
+//	DIR-before-restore          the store that the last restore replaced
+//
 // The format of keys and values is described in format.go, the anchor in anchor.go,
-// the folders of a store that was put aside in quarantine.go.
+// that of backups in backup.go, the folders of a store that was put aside in
+// quarantine.go.
 package persist

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -26,6 +27,7 @@ import (
 //	06 session(4)                         reserved for the head of the queue
 //	07 session(4) packet id(2)            incoming QoS 2 packet id: no fields
 //	08 name of the topic                  retained message: message, its topic empty if it is in the key
+//	09 name of the bucket 00 key          value of a Bucket: JSON
 //
 // A value is the codec version (1), the fields, and the CRC-32C of key, codec
 // version and fields (4, little endian). Badger returns damaged values without
@@ -82,7 +84,33 @@ const (
 	_ // head of the queue
 	prefixIncoming
 	prefixRetained
+	prefixBucket
 )
+
+// kinds tells of each kind of record by its prefix: what people call such
+// records, and whether they are small and precious, so that the hourly backup
+// holds them. A kind that has no name is refused in a backup.
+var kinds = [...]struct {
+	name     string
+	precious bool
+}{
+	prefixMeta:         {"meta", true},
+	prefixSession:      {"sessions", true},
+	prefixSubscription: {"subscriptions", true},
+	prefixBody:         {"message bodies", false},
+	prefixEntry:        {"queued messages", false},
+	prefixIncoming:     {"incoming packet ids", true},
+	prefixRetained:     {"retained messages", true},
+	prefixBucket:       {"bucket values", true},
+}
+
+// kindOf names the kind of a key; empty: there is no such kind.
+func kindOf(key []byte) string {
+	if len(key) == 0 || int(key[0]) >= len(kinds) {
+		return ""
+	}
+	return kinds[key[0]].name
+}
 
 // maxNameInKey keeps keys short: Badger refuses 65,000 bytes and keeps every
 // key of a memtable in memory.
@@ -137,6 +165,9 @@ func appendRetainedKey(key []byte, topic string) []byte {
 	return appendName(append(key, prefixRetained), topic)
 }
 
+// bucketKey is what follows prefixBucket: no name of a bucket holds 0x00.
+func bucketKey(bucket, key string) string { return bucket + "\x00" + key }
+
 // appendSum ends the value that begins at start with its checksum.
 func appendSum(b []byte, start int, key []byte) []byte {
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[start:])
@@ -148,20 +179,28 @@ var (
 	errFields   = errors.New("fields do not decode")
 )
 
-// fieldsOf returns the fields of a value after checking all that surrounds them.
-func fieldsOf(key, value []byte) ([]byte, error) {
+// checkSum checks the checksum of a value, whatever its codec version.
+func checkSum(key, value []byte) error {
 	if len(value) < 5 {
-		return nil, fmt.Errorf("value has %d bytes", len(value))
+		return fmt.Errorf("value has %d bytes", len(value))
 	}
 	n := len(value) - 4
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value[:n])
 	if sum != binary.LittleEndian.Uint32(value[n:]) {
-		return nil, errChecksum
+		return errChecksum
+	}
+	return nil
+}
+
+// fieldsOf returns the fields of a value after checking all that surrounds them.
+func fieldsOf(key, value []byte) ([]byte, error) {
+	if err := checkSum(key, value); err != nil {
+		return nil, err
 	}
 	if value[0] != codecVersion {
 		return nil, fmt.Errorf("codec version %d is unknown", value[0])
 	}
-	return value[1:n], nil
+	return value[1 : len(value)-4], nil
 }
 
 // keyString names a key for people.
@@ -189,6 +228,10 @@ func keyString(key []byte) string {
 		return fmt.Sprintf("incoming packet id %d of session %d", binary.BigEndian.Uint16(rest[4:]), binary.BigEndian.Uint32(rest))
 	case key[0] == prefixRetained:
 		return fmt.Sprintf("retained message %q", rest)
+	case key[0] == prefixBucket:
+		if bucket, name, ok := bytes.Cut(rest, []byte{0}); ok {
+			return fmt.Sprintf("%q of bucket %q", name, bucket)
+		}
 	}
 	return fmt.Sprintf("key %x", key)
 }

@@ -184,6 +184,8 @@ func (l *loader) record(key, b []byte) error {
 	var session *SessionState
 	id, isBody := bodyOf(key)
 	switch prefix := key[0]; {
+	case prefix == prefixBucket:
+		return nil // NewBucket reads it
 	case isBody:
 		m, err := decodeMessage(b, l.now)
 		if err != nil {

@@ -95,6 +95,7 @@ type Stats struct {
 	BytesWritten   uint64 // handed to Badger
 	BytesElided    uint64 // of entries that were gone before their turn: about what they would have written
 	BytesCoalesced uint64 // of changes that a later one of the same record replaced in time
+	BackupBytes    uint64 // written to own backups
 
 	Commits Latencies // of the transactions
 
@@ -129,10 +130,11 @@ type Store struct {
 	groups  chan []func() // from the committer to the caller of done functions
 	failed  chan struct{} // closed after a commit error
 	closing chan struct{} // closed by Close
+	ended   chan struct{} // closed by Close later: no done function is called any more
 	wait    sync.WaitGroup
 	opened  time.Time
 
-	reading sync.RWMutex // held for reading while ReadQueue is at work
+	reading sync.RWMutex // held for reading while ReadQueue or a backup is at work
 	shut    bool         // Badger is closed: nothing may be read
 
 	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
@@ -196,6 +198,7 @@ func Open(dir string, o Options) (*Store, error) {
 		closing:   make(chan struct{}),
 		opened:    time.Now(),
 		anchorDue: make(chan struct{}, 1),
+		ended:     make(chan struct{}),
 	}
 	if err := s.start(dir, &o); err != nil {
 		return nil, err
@@ -219,8 +222,10 @@ func badgerOptions(dir string, memTableSize int64) badger.Options {
 		WithNumMemtables(numMemtables).
 		WithBaseTableSize(1 << 20).
 		WithBaseLevelSize(4 << 20).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(8).
+		// Most messages of a queue are gone before six tables are full: what is
+		// merged later is written less often.
+		WithNumLevelZeroTables(6).
+		WithNumLevelZeroTablesStall(12).
 		WithNumCompactors(2).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
@@ -464,6 +469,7 @@ func (s *Store) Close() error {
 		close(s.closing)
 		s.wakeUp()
 		s.wait.Wait()
+		close(s.ended)
 		s.timer.Stop()
 		if s.closeErr = s.Err(); s.closeErr != nil {
 			// Badger stays as it is until the process ends, and so does the

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
+	if dir := os.Getenv("LINTEL_PERSIST_RESTORE"); dir != "" {
+		restoreUntilKilled(dir)
+	}
 	os.Exit(m.Run())
 }
 

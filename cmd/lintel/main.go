@@ -15,8 +15,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/metrics"
 	"runtime/pprof"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +33,12 @@ var version = "dev"
 const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
 
 	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--cpuprofile FILE]
+	lintel backup [--data FOLDER] [--passphrase-file FILE] [--small] BACKUP
+	lintel restore [--data FOLDER] [--passphrase-file FILE] BACKUP
 	lintel version
+
+A backup holds all that is kept but the configuration file, --small leaves queued
+messages out. It is made while lintel runs as well; stop lintel for a restore.
 
 `
 
@@ -43,8 +50,9 @@ func main() {
 		os.Exit(2)
 	}
 	switch os.Args[1] {
-	case "serve":
-		if err := serve(os.Args[2:], os.Stdout); err != nil {
+	case "serve", "backup", "restore":
+		run := map[string]func([]string, io.Writer) error{"serve": serve, "backup": backup, "restore": restore}[os.Args[1]]
+		if err := run(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "lintel:", err)
 			if errors.Is(err, errUsage) {
 				os.Exit(2)
@@ -52,7 +60,7 @@ func main() {
 			os.Exit(1)
 		}
 	case "check-store": // run by serve, see persist.Check
-		useMemory()
+		limitMemory()
 		if err := persist.Check(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "lintel:", err)
 			os.Exit(1)
@@ -108,9 +116,10 @@ func serve(args []string, out io.Writer) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	useMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	limitMemory()
+	go balance(ctx)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
 		Check:    checkStore(),
@@ -134,15 +143,40 @@ func checkStore() []string {
 	return []string{program, "check-store"}
 }
 
-// useMemory lets the collector run seldom while little memory is used, and often
-// before a third of the machine's is. Messages of QoS 1 and 2 live shortly, so that
-// this saves CPU under load. GOGC and GOMEMLIMIT go before.
-func useMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
+// limitMemory has the collector run often before a third of the machine's memory is
+// used. GOMEMLIMIT goes before.
+func limitMemory() {
 	if total := hardware.ReadVitals("/").MemoryTotal; total > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(total / 3))
+	}
+}
+
+// heapGoal is what the heap may grow to before the collector runs, if it does not
+// have to run more often than once for as much as is in use, or may run less often
+// than once for four times that.
+const heapGoal = 48 << 20
+
+// balance sets the pace of the collector by what is in use, until ctx ends. That it
+// runs seldom while little is saves CPU under load: messages of QoS 1 and 2 live
+// shortly. GOGC goes before.
+func balance(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for now := 0; ; {
+		metrics.Read(live)
+		if percent := min(max(heapGoal*100/max(int(live[0].Value.Uint64()), 1)-100, 100), 400); percent != now {
+			now = percent
+			debug.SetGCPercent(percent)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

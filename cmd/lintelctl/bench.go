@@ -27,8 +27,9 @@ var benchRows = []benchRow{
 	{"pairs-qos2", func(b *bench) []result { return b.pairs("tcp", 2, 20) }, "the same with QoS 2"},
 	{"fan-in", (*bench).fanIn, "100 publishers, one subscriber, QoS 0"},
 	{"fan-out", (*bench).fanOut, "one publisher, 500 subscribers, QoS 0"},
-	{"offline", func(b *bench) []result { return b.stored(b.size.sessions) }, "100,000 messages stored for 100 sessions, then drained, QoS 1"},
-	{"session", func(b *bench) []result { return b.stored(1) }, "100,000 messages stored for one session, then drained, QoS 1"},
+	{"offline", func(b *bench) []result { return b.stored("offline", b.size.sessions) }, "100,000 messages stored for 100 sessions, then drained, QoS 1"},
+	{"session", func(b *bench) []result { return b.stored("session", 1) }, "100,000 messages stored for one session, then drained, QoS 1"},
+	{"durable", (*bench).durable, "the same by 100 publishers, each with 10 of 1,000 messages on its way, for 100 sessions"},
 	{"retained", (*bench).retained, "100,000 retained messages set, then all of them to a subscriber: QoS 0, QoS 1, slow"},
 	{"idle", (*bench).idle, "memory of 10,000 connections with a subscription each"},
 	{"calm", func(b *bench) []result { return b.calm("tcp") }, "2,000 messages/s from 100 clients to 100 others, QoS 1"},
@@ -41,7 +42,7 @@ var benchRows = []benchRow{
 // benchSize is how much a row does. Every row ends by itself: after so many
 // messages, after so much time, or when the broker is silent for benchPatience.
 type benchSize struct {
-	pairs      int           // publishers of the rows pairs, fan-in and calm
+	pairs      int           // publishers of the rows pairs, fan-in, calm and durable
 	fanOut     int           // subscribers
 	deliveries int           // of a row with bounded windows, at most
 	limit      time.Duration // of sending in such a row
@@ -94,12 +95,16 @@ type result struct {
 	Bystander *latencies `json:"bystander,omitempty"` // of a calm pair of clients meanwhile
 
 	Resident         int64   `json:"resident_bytes,omitempty"`
+	ResidentFiles    int64   `json:"resident_file_bytes,omitempty"` // of it mapped files, which the kernel can take back
 	ResidentBefore   int64   `json:"resident_bytes_before,omitempty"`
 	KiBPerConnection float64 `json:"kib_per_connection,omitempty"`
-	Written          int64   `json:"written_bytes,omitempty"` // to disks
+	Written          int64   `json:"written_bytes,omitempty"` // to disks, as far as the process caused it
+
+	Disk *diskUse `json:"disk,omitempty"`
 }
 
-// latencies are in microseconds, from sending a message to receiving it.
+// latencies are in microseconds, from sending a message to receiving it; in the
+// row durable, to receiving its acknowledgement.
 type latencies struct {
 	P50  float64 `json:"p50_us"`
 	P99  float64 `json:"p99_us"`
@@ -120,6 +125,7 @@ func microseconds(d time.Duration) float64 { return float64(d) / 1000 }
 type bench struct {
 	addresses map[string]netip.AddrPort // by transport: tcp, tls, websocket
 	process   *process                  // nil: unknown
+	disk      *disk                     // nil: unknown
 	size      benchSize
 	run       uint64 // of the row at work
 }
@@ -132,6 +138,7 @@ func runBench(args []string, out, diagnostics io.Writer) error {
 	tls := flags.String("tls", "", "`address` of its TLS listener")
 	websocket := flags.String("websocket", "", "`address` of its WebSocket listener")
 	pid := flags.Int("pid", 0, "process `id` of the broker: its CPU time and memory are reported too")
+	data := flags.String("disk", "", "`folder` on a file system that nobody but the broker writes to: what reaches its block device is reported too")
 	short := flags.Bool("short", false, "small counts: a few seconds in all")
 	var rows []string
 	flags.Func("row", "`name` of a row; may be repeated (default all)", func(name string) error {
@@ -174,6 +181,13 @@ func runBench(args []string, out, diagnostics io.Writer) error {
 			return err
 		}
 	}
+	if *data != "" {
+		var err error
+		if b.disk, err = openDisk(*data); err != nil {
+			return err
+		}
+		defer b.disk.folder.Close()
+	}
 	for _, name := range rows {
 		if !slices.ContainsFunc(benchRows, func(r benchRow) bool { return r.name == name }) {
 			return fmt.Errorf("there is no row %q; lintelctl bench --help lists them: %w", name, errUsage)
@@ -209,10 +223,14 @@ type measurement struct {
 	own     time.Duration
 	cpu     time.Duration
 	written int64
+	disk    diskUse
 }
 
 func (b *bench) measure(l *loop) *measurement {
 	m := &measurement{bench: b, loop: l}
+	if b.disk != nil {
+		m.disk, _ = b.disk.use()
+	}
 	if b.process != nil {
 		m.cpu, _ = b.process.cpu()
 		m.written, _ = b.process.written()
@@ -244,9 +262,18 @@ func (m *measurement) end(row string, to time.Duration, deliveries uint64) resul
 			r.CPUPerMillion = r.CPU / float64(deliveries) * 1e6
 		}
 		r.Resident, _ = p.resident()
+		r.ResidentFiles, _ = p.residentFiles()
 		if written, err := p.written(); err == nil {
 			r.Written = written - m.written
 		}
+	}
+	if d := m.bench.disk; d != nil {
+		use, err := d.use()
+		if err != nil {
+			r.Error = err.Error()
+			return r
+		}
+		r.Disk = &diskUse{use.Written - m.disk.Written, use.Flushes - m.disk.Flushes}
 	}
 	return r
 }

@@ -107,6 +107,7 @@ func TestBenchRows(t *testing.T) {
 	b := testBench(t)
 	deliveries := map[string]uint64{ // 6000 if not here
 		"offline-store": 2000, "offline-drain": 2000, "session-store": 2000, "session-drain": 2000,
+		"durable-store": 1998, "durable-drain": 1998, // three publishers
 		"retained-set": 1000, "retained-qos0": 1000, "retained-qos1": 1000, "retained-slow": 1000,
 		"idle": 30, "calm": 300, "calm-tls": 300, "calm-websocket": 300,
 	}
@@ -125,7 +126,7 @@ func TestBenchRows(t *testing.T) {
 			if r.Lost+r.Duplicated+r.Reordered+r.Stray > 0 {
 				t.Errorf("%s: %d lost, %d duplicated, %d reordered, %d stray", r.Row, r.Lost, r.Duplicated, r.Reordered, r.Stray)
 			}
-			if strings.HasPrefix(r.Row, "calm") && (r.Latency == nil || r.Latency.P50 <= 0 || r.Latency.P50 > r.Latency.Max) {
+			if (strings.HasPrefix(r.Row, "calm") || r.Row == "durable-store") && (r.Latency == nil || r.Latency.P50 <= 0 || r.Latency.P50 > r.Latency.Max) {
 				t.Errorf("%s: latency %+v", r.Row, r.Latency)
 			}
 			if r.Row == "idle" && (r.ResidentBefore <= 0 || r.Resident <= 0) {
@@ -133,7 +134,7 @@ func TestBenchRows(t *testing.T) {
 			}
 		}
 	}
-	if seen != len(benchRows)+5 { // offline and session give two, retained four
+	if seen != len(benchRows)+6 { // offline, session and durable give two, retained four
 		t.Errorf("%d results of %d rows", seen, len(benchRows))
 	}
 	// The rows leave nothing behind: a new subscriber to everything hears of
@@ -274,6 +275,34 @@ func TestReceiverSortsStreams(t *testing.T) {
 	}
 	if check.received != 4 || check.stray != 7 {
 		t.Errorf("others: %+v", check)
+	}
+}
+
+func TestDisk(t *testing.T) {
+	for _, folder := range []string{"/proc", t.TempDir() + "/missing"} {
+		if d, err := openDisk(folder); err == nil || !strings.Contains(err.Error(), "--disk") {
+			t.Errorf("%s: %+v, %v", folder, d, err)
+		}
+	}
+	dir := t.TempDir()
+	d, err := openDisk(dir)
+	if err != nil {
+		t.Skipf("not on a block device: %v", err)
+	}
+	defer d.folder.Close()
+	before, err := d.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/file", make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after, err := d.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Written < before.Written+1<<20 {
+		t.Errorf("a file of 1 MiB: %+v, then %+v", before, after)
 	}
 }
 

@@ -27,8 +27,10 @@ type publisher struct {
 	sent    int
 	acked   int
 	stopped bool
-	empty   bool     // payloads, which clears retained messages
-	pending []uint16 // packet ids in flight, by their low bits
+	empty   bool            // payloads, which clears retained messages
+	pending []uint16        // packet ids in flight, by their low bits
+	latency *histogram      // of acknowledgements; nil: not measured
+	since   []time.Duration // when what is pending was sent
 	payload [payloadSize]byte
 	packet  mqtt.Publish
 }
@@ -42,6 +44,7 @@ func (p *publisher) start() {
 	p.conn.publisher = p
 	if p.qos > 0 {
 		p.pending = make([]uint16, ring)
+		p.since = make([]time.Duration, ring)
 	}
 	if p.receivers > 1 {
 		p.missing = make([]uint16, ring)
@@ -90,7 +93,7 @@ func (p *publisher) publish(now time.Duration) bool {
 		if p.pending[id%ring] != 0 {
 			return false
 		}
-		p.pending[id%ring] = id
+		p.pending[id%ring], p.since[id%ring] = id, now
 		p.packet.PacketID = id
 	}
 	if p.receivers > 1 {
@@ -118,12 +121,15 @@ func (p *publisher) arrived(seq uint32) {
 }
 
 // acknowledge forgets a packet id.
-func (p *publisher) acknowledge(id uint16) bool {
+func (p *publisher) acknowledge(id uint16, now time.Duration) bool {
 	if p == nil || p.pending == nil || p.pending[id%ring] != id {
 		return false
 	}
 	p.pending[id%ring] = 0
 	p.acked++
+	if p.latency != nil {
+		p.latency.add(now - p.since[id%ring])
+	}
 	return true
 }
 
@@ -208,7 +214,7 @@ func (c *conn) handle(p mqtt.Packet, now time.Duration) error {
 		if err := a.Decode(p, mqtt.V311); err != nil {
 			return err
 		}
-		c.acknowledged(a)
+		c.acknowledged(a, now)
 		return nil
 	case mqtt.CONNACK:
 		var a mqtt.Connack
@@ -242,7 +248,7 @@ func (c *conn) handle(p mqtt.Packet, now time.Duration) error {
 }
 
 // acknowledged takes the next step of a message.
-func (c *conn) acknowledged(a mqtt.Ack) {
+func (c *conn) acknowledged(a mqtt.Ack, now time.Duration) {
 	p := c.publisher
 	switch {
 	case a.Type == mqtt.PUBREL:
@@ -252,7 +258,7 @@ func (c *conn) acknowledged(a mqtt.Ack) {
 	case a.Type == mqtt.PUBREC && p.qos == 2 && p.pending[a.PacketID%ring] == a.PacketID:
 		c.ack(mqtt.PUBREL, a.PacketID)
 	case a.Type == mqtt.PUBACK && p.qos == 1, a.Type == mqtt.PUBCOMP && p.qos == 2:
-		if !p.acknowledge(a.PacketID) {
+		if !p.acknowledge(a.PacketID, now) {
 			c.loop.unexpected++
 		}
 	default:

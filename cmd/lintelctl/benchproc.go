@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process reads what the kernel knows about the broker (proc(5)).
@@ -49,6 +51,12 @@ func (p *process) resident() (int64, error) {
 	return kib << 10, err
 }
 
+// residentFiles returns how much of it are pages of mapped files, in bytes.
+func (p *process) residentFiles() (int64, error) {
+	kib, err := p.field("status", "RssFile")
+	return kib << 10, err
+}
+
 // written returns how many bytes the process has caused to be written to disks.
 func (p *process) written() (int64, error) { return p.field("io", "write_bytes") }
 
@@ -64,6 +72,61 @@ func (p *process) field(file, name string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s/%s has no %s", p.dir, file, name)
+}
+
+// disk reads what the kernel knows about a block device (Documentation/block/stat).
+type disk struct {
+	folder *os.File // on its file system
+	stat   string
+}
+
+// diskUse is what a block device was told to do.
+type diskUse struct {
+	Written int64 `json:"written_bytes"` // the file system's own included
+	Flushes int64 `json:"flushes"`
+}
+
+func openDisk(folder string) (*disk, error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, fmt.Errorf("--disk: %w", err)
+	}
+	d := &disk{folder: f}
+	var s unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &s); err == nil {
+		d.stat = fmt.Sprintf("/sys/dev/block/%d:%d/stat", unix.Major(s.Dev), unix.Minor(s.Dev))
+		_, err = d.use()
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("--disk %s: is that on a block device? %w", folder, err)
+	}
+	return d, nil
+}
+
+// use has the kernel write what it still keeps for the file system and returns
+// what the device has been told to do by then.
+func (d *disk) use() (diskUse, error) {
+	if err := unix.Syncfs(int(d.folder.Fd())); err != nil {
+		return diskUse{}, os.NewSyscallError("syncfs", err)
+	}
+	text, err := os.ReadFile(d.stat)
+	if err != nil {
+		return diskUse{}, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 16 {
+		return diskUse{}, fmt.Errorf("%s has %d fields", d.stat, len(fields))
+	}
+	sectors, err := strconv.ParseInt(fields[6], 10, 64)
+	if err != nil {
+		return diskUse{}, fmt.Errorf("%s: %w", d.stat, err)
+	}
+	flushes, err := strconv.ParseInt(fields[15], 10, 64)
+	if err != nil {
+		return diskUse{}, fmt.Errorf("%s: %w", d.stat, err)
+	}
+	return diskUse{512 * sectors, flushes}, nil
 }
 
 // ownCPU returns the user and system time of this process.

@@ -10,23 +10,29 @@ import (
 const (
 	storePublishers = 10
 	storeWindow     = 100
+	durableWindow   = 10 // of each of the publishers of the row durable
 )
+
+// settleTime is enough for a broker to write what nobody waits for, such as the
+// acknowledgements of the last messages.
+const settleTime = 500 * time.Millisecond
 
 // stored is messages for sessions whose clients are away, then their coming
 // back. Two results.
-func (b *bench) stored(sessions int) []result {
-	row := "offline"
-	if sessions == 1 {
-		row = "session"
-	}
+func (b *bench) stored(row string, sessions int) []result {
 	l, no := b.open(row, "tcp")
 	if l == nil {
 		return no
 	}
 	defer l.close()
 	// Each publisher sends to the topics of all sessions in turn.
-	each := b.size.stored / storePublishers
-	streams := storePublishers * sessions
+	senders, window := storePublishers, storeWindow
+	durable := row == "durable"
+	if durable {
+		senders, window = b.size.pairs, durableWindow
+	}
+	each := b.size.stored / senders
+	streams := senders * sessions
 	check := newChecker(streams, (each+sessions-1)/sessions)
 	var away []*conn
 	var topics []string
@@ -42,7 +48,11 @@ func (b *bench) stored(sessions int) []result {
 	for _, c := range away {
 		l.disconnect(c)
 	}
-	publishers, conns := b.storers(each, topics)
+	publishers, conns := b.storers(senders, each, topics)
+	var latency histogram
+	for _, p := range publishers {
+		p.window, p.latency = window, &latency
+	}
 	if err := l.connectAll(conns, "tcp", true); err != nil {
 		return failed(row+"-store", err)
 	}
@@ -50,24 +60,44 @@ func (b *bench) stored(sessions int) []result {
 	if _, err := l.drive(publishers, 60*time.Second); err != nil {
 		return failed(row+"-store", err)
 	}
-	store := m.end(row+"-store", l.heard, acknowledged(publishers))
+	last := l.heard
+	if err := l.settle(durable); err != nil {
+		return failed(row+"-store", err)
+	}
+	store := m.end(row+"-store", last, acknowledged(publishers))
+	if durable {
+		store.Latency = newLatencies(&latency)
+	}
 	for _, p := range publishers {
 		store.Lost += uint64(p.sent - p.acked)
 	}
 	store.Stray = l.unexpected
 
-	drain, err := b.drain(l, row+"-drain", away, publishers, check)
+	drain, err := b.drain(l, row+"-drain", away, publishers, check, durable)
 	if err != nil {
 		return append([]result{store}, failed(row+"-drain", err)...)
 	}
 	return []result{store, drain}
 }
 
-// storers are the publishers of rows in which the broker keeps something. All
+// durable is stored for the sake of the disk: what is measured includes the
+// writing of what nobody waits for.
+func (b *bench) durable() []result { return b.stored("durable", b.size.sessions) }
+
+// settle waits, if it matters, until the broker has written what nobody waits for.
+func (l *loop) settle(matters bool) error {
+	if !matters {
+		return nil
+	}
+	_, err := l.until(settleTime, func() bool { return false })
+	return err
+}
+
+// storers are n publishers of rows in which the broker keeps something. All
 // send to the same topics, and each is a stream of its own in each of them.
-func (b *bench) storers(each int, topics []string) (publishers []*publisher, conns []*conn) {
-	for i := range storePublishers {
-		p := &publisher{conn: b.client("p", i), qos: 1, topics: topics, stream: uint32(i * len(topics)), count: each, window: storeWindow}
+func (b *bench) storers(n, each int, topics []string) (publishers []*publisher, conns []*conn) {
+	for i := range n {
+		p := &publisher{conn: b.client("p", i), qos: 1, topics: topics, stream: uint32(i * len(topics)), count: each}
 		publishers, conns = append(publishers, p), append(conns, p.conn)
 	}
 	return publishers, conns
@@ -81,8 +111,9 @@ func acknowledged(publishers []*publisher) (n uint64) {
 }
 
 // drain has the clients come back for what waits for them, all at once. Then
-// their sessions are ended.
-func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher, check *checker) (result, error) {
+// their sessions are ended. In the row durable nobody stands by, whose messages
+// would cost something too.
+func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher, check *checker, durable bool) (result, error) {
 	sessions := len(away)
 	var back []*conn
 	for i, gone := range away {
@@ -91,9 +122,12 @@ func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher
 		c.receiver = &receiver{checker: check, stream: uint32(i), span: uint32(len(publishers) * sessions), stride: uint32(sessions), flow: i}
 		back = append(back, c)
 	}
-	latency, err := b.bystander(l)
-	if err != nil {
-		return result{}, err
+	latency := func() *latencies { return nil }
+	if !durable {
+		var err error
+		if latency, err = b.bystander(l); err != nil {
+			return result{}, err
+		}
 	}
 	stored := acknowledged(publishers)
 	m := b.measure(l)
@@ -104,6 +138,9 @@ func (b *bench) drain(l *loop, row string, away []*conn, publishers []*publisher
 	}
 	last, err := l.collect(check, stored)
 	if err != nil {
+		return result{}, err
+	}
+	if err := l.settle(durable); err != nil {
 		return result{}, err
 	}
 	r := m.end(row, last, check.received)

@@ -265,6 +265,7 @@ func (b *Broker) shutdown() {
 // in-process client, whose id nobody takes from outside. present reports whether
 // there was a session.
 func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present bool, err error) {
+	replaces := false
 	for {
 		b.mu.Lock()
 		if b.closing {
@@ -274,7 +275,7 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		s = b.sessions[id]
 		if s == nil {
 			s = b.newSession(id)
-			s.owner = h
+			s.owner, s.replaces = h, replaces
 			b.mu.Unlock()
 			return s, false, nil
 		}
@@ -295,6 +296,7 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 			s.timer.Stop()
 		}
 		over := s.over() // though the timer was not so fast
+		replaces = s.stored
 		s.mu.Unlock()
 		if !fresh && !over {
 			return s, true, nil

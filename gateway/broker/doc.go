@@ -12,12 +12,12 @@
 // retained, is written without delay.
 //
 // More waits for the store: SUBACK and UNSUBACK of persistent sessions, CONNACK
-// of a new one, PUBCOMP (the id of an incoming message must be forgotten first),
-// and for persistent sessions the first PUBLISH with QoS 2 (its packet id must be
-// known first) and PUBREL. Acknowledgements of subscribers are written with the
+// of a new one and where an old one ends, PUBCOMP (the id of an incoming message
+// must be forgotten first), and for persistent sessions the first PUBLISH with QoS 2
+// (its packet id must be known first) and PUBREL. Acknowledgements of subscribers are written with the
 // next group: if one is lost the message is sent once more, with DUP.
 //
-// Retained messages of QoS 0 are written every three seconds, the latest of each
+// Retained messages of QoS 0 are written every ten seconds, the latest of each
 // topic only: a crash may lose that much of them.
 //
 // # How a message goes

@@ -190,10 +190,22 @@ func (u *unsteady) receive(n int) {
 // Exactly once, in order, while both connections break all the time and the
 // broker is started anew.
 func TestExactlyOnce(t *testing.T) {
+	exactlyOnce(t, func(t *testing.T, dir string) *server { return startServer(t, dir, broker.Options{}) })
+}
+
+// The same with a broker that is killed each time.
+func TestExactlyOnceKilled(t *testing.T) {
+	exactlyOnce(t, func(t *testing.T, dir string) *server {
+		addr, kill := startVictim(t, dir)
+		return &server{Addr: addr, dir: dir, stop: kill}
+	})
+}
+
+func exactlyOnce(t *testing.T, start func(t *testing.T, dir string) *server) {
 	for seed, v := range []mqtt.Version{mqtt.V50, mqtt.V311, mqtt.V31} {
 		t.Run(versionName(v), func(t *testing.T) {
 			var mu sync.Mutex
-			s := startServer(t, t.TempDir(), broker.Options{})
+			s := start(t, t.TempDir())
 			address := func() string { mu.Lock(); defer mu.Unlock(); return s.Addr }
 			first := connect(t, s, durable(v, "to"))
 			first.subscribe(filter("once", 2))
@@ -240,7 +252,7 @@ func TestExactlyOnce(t *testing.T) {
 					}
 					mu.Lock()
 					s.stop()
-					s = startServer(t, s.dir, broker.Options{})
+					s = start(t, s.dir)
 					mu.Unlock()
 				}
 			}

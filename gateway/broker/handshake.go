@@ -190,7 +190,7 @@ func (c *connection) window(connect *mqtt.Connect) int {
 }
 
 // open sets the session up for this connection. A persistent one is in the
-// store before the client hears of it.
+// store before the client hears of it, and one that it replaces is not any more.
 func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uint32, request *ConnectRequest) error {
 	s := c.session
 	var batch persist.Batch
@@ -207,7 +207,11 @@ func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uin
 		s.will = &will{message: *connect.Will, delay: connect.WillDelay, expiry: connect.WillExpiry, expires: connect.HasWillExpiry, from: s.id}
 	}
 	if !s.persistent && !s.stored {
+		replaces := s.replaces
 		s.mu.Unlock()
+		if replaces {
+			return c.broker.commit(ctx, &batch)
+		}
 		return nil
 	}
 	s.stored = true

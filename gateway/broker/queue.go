@@ -28,6 +28,7 @@ type swap struct {
 
 const (
 	maxHeld      = 256     // messages that the head of a queue may have
+	maxHeldAway  = 16      // while the client is away
 	maxHeldBytes = 1 << 20 // and their bytes
 )
 
@@ -52,6 +53,8 @@ func (s *session) swaps() bool {
 		return true
 	case !s.persistent || len(s.queue) == 0:
 		return false
+	case s.peer == nil && len(s.queue) >= maxHeldAway:
+		return true
 	}
 	return len(s.queue) >= maxHeld || s.queuedBytes >= maxHeldBytes ||
 		s.broker.queuedMemory.Load() >= int64(s.broker.options.QueueMemory)

@@ -31,8 +31,9 @@ type retainedNode struct {
 	expiry   *time.Timer // removes message; nil: it does not expire
 }
 
-// retainedInterval is how long a retained message of QoS 0 may stay unwritten.
-const retainedInterval = 3 * time.Second
+// retainedInterval is how long a retained message of QoS 0 may stay unwritten. Each
+// time costs the card some blocks, however little there is to write.
+const retainedInterval = 10 * time.Second
 
 // set makes m the retained message of its topic; an empty payload removes what
 // is there [v5 MQTT-3.3.1-6, MQTT-3.3.1-7]. A message of QoS 1 or 2 is handed

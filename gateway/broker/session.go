@@ -29,6 +29,7 @@ type session struct {
 	version       mqtt.Version
 	persistent    bool   // outlives its connection
 	stored        bool   // is in the store
+	replaces      bool   // ended one of the same client that was in the store
 	expiry        uint32 // seconds; persist.NeverExpires: no end
 	subscriptions map[string]*subscription
 	incoming      map[uint16]struct{} // ids of incoming QoS 2 messages that wait for PUBREL
@@ -43,6 +44,7 @@ type session struct {
 	queuedBytes   int
 	window        int    // how many may be in flight
 	lastID        uint16 // packet id given last
+	unnamed       int    // entries that are
 	will          *will
 	timer         *time.Timer // runs the will or the end of an offline session
 	since         time.Time   // when it connected or disconnected
@@ -92,6 +94,7 @@ type entry struct {
 	released    bool         // QoS 2: PUBREC came
 	done        bool         // acknowledged
 	stored      bool         // the store was told about it
+	unnamed     bool         // QoS 1, in flight: the store has no packet id of it
 	ref         *persist.Ref // nil: the session is not persistent
 	body        uint64       // see persist.Entry
 	owner       *session
@@ -102,6 +105,8 @@ func (e *entry) record() persist.Entry {
 	r := persist.Entry{ID: e.id, Body: e.body, PacketID: e.packetID, QoS: e.qos, Retain: e.retain,
 		Identifiers: e.identifiers, Share: e.share, Message: &e.message.Message}
 	switch {
+	case e.unnamed:
+		r.PacketID = 0
 	case e.released:
 		r.State = persist.Released
 	case e.packetID != 0:
@@ -288,7 +293,14 @@ func (s *session) drop() {
 func (s *session) windowOpen() bool { return s.active < s.window && s.peer.room() }
 
 // start gives an entry a packet id and puts it in flight.
+//
+// The packet id of one of QoS 1 that the store has already is not written. Nor are
+// those that follow while it is in flight: after a restart what has an id goes
+// first, and this may not overtake [v5 MQTT-4.6.0-6].
 func (s *session) start(e *entry) {
+	if e.unnamed = e.qos == 1 && (e.stored || s.unnamed > 0); e.unnamed {
+		s.unnamed++
+	}
 	s.lastID = s.inflight.next(s.lastID)
 	e.packetID = s.lastID
 	e.active = true
@@ -339,6 +351,10 @@ func (s *session) finish(e *entry) {
 	if e.active {
 		e.active = false
 		s.active--
+	}
+	if e.unnamed {
+		e.unnamed = false
+		s.unnamed--
 	}
 	s.inflight.remove(e)
 	s.charge(-e.size())

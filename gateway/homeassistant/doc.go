@@ -13,13 +13,19 @@
 // of its document. For the box itself, whose topics say "gateway", DEVICE is
 // the id of the box, so that two boxes are two devices.
 //
+// A component that is left out of a document stays in Home Assistant; it has to be
+// removed by name. So a Publisher remembers, in a [Memory], what it has told: what a
+// device does not have ten minutes after it was first seen again is removed, though
+// the gateway was started anew in between.
+//
 // # Contract
 //
 // [Document] is pure. [Publisher.Device] may be called from any goroutine and
 // does not block. [Publisher.Run] and [BoxState.Run] each own one goroutine,
 // the caller's, and talk to the broker from it; the subscription's handler only
 // takes note. One lock guards the table of a Publisher; it is never held while
-// publishing.
+// publishing, nor while the Memory is written.
 //
-// Limits: 1,000 devices, 500 properties each, 200 characters for a name.
+// Limits: 1,000 devices, 500 properties each, 200 characters for a name,
+// 2,000 devices remembered.
 package homeassistant

@@ -2,7 +2,9 @@ package homeassistant
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -30,8 +32,21 @@ const (
 	// answer at once.
 	birthDelay = 500 * time.Millisecond
 
-	maxDevices = 1000
+	// settle is how long after a start a component is waited for that Home
+	// Assistant was told of before it. A device may come to know of its
+	// properties one by one.
+	settle = 10 * time.Minute
+
+	maxDevices    = 1000
+	maxRemembered = 2 * maxDevices // some are gone for good
 )
+
+// Memory keeps what Home Assistant was told, over a restart: by device, the
+// platform of each component. It is a *persist.Bucket.
+type Memory interface {
+	All() iter.Seq2[string, map[string]string]
+	Put(ctx context.Context, device string, components map[string]string) error
+}
 
 // PublisherOptions are the options of [NewPublisher].
 type PublisherOptions struct {
@@ -44,6 +59,10 @@ type PublisherOptions struct {
 	// be nil.
 	Republish func(ctx context.Context) error
 
+	// Memory may be nil: then a component that vanishes over a restart stays
+	// in Home Assistant.
+	Memory Memory
+
 	Logger *slog.Logger // nil: silent
 }
 
@@ -54,7 +73,10 @@ type Publisher struct {
 
 	wake chan struct{} // something below mu changed
 
+	remembered map[string]map[string]string // what Memory holds; NewPublisher and Run
+
 	mu      sync.Mutex
+	before  map[string]map[string]string // what Memory held at the start, of devices not seen since
 	entries map[string]*entry
 	born    bool // Home Assistant said online and was not answered yet
 }
@@ -66,6 +88,9 @@ type entry struct {
 	changed    bool              // since it was last published
 	components map[string]string // key → platform, as published last
 	gone       map[string]string // removed by that; the re-send repeats it
+
+	missing map[string]string // told before the start, and not seen since
+	settled time.Time         // when to remove those
 }
 
 // NewPublisher returns a publisher that knows the box itself and publishes
@@ -79,6 +104,10 @@ func NewPublisher(o PublisherOptions) *Publisher {
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Memory != nil {
+		p.remembered = maps.Collect(o.Memory.All())
+		p.before = maps.Clone(p.remembered)
 	}
 	p.Device(BoxDevice(o.Box))
 	return p
@@ -96,7 +125,8 @@ func (p *Publisher) Device(d serialbridge.Device) {
 			p.log.Warn("too many devices, not announced", "device", d.ID)
 			return
 		}
-		e = &entry{}
+		e = &entry{missing: maps.Clone(p.before[d.ID]), settled: time.Now().Add(settle)}
+		delete(p.before, d.ID)
 		p.entries[d.ID] = e
 	} else if reflect.DeepEqual(e.device, d) {
 		return
@@ -226,6 +256,8 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 		p.log.Error("device not announced to home assistant", "device", device.ID, "err", err)
 		return
 	}
+	settled := !time.Now().Before(e.settled)
+	changed = changed || settled && len(e.missing) > 0
 	gone := e.gone
 	if changed {
 		gone = make(map[string]string)
@@ -234,24 +266,40 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	for key, c := range doc.Components {
 		components[key] = c.Platform
 	}
+	missing := make(map[string]string)
 	again := false
 	if changed {
+		told := maps.Clone(e.components)
+		if told == nil {
+			told = make(map[string]string)
+		}
+		for key, platform := range e.missing {
+			if _, ok := components[key]; ok || settled {
+				told[key] = platform
+			} else {
+				missing[key] = platform
+			}
+		}
 		// A component that is left out stays in Home Assistant: it must
 		// be sent with its platform alone once. One that moved to another
 		// platform goes first and comes back with the next version.
-		for key, platform := range e.components {
+		for key, platform := range told {
 			if now, ok := components[key]; now != platform {
 				gone[key] = platform
 				delete(components, key)
 				again = again || ok
 			}
 		}
+	} else {
+		missing = e.missing
 	}
 	for key, platform := range gone {
 		doc.Components[key] = component{Platform: platform}
 	}
 	payload, err := doc.marshal()
 	if err == nil {
+		// Home Assistant may know of all that from now on.
+		p.remember(ctx, device.ID, components, gone, missing)
 		err = p.o.Broker.Publish(ctx, mqtt.Message{
 			Topic:   Topic(p.o.Box, device.ID, p.o.Options),
 			Payload: payload,
@@ -261,6 +309,9 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	}
 	if err != nil && ctx.Err() == nil {
 		p.log.Warn("discovery document not taken", "device", device.ID, "err", err)
+	}
+	if err == nil && !changed {
+		p.remember(ctx, device.ID, components, missing)
 	}
 
 	p.mu.Lock()
@@ -275,6 +326,7 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	case err != nil:
 		plan(retry)
 		e.changed = e.changed || changed
+		return
 	case again:
 		e.components, e.gone = components, nil
 		plan(debounce)
@@ -284,5 +336,33 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 		plan(resend)
 	default:
 		e.gone = nil
+		if len(missing) > 0 {
+			plan(e.settled.Sub(now))
+		}
+	}
+	e.missing = missing
+}
+
+// remember writes down what Home Assistant may know of a device, if that is new.
+func (p *Publisher) remember(ctx context.Context, device string, parts ...map[string]string) {
+	if p.o.Memory == nil {
+		return
+	}
+	all := make(map[string]string)
+	for _, part := range parts {
+		maps.Copy(all, part)
+	}
+	known, ok := p.remembered[device]
+	if ok && maps.Equal(known, all) {
+		return
+	}
+	err := errors.New("too many devices")
+	if ok || len(p.remembered) < maxRemembered {
+		err = p.o.Memory.Put(ctx, device, all)
+	}
+	if err == nil {
+		p.remembered[device] = all
+	} else if ctx.Err() == nil {
+		p.log.Warn("components not remembered over a restart", "device", device, "err", err)
 	}
 }

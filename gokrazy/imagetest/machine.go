@@ -110,8 +110,9 @@ func virtArgs(context.Context, string) ([]string, error) {
 type machine struct {
 	board   board
 	dir     string
-	mqtt    string // address of its broker
-	http    string // address of its pages
+	mqtt    string       // address of its broker
+	http    string       // address of its pages
+	kill    func() error // pulls the plug
 	stopped chan struct{}
 }
 
@@ -150,12 +151,13 @@ func (b board) boot(ctx context.Context, dir string, test func(*machine) error) 
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start QEMU: %w", err)
 	}
+	m.kill = cmd.Process.Kill
 	go func() {
 		cmd.Wait() // it is killed, or its log tells why it ended
 		close(m.stopped)
 	}()
 	defer func() {
-		cmd.Process.Kill()
+		m.kill()
 		<-m.stopped
 	}()
 

@@ -5,6 +5,10 @@
 //
 //	go run ./gokrazy/imagetest            all boards
 //	go run ./gokrazy/imagetest raspi3b    one of them
+//	go run ./gokrazy/imagetest --kill 10  kill virt ten times under load
+//
+// With --kill the clients of package witness load the broker until QEMU is killed
+// at a random moment, and look after the next boot what it has kept.
 //
 // It runs from the root of the repository, reads out/*.img and leaves its disks
 // and console logs in out/imagetest. Everything listens on 127.0.0.1.
@@ -13,6 +17,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,7 +40,8 @@ const (
 	// writes them every three seconds; the emulated one may be slow at it.
 	stateWritten = 10 * time.Second
 
-	allTimeout = 15 * time.Minute
+	allTimeout  = 15 * time.Minute
+	killTimeout = 5 * time.Minute // for each round
 )
 
 func main() {
@@ -45,17 +51,22 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, allTimeout)
+	kills := flag.Int("kill", 0, "kill the board this `number` of times under load, instead of the test (default board virt)")
+	flag.Parse()
+	ctx, cancel := context.WithTimeout(ctx, allTimeout+time.Duration(*kills)*killTimeout)
 	defer cancel()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, flag.Args(), *kills); err != nil {
 		fmt.Fprintln(os.Stderr, "imagetest:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, names []string) error {
+func run(ctx context.Context, names []string, kills int) error {
 	if err := checkNeeds(); err != nil {
 		return err
+	}
+	if kills > 0 && len(names) == 0 {
+		names = []string{"virt"}
 	}
 	selected := boards
 	if len(names) > 0 {
@@ -67,6 +78,14 @@ func run(ctx context.Context, names []string) error {
 			return err
 		}
 		selected = append(selected, b)
+	}
+	if kills > 0 {
+		for _, b := range selected {
+			if err := killUnderLoad(ctx, b, kills); err != nil {
+				return fmt.Errorf("%s: %w", b.name, err)
+			}
+		}
+		return nil
 	}
 	meter, err := readMeter("gokrazy/imagetest/testdata/dsmr5.txt")
 	if err != nil {
@@ -103,23 +122,31 @@ func checkNeeds() error {
 	return nil
 }
 
-// testBoard boots the board twice from the same card: the first time it is
-// stopped as by pulling the plug.
-func testBoard(ctx context.Context, b board, meter meter) error {
-	dir := filepath.Join("out", "imagetest", b.name)
+// flash makes a folder with a fresh card for the board.
+func (b board) flash(ctx context.Context) (dir string, err error) {
+	dir = filepath.Join("out", "imagetest", b.name)
 	if err := os.RemoveAll(dir); err != nil {
-		return err
+		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
+		return "", err
 	}
 	image := filepath.Join("out", b.image)
 	if out, err := exec.CommandContext(ctx, "cp", "--sparse=always", image, filepath.Join(dir, "disk.img")).CombinedOutput(); err != nil {
-		return fmt.Errorf("copy the image, made by gokrazy/build.sh: %w: %s", err, out)
+		return "", fmt.Errorf("copy the image, made by gokrazy/build.sh: %w: %s", err, out)
 	}
+	return dir, nil
+}
 
+// testBoard boots the board twice from the same card: the first time it is
+// stopped as by pulling the plug.
+func testBoard(ctx context.Context, b board, meter meter) error {
+	dir, err := b.flash(ctx)
+	if err != nil {
+		return err
+	}
 	marker := fmt.Sprintf("acknowledged at %d", time.Now().UnixNano())
-	err := b.boot(ctx, dir, func(m *machine) error {
+	err = b.boot(ctx, dir, func(m *machine) error {
 		if err := m.awaitPage(ctx); err != nil {
 			return err
 		}

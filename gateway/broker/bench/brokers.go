@@ -23,28 +23,55 @@ import (
 type broker struct {
 	name    string
 	only    string // rows whose name starts so
+	memory  bool   // keeps nothing on the disk
 	command func(p *place, dir string, a addresses) (*exec.Cmd, error)
 }
 
 // runs reports whether the broker takes part in a row without being named.
-func (b broker) runs(row string) bool { return strings.HasPrefix(row, b.only) }
+func (b broker) runs(row string) bool {
+	return strings.HasPrefix(row, b.only) && !(b.memory && row == "durable")
+}
 
 // brokers are configured alike as far as they let themselves: a hundred messages
 // in flight to a client, no limit on what waits for one, no access check. Only
-// Lintel keeps what it has acknowledged on disk; the others hold it in memory.
+// Lintel always keeps what it has acknowledged on the disk. The others hold it in
+// memory, but in the row durable, where they keep what they can.
 var brokers = []broker{
-	{name: "lintel", command: lintel},
-	{name: "mosquitto", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
-		return mosquitto(p, dir, a, "")
+	lintelBroker,
+	{name: "mosquitto", memory: true, command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
+		return mosquitto(p, dir, a, "persistence false\n")
 	}},
 	// Debian's default leaves Nagle's algorithm on, which shows in latencies.
-	{name: "mosquitto-nodelay", only: "calm", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
-		return mosquitto(p, dir, a, "set_tcp_nodelay true\n")
+	{name: "mosquitto-nodelay", only: "calm", memory: true, command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
+		return mosquitto(p, dir, a, "persistence false\nset_tcp_nodelay true\n")
 	}},
-	{name: "mochi", command: func(p *place, _ string, a addresses) (*exec.Cmd, error) {
-		return exec.Command(filepath.Join(p.scratch, "mochi"), "-tcp", a.tcp, "-tls", a.tls, "-websocket", a.websocket,
-			"-certificate", p.certificate, "-key", p.key), nil
+	{name: "mochi", memory: true, command: func(p *place, _ string, a addresses) (*exec.Cmd, error) {
+		return mochi(p, a, ""), nil
 	}},
+	mosquittoDisk(mosquittoAutosave),
+	mochiBadger,
+}
+
+var lintelBroker = broker{name: "lintel", command: lintel}
+
+// mochiBadger writes all that changes, at once, but never syncs.
+var mochiBadger = broker{name: "mochi-badger", only: "durable", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
+	return mochi(p, a, filepath.Join(dir, "data")), nil
+}}
+
+// mosquittoAutosave is mosquitto's default.
+const mosquittoAutosave = 1800 * time.Second
+
+// mosquittoDisk writes a snapshot of everything every interval, and at the end.
+func mosquittoDisk(interval time.Duration) broker {
+	return broker{name: "mosquitto-disk", only: "durable", command: func(p *place, dir string, a addresses) (*exec.Cmd, error) {
+		return mosquitto(p, dir, a, fmt.Sprintf("persistence true\npersistence_location %s/\nautosave_interval %d\n", dir, int(interval.Seconds())))
+	}}
+}
+
+func mochi(p *place, a addresses, data string) *exec.Cmd {
+	return exec.Command(filepath.Join(p.scratch, "mochi"), "-tcp", a.tcp, "-tls", a.tls, "-websocket", a.websocket,
+		"-certificate", p.certificate, "-key", p.key, "-data", data)
 }
 
 func lintel(p *place, dir string, a addresses) (*exec.Cmd, error) {
@@ -81,7 +108,7 @@ func mosquitto(p *place, dir string, a addresses, more string) (*exec.Cmd, error
 		return "listener " + port + " " + host + "\n"
 	}
 	config := filepath.Join(dir, "mosquitto.conf")
-	text := "allow_anonymous true\npersistence false\nlog_type error\n" +
+	text := "allow_anonymous true\nlog_type error\n" +
 		"max_queued_messages 0\nmax_queued_bytes 0\nmax_inflight_messages 100\n" + more
 	if os.Getuid() == 0 {
 		text += "user root\n" // else it could not read the key
@@ -111,35 +138,48 @@ func freeAddresses() (a addresses, err error) {
 // server is a broker that runs.
 type server struct {
 	addresses
-	cmd   *exec.Cmd
-	dir   string
-	ended chan error
+	place  *place
+	broker broker
+	cmd    *exec.Cmd
+	dir    string
+	ended  chan error // closed after the error
 }
 
-// startTime is how long a broker may take until it listens, and to end.
-const startTime = 10 * time.Second
+// startTime is how long a broker may take until it listens, and to end. Most of
+// it is for a disk that others keep busy.
+const startTime = time.Minute
 
-// start starts a broker and waits until it listens everywhere.
-func (p *place) start(ctx context.Context, b broker) (*server, error) {
+// start starts a broker with what it writes in a folder of its own in parent, and
+// waits until it listens everywhere.
+func (p *place) start(ctx context.Context, b broker, parent string) (*server, error) {
 	a, err := freeAddresses()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{addresses: a, ended: make(chan error, 1)}
-	if s.dir, err = os.MkdirTemp(p.scratch, b.name); err != nil {
+	s := &server{addresses: a, place: p, broker: b}
+	if s.dir, err = os.MkdirTemp(parent, b.name); err != nil {
 		return nil, err
 	}
-	if s.cmd, err = b.command(p, s.dir, a); err != nil {
-		return nil, err
+	return s, s.run(ctx)
+}
+
+// run starts the broker, for the first time or again.
+func (s *server) run(ctx context.Context) (err error) {
+	if s.cmd, err = s.broker.command(s.place, s.dir, s.addresses); err != nil {
+		return err
 	}
 	var said bytes.Buffer
 	s.cmd.Stderr = &said
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	go func() { s.ended <- s.cmd.Wait() }()
+	s.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd, ended chan error) {
+		ended <- cmd.Wait()
+		close(ended)
+	}(s.cmd, s.ended)
 	deadline := time.Now().Add(startTime)
-	for _, address := range []string{a.tcp, a.tls, a.websocket} {
+	for _, address := range []string{s.tcp, s.tls, s.websocket} {
 		for {
 			c, err := net.Dial("tcp", address)
 			if err == nil {
@@ -148,22 +188,28 @@ func (p *place) start(ctx context.Context, b broker) (*server, error) {
 			}
 			select {
 			case err := <-s.ended:
-				return nil, fmt.Errorf("it ended at once (%v): %s", err, &said)
+				return fmt.Errorf("it ended at once (%v): %s", err, &said)
 			case <-ctx.Done():
 				s.stop()
-				return nil, ctx.Err()
+				return ctx.Err()
 			case <-time.After(10 * time.Millisecond):
 			}
 			if time.Now().After(deadline) {
 				s.stop()
-				return nil, fmt.Errorf("it does not listen on %s: %s", address, &said)
+				return fmt.Errorf("it does not listen on %s: %s", address, &said)
 			}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
+
+// kill ends the broker without a word.
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	<-s.ended
+}
 
 // stop ends the broker and removes what it wrote.
 func (s *server) stop() {
@@ -171,8 +217,7 @@ func (s *server) stop() {
 	select {
 	case <-s.ended:
 	case <-time.After(startTime):
-		s.cmd.Process.Kill()
-		<-s.ended
+		s.kill()
 	}
 	os.RemoveAll(s.dir)
 }

@@ -8,6 +8,36 @@
 //
 // With --profile it runs Lintel alone and leaves a profile of what the processor
 // did in all the rows, for the compiler.
+//
+// # Durable
+//
+// In the row durable a hundred publishers, each with ten messages of 128 bytes on
+// their way, send 100,000 of them at QoS 1 to a hundred sessions whose clients are
+// away, and these then come back. Lintel acknowledges what is on the disk; mochi
+// with its Badger hook has written it without a sync; mosquitto-disk holds it in
+// memory until its next snapshot, of which there is none in so short a time: only
+// its CPU time is to be compared. If the bench is root, the broker's data are on a
+// disk of their own, an ext4 on a loop device without read-ahead, as on the
+// appliance. Bytes and flushes are what the kernel counts there, after it has
+// written all that it kept back. Of the memory, mapped files are the part that the
+// kernel can take back.
+//
+// # Wear
+//
+// With wear as its first argument it plays a day of a house instead, and prints
+// what the day writes to the disk and what is lost at its end. It needs root. See
+// wear.go for how a day is measured in a quarter of an hour.
+//
+//	go run ./gateway/broker/bench wear [--short] [--mix NAME]… [--broker NAME]…
+//
+// There is a table for each mix of QoS and RETAIN. MiB a day is all that the block
+// device was told to write, of it tables what Badger wrote when it sorted; bytes
+// per message are the same by the state of the house, at the house's own pace. The
+// last columns are messages that were acknowledged and did not come, first
+// without any accident, then when the broker was killed (kill -9), then when
+// nothing could reach the device any more and the broker was started again on what
+// was there. A broker that writes less than the size of what it acknowledges while
+// nobody is there to take it has not kept it: these columns show that.
 package main
 
 import (
@@ -30,13 +60,17 @@ import (
 )
 
 // rows are those of lintelctl bench.
-var rows = []string{"pairs-qos0", "pairs-qos1", "pairs-qos2", "fan-in", "fan-out", "offline", "session", "retained", "idle", "calm",
+var rows = []string{"pairs-qos0", "pairs-qos1", "pairs-qos2", "fan-in", "fan-out", "offline", "session", "durable", "retained", "idle", "calm",
 	"pairs-qos0-tls", "calm-tls", "pairs-qos0-websocket", "calm-websocket"}
 
 // rowTime bounds one row against one broker.
 const rowTime = 5 * time.Minute
 
 func main() {
+	if err := ownMounts(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: mounts of its own:", err)
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
@@ -46,6 +80,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "wear" {
+		return runWear(ctx, args[1:])
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "small counts, once, Lintel alone unless brokers are named: is every message there, in order?")
 	repetitions := flags.Int("repetitions", 3, "`times` that each row runs")
@@ -60,7 +97,7 @@ func run(ctx context.Context, args []string) error {
 	})
 	flags.Func("broker", "`name` of a broker; may be repeated (default all)", func(name string) error {
 		if !slices.ContainsFunc(brokers, func(b broker) bool { return b.name == name }) {
-			return errors.New("the brokers are lintel, mosquitto, mosquitto-nodelay and mochi")
+			return errors.New("the brokers are lintel, mosquitto, mosquitto-nodelay, mochi, mosquitto-disk and mochi-badger")
 		}
 		chosenBrokers = append(chosenBrokers, name)
 		return nil
@@ -168,12 +205,12 @@ func prepare(ctx context.Context, field []broker) (_ *place, err error) {
 	}
 	for _, b := range field {
 		switch b.name {
-		case "mochi":
+		case "mochi", "mochi-badger":
 			p.mochi = true
 			if err := build(ctx, filepath.Join(root, "gateway/broker/bench/mochi"), p.scratch+"/", "."); err != nil {
 				return nil, err
 			}
-		case "mosquitto", "mosquitto-nodelay":
+		case "mosquitto", "mosquitto-nodelay", "mosquitto-disk":
 			if p.mosquitto, err = findMosquitto(); err != nil {
 				return nil, err
 			}
@@ -229,13 +266,27 @@ func (p *place) versions() string {
 func (p *place) measure(ctx context.Context, b broker, row string, short bool) ([]result, error) {
 	ctx, cancel := context.WithTimeout(ctx, rowTime)
 	defer cancel()
-	running, err := p.start(ctx, b)
+	parent := p.scratch
+	var d *disk
+	if row == "durable" && !short {
+		var err error
+		if d, err = newDisk(p.scratch, b.name+"-disk"); err == nil {
+			defer d.close()
+			parent = d.folder
+		} else if err != errNotRoot {
+			return nil, err
+		}
+	}
+	running, err := p.start(ctx, b, parent)
 	if err != nil {
 		return nil, err
 	}
 	defer running.stop()
 	args := []string{"bench", "--row", row, "--pid", strconv.Itoa(running.pid()),
 		"--broker", running.tcp, "--tls", running.tls, "--websocket", running.websocket}
+	if d != nil {
+		args = append(args, "--disk", d.folder)
+	}
 	if short {
 		args = append(args, "--short")
 	}

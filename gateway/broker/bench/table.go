@@ -26,9 +26,17 @@ type result struct {
 	Latency, Bystander *latencies
 
 	Resident         float64 `json:"resident_bytes"`
+	ResidentFiles    float64 `json:"resident_file_bytes"`
 	ResidentBefore   float64 `json:"resident_bytes_before"`
 	KiBPerConnection float64 `json:"kib_per_connection"`
 	Written          float64 `json:"written_bytes"`
+
+	Disk *diskUse
+}
+
+type diskUse struct {
+	Written float64 `json:"written_bytes"`
+	Flushes float64
 }
 
 type latencies struct {
@@ -107,9 +115,9 @@ func (e *entry) trouble() string {
 	return ""
 }
 
-// ratio is a median relative to that of mosquitto in the same row.
-func (all *results) ratio(e *entry, value func(result) float64) string {
-	base := all.find(e.row, "mosquitto")
+// ratio is a median relative to that of another broker in the same row.
+func (all *results) ratio(e *entry, to string, value func(result) float64) string {
+	base := all.find(e.row, to)
 	if base == nil || base.median(value) == 0 {
 		return ""
 	}
@@ -145,7 +153,7 @@ func (all *results) print(w io.Writer) {
 		return []string{
 			fmt.Sprintf("%.1f", e.median(func(r result) float64 { return r.Rate })/1000),
 			fmt.Sprintf("%.2f", e.median(perMillion)),
-			all.ratio(e, perMillion),
+			all.ratio(e, "mosquitto", perMillion),
 			count(func(r result) uint64 { return r.Lost }),
 			count(func(r result) uint64 { return r.Duplicated }),
 			count(func(r result) uint64 { return r.Reordered }),
@@ -153,7 +161,7 @@ func (all *results) print(w io.Writer) {
 		}
 	})
 	table(w, all.entries, []string{"calm rate", "broker", "p50 µs", "p99 µs", "p99.9 µs", "CPU % of a core", "to mosquitto"}, func(e *entry) []string {
-		if e.results[0].Latency == nil {
+		if e.results[0].Latency == nil || !strings.HasPrefix(e.row, "calm") {
 			return nil
 		}
 		at := func(value func(*latencies) float64) string {
@@ -164,8 +172,33 @@ func (all *results) print(w io.Writer) {
 			at(func(l *latencies) float64 { return l.P99 }),
 			at(func(l *latencies) float64 { return l.P999 }),
 			fmt.Sprintf("%.1f", e.median(usage)),
-			all.ratio(e, usage),
+			all.ratio(e, "mosquitto", usage),
 		}
+	})
+	table(w, all.entries, []string{"acknowledged when on the disk?", "broker", "thousand/s", "CPU s per million", "rate to mochi-badger", "CPU to mochi-badger", "p50 ms", "p99 ms", "bytes to disk per message", "flushes per 1000", "RSS MiB", "of it mapped files"}, func(e *entry) []string {
+		if !strings.HasPrefix(e.row, "durable") || e.trouble() != "" {
+			return nil
+		}
+		rate := func(r result) float64 { return r.Rate }
+		perMillion := func(r result) float64 { return r.CPUPerMillion }
+		cells := []string{
+			fmt.Sprintf("%.1f", e.median(rate)/1000),
+			fmt.Sprintf("%.2f", e.median(perMillion)),
+			all.ratio(e, "mochi-badger", rate),
+			all.ratio(e, "mochi-badger", perMillion),
+			"", "", "not measured: needs root, and not --short", "",
+			fmt.Sprintf("%.0f", e.median(func(r result) float64 { return r.Resident / (1 << 20) })),
+			fmt.Sprintf("%.0f", e.median(func(r result) float64 { return r.ResidentFiles / (1 << 20) })),
+		}
+		if e.results[0].Latency != nil {
+			cells[4] = fmt.Sprintf("%.1f", e.median(func(r result) float64 { return r.Latency.P50 / 1000 }))
+			cells[5] = fmt.Sprintf("%.1f", e.median(func(r result) float64 { return r.Latency.P99 / 1000 }))
+		}
+		if e.results[0].Disk != nil {
+			cells[6] = fmt.Sprintf("%.0f", e.median(func(r result) float64 { return r.Disk.Written / float64(max(r.Deliveries, 1)) }))
+			cells[7] = fmt.Sprintf("%.1f", e.median(func(r result) float64 { return r.Disk.Flushes / float64(max(r.Deliveries, 1)) * 1000 }))
+		}
+		return cells
 	})
 	table(w, all.entries, []string{"idle connections", "broker", "KiB each", "MiB before", "CPU % of a core"}, func(e *entry) []string {
 		if e.row != "idle" || e.trouble() != "" {
@@ -179,7 +212,7 @@ func (all *results) print(w io.Writer) {
 	})
 	table(w, all.entries, []string{"what others feel", "broker", "p50 ms", "p99 ms", "longest ms, of all runs", "generator's longest turn ms", "bytes to disk per message"}, func(e *entry) []string {
 		first := e.results[0]
-		if e.trouble() != "" || first.Bystander == nil && !strings.HasSuffix(e.row, "-store") && !strings.HasSuffix(e.row, "-set") {
+		if e.trouble() != "" || first.Bystander == nil && e.row != "offline-store" && e.row != "session-store" && !strings.HasSuffix(e.row, "-set") {
 			return nil
 		}
 		at := func(value func(*latencies) float64, of func(func(result) float64) float64) string {

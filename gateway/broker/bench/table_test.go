@@ -15,6 +15,9 @@ func TestTables(t *testing.T) {
 		all.add("mochi", result{Row: "calm", Skipped: "no such listener"})
 		all.add("mosquitto", result{Row: "calm", Deliveries: 1000, Seconds: 10, CPU: 2, Latency: &latencies{P50: 150}})
 		all.add("lintel", result{Row: "retained-slow", Deliveries: 10, Bystander: &latencies{P50: 1000, P99: 2000, Max: 1000 * float64(i)}})
+		all.add("lintel", result{Row: "durable-store", Deliveries: 1000, Rate: 4000, CPUPerMillion: 10, Latency: &latencies{P50: 2000, P99: 4000},
+			Disk: &diskUse{Written: 500_000, Flushes: 20}, Resident: 64 << 20, ResidentFiles: 32 << 20})
+		all.add("mochi-badger", result{Row: "durable-store", Deliveries: 1000, Rate: 2000, CPUPerMillion: 50})
 		all.add("lintel", result{Row: "idle", Deliveries: 10, Seconds: 1, KiBPerConnection: 4.25})
 	}
 	var out strings.Builder
@@ -24,6 +27,7 @@ func TestTables(t *testing.T) {
 		"| calm | mochi | skipped: no such listener |",
 		"| calm | lintel | 200 | 200 | 300 | 10.0 | 0.50 |\n",
 		"| retained-slow | lintel | 1.0 | 2.0 | 2.0 | 0.0 | 0 |\n",
+		"| durable-store | lintel | 4.0 | 10.00 | 2.00 | 0.20 | 2.0 | 4.0 | 500 | 20.0 | 64 | 32 |\n| durable-store | mochi-badger | 2.0 | 50.00 | 1.00 | 1.00 |  |  | not measured: needs root",
 		"| idle | lintel | 4.2 | 0.0 | 0.0 |\n",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -1,6 +1,7 @@
-// Mochi is a broker to compare with: mochi-mqtt, in memory, with its limits out
-// of the way where that costs no memory for each client. It has a module of its
-// own so that Lintel does not depend on it.
+// Mochi is a broker to compare with: mochi-mqtt, in memory or with its Badger hook
+// as that comes (which does not sync), with its limits out of the way where that
+// costs no memory for each client. It has a module of its own so that Lintel does
+// not depend on it.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/hooks/storage/badger"
 	"github.com/mochi-mqtt/server/v2/listeners"
 )
 
@@ -31,6 +33,7 @@ func run() error {
 	web := flag.String("websocket", "", "`address` for MQTT over WebSocket")
 	certificate := flag.String("certificate", "", "PEM `file` for TLS")
 	key := flag.String("key", "", "PEM `file` for TLS")
+	data := flag.String("data", "", "`folder` for the Badger hook; none: in memory")
 	flag.Parse()
 
 	capabilities := mqtt.NewDefaultServerCapabilities()
@@ -39,6 +42,11 @@ func run() error {
 	server := mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)})
 	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
 		return err
+	}
+	if *data != "" {
+		if err := server.AddHook(new(badger.Hook), &badger.Options{Path: *data}); err != nil {
+			return err
+		}
 	}
 	all := []listeners.Listener{listeners.NewTCP(listeners.Config{ID: "tcp", Address: *tcp})}
 	if *secure != "" {

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+
+	"lintel/gateway"
+	"lintel/persist"
+)
+
+// maxPassphrase bounds the file with the passphrase.
+const maxPassphrase = 4096
+
+// backup makes a backup under a temporary name, reads it back, and only then
+// gives it its name.
+func backup(args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("lintel backup", flag.ContinueOnError)
+	data := flags.String("data", "data", "`folder` of everything that is kept")
+	passphraseFile := flags.String("passphrase-file", "", "encrypt with the passphrase in this `file`")
+	small := flags.Bool("small", false, "leave queued messages out")
+	name, err := parseFile(flags, args)
+	if err != nil || name == "" {
+		return err
+	}
+	passphrase, err := readPassphrase(*passphraseFile)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	f, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithPermissions(0o600))
+	if err != nil {
+		return fmt.Errorf("%w: write the backup to another place", err)
+	}
+	defer f.Cleanup()
+	w := io.WriteCloser(f)
+	if passphrase != "" {
+		if w, err = persist.EncryptBackup(f, passphrase); err != nil {
+			return err
+		}
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if err := gateway.Backup(ctx, *data, w, *small, logger); err != nil {
+		return err
+	}
+	if passphrase != "" {
+		if err := w.Close(); err != nil {
+			return err
+		}
+	}
+	size, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	m, err := persist.VerifyBackup(f, passphrase)
+	if err != nil {
+		return fmt.Errorf("%w (it was just written: try another disk)", err)
+	}
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "backup   %s, %d bytes\nholds    %v\n", name, size, m)
+	return nil
+}
+
+// restore puts a backup in the place of what is there.
+func restore(args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("lintel restore", flag.ContinueOnError)
+	data := flags.String("data", "data", "`folder` of everything that is kept")
+	passphraseFile := flags.String("passphrase-file", "", "`file` with the passphrase of the backup")
+	name, err := parseFile(flags, args)
+	if err != nil || name == "" {
+		return err
+	}
+	passphrase, err := readPassphrase(*passphraseFile)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, before, err := gateway.Restore(*data, f, passphrase)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "restored %s of %s\nholds    %v\n", name, m.Time.Format("2006-01-02 15:04:05"), m)
+	if before != "" {
+		fmt.Fprintf(out, "before   %s is what was there; delete it when you do not need it\n", before)
+	}
+	return nil
+}
+
+// parseFile parses flags and the one name of a file behind them; the name is
+// empty after a call for help.
+func parseFile(flags *flag.FlagSet, args []string) (string, error) {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return "", nil
+	case err != nil:
+		return "", errUsage
+	case flags.NArg() != 1 || flags.Arg(0) == "":
+		return "", fmt.Errorf("name one file, after the flags: %w", errUsage)
+	}
+	return flags.Arg(0), nil
+}
+
+// readPassphrase reads the first line of a file; without a file there is none.
+func readPassphrase(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("passphrase: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
+	if err != nil {
+		return "", fmt.Errorf("passphrase: %w", err)
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 || len(line) > maxPassphrase {
+		return "", fmt.Errorf("%s has no passphrase in its first line, or more than %d bytes: write one there", name, maxPassphrase)
+	}
+	return string(line), nil
+}

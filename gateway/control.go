@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lintel/persist"
+)
+
+// controlSocket, in the data folder, is how commands reach the gateway that runs
+// there: HTTP for this user and root alone.
+//
+//	GET /backup              a backup of the store
+//	GET /backup?small=true   the same without queued messages
+const controlSocket = "control.sock"
+
+func storeFolder(data string) string { return filepath.Join(data, "store") }
+
+// openStore opens the store of a data folder. check is persist.Options.Check.
+func openStore(data string, check []string, log *slog.Logger) (*persist.Store, error) {
+	dir := storeFolder(data)
+	return persist.Open(dir, persist.Options{
+		Ballast: ballast,
+		Check:   check,
+		Restore: func(into string) (string, error) { return persist.RestoreNewest(dir, into) },
+		Logger:  log,
+	})
+}
+
+// listenControl opens the socket for commands. The house works without it, where
+// the file system has no sockets or the path is too long for one.
+func (g *gateway) listenControl() {
+	path := filepath.Join(g.o.Data, controlSocket)
+	removeStale(path)
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// Linux creates the socket with the mode of its descriptor, so that there
+		// is no moment at which others may use it.
+		return c.Control(func(fd uintptr) { unix.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := config.Listen(context.Background(), "unix", path)
+	if err == nil {
+		if err = os.Chmod(path, 0o600); err != nil { // for systems that do not
+			l.Close()
+		}
+	}
+	if err != nil {
+		g.log.Warn("no control socket: backups need lintel to be stopped", "err", err)
+		return
+	}
+	g.control = l
+}
+
+// serveControl answers commands until ctx ends.
+func (g *gateway) serveControl(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
+		_, err := g.store.Backup(r.Context(), w, r.FormValue("small") == "true")
+		if err != nil {
+			g.log.Warn("backup not made", "err", err)
+			panic(http.ErrAbortHandler) // who reads it notices that it is cut
+		}
+	})
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(g.control); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// Backup writes a backup of a data folder to w: of the gateway that runs there, else
+// of its store. small leaves queued messages out.
+func Backup(ctx context.Context, data string, w io.Writer, small bool, log *slog.Logger) error {
+	if _, err := os.Stat(storeFolder(data)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no store in %s: say with --data where it is", data)
+	}
+	path := filepath.Join(data, controlSocket)
+	client := http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives: true,
+	}}
+	request, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://lintel/backup?small=%t", small), nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL) {
+		return backupStopped(ctx, data, w, small, log) // nothing runs there, or without a socket
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s is not for this user: run this command as the user that runs lintel, or as root", path)
+	}
+	if err != nil {
+		return fmt.Errorf("the running lintel made no backup: %w: see its log", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the running lintel made no backup: %s: is it of another version than this command?", response.Status)
+	}
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("the backup is cut: %w: see the log of the running lintel, and whether the disk is full", err)
+	}
+	return nil
+}
+
+// backupStopped writes a backup of a store that is not in use.
+func backupStopped(ctx context.Context, data string, w io.Writer, small bool, log *slog.Logger) error {
+	store, err := openStore(data, nil, log)
+	if err != nil {
+		return err
+	}
+	_, err = store.Backup(ctx, w, small)
+	return errors.Join(err, store.Close())
+}
+
+// Restore puts a backup in the place of the store of a data folder, in which no
+// gateway may run. It returns what is in it, and where the store is now that was
+// there before; empty: there was none.
+func Restore(data string, backup io.Reader, passphrase string) (m persist.Manifest, before string, err error) {
+	folder := storeFolder(data)
+	_, err = os.Stat(folder)
+	if err == nil {
+		before = folder + "-before-restore"
+	}
+	m, err = persist.Restore(backup, folder, passphrase)
+	return m, before, err
+}

@@ -1,0 +1,163 @@
+package persist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	ownBackupInterval = time.Hour
+
+	// firstOwnBackup is when the first one after a start is made: a box that is
+	// switched off every evening gets its backup, one that crashes all the time
+	// does not wear its card with them.
+	firstOwnBackup = 5 * time.Minute
+
+	// ownBackupSpare is how much of the disk a backup leaves free.
+	ownBackupSpare = 64 << 20
+)
+
+// ownBackups returns the names of a store's own backups, which take turns, and
+// the number of the newer one. What is not there, or not readable, is the older.
+func ownBackups(dir string) (newer, older string, number uint64) {
+	dir = filepath.Clean(dir)
+	a, b := dir+"-backup-a", dir+"-backup-b"
+	numberA, numberB := numberOf(a), numberOf(b)
+	if numberA > numberB {
+		return a, b, numberA
+	}
+	return b, a, numberB
+}
+
+// numberOf reads the beginning of a backup.
+func numberOf(name string) uint64 {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	b, err := openBackup(f, "")
+	if err != nil {
+		return 0
+	}
+	return b.manifest.Number
+}
+
+// KeepBackups makes a small backup every hour, if anything has changed, until ctx
+// ends; it then returns nil. The backups are DIR-backup-a and DIR-backup-b beside
+// the folder, in turn, so that one of them is sound whenever the power fails. A
+// backup that cannot be made is logged and tried again an hour later.
+func (s *Store) KeepBackups(ctx context.Context) error {
+	s.keepBackups(ctx, s.ownBackup)
+	return nil
+}
+
+func (s *Store) keepBackups(ctx context.Context, make func(context.Context) error) {
+	timer := time.NewTimer(firstOwnBackup) // monotonic: a clock that jumps changes nothing
+	defer timer.Stop()
+	var groups uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if now := s.Stats().Groups; now != groups {
+			if err := make(ctx); err == nil {
+				groups = now
+			} else if ctx.Err() == nil {
+				s.log.Warn("own backup not made", "err", err)
+			}
+		}
+		timer.Reset(ownBackupInterval)
+	}
+}
+
+// ownBackup writes the next own backup over the older one.
+func (s *Store) ownBackup(ctx context.Context) error {
+	_, older, number := ownBackups(s.dir.Name())
+	fresh := filepath.Clean(s.dir.Name()) + "-backup-new"
+	n, err := s.writeOwnBackup(ctx, fresh, number+1)
+	s.mu.Lock()
+	s.stats.BackupBytes += uint64(n)
+	s.mu.Unlock()
+	if err == nil {
+		err = os.Rename(fresh, older)
+	}
+	if err != nil {
+		os.Remove(fresh)
+		return err
+	}
+	return syncFolder(filepath.Dir(older))
+}
+
+// writeOwnBackup writes a small backup to the disk and tells how many bytes.
+func (s *Store) writeOwnBackup(ctx context.Context, name string, number uint64) (int64, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	w := &spareWriter{f: f}
+	if _, err := s.backup(ctx, w, true, number); err != nil {
+		return w.written, err
+	}
+	return w.written, f.Sync()
+}
+
+// spareWriter writes to a file as long as enough of the disk is free for the
+// store: a full disk would be the end of that.
+type spareWriter struct {
+	f       *os.File
+	written int64
+	checked int64 // what was written when the room was looked at
+}
+
+func (w *spareWriter) Write(p []byte) (int, error) {
+	if w.written == 0 || w.written-w.checked >= 1<<20 {
+		w.checked = w.written
+		var disk syscall.Statfs_t
+		if err := syscall.Fstatfs(int(w.f.Fd()), &disk); err != nil {
+			return 0, err
+		}
+		if free := uint64(disk.Bavail) * uint64(disk.Bsize); free < ownBackupSpare {
+			return 0, fmt.Errorf("only %d MB of the disk are free: make room", free/1_000_000)
+		}
+	}
+	n, err := w.f.Write(p)
+	w.written += int64(n)
+	return n, err
+}
+
+// RestoreNewest restores the newer one of the own backups of the store in the
+// folder dir into the folder into, or the other one if that is not sound, and says
+// which. Without any it says nothing. See Restore for what it means.
+func RestoreNewest(dir, into string) (what string, err error) {
+	newer, older, _ := ownBackups(dir)
+	var refused []error
+	for _, name := range []string{newer, older} {
+		f, err := os.Open(name)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				refused = append(refused, err)
+			}
+			continue
+		}
+		m, err := Restore(f, into, "")
+		f.Close()
+		if err == nil {
+			return fmt.Sprintf("%s of %s with %v", name, m.Time.Format(time.RFC3339), m), nil
+		}
+		refused = append(refused, fmt.Errorf("%s: %w", name, err))
+	}
+	if refused == nil {
+		return "", nil
+	}
+	return "", errors.New(oneLine(errors.Join(refused...)))
+}
