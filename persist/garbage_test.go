@@ -164,7 +164,7 @@ func TestValueLogShrinks(t *testing.T) {
 			s.AppendLazy(batch(func(b *Batch) { b.DeleteEntry(1, uint64(i), r) }))
 		}
 	}
-	for range 3 { // Badger finds the garbage when it merges several tables
+	for range 8 { // Badger finds the garbage when it merges the tables of level 0
 		closeStore(t, s)
 		s = open(t, dir, Options{garbage: garbageRules{interval: never}})
 	}
