@@ -27,7 +27,7 @@ type op struct {
 	entry        Entry         // of a put; ID also of a delete
 	version      uint32        // of a put of an entry: see Ref.made
 	retained     *mqtt.Message // of a put
-	json         *string       // of a put of a bucket's value
+	json         *string       // of a put of a bucket's value, or of filler
 	ref          *Ref
 }
 
@@ -39,6 +39,17 @@ const recordOverhead = 128
 
 func messageSize(m *mqtt.Message) int64 {
 	return int64(len(m.Topic) + len(m.Properties) + len(m.Payload))
+}
+
+// logged bounds what the operation adds to a transaction as Badger counts it: a value
+// in the value log is only pointed to.
+func (o *op) logged() int64 { return min(o.size, 2*valueThreshold) }
+
+func (b *Batch) logged() (n int64) {
+	for i := range b.ops {
+		n += b.ops[i].logged()
+	}
+	return n
 }
 
 func (b *Batch) add(o op) {

@@ -39,6 +39,7 @@ type transaction struct {
 	bytesWritten   uint64
 	bytesElided    uint64
 	bytesCoalesced uint64
+	bytesValueLog  uint64
 	entries        int64 // more of them in the store
 	tombstones     int64
 }
@@ -197,7 +198,7 @@ func (s *Store) settle(group []item) {
 // commit writes a group, as one transaction unless it is a single batch that is
 // too large for one.
 func (s *Store) commit(group []item) error {
-	whole := len(group) > 1 || group[0].batch.Len() <= s.limits.operations && group[0].batch.bytes <= s.limits.bytes
+	whole := len(group) > 1 || group[0].batch.Len() <= s.limits.operations && group[0].batch.logged() <= s.limits.bytes
 	if whole {
 		// What moves within the group arrives before it is missed.
 		for _, it := range group {
@@ -257,6 +258,7 @@ func (s *Store) endTransaction() error {
 		s.stats.Groups++
 		s.stats.Commits.add(time.Since(began))
 		s.stats.BytesWritten += tx.bytesWritten
+		s.stats.BytesValueLog += tx.bytesValueLog
 		s.stats.Entries += tx.entries
 		s.stats.Tombstones += tx.tombstones
 	}
@@ -276,6 +278,9 @@ func (s *Store) writeTransaction() error {
 	defer txn.Discard()
 	for _, r := range tx.records {
 		tx.bytesWritten += uint64(len(r.key) + len(r.value))
+		if len(r.value) >= valueThreshold {
+			tx.bytesValueLog += uint64(len(r.value))
+		}
 		if len(r.value) > valueLogFileSize {
 			return fmt.Errorf("%s has %d bytes, more than MaxMessageSize", keyString(r.key), len(r.value))
 		}
@@ -328,18 +333,18 @@ func (tx *transaction) begin() {
 	}
 	clear(tx.index)
 	tx.operations, tx.bytes, tx.elided = 0, 0, 0
-	tx.bytesWritten, tx.bytesElided, tx.bytesCoalesced = 0, 0, 0
+	tx.bytesWritten, tx.bytesElided, tx.bytesCoalesced, tx.bytesValueLog = 0, 0, 0, 0
 	tx.entries, tx.tombstones = 0, 0
 }
 
 func (tx *transaction) full(o *op, l limits) bool {
-	return tx.operations > 0 && (tx.operations+1 > l.operations || tx.bytes+o.size > l.bytes)
+	return tx.operations > 0 && (tx.operations+1 > l.operations || tx.bytes+o.logged() > l.bytes)
 }
 
 // apply encodes an operation.
 func (tx *transaction) apply(o *op) {
 	tx.operations++
-	tx.bytes += o.size
+	tx.bytes += o.logged()
 	if o.prefix == prefixEntry {
 		tx.applyEntry(o)
 		return
@@ -347,7 +352,11 @@ func (tx *transaction) apply(o *op) {
 	start := len(tx.buf)
 	switch o.prefix {
 	case prefixMeta:
-		tx.buf = append(tx.buf, bootsKey...)
+		if o.name == "" {
+			tx.buf = append(tx.buf, bootsKey...)
+		} else {
+			tx.buf = append(append(tx.buf, prefixMeta), o.name...)
+		}
 	case prefixSession:
 		tx.buf = appendSessionKey(tx.buf, o.name)
 	case prefixSubscription:
@@ -364,7 +373,11 @@ func (tx *transaction) apply(o *op) {
 		tx.buf = append(tx.buf, codecVersion)
 		switch o.prefix {
 		case prefixMeta:
-			tx.buf = tx.clock.appendBoots(tx.buf)
+			if o.name == "" {
+				tx.buf = tx.clock.appendBoots(tx.buf)
+			} else {
+				tx.buf = append(tx.buf, *o.json...)
+			}
 		case prefixSession:
 			tx.buf = appendSession(tx.buf, o.session, tx.now)
 		case prefixSubscription:

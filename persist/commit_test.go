@@ -535,3 +535,20 @@ func TestLatePutDoesNotBringAnEntryBack(t *testing.T) {
 		t.Errorf("in the store: %q", got)
 	}
 }
+
+// However large a message is, its packet id and all that it is queued for are one
+// transaction: of a QoS 2 message that a crash parts, the repeat would be ignored.
+func TestLargeMessageIsNotSplit(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	m := message("t", 3<<20)
+	before := s.Stats().Groups
+	commit(t, s, batch(func(b *Batch) {
+		b.PutIncoming(1, 1)
+		for session := range uint32(100) {
+			b.PutEntry(session+1, Entry{ID: uint64(session) + 2, Body: 1, QoS: 2, Message: m}, new(Ref))
+		}
+	}))
+	if n := s.Stats().Groups - before; n != 1 {
+		t.Errorf("written in %d transactions", n)
+	}
+}

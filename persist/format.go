@@ -19,6 +19,7 @@ import (
 //	key                                   value: its fields
 //	01                                    meta: schema, store uuid (16 bytes), lsn, stamp
 //	01 01                                 boots: id of the present one, count, [number, beginning, first time up, last time up]
+//	01 fe number(1)                       filler, see garbage.go; only for a moment
 //	02 name of the client                 session: name, id, version, expiry interval, time offline, will delay, flags, [stamp], [will expiry], [will]
 //	03 session(4) name of the filter      subscription: name, options, identifier
 //	04 body(8)                            body that several entries share: message

@@ -18,6 +18,7 @@ type garbageRules struct {
 	tombstones int64         // so many, and twice as many as entries, are worth it when it is calm; default 100,000
 	force      int64         // so many are worth it unless there is much to do; default 1,000,000
 	valueLog   time.Duration // between looks at the value log; default 10 min
+	rotate     uint64        // bytes in the value log after which the memtable has to become a table; default 32 MiB
 }
 
 const (
@@ -36,6 +37,7 @@ func (r garbageRules) withDefaults() garbageRules {
 		tombstones: cmp.Or(r.tombstones, 100_000),
 		force:      cmp.Or(r.force, 1_000_000),
 		valueLog:   cmp.Or(r.valueLog, 10*time.Minute),
+		rotate:     cmp.Or(r.rotate, 32<<20),
 	}
 }
 
@@ -46,6 +48,7 @@ func (s *Store) collectGarbage(r garbageRules) {
 	defer tick.Stop()
 	last := time.Now()
 	operations := s.Stats().Operations
+	var rotated uint64
 	var calm, sinceValueLog time.Duration
 	for {
 		select {
@@ -65,11 +68,58 @@ func (s *Store) collectGarbage(r garbageRules) {
 		if r.worthIt(stats, calm, rate) {
 			s.flatten(stats.Tombstones)
 		}
+		if stats.BytesValueLog-rotated >= r.rotate {
+			rotated = stats.BytesValueLog
+			s.rotate()
+		}
 		if sinceValueLog += passed; sinceValueLog >= r.valueLog {
 			sinceValueLog = 0
 			s.shrinkValueLog()
 		}
 	}
+}
+
+// rotate fills the memtable, so that Badger makes a table of it. Badger learns that a
+// value in the value log is garbage when it merges tables, and a memtable has room for
+// the pointers to gigabytes of values: without this a camera that retains its pictures
+// would fill any card.
+func (s *Store) rotate() {
+	const size = valueThreshold - 1<<10 // goes into the table
+	filler := string(make([]byte, size))
+	number := int(s.limits.bytes / valueThreshold)
+	for filled := 0; filled < int(s.db.Opts().MemTableSize); filled += number * size {
+		var b Batch
+		for i := range number {
+			b.add(op{prefix: prefixMeta, name: fillerName(i), json: &filler, size: size})
+		}
+		if !s.write(&b) {
+			return
+		}
+	}
+	var b Batch
+	for i := range number {
+		b.add(op{prefix: prefixMeta, remove: true, name: fillerName(i)})
+	}
+	if s.write(&b) {
+		s.mu.Lock()
+		s.stats.Rotations++
+		s.mu.Unlock()
+	}
+}
+
+func fillerName(i int) string { return string([]byte{0xFE, byte(i)}) }
+
+// write commits a batch. It reports false if the store is closed or fails.
+func (s *Store) write(b *Batch) bool {
+	done := make(chan struct{})
+	s.Append(b, func() { close(done) })
+	select {
+	case <-done:
+		return true
+	case <-s.closing:
+	case <-s.failed:
+	}
+	return false
 }
 
 // worthIt reports whether a flattening pays, after it was calm for so long and at

@@ -105,6 +105,8 @@ type Stats struct {
 	Entries          int64  // in the store
 	Tombstones       int64  // deletes since Badger's tables were last flattened, about
 	Flattened        uint64 // times
+	BytesValueLog    uint64 // written of values that are too large for tables
+	Rotations        uint64 // memtables that were filled up to become tables, see garbage.go
 	ValueLogsRemoved uint64 // files whose values were mostly gone
 }
 
