@@ -43,8 +43,9 @@
 // A goroutine has its tables merged into one when that pays and little else is to be
 // done, and has files of the value log removed that are mostly garbage: garbage.go
 // says when. Close waits for a merge that is under way, since Badger cannot stop it.
-// What the memtable holds is not merged: of a drained queue the space of about as many
-// entries as Options.MemTableSize holds tombstones stays until more is written.
+// What the memtable holds is not merged, and nothing is while all tables are in level
+// 0: of a drained queue the space of about as many entries as Options.MemTableSize holds
+// tombstones stays until more is written, and that of one which fits there.
 //
 // Times are stored so that a box may start in 1970, and its clock may jump: see
 // clock.go. What ends may be Provisional when it is handed out; [Store.LookAtClock]

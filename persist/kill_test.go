@@ -120,7 +120,7 @@ func TestKillWhileCollecting(t *testing.T) { testKill(t, 5, true) }
 func testKill(t *testing.T, largeEvery uint64, garbage bool) {
 	rounds := 10
 	if garbage {
-		rounds = 5
+		rounds = 8
 	}
 	if testing.Short() {
 		rounds = 2
