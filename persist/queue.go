@@ -40,7 +40,7 @@ func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page,
 		var bytes int64
 		now := s.clock.now()
 		for it.Seek(appendEntryKey(nil, session, from)); it.Valid(); it.Next() {
-			key := it.Item().KeyCopy(nil)
+			key := it.Item().Key()
 			if len(key) != 13 {
 				continue // Load has named it
 			}

@@ -161,11 +161,11 @@ func memoryLimit() int64 {
 
 // smallMemory is what the program is to do with. As long as that is enough the
 // collector runs seldom, which saves CPU under load: messages of QoS 1 and 2 live shortly.
-const smallMemory = 36 << 20
+const smallMemory = 44 << 20
 
-// balance sets the limit for the memory by what is in use of it, until ctx ends: twice
-// that is enough for the collector to run as often as it does without a limit. GOGC and
-// GOMEMLIMIT go before.
+// balance sets the limit for the memory by what is in use of it, until ctx ends: with
+// twice that, and 16 MiB that are not heap, the collector runs about as often as Go has
+// it run by itself. GOGC and GOMEMLIMIT go before.
 func balance(ctx context.Context) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -177,7 +177,7 @@ func balance(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for now := int64(0); ; {
 		metrics.Read(live)
-		if limit := min(max(smallMemory, 2*int64(live[0].Value.Uint64())+smallMemory/2), most); limit != now {
+		if limit := min(max(smallMemory, 2*int64(live[0].Value.Uint64())+16<<20), most); limit != now {
 			now = limit
 			debug.SetMemoryLimit(limit)
 		}
