@@ -25,6 +25,7 @@ type tally struct {
 	sum      outcome // Report alone
 	unopened int
 	unclean  int
+	alarms   int
 	failed   int
 }
 
@@ -42,6 +43,9 @@ func (t *tally) add(p point, unflushed int, o outcome, im *image) {
 	}
 	if o.fsck != nil {
 		t.unclean++
+	}
+	if o.alarm != nil {
+		t.alarms++
 	}
 	if !o.ok() {
 		t.failed++
@@ -61,7 +65,7 @@ func (t *tally) describe(p point, unflushed int, o outcome, im *image) string {
 	for _, note := range o.Notes {
 		fmt.Fprintf(&b, "\n\t%s", note)
 	}
-	for _, err := range []error{o.unopened, o.fsck} {
+	for _, err := range []error{o.unopened, o.fsck, o.alarm} {
 		if err != nil {
 			fmt.Fprintf(&b, "\n\t%v", err)
 		}
@@ -90,7 +94,11 @@ func (t *tally) String() string {
 	if t.unclean > 0 {
 		clean = fmt.Sprintf("fsck unclean for %d", t.unclean)
 	}
-	return fmt.Sprintf("%d points, seed %d: %v, %s, %s", t.points, t.seed, t.sum.Report, opened, clean)
+	alarms := "no false alarm"
+	if t.alarms > 0 {
+		alarms = fmt.Sprintf("%d false alarms", t.alarms)
+	}
+	return fmt.Sprintf("%d points, seed %d: %v, %s, %s, %s", t.points, t.seed, t.sum.Report, opened, clean, alarms)
 }
 
 // matrix crashes at all points, on all stands at a time.

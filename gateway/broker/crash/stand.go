@@ -131,10 +131,11 @@ type outcome struct {
 	witness.Report
 	unopened error // why the file system or lintel did not start
 	fsck     error
+	alarm    error  // lintel says that it has lost something
 	log      string // of lintel
 }
 
-func (o *outcome) ok() bool { return o.OK() && o.unopened == nil && o.fsck == nil }
+func (o *outcome) ok() bool { return o.OK() && o.unopened == nil && o.fsck == nil && o.alarm == nil }
 
 // check starts lintel on a disk as a crash left it, and compares it with what
 // its clients knew.
@@ -155,11 +156,18 @@ func (s *stand) check(ctx context.Context, im *image, w *witness.World) (o outco
 	case err != nil:
 		o.unopened = err
 	default:
+		losses, lossesErr := v.losses(ctx)
+		if err = lossesErr; len(losses) > 0 {
+			o.alarm = fmt.Errorf("lintel says: %q", losses)
+		}
 		o.Report = w.Check(ctx, v.addr)
 		v.kill()
 	}
 	o.log = v.log.String()
-	if err := unmount(s.mount); err != nil {
+	if o.unopened != nil {
+		err = nil
+	}
+	if err := errors.Join(err, unmount(s.mount)); err != nil {
 		return o, err
 	}
 	o.fsck = s.device.fsck(ctx)

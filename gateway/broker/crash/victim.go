@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +35,7 @@ func writeConfig(dir string) (file string, err error) {
 listen = ["127.0.0.1:0"]
 websocket = []
 [http]
-listen = ""
+listen = "127.0.0.1:0"
 [mdns]
 enabled = false
 [homeassistant]
@@ -46,6 +48,7 @@ level = "warn"
 // victim is a running lintel.
 type victim struct {
 	addr   string
+	page   string       // URL of the status page
 	log    bytes.Buffer // what it said; read it after kill
 	cmd    *exec.Cmd
 	killed bool
@@ -71,6 +74,9 @@ func start(ctx context.Context, program, config, data string) (*victim, error) {
 		if _, addr, ok := strings.Cut(lines.Text(), "mqtt://"); ok {
 			v.addr = addr
 		}
+		if _, addr, ok := strings.Cut(lines.Text(), "http://"); ok {
+			v.page = "http://" + addr
+		}
 		if lines.Text() == "ready" {
 			return v, nil
 		}
@@ -81,6 +87,22 @@ func start(ctx context.Context, program, config, data string) (*victim, error) {
 	}
 	v.killed = true
 	return v, errors.Join(errors.New("lintel did not start"), err)
+}
+
+// losses returns what lintel itself says that it has lost.
+func (v *victim) losses(ctx context.Context) ([]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, v.page+"/api/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var status struct{ Losses []string }
+	err = json.NewDecoder(response.Body).Decode(&status)
+	return status.Losses, err
 }
 
 // kill ends lintel without a warning.
