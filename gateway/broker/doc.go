@@ -79,6 +79,15 @@
 // session (a connection, a client, a timer at work) is the only one to change
 // whose it is; a new connection tells the holder to let go and waits for it.
 //
+// # Long queues
+//
+// The queue of a persistent session may be longer than memory: its head is there, what
+// is behind is in the store alone, and what came last is in memory until the store has
+// committed it. A goroutine reads the next page of a queue when its head gets short, so
+// that nobody who publishes or acknowledges waits for the disk. A broker starts without
+// reading queues: it counts them. Options.QueueMemory is for all heads together, and a
+// client that is away has a short one.
+//
 // # Limits
 //
 // Options bounds packets, connections and their rate, topic levels, subscriptions,
@@ -90,9 +99,10 @@
 //   - A connection too many gets 0x89 in its CONNACK, one too soon 0x9F, both the
 //     code 3 before 5.0. Of too many connections without CONNECT the oldest is
 //     closed: silence keeps nobody out.
-//   - A message that finds the queue full is dropped for that session. When the
-//     queues have taken half of their total, each may have its even share of the
-//     other half: the total holds for as many sessions as connections are allowed.
+//   - A message that finds the queue full is dropped for that session, or takes the
+//     place of the oldest one, or is refused with 0x97 and goes to nobody: QueueFull.
+//     When the queues have taken half of their total, each may have its even share of
+//     the other half: the total holds for as many sessions as connections are allowed.
 //   - A retained message too many, or too large, is refused with 0x97 if it has an
 //     answer that can say so (5.0, QoS 1 and 2; in the process an error): then all
 //     is as before. Else it goes to who is there and is not retained, and what was
