@@ -97,11 +97,11 @@ func (s *Store) backup(ctx context.Context, w io.Writer, small bool, number uint
 		return m, err // Badger may show what is not on the disk
 	}
 	if !s.reading.TryRLock() { // only Close takes it for itself
-		return m, errShut
+		return m, ErrClosed
 	}
 	defer s.reading.RUnlock()
 	if s.shut {
-		return m, errShut
+		return m, ErrClosed
 	}
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()

@@ -167,6 +167,6 @@ func (b *Bucket[T]) commit(ctx context.Context, key string, batch *Batch, change
 	case <-done: // Close was in time
 		return nil
 	default:
-		return errShut
+		return ErrClosed
 	}
 }

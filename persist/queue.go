@@ -28,7 +28,7 @@ func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page,
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	if s.shut {
-		return Page{}, errShut
+		return Page{}, ErrClosed
 	}
 	var p Page
 	err := s.db.View(func(txn *badger.Txn) error {
@@ -110,7 +110,8 @@ func readEntry(txn *badger.Txn, session uint32, key, b []byte, now moment) (Load
 	return LoadedEntry{Entry: e, Ref: ref}, nil
 }
 
-var errShut = errors.New("persist: the store is closed")
+// ErrClosed is the error of reading from a store after Close.
+var ErrClosed = errors.New("persist: the store is closed")
 
 var errNoBody = errors.New("its body is missing")
 

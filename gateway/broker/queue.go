@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -155,6 +156,7 @@ func (s *session) read() {
 	w := &s.swap
 	s.stopReading()
 	switch {
+	case errors.Is(err, persist.ErrClosed):
 	case err != nil:
 		s.broker.log.Error("queue cannot be read", "client", s.id, "err", err)
 	case !s.ended:
@@ -173,6 +175,9 @@ func (s *session) read() {
 		if p.Next == 0 {
 			w.from = before
 			s.missing(expected - len(p.Entries))
+		}
+		if w.count == 0 {
+			w.revoked = 0
 		}
 		for over := s.overfull(); over && s.dropFirst(); over = s.overfull() {
 		}
