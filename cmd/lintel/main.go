@@ -33,7 +33,7 @@ var version = "dev"
 
 const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
 
-	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--cpuprofile FILE]
+	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--card] [--cpuprofile FILE]
 	lintel backup [--data FOLDER] [--passphrase-file FILE] [--small] BACKUP
 	lintel restore [--data FOLDER] [--passphrase-file FILE] BACKUP
 	lintel version
@@ -83,6 +83,7 @@ func serve(args []string, out io.Writer) error {
 	data := flags.String("data", "data", "`folder` of everything that is kept")
 	configFile := flags.String("config", "", "configuration `file` (default lintel.toml in the data folder, if there is one)")
 	simulate := flags.Bool("simulate", false, "plug a virtual meter in")
+	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can")
 	profile := flags.String("cpuprofile", "", "write what the processor did to this `file`, for go tool pprof")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -121,6 +122,12 @@ func serve(args []string, out io.Writer) error {
 	defer stop()
 	limitMemory()
 	go balance(ctx)
+	if *card {
+		os.MkdirAll(*data, 0o700) // if that fails the gateway will say so
+		if err := hardware.DisableReadAhead("/", *data); err != nil {
+			logger.Warn("more is written to the card than has to be", "err", err)
+		}
+	}
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
 		Check:    checkStore(),
