@@ -38,7 +38,7 @@ const (
 
 	// States are retained messages of QoS 0. The broker spares the card and
 	// writes them every three seconds; the emulated one may be slow at it.
-	stateWritten = 10 * time.Second
+	stateWritten = 25 * time.Second
 
 	allTimeout  = 15 * time.Minute
 	killTimeout = 5 * time.Minute // for each round
