@@ -37,7 +37,7 @@ const (
 	retainedTimeout = time.Minute
 
 	// States are retained messages of QoS 0. The broker spares the card and
-	// writes them every three seconds; the emulated one may be slow at it.
+	// writes them every ten seconds; the emulated one may be slow at it.
 	stateWritten = 25 * time.Second
 
 	allTimeout  = 15 * time.Minute
