@@ -35,7 +35,7 @@ fuzz: ## each fuzz target for FUZZTIME (20000x: executions; 30s: time)
 	@set -e; go list -f '{{if .TestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}{{if .XTestGoFiles}}{{"\n"}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | sort -u | \
 	while read -r package dir; do [ -n "$$dir" ] || continue; \
 	  for target in $$(cat "$$dir"/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' | sort -u); do \
-	    echo "fuzz $$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	    echo "fuzz $$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$package" </dev/null; \
 	  done; \
 	done
 
