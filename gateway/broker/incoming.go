@@ -284,3 +284,41 @@ func (c *connection) pubrelReceived(p mqtt.Packet) error {
 	}
 	return nil
 }
+
+// addIncoming notes the id of an incoming QoS 2 message. It reports false if
+// the id is known: the message is a repeat.
+func (s *session) addIncoming(id uint16, batch *persist.Batch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.incoming[id]; known {
+		return false
+	}
+	if s.incoming == nil {
+		s.incoming = make(map[uint16]struct{})
+	}
+	s.incoming[id] = struct{}{}
+	if s.persistent {
+		batch.PutIncoming(s.number, id)
+	}
+	return true
+}
+
+// knowsIncoming reports whether the id is that of an incoming QoS 2 message.
+func (s *session) knowsIncoming(id uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.incoming[id]
+	return known
+}
+
+// removeIncoming reports whether the id was known.
+func (s *session) removeIncoming(id uint16, batch *persist.Batch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.incoming[id]
+	delete(s.incoming, id)
+	if s.persistent {
+		batch.DeleteIncoming(s.number, id)
+	}
+	return known
+}
