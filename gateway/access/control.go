@@ -142,7 +142,7 @@ func (c *Control) read(ctx context.Context) error {
 	var text []byte
 	if c.o.RoleFile != "" {
 		var err error
-		if text, err = readBounded(c.o.RoleFile, maxRoleFile); err != nil {
+		if text, err = readRoleFile(c.o.RoleFile, maxRoleFile); err != nil {
 			return fmt.Errorf("role file: %w", err)
 		}
 	}
@@ -192,8 +192,8 @@ func (c *Control) compile(text []byte) (*Policy, error) {
 	return policy, nil
 }
 
-// readBounded reads a file of at most limit bytes.
-func readBounded(name string, limit int64) ([]byte, error) {
+// readRoleFile reads a file of at most limit bytes.
+func readRoleFile(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
