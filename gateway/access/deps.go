@@ -5,6 +5,4 @@ import (
 	_ "github.com/go-jose/go-jose/v4/jwt"
 	_ "github.com/santhosh-tekuri/jsonschema/v6"
 	_ "github.com/xdg-go/scram"
-	_ "golang.org/x/crypto/argon2"
-	_ "golang.org/x/crypto/bcrypt"
 )

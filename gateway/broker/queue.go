@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ type swap struct {
 	revoked uint64    // those with a lower id came before the client lost a subscription
 	leave   uint64    // of what has a lower id other members of a share get theirs, once it is committed; 0: nothing
 	tail    []*entry
+	lent    map[uint64]bool // ids of what a member of a share has that is not in the store: it stays there in this queue
 	reader  chan struct{} // not nil: somebody reads them and nobody else does, until it is closed
 }
 
@@ -69,7 +71,7 @@ func (s *session) swapOut() {
 		w.tail[0] = nil
 		w.tail = w.tail[1:]
 		if w.count == 0 {
-			w.from, w.expires, w.shared = e.id, time.Time{}, false
+			w.from, w.expires, w.shared, w.lent = e.id, time.Time{}, false, nil
 		}
 		w.count++
 		w.bytes += e.size()
@@ -142,6 +144,11 @@ func (s *session) page(from uint64, limit int) (p persist.Page, before uint64, e
 	for _, damage := range p.Damaged {
 		s.broker.log.Error("stored message is damaged and was left out", "client", s.id, "key", damage)
 	}
+	s.mu.Lock()
+	if lent := s.swap.lent; len(lent) > 0 {
+		p.Entries = slices.DeleteFunc(p.Entries, func(e persist.LoadedEntry) bool { return lent[e.ID] })
+	}
+	s.mu.Unlock()
 	return p, before, expected, err
 }
 
@@ -176,6 +183,7 @@ func (s *session) read() {
 			w.from = before
 			s.missing(expected - len(p.Entries))
 		}
+		maps.DeleteFunc(w.lent, func(id uint64, _ bool) bool { return id < w.from })
 		if w.count == 0 {
 			w.revoked = 0
 		}
@@ -249,11 +257,13 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 		p, _, _, err := s.page(from, maxHeld)
 		entries := s.loadedEntries(p)
 		size, n := sizes(entries), len(entries)
+		read := slices.Clone(entries)
 		entries = visitor(entries)
 		gone := size - sizes(entries)
 		from = p.Next
 
 		s.mu.Lock()
+		s.keepLent(read)
 		if !s.ended {
 			w.count -= n - len(entries)
 			w.bytes -= gone
@@ -279,6 +289,19 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 	}
 	s.mu.Unlock()
 	s.broker.flush(&f)
+}
+
+// keepLent remembers which of the entries are lent. Called with mu held.
+func (s *session) keepLent(entries []*entry) {
+	for _, e := range entries {
+		if !e.lent {
+			continue
+		}
+		if s.swap.lent == nil {
+			s.swap.lent = make(map[uint64]bool)
+		}
+		s.swap.lent[e.id] = true
+	}
 }
 
 func (s *session) loadedEntries(p persist.Page) []*entry {

@@ -95,6 +95,7 @@ type entry struct {
 	done        bool         // acknowledged
 	stored      bool         // the store was told about it
 	unnamed     bool         // QoS 1, in flight: the store has no packet id of it
+	lent        bool         // another session has it, and the store keeps it for this one
 	ref         *persist.Ref // nil: the session is not persistent
 	body        uint64       // see persist.Entry
 	owner       *session
