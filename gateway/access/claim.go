@@ -158,7 +158,13 @@ func (c *Claim) clear(ctx context.Context) error {
 		if u.Page != Admin {
 			continue
 		}
-		if err := c.users.Delete(ctx, u.Name); err != nil && !errors.Is(err, ErrNoUser) {
+		var err error
+		if u.Name == HomeAssistantUser {
+			err = c.users.Update(ctx, u.Name, func(u *User) { u.Page = NoPage })
+		} else {
+			err = c.users.Delete(ctx, u.Name)
+		}
+		if err != nil && !errors.Is(err, ErrNoUser) {
 			return err
 		}
 	}
