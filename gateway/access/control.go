@@ -1,0 +1,299 @@
+package access
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"lintel/persist"
+)
+
+// Refused is the error of a login that is definitely not let in. Every other error
+// leaves the question open: who tries again may be let in.
+type Refused struct {
+	Reason string // for a person
+}
+
+func (r *Refused) Error() string { return r.Reason }
+
+// Errors of [Control.Login] that leave the question open.
+var (
+	ErrNotClaimed = errors.New("nobody has claimed this box yet: open its page")
+	ErrLockedOut  = errors.New("too many logins failed: try again in a minute")
+)
+
+// maxRoleFile bounds the role file in bytes; its last good copy is a value of the store.
+const maxRoleFile = 128 << 10
+
+// rolesKey is the key of that copy.
+const rolesKey = "roles"
+
+// ControlOptions are the options of [NewControl].
+type ControlOptions struct {
+	Store   *persist.Store
+	Users   *Users
+	Lockout *Lockout
+	Audit   *Audit
+
+	RoleFile string   // path; empty: the built-in roles are all there are
+	Prefix   string   // of Home Assistant's discovery topics, see [BuiltIn]
+	Needed   []string // roles that must be there, because listeners or certificates have them
+
+	CertificateName  func(*x509.Certificate) string // nil: certificates are not looked at
+	CertificateRoles []string                       // of a certificate whose name is not that of a user
+
+	Claimed func() bool  // nil: the box is claimed
+	Changed func()       // called when other rules have come into force; may be nil
+	Logger  *slog.Logger // nil: silent
+}
+
+// Control says who somebody is. It joins the ways in: certificates, tokens, and names
+// with passwords. Its methods may be called from any goroutine.
+//
+// The rules in force are those of the role file when it was last read without a
+// mistake. They outlive a restart with a mistake in the file: a house does not go dark
+// because of a typing error.
+type Control struct {
+	o      ControlOptions
+	log    *slog.Logger
+	copies *persist.Bucket[string] // the role file that is in force, by rolesKey
+	policy atomic.Pointer[Policy]
+
+	reload  sync.Mutex
+	problem atomic.Pointer[string] // of the role file; nil: none
+}
+
+// NewControl reads the role file. If there is a mistake in it the last one without a
+// mistake is in force, see [Control.Problem]; the error is that there is none.
+func NewControl(ctx context.Context, o ControlOptions) (*Control, error) {
+	c := &Control{o: o, log: o.Logger}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if c.copies, err = persist.NewBucket[string](o.Store, "access.roles"); err != nil {
+		return nil, err
+	}
+	err = c.read(ctx)
+	if err == nil {
+		return c, nil
+	}
+	kept, ok := c.copies.Get(rolesKey)
+	if !ok {
+		return nil, err
+	}
+	policy, kerr := c.compile([]byte(kept))
+	if kerr != nil {
+		return nil, err
+	}
+	c.policy.Store(policy)
+	c.complain(err)
+	c.log.Error("role file not usable, the rules of the last start stay in force", "err", err)
+	return c, nil
+}
+
+// Policy returns the rules in force.
+func (c *Control) Policy() *Policy { return c.policy.Load() }
+
+// Problem returns what is wrong with the role file when other rules are in force
+// than those in it; nil: they are the same.
+func (c *Control) Problem() error {
+	if text := c.problem.Load(); text != nil {
+		return errors.New(*text)
+	}
+	return nil
+}
+
+func (c *Control) complain(err error) {
+	text := err.Error()
+	c.problem.Store(&text)
+}
+
+// Reload reads the role file again. The error names the line and the reason of every
+// mistake; then the rules before stay in force.
+func (c *Control) Reload(ctx context.Context) error {
+	err := c.read(ctx)
+	if err != nil {
+		c.complain(err)
+		c.o.Audit.Add(Event{Kind: RulesRefused, Detail: err.Error()})
+		return err
+	}
+	c.o.Audit.Add(Event{Kind: RulesChanged, Detail: c.o.RoleFile})
+	if c.o.Changed != nil {
+		c.o.Changed()
+	}
+	return nil
+}
+
+// read puts the rules of the role file in force, and keeps a copy of it.
+func (c *Control) read(ctx context.Context) error {
+	c.reload.Lock()
+	defer c.reload.Unlock()
+	var text []byte
+	if c.o.RoleFile != "" {
+		var err error
+		if text, err = readBounded(c.o.RoleFile, maxRoleFile); err != nil {
+			return fmt.Errorf("role file: %w", err)
+		}
+	}
+	policy, err := c.compile(text)
+	if err != nil {
+		return err
+	}
+	switch kept, ok := c.copies.Get(rolesKey); {
+	case c.o.RoleFile == "" && ok:
+		err = c.copies.Delete(ctx, rolesKey) // else it would come back with the next file
+	case c.o.RoleFile != "" && kept != string(text):
+		err = c.copies.Put(ctx, rolesKey, string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("keep a copy of the role file: %w", err)
+	}
+	c.policy.Store(policy)
+	c.problem.Store(nil)
+	return nil
+}
+
+// compile makes the rules that text and the built-in roles are.
+func (c *Control) compile(text []byte) (*Policy, error) {
+	roles, err := ParseRoles(c.o.RoleFile, text)
+	if err != nil {
+		return nil, err
+	}
+	for _, builtIn := range BuiltIn(c.o.Prefix) {
+		if !slices.ContainsFunc(roles, func(r Role) bool { return r.Name == builtIn.Name }) {
+			roles = append(roles, builtIn)
+		}
+	}
+	policy, err := NewPolicy(roles)
+	if err != nil {
+		return nil, err
+	}
+	known := policy.Roles()
+	for _, name := range c.o.Needed {
+		if !slices.Contains(known, name) {
+			where := "the role file"
+			if c.o.RoleFile != "" {
+				where = filepath.Base(c.o.RoleFile)
+			}
+			return nil, fmt.Errorf("there is no role %q, which the configuration gives away: write it into %s, or choose of %s", name, where, strings.Join(known, ", "))
+		}
+	}
+	return policy, nil
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%s: larger than %d KiB", name, limit>>10)
+	}
+	return text, err
+}
+
+// Login finds out who somebody is by what they show: the name in their certificate,
+// else a token, else a user name and a password. Who shows nothing has the role of the
+// listener. A [*Refused] says that they are not let in.
+func (c *Control) Login(ctx context.Context, l *Login) (*Identity, error) {
+	id, err := c.login(ctx, l)
+	e := Event{User: l.UserName, ClientID: l.ClientID, Address: l.Address}
+	if refused, ok := errors.AsType[*Refused](err); ok {
+		if !c.claimed() { // the login may be right when there are users again
+			return nil, ErrNotClaimed
+		}
+		e.Kind, e.Detail = LoginRefused, refused.Reason
+	} else if errors.Is(err, ErrLockedOut) {
+		e.Kind = LoginLockedOut
+	} else if err == nil {
+		e.Kind, e.User = LoggedIn, id.User
+		if id.Name != "" {
+			e.Detail = "with the certificate of " + id.Name
+		}
+	} else {
+		return nil, err
+	}
+	c.o.Audit.Add(e)
+	return id, err
+}
+
+func (c *Control) claimed() bool { return c.o.Claimed == nil || c.o.Claimed() }
+
+func (c *Control) login(ctx context.Context, l *Login) (*Identity, error) {
+	if l.Anonymous == "" && !c.claimed() {
+		return nil, ErrNotClaimed
+	}
+	switch {
+	case l.Certificate != nil && c.o.CertificateName != nil:
+		return c.byCertificate(l)
+	case l.HasUserName:
+		return c.byPassword(ctx, l)
+	case l.HasPassword:
+		return nil, &Refused{"a password needs a user name"}
+	case l.Anonymous != "":
+		return &Identity{ClientID: l.ClientID, Roles: []string{l.Anonymous}}, nil
+	}
+	return nil, &Refused{"this listener wants a user name and a password"}
+}
+
+// byCertificate believes a certificate, which whoever took the connection has checked.
+func (c *Control) byCertificate(l *Login) (*Identity, error) {
+	name := c.o.CertificateName(l.Certificate)
+	if name == "" {
+		return nil, &Refused{"the certificate has no name that can be that of a user"}
+	}
+	if user, ok := c.o.Users.Get(name); ok {
+		if user.Disabled {
+			return nil, &Refused{"the user of the certificate is disabled"}
+		}
+		id := c.Identify(user, l)
+		id.Name = name
+		return id, nil
+	}
+	if len(c.o.CertificateRoles) == 0 {
+		return nil, &Refused{"the name in the certificate is not that of a user"}
+	}
+	return &Identity{User: name, Name: name, ClientID: l.ClientID, Roles: c.o.CertificateRoles}, nil
+}
+
+func (c *Control) byPassword(ctx context.Context, l *Login) (*Identity, error) {
+	if c.o.Lockout.Wait(l.Address, l.UserName) > 0 {
+		return nil, ErrLockedOut
+	}
+	user, err := c.o.Users.Verify(ctx, l.UserName, l.Password, l.ClientID)
+	if err := c.verified(l.Address, l.UserName, err); err != nil {
+		return nil, err
+	}
+	return c.Identify(user, l), nil
+}
+
+// verified tells the lockout how a try went, and returns what it means.
+func (c *Control) verified(address netip.Addr, user string, err error) error {
+	switch {
+	case err == nil:
+		c.o.Lockout.Succeeded(address, user)
+	case errors.Is(err, ErrBadLogin):
+		c.o.Lockout.Failed(address, user)
+		return &Refused{err.Error()}
+	}
+	return err
+}
+
+// Identify is who a user is who has proved it.
+func (c *Control) Identify(u User, l *Login) *Identity {
+	return &Identity{User: u.Name, ClientID: l.ClientID, Roles: slices.Clone(u.Roles), Topics: slices.Clone(u.Topics)}
+}
