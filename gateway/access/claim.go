@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,19 +84,45 @@ func (c *Claim) BoxName() string {
 // Of several callers one wins; the others get [ErrClaimed]. After any other error the
 // box is unclaimed and Do may be called again; when ctx has ended it may be claimed too.
 func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistantPassword string, err error) {
+	return c.By(ctx, Owner{Password: password, BoxName: boxName})
+}
+
+// Owner is what a box is claimed with.
+type Owner struct {
+	Password              string // of the user admin
+	Hash                  string // of that, in the place of Password
+	BoxName               string // empty: none
+	HomeAssistantPassword string // of the login for Home Assistant; empty: as Do makes it
+}
+
+// Check says what is wrong with an owner.
+func (o Owner) Check() error {
+	if o.Hash == "" || o.Password != "" {
+		if err := CheckPassword([]byte(o.Password)); err != nil {
+			return err
+		}
+	}
+	if o.HomeAssistantPassword != "" {
+		if err := CheckPassword([]byte(o.HomeAssistantPassword)); err != nil {
+			return fmt.Errorf("for Home Assistant: %w", err)
+		}
+	}
+	if o.BoxName != "" {
+		return checkLabel("the name of the box", o.BoxName, maxBoxName)
+	}
+	return nil
+}
+
+// By is Do for an owner who says more.
+func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, err error) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	r, begun := c.bucket.Get(claimKey)
 	if r.Claimed {
 		return "", ErrClaimed
 	}
-	if err := CheckPassword([]byte(password)); err != nil {
+	if err := o.Check(); err != nil {
 		return "", err
-	}
-	if boxName != "" {
-		if err := checkLabel("the name of the box", boxName, maxBoxName); err != nil {
-			return "", err
-		}
 	}
 	if r.Undoing {
 		if err := c.clear(ctx); err != nil {
@@ -110,17 +137,24 @@ func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistant
 			return "", err
 		}
 	}
-	if err := c.login(ctx, User{Name: AdminUser, Roles: []string{"admin"}, Page: Admin}, password); err != nil {
+	admin := User{Name: AdminUser, Roles: []string{"admin"}, Page: Admin}
+	if o.Password != "" {
+		err = c.login(ctx, admin, o.Password)
+	} else {
+		admin.Hash = o.Hash
+		err = c.users.Import(ctx, []User{admin})
+	}
+	if err != nil {
 		return "", err
 	}
-	if !r.KeepHomeAssistant {
-		homeassistantPassword = c.users.Generate()
+	if !r.KeepHomeAssistant || o.HomeAssistantPassword != "" {
+		homeassistantPassword = cmp.Or(o.HomeAssistantPassword, c.users.Generate())
 		u := User{Name: HomeAssistantUser, Roles: []string{"homeassistant"}}
 		if err := c.login(ctx, u, homeassistantPassword); err != nil {
 			return "", err
 		}
 	}
-	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: boxName})
+	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: o.BoxName})
 }
 
 // login makes a login, whatever there was of that name.
