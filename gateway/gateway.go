@@ -69,7 +69,7 @@ type gateway struct {
 	box    homeassistant.Box
 
 	store     *persist.Store
-	access    *house
+	access    *entrance
 	broker    *broker.Broker
 	bridge    *serialbridge.Supervisor
 	boxState  *homeassistant.BoxState
