@@ -70,12 +70,13 @@ func (o *JWTOptions) openKeyURL(algorithms []jose.SignatureAlgorithm) (*keysOfUR
 			return nil, fmt.Errorf("authorities of the JWKS URL: %s has no certificate in PEM", o.JWKSCA)
 		}
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = config
-	transport.DisableKeepAlives = true
-	transport.MaxResponseHeaderBytes = 64 << 10
 	k.client = &http.Client{
-		Transport: transport,
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			TLSClientConfig:        config,
+			DisableKeepAlives:      true,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
 		// It would lead to where nobody has said that keys come from.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -112,7 +113,7 @@ func (k *keysOfURL) newer(ctx context.Context, id string, a jose.SignatureAlgori
 	k.mu.Unlock()
 	for _, g := range good {
 		if id != "" && g.id == id && g.algorithm == a {
-			return good, nil // an id stands for one key
+			return nil, nil // an id stands for one key
 		}
 	}
 	if recent {

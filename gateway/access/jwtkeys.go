@@ -40,7 +40,8 @@ type keySource interface {
 	keys() []tokenKey
 
 	// newer returns the keys as they are now, for a token that none of keys has
-	// signed, with this key id and algorithm. An error leaves open what they are.
+	// signed, with this key id and algorithm; none if there are no others. An error
+	// leaves open what they are.
 	newer(ctx context.Context, id string, a jose.SignatureAlgorithm) ([]tokenKey, error)
 
 	run(ctx context.Context)
@@ -52,7 +53,7 @@ type keysOfFiles []tokenKey
 func (k keysOfFiles) keys() []tokenKey { return k }
 
 func (k keysOfFiles) newer(context.Context, string, jose.SignatureAlgorithm) ([]tokenKey, error) {
-	return k, nil
+	return nil, nil
 }
 
 func (k keysOfFiles) run(ctx context.Context) { <-ctx.Done() }
