@@ -92,10 +92,8 @@ func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistant
 	if err := CheckPassword([]byte(password)); err != nil {
 		return "", err
 	}
-	if boxName != "" {
-		if err := checkLabel("the name of the box", boxName, maxBoxName); err != nil {
-			return "", err
-		}
+	if err := CheckBoxName(boxName); err != nil {
+		return "", err
 	}
 	if r.Undoing {
 		if err := c.clear(ctx); err != nil {
@@ -169,6 +167,15 @@ func (c *Claim) clear(ctx context.Context) error {
 		}
 	}
 	return c.bucket.Delete(ctx, claimKey)
+}
+
+// CheckBoxName says what is wrong with the name that somebody gives to the box. It may
+// have none.
+func CheckBoxName(name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkLabel("the name of the box", name, maxBoxName)
 }
 
 // CheckPassword says what is wrong with a password that a person has chosen.
