@@ -107,10 +107,7 @@ func (o Owner) Check() error {
 			return fmt.Errorf("for Home Assistant: %w", err)
 		}
 	}
-	if o.BoxName != "" {
-		return checkLabel("the name of the box", o.BoxName, maxBoxName)
-	}
-	return nil
+	return CheckBoxName(o.BoxName)
 }
 
 // By is Do for an owner who says more.
@@ -138,13 +135,10 @@ func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, 
 		}
 	}
 	admin := User{Name: AdminUser, Roles: []string{"admin"}, Page: Admin}
-	if o.Password != "" {
-		err = c.login(ctx, admin, o.Password)
-	} else {
+	if o.Password == "" {
 		admin.Hash = o.Hash
-		err = c.users.Import(ctx, []User{admin})
 	}
-	if err != nil {
+	if err := c.login(ctx, admin, o.Password); err != nil {
 		return "", err
 	}
 	if !r.KeepHomeAssistant || o.HomeAssistantPassword != "" {
@@ -157,12 +151,16 @@ func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, 
 	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: o.BoxName})
 }
 
-// login makes a login, whatever there was of that name.
+// login makes a login, whatever there was of that name. Without a
+// password it is the one of the hash.
 func (c *Claim) login(ctx context.Context, u User, password string) error {
 	if _, ok := c.users.Get(u.Name); ok {
 		if err := c.users.Delete(ctx, u.Name); err != nil {
 			return err
 		}
+	}
+	if password == "" {
+		return c.users.Import(ctx, []User{u})
 	}
 	return c.users.Create(ctx, u, []byte(password))
 }
@@ -203,6 +201,15 @@ func (c *Claim) clear(ctx context.Context) error {
 		}
 	}
 	return c.bucket.Delete(ctx, claimKey)
+}
+
+// CheckBoxName says what is wrong with the name that somebody gives to the box. It may
+// have none.
+func CheckBoxName(name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkLabel("the name of the box", name, maxBoxName)
 }
 
 // CheckPassword says what is wrong with a password that a person has chosen.

@@ -33,9 +33,6 @@ var (
 	ErrLockedOut  = errors.New("too many logins failed: try again in a minute")
 )
 
-// maxRoleFile bounds the role file in bytes; its last good copy is a value of the store.
-const maxRoleFile = 128 << 10
-
 // The only keys of their buckets.
 const (
 	rolesKey = "roles"
@@ -160,7 +157,7 @@ func (c *Control) read(ctx context.Context) error {
 	var text []byte
 	if c.o.RoleFile != "" {
 		var err error
-		if text, err = readRoleFile(c.o.RoleFile, maxRoleFile); err != nil {
+		if text, err = readRoleFile(c.o.RoleFile, MaxRoleFile); err != nil {
 			return fmt.Errorf("role file: %w", err)
 		}
 	}
@@ -300,13 +297,27 @@ func (c *Control) byPassword(ctx context.Context, l *Login) (*Identity, error) {
 	if c.o.Lockout.Wait(l.Address, l.UserName) > 0 {
 		return nil, ErrLockedOut
 	}
-	user, err := c.o.Users.Verify(ctx, l.UserName, l.Password, l.ClientID)
+	user, proof, err := c.prove(ctx, l)
 	if err := c.verified(l.Address, l.UserName, err); err != nil {
 		return nil, err
 	}
 	id := c.Identify(user, l)
-	id.proof = user.Hash
+	id.proof = proof
 	return id, nil
+}
+
+// prove returns a user who shows the password, and the hash that it was checked against.
+func (c *Control) prove(ctx context.Context, l *Login) (user User, hash string, err error) {
+	for range 3 {
+		before, _ := c.o.Users.Get(l.UserName)
+		user, err = c.o.Users.Verify(ctx, l.UserName, l.Password, l.ClientID)
+		now, _ := c.o.Users.Get(l.UserName)
+		if err != nil || before.Hash == now.Hash {
+			return user, now.Hash, err
+		}
+		// The password was changed meanwhile, or an imported hash replaced.
+	}
+	return User{}, "", errChanging
 }
 
 // LoginSCRAM is Login for SCRAM-SHA-256: first is the first message of the client, exchange

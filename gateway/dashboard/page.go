@@ -1,7 +1,7 @@
 package dashboard
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"maps"
@@ -11,16 +11,17 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"lintel/gateway/access"
 	"lintel/serialbridge"
 )
 
 // maxRows is how many clients the page shows; the JSON has them all.
 const maxRows = 200
 
-//go:embed page.html
-var pageSource string
+//go:embed *.html
+var pageFiles embed.FS
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"bytes":    formatBytes,
 	"count":    formatCount,
 	"duration": func(seconds int64) string { return formatDuration(time.Duration(seconds) * time.Second) },
@@ -30,7 +31,53 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"rows":     func(c []Client) []Client { return c[:min(len(c), maxRows)] },
 	"more":     func(c []Client) int { return max(len(c)-maxRows, 0) },
 	"damaged":  formatDamaged,
-}).Parse(pageSource))
+	"join":     strings.Join,
+	"moment":   func(t time.Time) string { return t.Format("2006-01-02 15:04") },
+	"error":    errorAt,
+}).ParseFS(pageFiles, "*.html"))
+
+// frame is what all pages have around them.
+type frame struct {
+	Title   string // of the page; empty: it is the status
+	Box     string // its name
+	Refresh bool
+	User    string // who is logged in; empty: nobody
+	Path    string // of the page
+	Links   []link
+}
+
+// link leads to a page that the user may see.
+type link struct{ Path, Name string }
+
+func (s *Server) frame(r *request, title string) frame {
+	f := frame{Title: title, Box: s.name(), User: r.user, Path: r.URL.Path}
+	if r.level == access.NoPage {
+		return f
+	}
+	f.Links = append(f.Links, link{"/", "Status"})
+	if may(r.level, access.Admin) {
+		f.Links = append(f.Links, link{"/users", "Users"})
+	}
+	if may(r.level, access.Operator) {
+		f.Links = append(f.Links, link{"/access", "Access"})
+	}
+	return f
+}
+
+// at is an error beside a field, or above a form.
+type at struct {
+	ID   string // of the element that shows it
+	Text string // empty: there is none
+}
+
+// errorAt returns the part of a problem that is about a field; the empty field is all
+// that is about none.
+func errorAt(p *problem, field string) at {
+	if p == nil || p.field != field {
+		return at{}
+	}
+	return at{"error-" + field, p.text}
+}
 
 // Row is a property as a person reads it.
 type Row struct {

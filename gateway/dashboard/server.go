@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"encoding/json"
@@ -10,10 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/serialbridge"
 )
@@ -21,21 +22,22 @@ import (
 const (
 	maxConnections = 64
 	maxHeader      = 16 << 10
-	maxBody        = 4 << 10 // nothing here reads a body
+	maxBody        = 4 << 10 // of a request, unless the route says more
 	shutdownTime   = 2 * time.Second
 )
 
 //go:embed style.css icon.svg
 var assets embed.FS
 
-// Options are the options of [New]. All functions must be set; they may be
-// called from several goroutines at the same time.
+// Options are the options of [New]. All functions must be set unless they say
+// otherwise; they may be called from several goroutines at the same time.
 type Options struct {
 	Listener net.Listener
 
-	Name      string   // of the box
-	Version   string   // of Lintel
-	Addresses []string // where the broker is reached, such as mqtt://lintel.local:1883
+	Name      string          // of the box, until its owner gives it one
+	Version   string          // of Lintel
+	Addresses []string        // where the broker is reached, such as mqtt://lintel.local:1883
+	Hosts     func() []string // names of the box, the best first; nil: none, it is reached by its addresses
 
 	Broker    serialbridge.Broker // for the last values
 	BaseTopic string              // as in [serialbridge.Options]; empty is "lintel"
@@ -47,6 +49,22 @@ type Options struct {
 	Healthy func() error    // nil: the house works
 	Losses  func() []string // what is known to be lost of what was stored
 
+	// Who may do what. Without Users nobody can be asked: then the status is for
+	// everybody, there is nothing else, and the rest of these fields is not used.
+	Users    *access.Users
+	Lockout  *access.Lockout
+	Sessions *access.Sessions // Run is called by the server
+	Tokens   *access.APITokens
+	Claim    *access.Claim
+	Audit    *access.Audit
+	Roles    func() []string // names of the roles that there are
+	Explain  func(user, clientID string, action access.Action, topic string) (access.Verdict, error)
+	Reload   func(context.Context) error // reads the role file again
+
+	// Root is the certificate of the box's own authority and its fingerprint, as
+	// people compare it; nil: there is none.
+	Root func() (pem []byte, fingerprint string)
+
 	Logger *slog.Logger // nil: silent
 }
 
@@ -55,6 +73,9 @@ type Server struct {
 	o      Options
 	log    *slog.Logger
 	values values
+
+	logins   sync.Mutex // held while a password is checked
+	changing sync.Mutex // held while users are changed, so that an admin is left
 }
 
 // New returns a server that answers nobody until Run.
@@ -90,6 +111,19 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	if s.o.Users == nil {
+		return s.serve(ctx, server)
+	}
+	counting, stop := context.WithCancel(ctx)
+	counted := make(chan error, 1)
+	go func() { counted <- s.o.Sessions.Run(counting) }()
+	err := s.serve(ctx, server)
+	stop()
+	return errors.Join(err, <-counted)
+}
+
+// serve serves until ctx ends.
+func (s *Server) serve(ctx context.Context, server *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(netutil.LimitListener(s.o.Listener, maxConnections)) }()
 	select {
@@ -108,62 +142,50 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Handler returns the handler of all requests.
-func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux() // GET patterns take HEAD too and answer 405 to the rest
-	mux.HandleFunc("GET /{$}", s.servePage)
-	mux.HandleFunc("GET /api/status", s.serveStatus)
-	mux.HandleFunc("GET /healthz", s.serveHealth)
-	files := http.FileServerFS(assets)
-	mux.Handle("GET /style.css", files)
-	mux.Handle("GET /icon.svg", files)
-	return http.MaxBytesHandler(secure(mux), maxBody)
-}
-
-// secure tells browsers to trust nothing but our own files.
-func secure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache")
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (s *Server) servePage(w http.ResponseWriter, _ *http.Request) {
-	var b bytes.Buffer
-	if err := page.Execute(&b, s.status()); err != nil {
-		s.fail(w, "page", err)
-		return
+// name is what the box is called.
+func (s *Server) name() string {
+	if s.o.Claim != nil {
+		if name := s.o.Claim.BoxName(); name != "" {
+			return name
+		}
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(b.Bytes())
+	return s.o.Name
 }
 
-func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	b, err := json.MarshalIndent(s.status(), "", "  ")
-	if err != nil {
-		s.fail(w, "status", err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(append(b, '\n'))
+func (s *Server) servePage(w http.ResponseWriter, r *request) {
+	f := s.frame(r, "")
+	f.Refresh = true
+	s.show(w, http.StatusOK, "page.html", struct {
+		Status
+		Frame frame
+	}{s.status(), f})
 }
 
-func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) serveStatus(w http.ResponseWriter, _ *request) {
+	s.answer(w, http.StatusOK, s.status())
+}
+
+// serveHealth tells strangers no more than they need.
+func (s *Server) serveHealth(w http.ResponseWriter, _ *request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if err := s.o.Healthy(); err != nil {
+	if s.o.Healthy() != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, err)
+		fmt.Fprintln(w, "not ok")
 		return
 	}
 	fmt.Fprintln(w, "ok")
 }
 
-func (s *Server) fail(w http.ResponseWriter, what string, err error) {
-	s.log.Error("page not made", "page", what, "err", err)
-	http.Error(w, "The "+what+" could not be made; the log says why.", http.StatusInternalServerError)
+// serveRoot hands out the certificate of the box's own authority.
+func (s *Server) serveRoot(w http.ResponseWriter, r *request) {
+	if s.o.Root == nil {
+		s.refuse(w, r.Request, http.StatusNotFound, "This box has no certificate authority of its own: it uses the certificate that the configuration names.")
+		return
+	}
+	pem, fingerprint := s.o.Root()
+	h := w.Header()
+	h.Set("Content-Type", "application/x-x509-ca-cert") // phones and browsers offer to install it
+	h.Set("Content-Disposition", `attachment; filename="lintel-ca.pem"`)
+	h.Set("X-Certificate-Fingerprint", fingerprint)
+	w.Write(pem)
 }

@@ -1,0 +1,154 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"lintel/gateway/access"
+)
+
+// answer answers a request with JSON.
+func (s *Server) answer(w http.ResponseWriter, code int, v any) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		s.log.Error("answer not made", "err", err)
+		code, b = http.StatusInternalServerError, []byte(`{"error": "The answer could not be made; the log says why."}`)
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(code)
+	w.Write(append(b, '\n'))
+}
+
+// show answers a request with a page.
+func (s *Server) show(w http.ResponseWriter, code int, page string, data any) {
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, page, data); err != nil {
+		s.log.Error("page not made", "page", page, "err", err)
+		http.Error(w, "The page could not be made; the log says why.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	w.Write(b.Bytes())
+}
+
+// refuse answers a request with what is wrong: as JSON in the API, else as a page.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, what string) {
+	if isCall(r) {
+		s.answer(w, code, struct {
+			Error string `json:"error"`
+		}{what})
+		return
+	}
+	s.show(w, code, "message.html", struct {
+		Frame   frame
+		Message string
+	}{s.frame(&request{Request: r}, http.StatusText(code)), what})
+}
+
+// problem is an error that tells the person at the browser, or the program, what to do.
+type problem struct {
+	code  int
+	field string // of a form that it is about; empty: none
+	text  string
+}
+
+func (p *problem) Error() string { return p.text }
+
+func wrong(field, format string, args ...any) *problem {
+	return &problem{http.StatusBadRequest, field, fmt.Sprintf(format, args...)}
+}
+
+// problemOf returns what to answer because of err. What is not known here comes from
+// the store or is a mistake of ours.
+func (s *Server) problemOf(r *http.Request, err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	code := 0
+	switch {
+	case errors.Is(err, access.ErrUserExists), errors.Is(err, access.ErrAPITokenExists), errors.Is(err, access.ErrClaimed):
+		code = http.StatusConflict
+	case errors.Is(err, access.ErrNoUser), errors.Is(err, access.ErrNoAPIToken), errors.Is(err, access.ErrNoSession):
+		code = http.StatusNotFound
+	case errors.Is(err, access.ErrBusy):
+		code = http.StatusServiceUnavailable
+	}
+	if code != 0 {
+		return &problem{code, "", err.Error()}
+	}
+	s.log.Error("request not done", "method", r.Method, "path", r.URL.Path, "err", err)
+	return &problem{http.StatusInternalServerError, "", "This could not be done; the log of the box says why."}
+}
+
+// fail answers a request that err kept from being done.
+func (s *Server) fail(w http.ResponseWriter, r *request, err error) {
+	p := s.problemOf(r.Request, err)
+	s.refuse(w, r.Request, p.code, p.text)
+}
+
+// decode reads the JSON of a request: one value without fields that mean nothing.
+func decode(r *request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		_, err = d.Token()
+		if err == nil {
+			err = errors.New("there is more than one value")
+		} else if err == io.EOF {
+			return nil
+		}
+	}
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(large)
+	}
+	return wrong("", "This is not the JSON that is expected here: %v.", err)
+}
+
+// parse reads the form of a request.
+func parse(r *request) error {
+	err := r.ParseForm()
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(large)
+	}
+	if err != nil {
+		return wrong("", "The form could not be read: %v.", err)
+	}
+	return nil
+}
+
+func tooLarge(err *http.MaxBytesError) error {
+	return &problem{http.StatusRequestEntityTooLarge, "", fmt.Sprintf("This is too large: send %d bytes at most.", err.Limit)}
+}
+
+// note writes something that was done into the audit log.
+func (s *Server) note(r *request, kind, user, format string, args ...any) {
+	detail := fmt.Sprintf(format, args...)
+	if r.user != "" {
+		detail = "by " + r.user + detail
+	}
+	s.o.Audit.Add(access.Event{Kind: kind, User: user, Address: address(r.Request), Detail: detail})
+}
+
+// lasting is the context of what must not stop half-way because a browser goes away.
+func lasting(r *request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
+}
+
+// localIP returns the address at which the request reached the box; zero: not known.
+func localIP(r *http.Request) netip.Addr {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(interface{ String() string })
+	if !ok {
+		return netip.Addr{}
+	}
+	a, _ := netip.ParseAddrPort(local.String())
+	return a.Addr().Unmap().WithZone("")
+}

@@ -1,0 +1,291 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"lintel/gateway/access"
+)
+
+// Session is a session as GET /api/sessions tells it.
+type Session struct {
+	ID          string     `json:"id"`
+	User        string     `json:"user"`
+	Address     netip.Addr `json:"address,omitzero"`
+	Agent       string     `json:"agent,omitempty"`
+	AgeSeconds  int64      `json:"age_seconds"`  // of the time for which the house ran
+	IdleSeconds int64      `json:"idle_seconds"` // the same
+	Current     bool       `json:"current"`      // it is the one that asks
+}
+
+// Token is an API token as GET /api/tokens tells it.
+type Token struct {
+	Name    string       `json:"name"`
+	Level   access.Level `json:"level"`
+	By      string       `json:"by"`
+	Created time.Time    `json:"created"`
+	Used    time.Time    `json:"used,omitzero"`
+}
+
+// Verdict is what GET /api/explain tells.
+type Verdict struct {
+	Allow   bool   `json:"allow"`
+	Depends bool   `json:"depends,omitempty"` // on the message
+	Rule    string `json:"rule,omitempty"`
+	Why     string `json:"why"`
+}
+
+func (s *Server) sessions(r *request) []Session {
+	list := []Session{}
+	for _, v := range s.o.Sessions.All() {
+		list = append(list, Session{v.ID, v.User, v.Address, v.Agent, int64(v.Age.Seconds()), int64(v.Idle.Seconds()), v.ID == r.session})
+	}
+	return list
+}
+
+func (s *Server) tokens() []Token {
+	list := []Token{}
+	for _, t := range s.o.Tokens.All() {
+		list = append(list, Token(t))
+	}
+	return list
+}
+
+// ask asks what somebody may do.
+func (s *Server) ask(user, clientID, action, topic string) (Verdict, error) {
+	var a access.Action
+	for _, known := range []access.Action{access.Publish, access.Subscribe, access.Receive} {
+		if action == known.String() {
+			a = known
+		}
+	}
+	switch {
+	case a == 0:
+		return Verdict{}, wrong("action", "Choose an action: publish, subscribe or receive.")
+	case topic == "":
+		return Verdict{}, wrong("topic", "Say which topic it is about.")
+	}
+	v, err := s.o.Explain(user, clientID, a, topic)
+	if err != nil {
+		return Verdict{}, wrong("user", "%s.", sentence(err))
+	}
+	return Verdict(v), nil
+}
+
+// reloadRules reads the role file again. The error is for a person.
+func (s *Server) reloadRules(r *request) error {
+	ctx, cancel := lasting(r)
+	defer cancel()
+	if err := s.o.Reload(ctx); err != nil {
+		return &problem{http.StatusUnprocessableEntity, "", err.Error()}
+	}
+	return nil
+}
+
+// makeToken makes an API token.
+func (s *Server) makeToken(r *request, name string, level access.Level) (secret string, err error) {
+	ctx, cancel := lasting(r)
+	defer cancel()
+	if secret, err = s.o.Tokens.Create(ctx, name, level, r.user); err != nil {
+		return "", err
+	}
+	s.note(r, access.TokenAdded, "", ": %s, %s", name, level)
+	return secret, nil
+}
+
+func (s *Server) deleteToken(r *request, name string) error {
+	ctx, cancel := lasting(r)
+	defer cancel()
+	if err := s.o.Tokens.Revoke(ctx, name); err != nil {
+		return err
+	}
+	s.note(r, access.TokenDeleted, "", ": %s", name)
+	return nil
+}
+
+func (s *Server) endOne(r *request, id string) error {
+	ctx, cancel := lasting(r)
+	defer cancel()
+	return s.o.Sessions.EndID(ctx, id)
+}
+
+// The JSON API.
+
+func (s *Server) explain(w http.ResponseWriter, r *request) {
+	q := r.URL.Query()
+	v, err := s.ask(q.Get("user"), q.Get("client"), q.Get("action"), q.Get("topic"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusOK, v)
+}
+
+func (s *Server) listAudit(w http.ResponseWriter, r *request) {
+	s.answer(w, http.StatusOK, struct {
+		Events []access.Event `json:"events"`
+	}{append([]access.Event{}, s.o.Audit.All()...)})
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *request) {
+	if err := s.reloadRules(r); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) listSessions(w http.ResponseWriter, r *request) {
+	s.answer(w, http.StatusOK, struct {
+		Sessions []Session `json:"sessions"`
+	}{s.sessions(r)})
+}
+
+func (s *Server) endSession(w http.ResponseWriter, r *request) {
+	if err := s.endOne(r, r.PathValue("id")); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) listTokens(w http.ResponseWriter, r *request) {
+	s.answer(w, http.StatusOK, struct {
+		Tokens []Token `json:"tokens"`
+	}{s.tokens()})
+}
+
+func (s *Server) addToken(w http.ResponseWriter, r *request) {
+	var in struct {
+		Name  string       `json:"name"`
+		Level access.Level `json:"level"`
+	}
+	err := decode(r, &in)
+	secret := ""
+	if err == nil {
+		secret, err = s.makeToken(r, in.Name, in.Level)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusCreated, struct {
+		Name  string `json:"name"`
+		Token string `json:"token"` // nobody can see it again
+	}{in.Name, secret})
+}
+
+func (s *Server) revokeToken(w http.ResponseWriter, r *request) {
+	if err := s.deleteToken(r, r.PathValue("name")); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// The page.
+
+const maxEventRows = 200 // on the page; the JSON has them all
+
+// accessView is the page about who may do what. What is below Verdict is for admins.
+type accessView struct {
+	Frame frame
+
+	User, Client, Action, Topic string // that is asked
+	Verdict                     *Verdict
+	Error                       *problem
+	About                       string // what Error is about: explain, rules, session or token
+
+	Admin       bool
+	Events      []access.Event
+	More        int
+	Sessions    []Session
+	Tokens      []Token
+	Name        string // of a token to be made, as it was typed
+	Made        string // the name of the token that was made,
+	Secret      string // and it, shown this once
+	Reloaded    bool
+	Fingerprint string
+}
+
+func (s *Server) accessView(r *request) *accessView {
+	v := &accessView{Frame: s.frame(r, "Access"), Admin: may(r.level, access.Admin)}
+	if !v.Admin {
+		return v
+	}
+	v.Events = s.o.Audit.All()
+	if v.More = max(len(v.Events)-maxEventRows, 0); v.More > 0 {
+		v.Events = v.Events[:maxEventRows]
+	}
+	v.Sessions, v.Tokens = s.sessions(r), s.tokens()
+	if s.o.Root != nil {
+		_, v.Fingerprint = s.o.Root()
+	}
+	return v
+}
+
+func (s *Server) accessPage(w http.ResponseWriter, r *request) {
+	v := s.accessView(r)
+	q := r.URL.Query()
+	v.User, v.Client, v.Action, v.Topic = q.Get("user"), q.Get("client"), q.Get("action"), q.Get("topic")
+	v.Reloaded = q.Has("reloaded")
+	code := http.StatusOK
+	if v.Action != "" || v.Topic != "" {
+		verdict, err := s.ask(v.User, v.Client, v.Action, v.Topic)
+		if err == nil {
+			v.Verdict = &verdict
+		} else {
+			v.About, v.Error = "explain", s.problemOf(r.Request, err)
+			code = v.Error.code
+		}
+	}
+	s.show(w, code, "access.html", v)
+}
+
+// showAccess shows the page after something was done, or not.
+func (s *Server) showAccess(w http.ResponseWriter, r *request, about, where string, err error) {
+	if err == nil {
+		http.Redirect(w, r.Request, where, http.StatusSeeOther)
+		return
+	}
+	v := s.accessView(r)
+	v.About, v.Error = about, s.problemOf(r.Request, err)
+	v.Name = r.PostFormValue("name")
+	s.show(w, v.Error.code, "access.html", v)
+}
+
+func (s *Server) reloadForm(w http.ResponseWriter, r *request) {
+	s.showAccess(w, r, "rules", "/access?reloaded", s.reloadRules(r))
+}
+
+func (s *Server) endSessionForm(w http.ResponseWriter, r *request) {
+	err := parse(r)
+	if err == nil {
+		err = s.endOne(r, r.PostFormValue("id"))
+	}
+	s.showAccess(w, r, "session", "/access#sessions", err)
+}
+
+func (s *Server) addTokenForm(w http.ResponseWriter, r *request) {
+	err := parse(r)
+	name, secret := r.PostFormValue("name"), ""
+	if err == nil {
+		secret, err = s.makeToken(r, name, access.Level(r.PostFormValue("level")))
+	}
+	if err != nil {
+		s.showAccess(w, r, "token", "", err)
+		return
+	}
+	v := s.accessView(r)
+	v.Made, v.Secret = name, secret
+	s.show(w, http.StatusOK, "access.html", v)
+}
+
+func (s *Server) revokeTokenForm(w http.ResponseWriter, r *request) {
+	err := parse(r)
+	if err == nil {
+		err = s.deleteToken(r, r.PostFormValue("name"))
+	}
+	s.showAccess(w, r, "token", "/access#tokens", err)
+}

@@ -1,0 +1,333 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"lintel/gateway/access"
+)
+
+const (
+	maxUserRows = 200 // on the page; the JSON has them all
+	maxRoles    = 32  // of one user
+	maxTopics   = 100
+)
+
+// User is a user as GET /api/users tells it.
+type User struct {
+	Name     string       `json:"name"`
+	Roles    []string     `json:"roles"`
+	Topics   []string     `json:"topics"`
+	Page     access.Level `json:"page"`
+	Disabled bool         `json:"disabled"`
+	Created  time.Time    `json:"created"`
+}
+
+func userOf(u access.User) User {
+	return User{u.Name, append([]string{}, u.Roles...), append([]string{}, u.Topics...), u.Page, u.Disabled, u.Created}
+}
+
+// userChange is what somebody wants to be otherwise; nil stays.
+type userChange struct {
+	Password *string       `json:"password"`
+	Generate bool          `json:"generate"` // a password that the box makes
+	Roles    *[]string     `json:"roles"`
+	Topics   *[]string     `json:"topics"`
+	Page     *access.Level `json:"page"`
+	Disabled *bool         `json:"disabled"`
+}
+
+// check reports what is wrong with a change.
+func (s *Server) check(c *userChange) error {
+	if c.Password != nil {
+		if c.Generate {
+			return wrong("password", "Send a password or generate, not both.")
+		}
+		if err := access.CheckPassword([]byte(*c.Password)); err != nil {
+			return wrong("password", "%s.", sentence(err))
+		}
+	}
+	if c.Roles != nil {
+		if len(*c.Roles) > maxRoles {
+			return wrong("roles", "A user has %d roles at most.", maxRoles)
+		}
+		known := s.o.Roles()
+		for _, role := range *c.Roles {
+			if !slices.Contains(known, role) {
+				return wrong("roles", "There is no role %q. Choose of %s.", role, strings.Join(known, ", "))
+			}
+		}
+	}
+	if c.Topics != nil {
+		if len(*c.Topics) > maxTopics {
+			return wrong("topics", "A user has %d own topics at most. Give them a role.", maxTopics)
+		}
+		if err := access.ValidateTopics(*c.Topics); err != nil {
+			return wrong("topics", "%s.", sentence(err))
+		}
+	}
+	if c.Page != nil && !slices.Contains(ranks, *c.Page) {
+		return wrong("page", "There is no level %q. Choose viewer, operator, admin, or nothing.", *c.Page)
+	}
+	return nil
+}
+
+// apply makes the change, but for the password.
+func (c *userChange) apply(u *access.User) {
+	if c.Roles != nil {
+		u.Roles = *c.Roles
+	}
+	if c.Topics != nil {
+		u.Topics = *c.Topics
+	}
+	if c.Page != nil {
+		u.Page = *c.Page
+	}
+	if c.Disabled != nil {
+		u.Disabled = *c.Disabled
+	}
+}
+
+// device makes of a change the least rights: a device has its own topics.
+func (s *Server) device(name string, c *userChange) error {
+	// A name that is a topic of others would make a device their master.
+	base, _, _ := strings.Cut(s.o.BaseTopic, "/")
+	if strings.ContainsAny(name, "+#/") || strings.HasPrefix(name, "$") || name == base || name == access.HomeAssistantUser {
+		return wrong("name", "A device has the topics NAME/#, and %q would be those of others. Choose a name without + # / or $, such as garden.", name)
+	}
+	c.Roles, c.Topics = &[]string{"device"}, &[]string{name + "/#"}
+	return nil
+}
+
+// create makes a user. password is one that the box has made; empty: c has one.
+func (s *Server) create(r *request, name string, c userChange) (u access.User, password string, err error) {
+	if c.Roles == nil && c.Topics == nil && c.Page == nil {
+		if err := s.device(name, &c); err != nil {
+			return u, "", err
+		}
+	}
+	if err := s.check(&c); err != nil {
+		return u, "", err
+	}
+	u.Name = name
+	c.apply(&u)
+	secret := ""
+	if c.Password != nil {
+		secret = *c.Password
+	} else {
+		password = s.o.Users.Generate()
+		secret = password
+	}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if err := s.o.Users.Create(ctx, u, []byte(secret)); err != nil {
+		return u, "", err
+	}
+	s.note(r, access.UserAdded, name, "")
+	u, _ = s.o.Users.Get(name)
+	return u, password, nil
+}
+
+// change changes a user. password is one that the box has made.
+func (s *Server) change(r *request, name string, c userChange) (u access.User, password string, err error) {
+	if err := s.check(&c); err != nil {
+		return u, "", err
+	}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	u, ok := s.o.Users.Get(name)
+	if !ok {
+		return u, "", access.ErrNoUser
+	}
+	c.apply(&u)
+	if (u.Disabled || u.Page != access.Admin) && s.lastAdmin(name) {
+		return u, "", errLastAdmin
+	}
+	if c.Roles != nil || c.Topics != nil || c.Page != nil || c.Disabled != nil {
+		if err := s.o.Users.Update(ctx, name, c.apply); err != nil {
+			return u, "", err
+		}
+	}
+	what := ""
+	if c.Password != nil || c.Generate {
+		if password, err = s.setPassword(ctx, name, c.Password); err != nil {
+			return u, "", err
+		}
+		what = ", password too"
+	}
+	s.note(r, access.UserChanged, name, "%s", what)
+	u, _ = s.o.Users.Get(name)
+	return u, password, nil
+}
+
+// setPassword sets a password, one that the box makes if it is nil, and ends the
+// sessions of the user.
+func (s *Server) setPassword(ctx context.Context, name string, chosen *string) (generated string, err error) {
+	secret := ""
+	if chosen != nil {
+		secret = *chosen
+	} else {
+		generated = s.o.Users.Generate()
+		secret = generated
+	}
+	if err := s.o.Users.SetPassword(ctx, name, []byte(secret)); err != nil {
+		return "", err
+	}
+	return generated, s.o.Sessions.EndUser(ctx, name) // they have ended already, and are cleared away
+}
+
+// remove deletes a user.
+func (s *Server) remove(r *request, name string) error {
+	ctx, cancel := lasting(r)
+	defer cancel()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.lastAdmin(name) {
+		return errLastAdmin
+	}
+	if err := s.o.Users.Delete(ctx, name); err != nil {
+		return err
+	}
+	s.note(r, access.UserDeleted, name, "")
+	return s.o.Sessions.EndUser(ctx, name)
+}
+
+var errLastAdmin = &problem{http.StatusConflict, "page", "This is the last admin of the pages who can log in. Make somebody else admin first."}
+
+// lastAdmin reports whether nobody but this user may change users. Called with
+// changing held.
+func (s *Server) lastAdmin(name string) bool {
+	isAdmin := func(u access.User) bool { return u.Page == access.Admin && !u.Disabled }
+	if u, ok := s.o.Users.Get(name); !ok || !isAdmin(u) {
+		return false
+	}
+	return !slices.ContainsFunc(s.o.Users.All(), func(u access.User) bool { return u.Name != name && isAdmin(u) })
+}
+
+// The JSON API.
+
+// userAnswer is the answer to a change.
+type userAnswer struct {
+	User     User   `json:"user"`
+	Password string `json:"password,omitempty"` // that the box has made; nobody can see it again
+}
+
+func (s *Server) listUsers(w http.ResponseWriter, r *request) {
+	list := []User{}
+	for _, u := range s.o.Users.All() {
+		list = append(list, userOf(u))
+	}
+	s.answer(w, http.StatusOK, struct {
+		Users []User `json:"users"`
+	}{list})
+}
+
+func (s *Server) showUser(w http.ResponseWriter, r *request) {
+	u, ok := s.o.Users.Get(r.PathValue("name"))
+	if !ok {
+		s.fail(w, r, access.ErrNoUser)
+		return
+	}
+	s.answer(w, http.StatusOK, userAnswer{User: userOf(u)})
+}
+
+// addUser makes a user. One of whom no more is said than the name is a device.
+func (s *Server) addUser(w http.ResponseWriter, r *request) {
+	var in struct {
+		Name string `json:"name"`
+		userChange
+	}
+	err := decode(r, &in)
+	var u access.User
+	var password string
+	if err == nil {
+		u, password, err = s.create(r, in.Name, in.userChange)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusCreated, userAnswer{userOf(u), password})
+}
+
+func (s *Server) changeUser(w http.ResponseWriter, r *request) {
+	var in userChange
+	err := decode(r, &in)
+	var u access.User
+	var password string
+	if err == nil {
+		u, password, err = s.change(r, r.PathValue("name"), in)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusOK, userAnswer{userOf(u), password})
+}
+
+func (s *Server) deleteUser(w http.ResponseWriter, r *request) {
+	if err := s.remove(r, r.PathValue("name")); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// importUsers takes a password file of mosquitto. Its users get the roles that the
+// query names; without one they are let in and may do nothing. Who is there already is
+// not changed by a file: it would take the pages from an admin.
+func (s *Server) importUsers(w http.ResponseWriter, r *request) {
+	names, err := s.importFile(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusCreated, struct {
+		Imported []string `json:"imported"`
+	}{names})
+}
+
+func (s *Server) importFile(r *request) (names []string, err error) {
+	text, err := io.ReadAll(r.Body)
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge(large)
+	}
+	if err != nil {
+		return nil, wrong("", "The file could not be read: %v.", err)
+	}
+	roles := r.URL.Query()["role"]
+	if err := s.check(&userChange{Roles: &roles}); err != nil {
+		return nil, err
+	}
+	users, err := access.ImportMosquitto("passwords", text)
+	if err != nil {
+		return nil, wrong("", "%v", err)
+	}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	names = []string{}
+	for i, u := range users {
+		if _, ok := s.o.Users.Get(u.Name); ok {
+			return nil, &problem{http.StatusConflict, "", fmt.Sprintf("There is a user %q already: delete it, or take it out of the file.", u.Name)}
+		}
+		users[i].Roles = roles
+		names = append(names, u.Name)
+	}
+	if err := s.o.Users.Import(ctx, users); err != nil {
+		return nil, err
+	}
+	s.note(r, access.UserAdded, "", ", %d from a password file", len(users))
+	return names, nil
+}
