@@ -112,7 +112,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 			err = fmt.Errorf("close the store: %w", cerr)
 		}
 	}()
-	if g.access, err = g.openAccess(ctx); err != nil {
+	if err = g.openAccess(ctx); err != nil {
 		return err
 	}
 	m := config.MQTT
@@ -209,6 +209,7 @@ func (g *gateway) build() error {
 	if err != nil {
 		return err
 	}
+	g.tellSecurity(boxClient)
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: boxClient, BaseTopic: c.Serial.BaseTopic, Values: g.vitals(), Logger: g.log})
 	if c.HomeAssistant.Enabled {
@@ -240,7 +241,7 @@ func (g *gateway) modules() []module {
 	for _, l := range g.brokers {
 		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
-	g.access.modules(add)
+	g.accessModules(add)
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
@@ -305,7 +306,17 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,
-		Losses:    g.losses,
+		Losses:    func() []string { return append(g.warnings(), g.losses()...) },
+		Users:     g.access.users,
+		Lockout:   g.access.lockout,
+		Sessions:  g.access.sessions,
+		Tokens:    g.access.tokens,
+		Claim:     g.access.claim,
+		Audit:     g.access.audit,
+		Roles:     func() []string { return g.access.control.Policy().Roles() },
+		Explain:   g.explain,
+		Reload:    g.access.control.Reload,
+		Root:      g.authority.Root,
 		Logger:    g.log,
 	}).Run(ctx)
 }

@@ -31,6 +31,12 @@ const (
 	BoxReset       = "reset"
 )
 
+// Kinds returns the kinds of events that there are.
+func Kinds() []string {
+	return []string{LoggedIn, LoginRefused, LoginLockedOut, UserAdded, UserChanged, UserDeleted,
+		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset}
+}
+
 // Event is something that matters to who looks after the safety of the box.
 type Event struct {
 	Time     time.Time  `json:"time"` // of the last of Count; by the clock of the box, which may have been wrong
