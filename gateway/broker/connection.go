@@ -22,7 +22,9 @@ type connection struct {
 	session *session
 	done    chan struct{} // closed when the connection has let go of its session
 
-	listener string // by which it came
+	listener string      // by which it came
+	user     string      // who it was found to be; empty: nobody
+	loginEnd *time.Timer // disconnects it when its login ends; guarded by session.mu
 
 	version       mqtt.Version
 	bridge        bool // see mqtt.Connect
@@ -291,6 +293,9 @@ func (c *connection) end(err error) {
 	if c.alive != nil {
 		c.alive.Stop()
 	}
+	c.session.mu.Lock()
+	c.endLogin(time.Time{})
+	c.session.mu.Unlock()
 	c.broker.leave(c)
 	c.broker.detach(c.session, c.keepWill || err != errDisconnect)
 	close(c.done) // before lingering: who takes the session over waits for this

@@ -231,11 +231,14 @@ func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
 // stillAllowed tells of an entry that was swapped out whether revoke would have
 // left it in the queue.
 func (s *session) stillAllowed() func(*entry) bool {
+	receive := s.mayReceive()
 	if s.swap.revoked == 0 {
-		return func(*entry) bool { return true }
+		return func(e *entry) bool { return receive(e.message) }
 	}
 	left := s.ownIndex()
-	return func(e *entry) bool { return e.id >= s.swap.revoked || left.receives(e.message.Topic) }
+	return func(e *entry) bool {
+		return (e.id >= s.swap.revoked || left.receives(e.message.Topic)) && receive(e.message)
+	}
 }
 
 // visit reads all that is swapped out, page by page, while the client is away.

@@ -24,6 +24,10 @@ type session struct {
 	// request is the client as it connected last; nil if nobody will ask.
 	request atomic.Pointer[ConnectRequest]
 
+	// user is whom the session belongs to; nil or empty: nobody. Only its holder
+	// changes it.
+	user atomic.Pointer[string]
+
 	mu            sync.Mutex
 	peer          peer // nil while offline
 	version       mqtt.Version
@@ -53,7 +57,8 @@ type session struct {
 	swept         time.Time // when the queue was last searched for expired messages
 	remoteAddr    string
 	keepAlive     time.Duration
-	ended         bool // taken out of the broker: nothing may be added any more
+	reviewed      uint64 // the generation when the rights were last looked at: older routes may be wrong
+	ended         bool   // taken out of the broker: nothing may be added any more
 }
 
 // peer is who a session delivers to: a connection or an in-process client. Its
@@ -134,11 +139,17 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 			return true
 		}
 	}
+	if r.judge != nil && !r.judge(&m.Message) {
+		return true
+	}
 	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.peer == nil && !s.persistent {
 		return false
+	}
+	if r.asked < s.reviewed && !s.permit(Receive, m.Topic).allows(&m.Message) {
+		return r.share == "" // another member of a share may
 	}
 	if qos == 0 {
 		s.deliverNow(m, delivery{retain: m.Retain && r.asPublished, identifiers: r.identifiers}, f)
