@@ -64,7 +64,7 @@ func (s *Server) addUserForm(w http.ResponseWriter, r *request) {
 	name, password := strings.TrimSpace(r.PostFormValue("name")), ""
 	if err == nil {
 		var c userChange
-		if level := access.Level(r.PostFormValue("page")); level != access.NoPage {
+		if level := access.Level(r.PostFormValue("page")); level != nobody {
 			c = userChange{Page: &level, Roles: &[]string{}}
 		}
 		_, password, err = s.create(r, name, c)
