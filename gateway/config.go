@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -34,6 +35,7 @@ type Config struct {
 	MDNS          MDNSConfig          `toml:"mdns"`
 	HomeAssistant HomeAssistantConfig `toml:"homeassistant"`
 	Serial        SerialConfig        `toml:"serial"`
+	Access        AccessConfig        `toml:"access"`
 	Log           LogConfig           `toml:"log"`
 }
 
@@ -127,6 +129,7 @@ func DefaultConfig() Config {
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
 		HomeAssistant: HomeAssistantConfig{Enabled: true, Prefix: "homeassistant"},
 		Serial:        SerialConfig{BaseTopic: "lintel", Ports: []PortConfig{}},
+		Access:        defaultAccess(),
 		Log:           LogConfig{Level: slog.LevelInfo},
 	}
 }
@@ -156,7 +159,11 @@ func LoadConfig(path string) (Config, error) {
 	if len(text) > maxConfigFile {
 		return DefaultConfig(), fmt.Errorf("%s: larger than %d KiB, not a configuration file", path, maxConfigFile>>10)
 	}
-	return parseConfig(path, string(text))
+	c, err := parseConfig(path, string(text))
+	if err == nil {
+		c.Access.resolve(filepath.Dir(path))
+	}
+	return c, err
 }
 
 // Validate reports what cannot work: the message starts with the path of the
@@ -270,6 +277,7 @@ func (c Config) problems() []problem {
 			bad(key+".protocol", "%q is not a protocol; right is a name such as %q, or nothing to listen", p.Protocol, "dsmr")
 		}
 	}
+	c.accessProblems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
 	}

@@ -125,6 +125,13 @@ func TestConfigMistakes(t *testing.T) {
 		{"host", "[mdns]\nhost = \"lintel.local\"", `F:2: mdns.host: "lintel.local" is not a host name`},
 		{"port without path", "[[serial.ports]]\nprotocol = \"dsmr\"", `F:1: serial.ports[0].path: is missing`},
 		{"protocol", "[[serial.ports]]\npath = \"/dev/ttyUSB0\"\nprotocol = \"DSMR\"", `F:3: serial.ports[0].protocol: "DSMR" is not a protocol`},
+		{"anonymous where nobody listens", "[access]\nroles = \"\"\nanonymous = { \":1884\" = \"viewer\" }", `F:3: access.anonymous.:1884: nothing listens on ":1884"; right is one of :1883, :8083`},
+		{"anonymous in a table", "[access]\n[access.anonymous]\n\":1883\" = \"viewer\"\n\"[::1]:1\" = \"viewer\"", `F:4: access.anonymous.[::1]:1: nothing listens on "[::1]:1"`},
+		{"anonymous without a role", "[access]\nanonymous = { \":1883\" = \"root\" }", `F:2: access.anonymous.:1883: there is no role "root"; right is one of admin, homeassistant, device, viewer`},
+		{"anonymous in a list", "[access]\nanonymous = [\":1883\"]", `F:2: access.anonymous: is a list; right is a table`},
+		{"role for certificates", "[access]\ncertificate_roles = [\"viewer\", \"root\"]", `F:2: access.certificate_roles[1]: there is no role "root"`},
+		{"algorithm none", "[access.jwt]\nalgorithms = [\"none\"]", `F:2: access.jwt.algorithms[0]: "none" is none of HS256`},
+		{"leeway", "[access.jwt]\nleeway = 3600", `F:2: access.jwt.leeway: 3600 is out of range`},
 		{"port twice", "[[serial.ports]]\npath = \"a\"\nprotocol = \"dsmr\"\n[[serial.ports]]\npath = \"a\"\nprotocol = \"sml\"",
 			`F:5: serial.ports[1].path: "a" is already serial.ports[0]`},
 	}
@@ -168,6 +175,16 @@ func TestLoadConfig(t *testing.T) {
 		if c, err := LoadConfig(name); err != nil || c.HTTP.Listen != ":8" {
 			t.Errorf("LoadConfig(%q) = %+v, %v", name, c.HTTP, err)
 		}
+	}
+	text := "[access]\nroles = \"roles.toml\"\njwt.key_files = [\"keys/a.pem\", \"/b.pem\"]\n"
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "x.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := LoadConfig(filepath.Join(folder, "x.toml"))
+	if err != nil || c.Access.Roles != filepath.Join(folder, "roles.toml") ||
+		!reflect.DeepEqual(c.Access.JWT.KeyFiles, []string{filepath.Join(folder, "keys/a.pem"), "/b.pem"}) {
+		t.Errorf("files beside the configuration: %+v, %v", c.Access, err)
 	}
 	large := filepath.Join(t.TempDir(), "large.toml")
 	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", maxConfigFile)), 0o600); err != nil {

@@ -16,26 +16,35 @@ import (
 
 // parseConfig parses text, which came from the file called name.
 func parseConfig(name, text string) (Config, error) {
-	var tree map[string]any
-	if _, err := toml.Decode(text, &tree); err != nil {
-		if pe, ok := errors.AsType[toml.ParseError](err); ok {
-			return DefaultConfig(), fmt.Errorf("%s:%d: %s", name, pe.Position.Line, pe.Message)
-		}
-		return DefaultConfig(), fmt.Errorf("%s: %w", name, err)
-	}
-	lines := keyLines(text)
-	ps := checkTree(tree, reflect.TypeFor[Config](), "", knownKeys(reflect.TypeFor[Config](), ""))
-	if len(ps) > 0 {
-		return DefaultConfig(), located(name, lines, ps)
-	}
 	c := DefaultConfig()
-	if _, err := toml.Decode(text, &c); err != nil {
-		return DefaultConfig(), fmt.Errorf("%s: %w", name, err)
+	lines, err := parseFile(name, text, &c)
+	if err != nil {
+		return DefaultConfig(), err
 	}
 	if ps := c.problems(); len(ps) > 0 {
 		return DefaultConfig(), located(name, lines, ps)
 	}
 	return c, nil
+}
+
+// parseFile parses text, which came from the file called name, into a struct, and
+// returns the lines of the keys.
+func parseFile[T any](name, text string, into *T) (lines map[string]int, err error) {
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		if pe, ok := errors.AsType[toml.ParseError](err); ok {
+			return nil, fmt.Errorf("%s:%d: %s", name, pe.Position.Line, pe.Message)
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	lines = keyLines(text)
+	if ps := checkTree(tree, reflect.TypeFor[T](), "", knownKeys(reflect.TypeFor[T](), "")); len(ps) > 0 {
+		return nil, located(name, lines, ps)
+	}
+	if _, err := toml.Decode(text, into); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return lines, nil
 }
 
 // located joins problems to one error, in the order of the file.
@@ -119,6 +128,16 @@ func checkTree(value any, t reflect.Type, key string, known []string) []problem 
 		var ps []problem
 		for i := range list.Len() {
 			ps = append(ps, checkTree(list.Index(i).Interface(), t.Elem(), fmt.Sprintf("%s[%d]", key, i), known)...)
+		}
+		return ps
+	case reflect.Map: // of texts
+		table, ok := value.(map[string]any)
+		if !ok {
+			return wrong("a table, such as { \":1883\" = \"viewer\" }")
+		}
+		var ps []problem
+		for name, v := range table {
+			ps = append(ps, checkTree(v, t.Elem(), joinKey(key, name), known)...)
 		}
 		return ps
 	case reflect.String:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -33,15 +34,23 @@ type Options struct {
 	Data     string // folder of everything that is kept
 	Simulate bool   // plug a virtual meter in
 	Version  string
-	Check    []string        // runs [persist.Check], see [persist.Options]; nil: nothing does
-	Ready    func(Endpoints) // called when clients can connect; may be nil
-	Logger   *slog.Logger    // nil: silent
+	Check    []string // runs [persist.Check], see [persist.Options]; nil: nothing does
+
+	// BootFiles gives the folder in which a person may have put a [PreseedFile] or
+	// [ResetFile], besides Data, for as long as use runs; use calls writable before it
+	// changes anything there. nil: there is none.
+	BootFiles func(use func(folder string, writable func() error) error) error
+
+	Reload <-chan os.Signal // the role file is to be read again; nil: never
+	Ready  func(Endpoints)  // called when clients can connect; may be nil
+	Logger *slog.Logger     // nil: silent
 }
 
 // Endpoints are where the house can be reached.
 type Endpoints struct {
 	Brokers   []Endpoint
 	HTTP      net.Addr // nil: no pages
+	Unclaimed bool     // a person has to claim the box on the page
 	Discovery string   // topic filter of the discovery documents; empty: none
 	State     string   // topic filter of the states of all devices
 }
@@ -60,6 +69,7 @@ type gateway struct {
 	box    homeassistant.Box
 
 	store     *persist.Store
+	access    *entrance
 	broker    *broker.Broker
 	bridge    *serialbridge.Supervisor
 	boxState  *homeassistant.BoxState
@@ -102,6 +112,9 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 			err = fmt.Errorf("close the store: %w", cerr)
 		}
 	}()
+	if g.access, err = g.openAccess(ctx); err != nil {
+		return err
+	}
 	m := config.MQTT
 	g.broker, err = broker.New(g.store, broker.Options{
 		MaxPacketSize:     m.MaxPacketSize,
@@ -122,6 +135,9 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		KeepAliveFactor:   m.KeepAliveFactor,
 		Version:           o.Version,
 		Logger:            g.log,
+		Authenticate:      g.access.door.authenticate,
+		Methods:           map[string]broker.Method{"SCRAM-SHA-256": g.access.door.scram},
+		Authorize:         g.access.door.authorize,
 	})
 	if err != nil {
 		return err
@@ -224,6 +240,7 @@ func (g *gateway) modules() []module {
 	for _, l := range g.brokers {
 		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
+	g.access.modules(add)
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
@@ -328,7 +345,7 @@ func (g *gateway) runMDNS(ctx context.Context) error {
 }
 
 func (g *gateway) endpoints() Endpoints {
-	e := Endpoints{State: g.config.Serial.BaseTopic + "/+/state"}
+	e := Endpoints{State: g.config.Serial.BaseTopic + "/+/state", Unclaimed: !g.access.claim.Claimed()}
 	for _, l := range g.brokers {
 		e.Brokers = append(e.Brokers, Endpoint{l.scheme, l.Addr()})
 	}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,16 +84,41 @@ func (c *Claim) BoxName() string {
 // Of several callers one wins; the others get [ErrClaimed]. After any other error the
 // box is unclaimed and Do may be called again; when ctx has ended it may be claimed too.
 func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistantPassword string, err error) {
+	return c.By(ctx, Owner{Password: password, BoxName: boxName})
+}
+
+// Owner is what a box is claimed with.
+type Owner struct {
+	Password              string // of the user admin
+	Hash                  string // of that, in the place of Password
+	BoxName               string // empty: none
+	HomeAssistantPassword string // of the login for Home Assistant; empty: as Do makes it
+}
+
+// Check says what is wrong with an owner.
+func (o Owner) Check() error {
+	if o.Hash == "" || o.Password != "" {
+		if err := CheckPassword([]byte(o.Password)); err != nil {
+			return err
+		}
+	}
+	if o.HomeAssistantPassword != "" {
+		if err := CheckPassword([]byte(o.HomeAssistantPassword)); err != nil {
+			return fmt.Errorf("for Home Assistant: %w", err)
+		}
+	}
+	return CheckBoxName(o.BoxName)
+}
+
+// By is Do for an owner who says more.
+func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, err error) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	r, begun := c.bucket.Get(claimKey)
 	if r.Claimed {
 		return "", ErrClaimed
 	}
-	if err := CheckPassword([]byte(password)); err != nil {
-		return "", err
-	}
-	if err := CheckBoxName(boxName); err != nil {
+	if err := o.Check(); err != nil {
 		return "", err
 	}
 	if r.Undoing {
@@ -108,25 +134,33 @@ func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistant
 			return "", err
 		}
 	}
-	if err := c.login(ctx, User{Name: AdminUser, Roles: []string{"admin"}, Page: Admin}, password); err != nil {
+	admin := User{Name: AdminUser, Roles: []string{"admin"}, Page: Admin}
+	if o.Password == "" {
+		admin.Hash = o.Hash
+	}
+	if err := c.login(ctx, admin, o.Password); err != nil {
 		return "", err
 	}
-	if !r.KeepHomeAssistant {
-		homeassistantPassword = c.users.Generate()
+	if !r.KeepHomeAssistant || o.HomeAssistantPassword != "" {
+		homeassistantPassword = cmp.Or(o.HomeAssistantPassword, c.users.Generate())
 		u := User{Name: HomeAssistantUser, Roles: []string{"homeassistant"}}
 		if err := c.login(ctx, u, homeassistantPassword); err != nil {
 			return "", err
 		}
 	}
-	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: boxName})
+	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: o.BoxName})
 }
 
-// login makes a login, whatever there was of that name.
+// login makes a login, whatever there was of that name. Without a
+// password it is the one of the hash.
 func (c *Claim) login(ctx context.Context, u User, password string) error {
 	if _, ok := c.users.Get(u.Name); ok {
 		if err := c.users.Delete(ctx, u.Name); err != nil {
 			return err
 		}
+	}
+	if password == "" {
+		return c.users.Import(ctx, []User{u})
 	}
 	return c.users.Create(ctx, u, []byte(password))
 }

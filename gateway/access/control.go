@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -32,11 +33,11 @@ var (
 	ErrLockedOut  = errors.New("too many logins failed: try again in a minute")
 )
 
-// maxRoleFile bounds the role file in bytes; its last good copy is a value of the store.
-const maxRoleFile = 128 << 10
-
-// rolesKey is the key of that copy.
-const rolesKey = "roles"
+// The only keys of their buckets.
+const (
+	rolesKey = "roles"
+	scramKey = "secret"
+)
 
 // ControlOptions are the options of [NewControl].
 type ControlOptions struct {
@@ -49,6 +50,7 @@ type ControlOptions struct {
 	Prefix   string   // of Home Assistant's discovery topics, see [BuiltIn]
 	Needed   []string // roles that must be there, because listeners or certificates have them
 
+	JWT              *JWT                           // nil: there are no tokens
 	CertificateName  func(*x509.Certificate) string // nil: certificates are not looked at
 	CertificateRoles []string                       // of a certificate whose name is not that of a user
 
@@ -68,6 +70,7 @@ type Control struct {
 	log    *slog.Logger
 	copies *persist.Bucket[string] // the role file that is in force, by rolesKey
 	policy atomic.Pointer[Policy]
+	scram  SCRAM
 
 	reload  sync.Mutex
 	problem atomic.Pointer[string] // of the role file; nil: none
@@ -84,6 +87,18 @@ func NewControl(ctx context.Context, o ControlOptions) (*Control, error) {
 	if c.copies, err = persist.NewBucket[string](o.Store, "access.roles"); err != nil {
 		return nil, err
 	}
+	secrets, err := persist.NewBucket[[32]byte](o.Store, "access.scram")
+	if err != nil {
+		return nil, err
+	}
+	secret, ok := secrets.Get(scramKey)
+	if !ok {
+		rand.Read(secret[:])
+		if err := secrets.Put(ctx, scramKey, secret); err != nil {
+			return nil, err
+		}
+	}
+	c.scram = SCRAM{Secret: secret, User: o.Users.Get}
 	err = c.read(ctx)
 	if err == nil {
 		return c, nil
@@ -142,7 +157,7 @@ func (c *Control) read(ctx context.Context) error {
 	var text []byte
 	if c.o.RoleFile != "" {
 		var err error
-		if text, err = readBounded(c.o.RoleFile, maxRoleFile); err != nil {
+		if text, err = readRoleFile(c.o.RoleFile, MaxRoleFile); err != nil {
 			return fmt.Errorf("role file: %w", err)
 		}
 	}
@@ -192,8 +207,8 @@ func (c *Control) compile(text []byte) (*Policy, error) {
 	return policy, nil
 }
 
-// readBounded reads a file of at most limit bytes.
-func readBounded(name string, limit int64) ([]byte, error) {
+// readRoleFile reads a file of at most limit bytes.
+func readRoleFile(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -210,10 +225,16 @@ func readBounded(name string, limit int64) ([]byte, error) {
 // else a token, else a user name and a password. Who shows nothing has the role of the
 // listener. A [*Refused] says that they are not let in.
 func (c *Control) Login(ctx context.Context, l *Login) (*Identity, error) {
-	id, err := c.login(ctx, l)
+	return c.logged(l, func() (*Identity, error) { return c.login(ctx, l) })
+}
+
+// logged writes down how a login went, and is in doubt when nobody has claimed the box:
+// the login may be right when there are users again.
+func (c *Control) logged(l *Login, login func() (*Identity, error)) (*Identity, error) {
+	id, err := login()
 	e := Event{User: l.UserName, ClientID: l.ClientID, Address: l.Address}
 	if refused, ok := errors.AsType[*Refused](err); ok {
-		if !c.claimed() { // the login may be right when there are users again
+		if !c.claimed() {
 			return nil, ErrNotClaimed
 		}
 		e.Kind, e.Detail = LoginRefused, refused.Reason
@@ -222,7 +243,7 @@ func (c *Control) Login(ctx context.Context, l *Login) (*Identity, error) {
 	} else if err == nil {
 		e.Kind, e.User = LoggedIn, id.User
 		if id.Name != "" {
-			e.Detail = "with the certificate of " + id.Name
+			e.Detail = "with a certificate"
 		}
 	} else {
 		return nil, err
@@ -240,6 +261,8 @@ func (c *Control) login(ctx context.Context, l *Login) (*Identity, error) {
 	switch {
 	case l.Certificate != nil && c.o.CertificateName != nil:
 		return c.byCertificate(l)
+	case c.o.JWT != nil && l.HasPassword && LooksLikeJWT(l.Password):
+		return c.byToken(ctx, l)
 	case l.HasUserName:
 		return c.byPassword(ctx, l)
 	case l.HasPassword:
@@ -261,7 +284,7 @@ func (c *Control) byCertificate(l *Login) (*Identity, error) {
 			return nil, &Refused{"the user of the certificate is disabled"}
 		}
 		id := c.Identify(user, l)
-		id.Name = name
+		id.Name = name // and no proof: the certificate lets it in whatever the password is
 		return id, nil
 	}
 	if len(c.o.CertificateRoles) == 0 {
@@ -274,11 +297,71 @@ func (c *Control) byPassword(ctx context.Context, l *Login) (*Identity, error) {
 	if c.o.Lockout.Wait(l.Address, l.UserName) > 0 {
 		return nil, ErrLockedOut
 	}
-	user, err := c.o.Users.Verify(ctx, l.UserName, l.Password, l.ClientID)
+	user, proof, err := c.prove(ctx, l)
 	if err := c.verified(l.Address, l.UserName, err); err != nil {
 		return nil, err
 	}
-	return c.Identify(user, l), nil
+	id := c.Identify(user, l)
+	id.proof = proof
+	return id, nil
+}
+
+// prove returns a user who shows the password, and the hash that it was checked against.
+func (c *Control) prove(ctx context.Context, l *Login) (user User, hash string, err error) {
+	for range 3 {
+		before, _ := c.o.Users.Get(l.UserName)
+		user, err = c.o.Users.Verify(ctx, l.UserName, l.Password, l.ClientID)
+		now, _ := c.o.Users.Get(l.UserName)
+		if err != nil || before.Hash == now.Hash {
+			return user, now.Hash, err
+		}
+		// The password was changed meanwhile, or an imported hash replaced.
+	}
+	return User{}, "", errChanging
+}
+
+// LoginSCRAM is Login for SCRAM-SHA-256: first is the first message of the client, exchange
+// sends a challenge and returns the answer, and final is for the client that is let in.
+func (c *Control) LoginSCRAM(ctx context.Context, l *Login, first []byte, exchange func([]byte) ([]byte, error)) (id *Identity, final []byte, err error) {
+	id, err = c.logged(l, func() (*Identity, error) {
+		if !c.claimed() {
+			return nil, ErrNotClaimed
+		}
+		conversation := c.scram.Start()
+		challenge, _, err := conversation.Step(first)
+		l.UserName = conversation.Name()
+		if c.o.Lockout.Wait(l.Address, l.UserName) > 0 {
+			return nil, ErrLockedOut
+		}
+		if err == nil {
+			var answer []byte
+			if answer, err = exchange(challenge); err == nil {
+				final, _, err = conversation.Step(answer)
+			}
+		}
+		if err := c.verified(l.Address, l.UserName, err); err != nil {
+			return nil, err
+		}
+		user, ok := conversation.User()
+		if !ok {
+			return nil, &Refused{ErrBadLogin.Error()}
+		}
+		id := c.Identify(user, l)
+		id.proof = user.SCRAM
+		return id, nil
+	})
+	return id, final, err
+}
+
+func (c *Control) byToken(ctx context.Context, l *Login) (*Identity, error) {
+	if c.o.Lockout.Wait(l.Address, "") > 0 {
+		return nil, ErrLockedOut
+	}
+	id, err := c.o.JWT.Verify(ctx, string(l.Password), l)
+	if err := c.verified(l.Address, "", err); err != nil {
+		return nil, err
+	}
+	return id, nil
 }
 
 // verified tells the lockout how a try went, and returns what it means.
@@ -295,5 +378,26 @@ func (c *Control) verified(address netip.Addr, user string, err error) error {
 
 // Identify is who a user is who has proved it.
 func (c *Control) Identify(u User, l *Login) *Identity {
-	return &Identity{User: u.Name, ClientID: l.ClientID, Roles: slices.Clone(u.Roles), Topics: slices.Clone(u.Topics)}
+	return &Identity{User: u.Name, ClientID: l.ClientID, Roles: slices.Clone(u.Roles), Topics: slices.Clone(u.Topics), renewed: true}
+}
+
+// Renew returns an identity that Login gave with the rights that its user has now. A
+// [*Refused] says that the user has been deleted or disabled, or has another password
+// now. An identity that is not that of a user of the box stays as it is.
+func (c *Control) Renew(id *Identity) (*Identity, error) {
+	if !id.renewed {
+		return id, nil
+	}
+	user, ok := c.o.Users.Get(id.User)
+	switch {
+	case !ok:
+		return nil, &Refused{"the user has been deleted"}
+	case user.Disabled:
+		return nil, &Refused{"the user has been disabled"}
+	case id.proof != "" && id.proof != user.Hash && id.proof != user.SCRAM:
+		return nil, &Refused{"the user has another password now"}
+	}
+	now := c.Identify(user, &Login{ClientID: id.ClientID})
+	now.Name, now.Expires, now.proof = id.Name, id.Expires, id.proof
+	return now, nil
 }

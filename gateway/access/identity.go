@@ -18,6 +18,9 @@ type Identity struct {
 	Rules    []Rule    // that came with its token, asked before any role
 	Expires  time.Time // when it ceases to be; zero: never
 	Internal bool      // a part of the house: it may do everything
+
+	proof   string // what the user was let in with, see [Control.Renew]
+	renewed bool   // its rights are those of a user of the box
 }
 
 // Login is what somebody shows who wants in.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type ConnectRequest struct {
 	AuthenticationMethod string // empty: none
 	AuthenticationData   []byte
 
+	Listener   string               // by which it came: see Serve and WebSocket
 	RemoteAddr net.Addr             // nil for an in-process client
 	LocalAddr  net.Addr             // nil for an in-process client
 	TLS        *tls.ConnectionState // nil: without TLS
@@ -37,7 +39,23 @@ type ConnectRequest struct {
 	// authenticated: whoever calls NewClient is trusted with the name. There is
 	// nothing else in the request but the ClientID.
 	InProcess bool
+
+	// Identity is whatever Authenticate or a Method leaves there for Authorize: the
+	// broker does not look at it.
+	Identity any
+
+	// Expires is when the login ends, as Authenticate or a Method leaves it; zero:
+	// never. Then the client is disconnected, with 0xA0 if it speaks 5.0, and may
+	// log in again; its session goes on as it asked for. How long that is gets
+	// found out once, when the client is let in: a clock that jumps later
+	// disconnects nobody. One that authenticates anew in time stays for as long as
+	// the new Expires says.
+	Expires time.Time
 }
+
+// Address is where the client comes from; zero: from no IP address, as over a unix
+// socket.
+func (r *ConnectRequest) Address() netip.Addr { return addressOf(r.RemoteAddr) }
 
 // request makes a ConnectRequest of a CONNECT.
 func (c *connection) request(connect *mqtt.Connect) *ConnectRequest {
@@ -52,6 +70,7 @@ func (c *connection) request(connect *mqtt.Connect) *ConnectRequest {
 		AuthenticationMethod: c.method,
 		RemoteAddr:           c.net.RemoteAddr(),
 		LocalAddr:            c.net.LocalAddr(),
+		Listener:             c.listener,
 	}
 	if connect.Will != nil {
 		r.WillTopic = connect.Will.Topic
@@ -76,6 +95,7 @@ type Action byte
 const (
 	Publish Action = iota + 1
 	Subscribe
+	Receive
 )
 
 func (a Action) String() string {
@@ -84,6 +104,8 @@ func (a Action) String() string {
 		return "publish"
 	case Subscribe:
 		return "subscribe"
+	case Receive:
+		return "receive"
 	}
 	return "no action"
 }
@@ -239,7 +261,7 @@ func (c *connection) authenticate(ctx context.Context, r *ConnectRequest) (final
 // allowed asks Authorize.
 func (s *session) allowed(action Action, topic string) bool {
 	authorize := s.broker.options.Authorize
-	return authorize == nil || authorize(s.request.Load(), action, topic)
+	return authorize == nil || !authorize(s.request.Load(), action, topic).denied()
 }
 
 // AccessChanged makes the broker ask Authorize again. Subscriptions that are no

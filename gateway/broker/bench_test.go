@@ -24,7 +24,7 @@ type pump struct {
 
 func newPump(t testing.TB, v mqtt.Version, subscribers int) *pump {
 	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20,
-		Authorize: func(*broker.ConnectRequest, broker.Action, string) bool { return true }})
+		Authorize: func(*broker.ConnectRequest, broker.Action, string) broker.Permit { return broker.Allow }})
 	p := &pump{from: connect(t, s, clean(v, "from")), each: 50}
 	p.from.net.SetDeadline(time.Time{})
 	for i := range subscribers {

@@ -33,6 +33,7 @@ type Options struct {
 	MaxKeepAlive      time.Duration // MQTT 5.0 clients that ask for more, or for none, are told this; default: no limit
 	KeepAliveFactor   float64       // a client may be silent for so many times its keep alive; default 1.5, which is the least
 	ConnectRate       int           // CONNECTs per second, in the long run; default 1000
+	AddressRate       int           // of them from one address, or IPv6 network of 64 bits; default 100, and a burst of five times as many may pass
 	MaxUnconnected    int           // network connections whose CONNECT has not come; default 500
 	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT, and for each authentication; default 10 s
 	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
@@ -46,21 +47,25 @@ type Options struct {
 	// says what the client is told. Any other error, and whatever comes after the
 	// end of ctx, is "server unavailable": clients take a refusal for good.
 	//
-	// It may set UserName to the name that it found out: what it leaves in r is
-	// what Authorize gets. Password and AuthenticationData are erased.
+	// It may set UserName to the name that it found out, Identity and Expires: what
+	// it leaves in r is what Authorize gets. Password and AuthenticationData are
+	// erased. The session belongs to UserName: see Access in the package comment.
 	Authenticate func(ctx context.Context, r *ConnectRequest) error
 
 	// Methods are the methods of enhanced authentication, by name. A client that
 	// names one is decided by it alone: Authenticate is not asked.
 	Methods map[string]Method
 
-	// Authorize reports whether a client may publish to a topic, or subscribe to a
-	// filter; nil: it may. A filter comes without $share/NAME/, and who may
-	// subscribe to it gets all that matches: messages are not asked about one by
-	// one. What it says is remembered until AccessChanged. It is asked for in-process
-	// clients too (see ConnectRequest). It must be quick, must not change r or call the
-	// broker, and is called for several clients at a time.
-	Authorize func(r *ConnectRequest, action Action, topic string) bool
+	// Authorize tells whether a client may publish to a topic, subscribe to a filter,
+	// or receive what is published to a topic; nil: it may. A filter comes without
+	// $share/NAME/. What depends on the message is a yes for a filter: each topic
+	// that matches is asked about with Receive before anything of it is delivered,
+	// retained and queued messages included. What Authorize says is remembered until
+	// AccessChanged. It is asked for in-process clients too (see ConnectRequest), and
+	// not for those that were away at a restart, until they come back. It must be
+	// quick, must not change r or call the broker, and is called for several clients
+	// at a time.
+	Authorize func(r *ConnectRequest, action Action, topic string) Permit
 }
 
 func (o Options) withDefaults() Options {

@@ -22,6 +22,8 @@ type connection struct {
 	session *session
 	done    chan struct{} // closed when the connection has let go of its session
 
+	listener string // by which it came
+
 	version       mqtt.Version
 	bridge        bool // see mqtt.Connect
 	clientID      string
@@ -70,8 +72,8 @@ type connection struct {
 const kickedFlag = 1 << 8
 
 // serveConn runs one client until its connection ends, or hands it to a poller.
-func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
-	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
+func (b *Broker) serveConn(ctx context.Context, nc net.Conn, listener string) {
+	c := &connection{conn: newConn(b, nc), broker: b, listener: listener, done: make(chan struct{})}
 	c.state.Store(serving)
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))

@@ -87,7 +87,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	if request != nil {
 		request.ClientID = connect.ClientID
 	}
-	if authorize := c.broker.options.Authorize; authorize != nil && connect.Will != nil && !authorize(request, Publish, connect.Will.Topic) {
+	if authorize := c.broker.options.Authorize; authorize != nil && connect.Will != nil && !authorize(request, Publish, connect.Will.Topic).allows(connect.Will) {
 		c.broker.stats.notAuthorized.Add(1)
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Detail: "will to " + connect.Will.Topic}
 	}

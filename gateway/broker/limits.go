@@ -3,6 +3,8 @@ package broker
 import (
 	"container/list"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +90,18 @@ func (t *tokenBucket) take(now time.Time) bool {
 	}
 	t.tokens--
 	return true
+}
+
+// addressOf is the IP address of a, or zero if it has none.
+func addressOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	if a == nil {
+		return netip.Addr{}
+	}
+	p, _ := netip.ParseAddrPort(a.String()) // that of a WebSocket
+	return p.Addr().Unmap()
 }
 
 // unconnected are the connections whose CONNECT has not come, the oldest first.

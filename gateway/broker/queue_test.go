@@ -314,8 +314,8 @@ func fullQueue(t *testing.T, memory int, policy broker.QueueFull) {
 // A right that is withdrawn holds for what waits in the store, too.
 func TestLongQueueAndAccess(t *testing.T) {
 	var denied atomic.Bool
-	s := startServer(t, t.TempDir(), broker.Options{QueueMemory: 1, Authorize: func(_ *broker.ConnectRequest, a broker.Action, topic string) bool {
-		return !denied.Load() || a == broker.Publish || topic != "secret"
+	s := startServer(t, t.TempDir(), broker.Options{QueueMemory: 1, Authorize: func(_ *broker.ConnectRequest, a broker.Action, topic string) broker.Permit {
+		return broker.Permitted(!denied.Load() || a == broker.Publish || topic != "secret")
 	}})
 	away := connect(t, s, durable(mqtt.V50, "away"))
 	away.subscribe(filter("secret", 1), filter("open", 1))

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"lintel/gateway/access"
+	"lintel/gateway/broker"
+	"lintel/gateway/mqtt"
+)
+
+// door stands between the broker and package access: it lets clients in, tells what they
+// may do, and throws out those who may not stay.
+type door struct {
+	control   *access.Control
+	anonymous map[string]string // role of who shows nothing, by the name of the listener
+
+	generation atomic.Uint64 // counts changes of users
+	changed    chan struct{}
+}
+
+// admission is what the door remembers of a client.
+type admission struct {
+	rights atomic.Pointer[rights] // what was found out last
+}
+
+// rights are who somebody was when users were last changed.
+type rights struct {
+	generation uint64
+	id         *access.Identity // nil: has to go
+	why        error
+}
+
+func newDoor(anonymous map[string]string) *door {
+	return &door{anonymous: anonymous, changed: make(chan struct{}, 1)}
+}
+
+// authenticate is broker.Options.Authenticate.
+func (d *door) authenticate(ctx context.Context, r *broker.ConnectRequest) error {
+	generation := d.generation.Load()
+	id, err := d.control.Login(ctx, d.login(r))
+	if err != nil {
+		return refusal(r, err)
+	}
+	admit(r, id, generation)
+	return nil
+}
+
+// scram is a broker.Method.
+func (d *door) scram(ctx context.Context, r *broker.ConnectRequest, exchange func([]byte) ([]byte, error)) (final []byte, err error) {
+	generation := d.generation.Load()
+	id, final, err := d.control.LoginSCRAM(ctx, d.login(r), r.AuthenticationData, exchange)
+	if err != nil {
+		return nil, refusal(r, err)
+	}
+	admit(r, id, generation)
+	return final, nil
+}
+
+// login is what a client shows.
+func (d *door) login(r *broker.ConnectRequest) *access.Login {
+	l := &access.Login{
+		ClientID: r.ClientID, HasUserName: r.HasUserName, UserName: r.UserName, HasPassword: r.HasPassword, Password: r.Password,
+		Address: r.Address(), Anonymous: d.anonymous[r.Listener],
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		l.Certificate = r.TLS.PeerCertificates[0]
+	}
+	return l
+}
+
+// admit leaves in r who the client is. generation is of before that was found out: what
+// has changed since is seen.
+func admit(r *broker.ConnectRequest, id *access.Identity, generation uint64) {
+	a := new(admission)
+	a.rights.Store(&rights{generation: generation, id: id})
+	r.UserName, r.Identity, r.Expires = id.User, a, id.Expires
+}
+
+// refusal is what a client is told. In doubt it is "server unavailable": Home Assistant
+// takes a refusal for good.
+func refusal(r *broker.ConnectRequest, err error) error {
+	if refused, ok := errors.AsType[*access.Refused](err); ok {
+		if r.HasUserName || r.HasPassword || r.AuthenticationMethod != "" {
+			// Nobody is told whether it was the name or the password.
+			return &broker.Refusal{Code: mqtt.BadUserNameOrPassword}
+		}
+		return &broker.Refusal{Code: mqtt.NotAuthorized, Reason: refused.Reason}
+	}
+	if errors.Is(err, access.ErrNotClaimed) {
+		return &broker.Refusal{Code: mqtt.ServerUnavailable, Reason: err.Error()}
+	}
+	return err
+}
+
+// actions are those of the broker in the words of package access.
+var actions = map[broker.Action]access.Action{
+	broker.Publish: access.Publish, broker.Subscribe: access.Subscribe, broker.Receive: access.Receive,
+}
+
+// authorize is broker.Options.Authorize.
+func (d *door) authorize(r *broker.ConnectRequest, action broker.Action, topic string) broker.Permit {
+	if r.InProcess {
+		return broker.Allow
+	}
+	a, ok := r.Identity.(*admission)
+	if !ok {
+		return broker.Deny
+	}
+	id, _ := d.now(r, a)
+	if id == nil {
+		return broker.Deny
+	}
+	permit := d.control.Policy().Permit(id, actions[action], topic)
+	switch {
+	case permit.Allowed():
+		return broker.Allow
+	case permit.Depends():
+		return broker.If(func(m *mqtt.Message) bool { return permit.Message(m.QoS, m.Retain, m.Payload) })
+	}
+	return broker.Deny
+}
+
+// now returns who a client is now; nil: it has to go.
+func (d *door) now(r *broker.ConnectRequest, a *admission) (*access.Identity, error) {
+	was := a.rights.Load()
+	if was.id == nil {
+		return nil, was.why
+	}
+	generation := d.generation.Load()
+	if was.generation == generation && was.id.ClientID == r.ClientID {
+		return was.id, nil
+	}
+	id, err := d.control.Renew(was.id)
+	if err == nil && id.ClientID != r.ClientID { // the broker has assigned one
+		named := *id
+		named.ClientID = r.ClientID
+		id = &named
+	}
+	a.rights.Store(&rights{generation, id, err})
+	return id, err
+}
+
+// userChanged is access.Users.OnChange: it blocks nobody.
+func (d *door) userChanged(string) {
+	d.generation.Add(1)
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+// settle is after how long a client is connected that was let in before a change.
+const settle = 15 * time.Second
+
+// run brings what users were changed to into force for those who are connected, until
+// ctx ends.
+func (d *door) run(ctx context.Context, b *broker.Broker) error {
+	again := time.NewTimer(settle)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.changed:
+			b.AccessChanged()
+			again.Reset(settle)
+		case <-again.C:
+		}
+		b.DisconnectIf(d.leave)
+	}
+}
+
+// leave tells a client that has to go why; nil: it stays. Whoever has another password
+// or is disabled is not told "not authorized", which clients take for good.
+func (d *door) leave(r *broker.ConnectRequest) *broker.Refusal {
+	a, ok := r.Identity.(*admission)
+	if !ok {
+		return nil
+	}
+	if _, err := d.now(r, a); err != nil {
+		return &broker.Refusal{Code: mqtt.AdministrativeAction, Reason: err.Error()}
+	}
+	return nil
+}
