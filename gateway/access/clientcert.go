@@ -75,14 +75,14 @@ type ClientCertificates struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	trust  *trust // nil: the files were never usable
+	trust  *trustFiles // nil: the files were never usable
 	stamps []fileStamp
 	looked time.Time
 	failed error // why the files as they are cannot be used
 }
 
-// trust is what the files say.
-type trust struct {
+// trustFiles is what the files say.
+type trustFiles struct {
 	pool        *x509.CertPool
 	authorities []*x509.Certificate
 	lists       []*crl
@@ -97,9 +97,9 @@ type fileStamp struct {
 const (
 	lookAtFiles = time.Second // how often the files are looked at, at most
 
-	maxChain       = 5   // certificates that a client sends
-	maxAuthorities = 256 // in a file
-	maxName        = 128 // bytes
+	maxChain           = 5   // certificates that a client sends
+	maxAuthorities     = 256 // in a file
+	maxCertificateName = 128 // bytes
 )
 
 // NewClientCertificates returns what verifies client certificates. That the files
@@ -182,7 +182,7 @@ func (c *ClientCertificates) check(sent []*x509.Certificate) error {
 }
 
 // chains returns the ways from a certificate to an authority.
-func (c *ClientCertificates) chains(trust *trust, sent []*x509.Certificate) ([][]*x509.Certificate, error) {
+func (c *ClientCertificates) chains(trust *trustFiles, sent []*x509.Certificate) ([][]*x509.Certificate, error) {
 	o := x509.VerifyOptions{
 		Roots:         trust.pool,
 		Intermediates: x509.NewCertPool(),
@@ -230,7 +230,7 @@ func beginnings(sent, authorities []*x509.Certificate) []time.Time {
 }
 
 // revoked says which certificate of a chain was revoked.
-func (c *ClientCertificates) revoked(trust *trust, chain []*x509.Certificate) error {
+func (c *ClientCertificates) revoked(trust *trustFiles, chain []*x509.Certificate) error {
 	for i, cert := range chain[:len(chain)-1] {
 		issuer := chain[i+1]
 		what := "was revoked"
@@ -301,8 +301,8 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("is empty")
-	case len(name) > maxName:
-		return fmt.Errorf("is longer than %d bytes", maxName)
+	case len(name) > maxCertificateName:
+		return fmt.Errorf("is longer than %d bytes", maxCertificateName)
 	case strings.ContainsAny(name, "+#/"):
 		return fmt.Errorf("%q holds +, # or /, which mean something in topics", name)
 	case name[0] == '$':
@@ -319,7 +319,7 @@ func checkName(name string) error {
 }
 
 // current returns what is in force, after another look at the files.
-func (c *ClientCertificates) current() (*trust, error) {
+func (c *ClientCertificates) current() (*trustFiles, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); c.looked.IsZero() || now.Sub(c.looked) >= lookAtFiles {
@@ -374,8 +374,8 @@ func (c *ClientCertificates) files() []string {
 }
 
 // read reads the files.
-func (c *ClientCertificates) read() (*trust, error) {
-	t := &trust{pool: x509.NewCertPool()}
+func (c *ClientCertificates) read() (*trustFiles, error) {
+	t := &trustFiles{pool: x509.NewCertPool()}
 	if c.o.CA == "" {
 		t.authorities = []*x509.Certificate{c.o.Authority.root}
 	} else {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/file"
+	exprfile "github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 )
@@ -104,7 +104,7 @@ func NewExpression(text string) (*Expression, error) {
 // oneLine leaves of an error what is wrong and where: expr shows the place with a
 // second and a third line.
 func oneLine(err error) error {
-	if e, ok := errors.AsType[*file.Error](err); ok {
+	if e, ok := errors.AsType[*exprfile.Error](err); ok {
 		return fmt.Errorf("%s at column %d", e.Message, e.Column+1)
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")

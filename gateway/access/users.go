@@ -21,6 +21,7 @@ type Level string
 
 // The levels; an empty one is no page at all.
 const (
+	NoPage   Level = ""
 	Viewer   Level = "viewer"
 	Operator Level = "operator"
 	Admin    Level = "admin"
