@@ -29,6 +29,7 @@ const (
 var (
 	ErrAPITokenExists = errors.New("a token of this name exists: choose another name, or revoke that one first")
 	ErrNoAPIToken     = errors.New("there is no token of this name")
+	ErrManyAPITokens  = fmt.Errorf("there are %d tokens, and no more are allowed: revoke one that is not used", maxAPITokens)
 )
 
 // APIToken lets a program use the JSON API.
@@ -74,7 +75,7 @@ func NewAPITokens(store *persist.Store) (*APITokens, error) {
 
 // Create makes a token and returns its secret, which nobody can see again.
 func (a *APITokens) Create(ctx context.Context, name string, level Level, by string) (secret string, err error) {
-	if err := checkLabel("the name of a token", name, maxAPITokenName); err != nil {
+	if err := CheckAPITokenName(name); err != nil {
 		return "", err
 	}
 	switch level {
@@ -88,7 +89,7 @@ func (a *APITokens) Create(ctx context.Context, name string, level Level, by str
 		return "", ErrAPITokenExists
 	}
 	if len(a.All()) >= maxAPITokens {
-		return "", fmt.Errorf("there are %d tokens, and no more are allowed: revoke one that is not used", maxAPITokens)
+		return "", ErrManyAPITokens
 	}
 	secret = apiTokenPrefix + newSecret()
 	t := apiToken{APIToken{Name: name, Level: level, By: by, Created: time.Now()}, digest(secret)}
@@ -99,6 +100,11 @@ func (a *APITokens) Create(ctx context.Context, name string, level Level, by str
 	defer a.mu.Unlock()
 	a.byHash[t.Hash] = t.APIToken
 	return secret, nil
+}
+
+// CheckAPITokenName says what is wrong with the name of a token.
+func CheckAPITokenName(name string) error {
+	return checkLabel("the name of a token", name, maxAPITokenName)
 }
 
 // checkLabel checks a text that people choose to tell things apart by.

@@ -226,7 +226,7 @@ func (s *Sessions) owner(key string, v session) (User, bool) {
 
 func (s *Sessions) ownerAt(v session, last, now time.Duration) (User, bool) {
 	u, ok := s.users.Get(v.User)
-	ok = ok && !u.Disabled && u.Page != NoPage && digest(u.Hash) == v.Password &&
+	ok = ok && !u.Disabled && u.Page != "" && digest(u.Hash) == v.Password &&
 		now-last < SessionIdle && now-v.Created < SessionLifetime
 	return u, ok
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"lintel/gateway/access"
@@ -72,9 +73,13 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
+	if invalid, ok := errors.AsType[*access.InvalidUserError](err); ok {
+		return wrong("name", "%s", sentence(errors.New(invalid.Reason)))
+	}
 	code := 0
 	switch {
-	case errors.Is(err, access.ErrUserExists), errors.Is(err, access.ErrAPITokenExists), errors.Is(err, access.ErrClaimed):
+	case errors.Is(err, access.ErrUserExists), errors.Is(err, access.ErrAPITokenExists), errors.Is(err, access.ErrClaimed),
+		errors.Is(err, access.ErrManyAPITokens):
 		code = http.StatusConflict
 	case errors.Is(err, access.ErrNoUser), errors.Is(err, access.ErrNoAPIToken), errors.Is(err, access.ErrNoSession):
 		code = http.StatusNotFound
@@ -82,7 +87,7 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 		code = http.StatusServiceUnavailable
 	}
 	if code != 0 {
-		return &problem{code, "", err.Error()}
+		return &problem{code, "", sentence(err)}
 	}
 	s.log.Error("request not done", "method", r.Method, "path", r.URL.Path, "err", err)
 	return &problem{http.StatusInternalServerError, "", "This could not be done; the log of the box says why."}
@@ -151,4 +156,10 @@ func localIP(r *http.Request) netip.Addr {
 	}
 	a, _ := netip.ParseAddrPort(local.String())
 	return a.Addr().Unmap().WithZone("")
+}
+
+// sentence makes one of an error.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }

@@ -132,10 +132,10 @@ func (s *Server) claim(w http.ResponseWriter, r *request, password, name string)
 		return "", access.ErrClaimed
 	}
 	if err := access.CheckPassword([]byte(password)); err != nil {
-		return "", wrong("password", "%s.", sentence(err))
+		return "", wrong("password", "%s", sentence(err))
 	}
 	if err := access.CheckBoxName(name); err != nil {
-		return "", wrong("name", "%s.", sentence(err))
+		return "", wrong("name", "%s", sentence(err))
 	}
 	ctx, cancel := lasting(r)
 	defer cancel()
@@ -152,12 +152,6 @@ func (s *Server) claim(w http.ResponseWriter, r *request, password, name string)
 		}
 	}
 	return homeassistant, nil
-}
-
-// sentence makes an error the beginning of one.
-func sentence(err error) string {
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // near reports whether an address is in the network of the box: one that no router

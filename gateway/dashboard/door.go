@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lintel/gateway/access"
@@ -68,7 +69,7 @@ func (s *Server) ask(user, clientID, action, topic string) (Verdict, error) {
 	}
 	v, err := s.o.Explain(user, clientID, a, topic)
 	if err != nil {
-		return Verdict{}, wrong("user", "%s.", sentence(err))
+		return Verdict{}, wrong("user", "%s", sentence(err))
 	}
 	return Verdict(v), nil
 }
@@ -85,6 +86,12 @@ func (s *Server) reloadRules(r *request) error {
 
 // makeToken makes an API token.
 func (s *Server) makeToken(r *request, name string, level access.Level) (secret string, err error) {
+	if err := access.CheckAPITokenName(name); err != nil {
+		return "", wrong("name", "%s", sentence(err))
+	}
+	if level == nobody || !slices.Contains(ranks, level) {
+		return "", wrong("level", "There is no level %q. Choose viewer, operator or admin.", level)
+	}
 	ctx, cancel := lasting(r)
 	defer cancel()
 	if secret, err = s.o.Tokens.Create(ctx, name, level, r.user); err != nil {

@@ -68,7 +68,7 @@ func (s *Server) login(w http.ResponseWriter, r *request, name, password string)
 	if err != nil {
 		return access.User{}, err
 	}
-	if u.Page == access.NoPage {
+	if u.Page == nobody {
 		return access.User{}, &problem{http.StatusForbidden, "user", "This login is for MQTT only. An admin of the box may let it see the pages."}
 	}
 	token, err := s.o.Sessions.Create(ctx, u.Name, address(r.Request), r.UserAgent())

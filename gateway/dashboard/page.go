@@ -51,7 +51,7 @@ type link struct{ Path, Name string }
 
 func (s *Server) frame(r *request, title string) frame {
 	f := frame{Title: title, Box: s.name(), User: r.user, Path: r.URL.Path}
-	if r.level == access.NoPage {
+	if r.level == nobody {
 		return f
 	}
 	f.Links = append(f.Links, link{"/", "Status"})

@@ -14,7 +14,7 @@ import (
 // route is a kind of request: who may make it, and what it does.
 type route struct {
 	pattern   string       // METHOD PATH as in [http.ServeMux]
-	level     access.Level // that it takes; NoPage: none, it is for everybody
+	level     access.Level // that it takes; nobody: none, it is for everybody
 	unclaimed bool         // it is there before somebody has claimed the box
 	body      int64        // bytes it may have; 0: maxBody
 	kind      string       // media type that it must have; empty: that of a form, and JSON in the API
@@ -30,7 +30,7 @@ const (
 
 // routes is all that there is, in one place.
 func (s *Server) routes() []route {
-	const everybody, viewer, operator, admin = access.NoPage, access.Viewer, access.Operator, access.Admin
+	const everybody, viewer, operator, admin = nobody, access.Viewer, access.Operator, access.Admin
 	all := []route{
 		{pattern: "GET /style.css", level: everybody, unclaimed: true, serve: serveAsset},
 		{pattern: "GET /icon.svg", level: everybody, unclaimed: true, serve: serveAsset},
@@ -89,12 +89,15 @@ func (s *Server) routes() []route {
 type request struct {
 	*http.Request
 	user    string       // or the token, as "token NAME"; empty: nobody
-	level   access.Level // NoPage: nobody
+	level   access.Level // nobody: of nobody
 	session string       // its id; empty: it is not made with one
 }
 
+// nobody is the level of those who are not logged in.
+const nobody access.Level = ""
+
 // ranks orders the levels.
-var ranks = []access.Level{access.NoPage, access.Viewer, access.Operator, access.Admin}
+var ranks = []access.Level{nobody, access.Viewer, access.Operator, access.Admin}
 
 // may reports whether a level includes another. One that is not known includes nothing.
 func may(level, wanted access.Level) bool {
@@ -197,7 +200,7 @@ func (s *Server) guard(rt route) http.Handler {
 // refuseLevel answers somebody who may not do what they want.
 func (s *Server) refuseLevel(w http.ResponseWriter, r *request, wanted access.Level) {
 	switch {
-	case r.level != access.NoPage:
+	case r.level != nobody:
 		s.refuse(w, r.Request, http.StatusForbidden,
 			"This takes the level "+string(wanted)+", and "+r.user+" has the level "+string(r.level)+". Ask an admin of the box.")
 	case isCall(r.Request):

@@ -15,11 +15,10 @@ type usersView struct {
 	More   int // that are not shown
 	Roles  []string
 
-	About  string // the user whom Error, or Login, is about; empty: one to be added
-	Error  *problem
-	Name   string       // to be added, as it was typed
-	Made   *brokerLogin // a login whose password is shown this once
-	Device bool         // that login is of a device
+	About string // the user whom Error, or Login, is about; empty: one to be added
+	Error *problem
+	Name  string       // to be added, as it was typed
+	Made  *brokerLogin // a login whose password is shown this once
 }
 
 func (s *Server) usersView(r *request) *usersView {
@@ -64,7 +63,7 @@ func (s *Server) addUserForm(w http.ResponseWriter, r *request) {
 	name, password := strings.TrimSpace(r.PostFormValue("name")), ""
 	if err == nil {
 		var c userChange
-		if level := access.Level(r.PostFormValue("page")); level != access.NoPage {
+		if level := access.Level(r.PostFormValue("page")); level != nobody {
 			c = userChange{Page: &level, Roles: &[]string{}}
 		}
 		_, password, err = s.create(r, name, c)
@@ -105,9 +104,11 @@ func (s *Server) passwordForm(w http.ResponseWriter, r *request) {
 	err := parse(r)
 	name, password := r.PostFormValue("name"), ""
 	if err == nil {
-		c := userChange{Generate: true}
+		c := userChange{SCRAM: r.PostFormValue("scram") != ""}
 		if chosen := r.PostFormValue("password"); chosen != "" {
-			c = userChange{Password: &chosen}
+			c.Password = &chosen
+		} else {
+			c.Generate = true
 		}
 		_, password, err = s.change(r, name, c)
 	}
