@@ -18,7 +18,7 @@ const (
 	longestWait = 5 * time.Minute
 
 	failureMemory = time.Hour // after the last one
-	maxFailing    = 4096      // pairs, addresses and users that have failed
+	maxFailing    = 1024      // pairs, addresses and users that have failed
 	maxTrusted    = 8         // addresses of a user: those of the last successes
 )
 
