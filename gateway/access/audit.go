@@ -263,7 +263,7 @@ func (a *Audit) All() []Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := make([]Event, 0, len(a.events))
-	for _, n := range a.events {
+	for _, n := range slices.Backward(a.events) {
 		all = append(all, n.Event)
 	}
 	slices.SortStableFunc(all, func(x, y Event) int { return y.Time.Compare(x.Time) })
