@@ -326,7 +326,7 @@ func (c *Client) finished(packetID uint16) {
 	s := c.session
 	s.mu.Lock()
 	if e := s.inflight.get(packetID); e != nil {
-		s.finish(e)
+		s.finish(e, &f)
 	}
 	s.pump(&f)
 	s.mu.Unlock()
