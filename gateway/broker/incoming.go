@@ -77,7 +77,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	var wait bool
 	var err error
-	if c.broker.diskFull(m, r, k) {
+	if c.diskIsLow() && c.broker.diskFull(m, r, k) {
 		err = errDiskFull
 	} else {
 		wait, err = c.broker.publish(m, r, k, &c.flushing)
@@ -106,6 +106,14 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 // session still holds.
 func (c *connection) repeats(p *mqtt.Publish) bool {
 	return p.QoS == 2 && c.session.knowsIncoming(p.PacketID)
+}
+
+// diskIsLow asks the store once for each batch of packets.
+func (c *connection) diskIsLow() bool {
+	if !c.diskAsked {
+		c.diskAsked, c.diskLow = true, c.broker.store.DiskLow()
+	}
+	return c.diskLow
 }
 
 // borrow returns the message that all QoS 0 messages of the connection use in turn,

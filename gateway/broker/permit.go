@@ -174,7 +174,7 @@ func (s *session) revoke(batch *persist.Batch) {
 		if (!revoked || left.receives(e.message.Topic)) && receive(e.message) {
 			return false
 		}
-		s.expire(e)
+		s.expire(e, nil)
 		s.drop()
 		return true
 	}
@@ -189,7 +189,7 @@ func (s *session) revokeSent() {
 	receive := s.mayReceive()
 	for _, e := range slices.Clone(s.order) {
 		if !e.done && !e.released && !receive(e.message) {
-			s.finish(e)
+			s.finish(e, nil)
 			s.drop()
 		}
 	}

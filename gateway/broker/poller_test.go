@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 )
 

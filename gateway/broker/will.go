@@ -190,7 +190,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 		if older := s.inflight.get(e.packetID); older != nil {
 			// An id is only given again after the acknowledgement, whose
 			// delete was still on its way to the card.
-			s.finish(older)
+			s.finish(older, nil)
 		}
 		s.inflight.put(e)
 		s.order = append(s.order, e)
