@@ -44,12 +44,12 @@ type flight struct {
 	waiting int // so many want to know; with proofs.mu
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the rest is set
-	answer  answer
+	answer  checked
 	err     error
 }
 
-// answer is what came out.
-type answer struct {
+// checked is what came out.
+type checked struct {
 	right bool
 	hash  string // that is stored now, if it was renewed
 }
@@ -69,18 +69,18 @@ func (p *proofs) proof(hash string, password []byte) (sum proof) {
 
 // check answers whether a password is that of a hash: from a proof, from a check that is
 // under way or from check itself, which gets a copy of the password.
-func (p *proofs) check(ctx context.Context, user, hash string, password []byte, check func(context.Context, []byte) (answer, error)) (answer, error) {
+func (p *proofs) check(ctx context.Context, user, hash string, password []byte, check func(context.Context, []byte) (checked, error)) (checked, error) {
 	q := question{user: user[:min(len(user), maxUserName)], proof: p.proof(hash, password)}
 	p.mu.Lock()
 	if known, ok := p.proven[user]; ok && hmac.Equal(known[:], q.proof[:]) {
 		p.mu.Unlock()
-		return answer{right: true}, nil
+		return checked{right: true}, nil
 	}
 	f := p.flights[q]
 	if f == nil {
 		if len(p.flights) >= maxWaiting {
 			p.mu.Unlock()
-			return answer{}, ErrBusy
+			return checked{}, ErrBusy
 		}
 		// It outlives the one who began it if others have joined.
 		fctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -103,11 +103,11 @@ func (p *proofs) check(ctx context.Context, user, hash string, password []byte, 
 			delete(p.flights, q)
 		}
 	}
-	return answer{}, context.Cause(ctx)
+	return checked{}, context.Cause(ctx)
 }
 
 // fly makes a check, if anybody still waits for it when its turn comes.
-func (p *proofs) fly(ctx context.Context, f *flight, q question, user, hash string, password []byte, check func(context.Context, []byte) (answer, error)) {
+func (p *proofs) fly(ctx context.Context, f *flight, q question, user, hash string, password []byte, check func(context.Context, []byte) (checked, error)) {
 	defer f.cancel()
 	f.answer, f.err = check(ctx, password)
 	made := q.proof

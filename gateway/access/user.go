@@ -15,12 +15,12 @@ const (
 	MaxUsers    = 2000
 	MaxPassword = 1 << 10 // bytes
 
-	maxUserName   = 128 // bytes
-	maxUserRoles  = 32
-	maxUserTopics = 64
-	maxUserText   = 8 << 10 // bytes of roles and topic filters together
-	maxSCRAMText  = 512     // bytes
-	maxMistakes   = 100     // that are listed
+	maxUserName     = 128 // bytes
+	maxUserRoles    = 32
+	maxUserTopics   = 64
+	maxUserText     = 8 << 10 // bytes of roles and topic filters together
+	maxSCRAMText    = 512     // bytes
+	maxUserMistakes = 100     // that are listed
 )
 
 // InvalidUserError says what is wrong with a user who is to be stored.
@@ -118,8 +118,8 @@ func validatePassword(password []byte) error {
 
 // listMistakes makes one error of many, a line each.
 func listMistakes(mistakes []error) error {
-	if n := len(mistakes) - maxMistakes; n > 0 {
-		mistakes = append(mistakes[:maxMistakes:maxMistakes], fmt.Errorf("and %d more mistakes", n))
+	if n := len(mistakes) - maxUserMistakes; n > 0 {
+		mistakes = append(mistakes[:maxUserMistakes:maxUserMistakes], fmt.Errorf("and %d more mistakes", n))
 	}
 	return errors.Join(mistakes...)
 }

@@ -24,7 +24,7 @@ func (u *Users) Verify(ctx context.Context, name string, password []byte, from s
 	}
 	for range 3 {
 		_, hash, there := u.credential(name)
-		a, err := u.proofs.check(ctx, name, hash, password, func(ctx context.Context, password []byte) (answer, error) {
+		a, err := u.proofs.check(ctx, name, hash, password, func(ctx context.Context, password []byte) (checked, error) {
 			return u.verify(ctx, name, hash, there, password, from)
 		})
 		if err != nil {
@@ -55,32 +55,32 @@ func (u *Users) credential(name string) (user User, hash string, there bool) {
 }
 
 // verify computes.
-func (u *Users) verify(ctx context.Context, name, hash string, there bool, password []byte, from string) (answer, error) {
+func (u *Users) verify(ctx context.Context, name, hash string, there bool, password []byte, from string) (checked, error) {
 	h, err := parseHash(hash)
 	if err != nil {
-		return answer{}, fmt.Errorf("user %q: %w", name, err)
+		return checked{}, fmt.Errorf("user %q: %w", name, err)
 	}
 	right, err := u.hashing.matches(ctx, h, password)
 	switch {
 	case err != nil:
-		return answer{}, err
+		return checked{}, err
 	case !right && (h.kind == saltedSHA512 || h.kind == pbkdf2SHA512):
 		// These take next to no time: a wrong password would tell that the user is there.
 		dummy, err := parseHash(u.dummy)
 		if err == nil {
 			_, err = u.hashing.matches(ctx, dummy, password)
 		}
-		return answer{}, err
+		return checked{}, err
 	case !right || !there:
-		return answer{}, nil
+		return checked{}, nil
 	case h.own():
-		return answer{right: true}, nil
+		return checked{right: true}, nil
 	}
 	renewed, err := u.renew(ctx, name, hash, password)
 	if err != nil {
 		u.log.Warn("hash of an imported password not replaced", "user", name, "client", from, "err", err)
 	}
-	return answer{right: true, hash: renewed}, nil
+	return checked{right: true, hash: renewed}, nil
 }
 
 // renew replaces a hash that the box would not make itself, now that the password is
