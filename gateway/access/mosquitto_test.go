@@ -102,7 +102,7 @@ func TestImportMosquittoIsBounded(t *testing.T) {
 		t.Error("a file of any length is read")
 	}
 	_, err = ImportMosquitto("passwd", []byte(strings.Repeat("mistake\n", 100_000)))
-	if n := strings.Count(err.Error(), "\n"); n != maxMistakes || !strings.HasSuffix(err.Error(), "\nand 99900 more mistakes") {
+	if n := strings.Count(err.Error(), "\n"); n != maxUserMistakes || !strings.HasSuffix(err.Error(), "\nand 99900 more mistakes") {
 		t.Errorf("%d lines of mistakes, the end of which is %q", n, err.Error()[len(err.Error())-60:])
 	}
 }

@@ -149,7 +149,7 @@ func parseHash(text string) (*passwordHash, error) {
 	case "2a", "2b", "2y":
 		return parseBcrypt(text, field)
 	}
-	return nil, fmt.Errorf("the hash is of the kind $%.16s$, which is not known: set a new password", field[1])
+	return nil, fmt.Errorf("the hash is of the kind %.18q, which is not known: set a new password", "$"+field[1]+"$")
 }
 
 // parseArgon2id reads the PHC string format. mosquitto leaves its writing to the
