@@ -312,8 +312,10 @@ func TestJWTClaimsThatAreRefused(t *testing.T) {
 			}
 		}
 		// Who has not said who they are is not who a token is for (RFC 7519 §4.1.3).
-		if id, err := newJWT(t, JWTOptions{}).Verify(t.Context(), hs256(t, claims(nil)), &Login{}); !errors.Is(err, ErrBadLogin) {
-			t.Errorf("without an audience of ours: got %+v, %v", id, err)
+		for _, audience := range []string{`"lintel"`, `""`, `["",""]`, `[]`} {
+			if id, err := newJWT(t, JWTOptions{}).Verify(t.Context(), hs256(t, claims(change{"aud": audience})), &Login{}); !errors.Is(err, ErrBadLogin) {
+				t.Errorf("audience %s, and none of ours: got %+v, %v", audience, id, err)
+			}
 		}
 	})
 }

@@ -288,6 +288,20 @@ func TestSCRAMAttacks(t *testing.T) {
 		})
 	}
 
+	for name, first := range map[string]string{
+		"large":              "n,,n=ann,r=abc,x=" + strings.Repeat("x", maxSCRAMMessage),
+		"a zero in the name": "n,,n=ann\x00,r=abc",
+		"channel binding":    "p=tls-unique,,n=ann,r=abc",
+		"no nonce":           "n,,n=ann",
+		"a cut name":         "n,,n=ann=2,r=abc",
+	} {
+		t.Run("first message: "+name, func(t *testing.T) {
+			if answer, done, err := s.Start().Step([]byte(first)); !errors.Is(err, ErrBadLogin) || answer != nil || done {
+				t.Errorf("got %q, %v, %v", answer, done, err)
+			}
+		})
+	}
+
 	t.Run("replay", func(t *testing.T) {
 		var sent []string
 		if _, err := s.login(t, scramClient(t, "ann", "open sesame", ""), func(n int, m string) string {
