@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -135,7 +136,7 @@ func (s *Sessions) Run(ctx context.Context) error {
 func (s *Sessions) tick(ctx context.Context) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	any := false
+	any := false // nobody needs the time of no session
 	for key, v := range s.bucket.All() {
 		any = true
 		last := s.lastUsed(key, v)
@@ -197,7 +198,7 @@ func (s *Sessions) makeRoom(ctx context.Context, user string) error {
 			return nil
 		}
 	}
-	oldest := slices.MinFunc(from, func(a, b use) int { return int(a.last - b.last) })
+	oldest := slices.MinFunc(from, func(a, b use) int { return cmp.Compare(a.last, b.last) })
 	return s.end(ctx, oldest.key)
 }
 
@@ -252,13 +253,12 @@ func (s *Sessions) All() []Session {
 	now := s.now()
 	var all []Session
 	for key, v := range s.bucket.All() {
-		if last := s.lastUsed(key, v); true {
-			if _, ok := s.ownerAt(v, last, now); ok {
-				all = append(all, v.show(key, last, now))
-			}
+		last := s.lastUsed(key, v)
+		if _, ok := s.ownerAt(v, last, now); ok {
+			all = append(all, v.show(key, last, now))
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Session) int { return int(a.Idle - b.Idle) })
+	slices.SortStableFunc(all, func(a, b Session) int { return cmp.Compare(a.Idle, b.Idle) })
 	return all
 }
 

@@ -41,8 +41,8 @@ func (s *Server) show(w http.ResponseWriter, code int, page string, data any) {
 }
 
 // refuse answers a request with what is wrong: as JSON in the API, else as a page.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, what string) {
-	if isCall(r) {
+func (s *Server) refuse(w http.ResponseWriter, r *request, code int, what string) {
+	if isCall(r.Request) {
 		s.answer(w, code, struct {
 			Error string `json:"error"`
 		}{what})
@@ -51,7 +51,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, what s
 	s.show(w, code, "message.html", struct {
 		Frame   frame
 		Message string
-	}{s.frame(&request{Request: r}, http.StatusText(code)), what})
+	}{s.frame(r, http.StatusText(code)), what})
 }
 
 // problem is an error that tells the person at the browser, or the program, what to do.
@@ -96,7 +96,7 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 // fail answers a request that err kept from being done.
 func (s *Server) fail(w http.ResponseWriter, r *request, err error) {
 	p := s.problemOf(r.Request, err)
-	s.refuse(w, r.Request, p.code, p.text)
+	s.refuse(w, r, p.code, p.text)
 }
 
 // decode reads the JSON of a request: one value without fields that mean nothing.

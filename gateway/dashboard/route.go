@@ -115,7 +115,7 @@ func (s *Server) Handler() http.Handler {
 	// somebody else could use.
 	sameOrigin := http.NewCrossOriginProtection()
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, http.StatusForbidden, "This request comes from a page of another site. Open this box in the browser and do it there.")
+		s.refuse(w, &request{Request: r}, http.StatusForbidden, "This request comes from a page of another site. Open this box in the browser and do it there.")
 	}))
 	return secure(s.checkHost(sameOrigin.Handler(mux)))
 }
@@ -135,22 +135,26 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
+// anyHost are the paths where nothing is to be learnt: who watches the box may call it
+// by any name, and a page that refuses looks like one.
+var anyHost = []string{"/healthz", "/style.css", "/icon.svg"}
+
 // checkHost refuses requests for names that are not those of the box. A page of
 // somebody else can have its own name lead here (DNS rebinding), and then is of the
 // same origin; a name with an address in it cannot.
 func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" || s.ownHost(r.Host) { // who watches the box may call it by any name
+		if slices.Contains(anyHost, r.URL.Path) || s.ownHost(r.Host) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		where := "its address"
+		where := "its IP address"
 		if s.o.Hosts != nil {
 			if names := s.o.Hosts(); len(names) > 0 {
 				where = names[0] + " or " + where
 			}
 		}
-		s.refuse(w, r, http.StatusMisdirectedRequest, "This box does not go by the name that was asked for. Open it as "+where+".")
+		s.refuse(w, &request{Request: r}, http.StatusMisdirectedRequest, "This box does not go by the name that was asked for. Open "+where+" in the browser.")
 	})
 }
 
@@ -173,7 +177,7 @@ func (s *Server) guard(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		if !rt.unclaimed && !s.o.Claim.Claimed() {
 			if isCall(hr) {
-				s.refuse(w, hr, http.StatusForbidden, "Nobody has claimed this box yet: open /claim in a browser, or POST to /api/claim.")
+				s.refuse(w, &request{Request: hr}, http.StatusForbidden, "Nobody has claimed this box yet: open /claim in a browser, or POST to /api/claim.")
 			} else {
 				http.Redirect(w, hr, "/claim", http.StatusSeeOther)
 			}
@@ -185,7 +189,7 @@ func (s *Server) guard(rt route) http.Handler {
 			return
 		}
 		if err := rt.checkType(hr); err != "" {
-			s.refuse(w, hr, http.StatusUnsupportedMediaType, err)
+			s.refuse(w, r, http.StatusUnsupportedMediaType, err)
 			return
 		}
 		limit := rt.body
@@ -201,11 +205,11 @@ func (s *Server) guard(rt route) http.Handler {
 func (s *Server) refuseLevel(w http.ResponseWriter, r *request, wanted access.Level) {
 	switch {
 	case r.level != nobody:
-		s.refuse(w, r.Request, http.StatusForbidden,
+		s.refuse(w, r, http.StatusForbidden,
 			"This takes the level "+string(wanted)+", and "+r.user+" has the level "+string(r.level)+". Ask an admin of the box.")
 	case isCall(r.Request):
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		s.refuse(w, r.Request, http.StatusUnauthorized,
+		s.refuse(w, r, http.StatusUnauthorized,
 			"Log in first: POST to /api/login, or send the header Authorization: Bearer with an API token.")
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		http.Redirect(w, r.Request, loginURL(r.URL.Path), http.StatusSeeOther)

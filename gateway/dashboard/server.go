@@ -178,7 +178,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *request) {
 // serveRoot hands out the certificate of the box's own authority.
 func (s *Server) serveRoot(w http.ResponseWriter, r *request) {
 	if s.o.Root == nil {
-		s.refuse(w, r.Request, http.StatusNotFound, "This box has no certificate authority of its own: it uses the certificate that the configuration names.")
+		s.refuse(w, r, http.StatusNotFound, "This box has no certificate authority of its own: it uses the certificate that the configuration names.")
 		return
 	}
 	pem, fingerprint := s.o.Root()
