@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
@@ -77,7 +78,11 @@ type gateway struct {
 	brokers   []brokerListener
 	http      net.Listener
 	control   net.Listener // nil: none could be opened
-	clients   []*broker.Client
+
+	authority    *access.Authority
+	certificates *access.ClientCertificates
+
+	clients []*broker.Client
 }
 
 // ballast is the space on the disk that is set aside for opening the store when the
@@ -112,7 +117,10 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 			err = fmt.Errorf("close the store: %w", cerr)
 		}
 	}()
-	if err = g.openAccess(ctx); err != nil {
+	if err := g.openAuthority(); err != nil {
+		return err
+	}
+	if err := g.openAccess(ctx); err != nil {
 		return err
 	}
 	m := config.MQTT
@@ -243,6 +251,7 @@ func (g *gateway) modules() []module {
 		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
 	g.accessModules(add)
+	add("authority", g.authority.Run)
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
