@@ -18,6 +18,7 @@ func localConfig() Config {
 	c.MQTT.Listen = []string{"127.0.0.1:0"}
 	c.MQTT.WebSocket = []string{"127.0.0.1:0"}
 	c.HTTP.Listen = "127.0.0.1:0"
+	c.Access.Anonymous = map[string]string{"127.0.0.1:0": "admin"}
 	c.MDNS.Enabled = false
 	return c
 }

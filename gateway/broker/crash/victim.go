@@ -34,6 +34,8 @@ func writeConfig(dir string) (file string, err error) {
 	return file, os.WriteFile(file, []byte(`[mqtt]
 listen = ["127.0.0.1:0"]
 websocket = []
+[access.anonymous]
+"127.0.0.1:0" = "admin"
 [http]
 listen = "127.0.0.1:0"
 [mdns]
