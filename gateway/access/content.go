@@ -140,14 +140,16 @@ func (c *content) decode(payload []byte) error {
 
 // next decodes a value that is in depth others.
 func (c *content) next(d *json.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, errContent
-	}
 	c.count[depth]++
 	t, err := d.Token()
+	_, nested := t.(json.Delim)
 	switch {
 	case err != nil:
 		return nil, err
+	case !nested:
+		return t, nil
+	case depth == maxDepth:
+		return nil, errContent
 	case t == json.Delim('['):
 		list := []any{}
 		for d.More() {
@@ -159,8 +161,6 @@ func (c *content) next(d *json.Decoder, depth int) (any, error) {
 		}
 		_, err := d.Token()
 		return list, err
-	case t != json.Delim('{'):
-		return t, nil
 	}
 	object := make(map[string]any)
 	for d.More() {

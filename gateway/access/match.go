@@ -23,10 +23,20 @@ import (
 // by one that begins with %u (5.0 §4.7.2).
 type filter struct {
 	text    string
-	pattern bool // there is a % in it
+	prefix  string // all that it covers begins with this
+	pattern bool   // there is a % in it
 }
 
-func newFilter(text string) filter { return filter{text, strings.IndexByte(text, '%') >= 0} }
+func newFilter(text string) filter {
+	f := filter{text, text, strings.IndexByte(text, '%') >= 0}
+	if i := strings.IndexAny(text, "+#%"); i >= 0 {
+		f.prefix = text[:i]
+		if text[i] == '#' {
+			f.prefix = strings.TrimSuffix(f.prefix, "/") // '#' includes the parent level
+		}
+	}
+	return f
+}
 
 // ValidateTopics reports why topics cannot be those of an [Identity] or a [Rule].
 func ValidateTopics(topics []string) error {
@@ -134,7 +144,7 @@ func (id *Identity) spells(pattern, level string) bool {
 // covers reports whether f matches every topic that asked matches, which is a valid
 // filter or, with the same meaning, a topic name.
 func (f filter) covers(id *Identity, asked string) bool {
-	if (f.text[0] == '$') != (asked[0] == '$') {
+	if !strings.HasPrefix(asked, f.prefix) || (f.text[0] == '$') != (asked[0] == '$') {
 		return false
 	}
 	rule := f.text
