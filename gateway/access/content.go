@@ -13,17 +13,17 @@ import (
 
 // What is looked into at most. It bounds the time that a message may take.
 const (
-	maxContent = 64 << 10 // bytes of a payload for a schema or an expression
+	maxContent = 16 << 10 // bytes of a payload for a schema or an expression
 	maxDepth   = 32       // objects and lists in one another
 )
 
 // Content is what the payload of a message must be. All that is set must hold.
 //
 // It cannot be found out whether a schema or an expression holds if the payload is
-// larger than 64 KiB, if it is not one JSON value, if that has an object with two
+// larger than 16 KiB, if it is not one JSON value, if that has an object with two
 // values of one name (receivers differ in which they take) or more than 32 levels, or
 // if evaluating fails. An expression that does not say payload takes any payload of
-// up to 64 KiB.
+// up to 16 KiB.
 type Content struct {
 	MaxSize int  // in bytes; 0: any. Not for a rule that denies.
 	JSON    bool // it is one JSON value, of any size

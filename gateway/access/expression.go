@@ -20,7 +20,7 @@ import (
 const (
 	maxExpression = 1000 // bytes
 	maxNodes      = 200
-	maxRegexp     = 500     // steps for each byte, of all patterns together
+	maxRegexp     = 200     // steps for each byte, of all patterns together
 	maxName       = 1 << 10 // bytes of the topic, the user name and the client id
 	maxElements   = 100_000 // of the lists that are made while evaluating
 )

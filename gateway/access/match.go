@@ -16,8 +16,9 @@ import (
 //
 // A level may hold %u, the user name, %c, the client id, %i, the name in the client
 // certificate, or %%, a percent sign. What stands for the name must be the whole
-// name. A name that is empty or holds + # or / never matches: it would be more, or
-// something else, than a part of a level.
+// name. A name that is empty or holds + # or / never matches, neither in a rule that
+// allows nor in one that denies: it would be more, or something else, than a part of
+// a level. The client id is the client's own choice unless who lets it in looks at it.
 //
 // A topic that begins with $ is matched only by a filter that begins with $, and not
 // by one that begins with %u (5.0 §4.7.2).

@@ -339,6 +339,11 @@ func TestAttacks(t *testing.T) {
 		{"the token denies", "allow all #", Identity{Rules: []Rule{{Deny: true, Actions: []Action{Publish}, Topics: []string{"a"}}}, Topics: []string{"a"}}, Publish, "a", false},
 		{"a rule of a token that is none", "allow all #", Identity{Rules: []Rule{{Deny: true, Actions: []Action{Publish}, Topics: []string{"a/#/b"}}}}, Publish, "x", false},
 		{"a rule of a token without an action", "allow all #", Identity{Rules: []Rule{{Topics: []string{"a"}}}}, Publish, "a", false},
+		{"a rule of a token that is none, behind the one that decides", "deny all #", Identity{Rules: []Rule{
+			{Actions: []Action{Subscribe}, Topics: []string{"a/+"}}, {Deny: true, Actions: everything, Topics: []string{""}}}}, Subscribe, "a/+", true},
+		{"a rule of a token that is none, behind a part", "allow all #", Identity{Rules: []Rule{
+			{Actions: []Action{Subscribe}, Topics: []string{"a/b"}}, {Actions: everything, Topics: []string{""}}}}, Subscribe, "a/+", false},
+		{"denied by name, for a name that cannot be in a topic", "deny publish s/%u; allow publish s/#", user(""), Publish, "s/x", true},
 		{"a token that allows more", "deny all #", Identity{Rules: []Rule{{Actions: []Action{Publish}, Topics: []string{"a"}}}}, Publish, "a", true},
 	} {
 		t.Run(a.why, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"lintel/gateway/mqtt"
@@ -115,7 +116,7 @@ func TestParseRolesMistakes(t *testing.T) {
 		{"[role]\nname = \"a\"", "1: role: right is [[role]], once for each role"},
 		{"\n[[role]]\nrule = []\n", `2: the role has no name; right is name = "sensors"`},
 		{"[[role]]\nname = 5", `2: the name is not a text; right is name = "sensors"`},
-		{"[[role]]\nname = \"a b\"", `2: "a b" is no name for a role; right are up to 64 letters, digits, - _ and .`},
+		{"[[role]]\nname = \"a b\"", `2: "a b" is no name for a role; right are up to 64 letters, digits, dots, - and _`},
 		{"[[role]]\nname = \"admin\"", `2: the role "admin" is built in; choose another name`},
 		{"[[role]]\nname = \"a\"\n[[role]]\nname = \"a\"", `4: there is a role "a" in line 2 already`},
 		{"[[role]]\nname = \"a\"\nrule = 5", `3: rule: right is [[role.rule]], once for each rule`},
@@ -379,6 +380,29 @@ func TestRoleFileBounds(t *testing.T) {
 			t.Errorf("%s: the paths take %d bytes", unit, total)
 		}
 	}
+}
+
+// TestPolicyParallel is for the race detector.
+func TestPolicyParallel(t *testing.T) {
+	p := housePolicy(t)
+	id := &Identity{User: "lamp", Roles: []string{"sensors"}}
+	permit := p.Permit(id, Publish, "alarm")
+	var g sync.WaitGroup
+	for range 4 {
+		g.Go(func() {
+			for i := range 50 {
+				level := i % 5
+				if got := permit.Message(1, false, fmt.Appendf(nil, `{"level": %d}`, level)); got != (level > 2) {
+					t.Errorf("level %d: %v", level, got)
+				}
+				if !p.Permit(id, Publish, "sensors/lamp/t").Allowed() {
+					t.Error("its own topic is denied")
+				}
+				p.Explain(id, Subscribe, "#", nil)
+			}
+		})
+	}
+	g.Wait()
 }
 
 func BenchmarkPermit(b *testing.B) {

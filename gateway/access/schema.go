@@ -139,8 +139,8 @@ func (s *Schema) holds(m *examined) truth {
 // What a schema looks at at most. A schema of a hundred lines can look at a value 2^30 times: each
 // of its parts refers to the next one twice.
 const (
-	maxVisits = 1000    // at one value
-	maxLooks  = 200_000 // at the values of a payload, together
+	maxVisits = 1000   // at one value
+	maxLooks  = 20_000 // at the values of a payload, together
 )
 
 // visits counts how often a schema may look at a value.
