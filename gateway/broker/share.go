@@ -235,6 +235,7 @@ func (s *session) take(e *entry, sub *subscription, kind, rank int, ended bool, 
 		// not in the store, has acknowledged it.
 		taken := s.newEntry(m, &to, qos)
 		taken.id, taken.number, taken.ref, taken.body, taken.stored = e.id, e.number, e.ref, e.body, true
+		e.lent = true
 		s.add(taken, k, f)
 	}
 	if k.batch.Len() > 0 {
