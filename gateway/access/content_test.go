@@ -104,6 +104,7 @@ func TestConditions(t *testing.T) {
 		{where(`text in ["ON", "OFF"]`), mqtt.Message{Payload: []byte(`on`)}, no},
 		{where(`text matches "^[0-9]+$"`), mqtt.Message{Payload: []byte(`12`)}, yes},
 		{where(`text == ""`), mqtt.Message{}, yes},
+		{where(`text != "x"`), mqtt.Message{Payload: []byte(big)}, unknown},
 		{where(`user == "u" && client == "c" && topic startsWith "a/" && qos < 2 && !retain`), mqtt.Message{}, yes},
 		{where(`payload.user == user`), mqtt.Message{Payload: []byte(`{"user": "u"}`)}, yes},
 		{where(`all(payload.list, # < 5)`), mqtt.Message{Payload: []byte(`{"list": [1, 2]}`)}, yes},
@@ -286,8 +287,10 @@ func TestSchemaTime(t *testing.T) {
 	if got := s.holds(&examined{payload: nested(3)}); got != yes {
 		t.Errorf("3 levels: %v", got)
 	}
-	if got := s.holds(&examined{payload: nested(maxDepth)}); got != unknown {
-		t.Errorf("%d levels: %v", maxDepth, got)
+	for _, n := range []int{12, 20, maxDepth} {
+		if got := s.holds(&examined{payload: nested(n)}); got != unknown {
+			t.Errorf("%d levels: %v", n, got)
+		}
 	}
 	list := mustSchema(t, `{"items": {"type": "integer"}, "uniqueItems": true}`)
 	if got := list.holds(&examined{payload: []byte("[0" + strings.Repeat(",0", 5000) + "]")}); got != no {

@@ -158,9 +158,7 @@ func (f filter) covers(id *Identity, asked string) bool {
 		switch {
 		case name == "#":
 			return first && rule == "+/#" // every topic has a first level
-		case level == "+":
-		case name == "+":
-			return false
+		case level == "+": // nothing else covers a +, which is no name either
 		case f.pattern:
 			if !id.spells(level, name) {
 				return false

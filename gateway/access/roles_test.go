@@ -144,7 +144,7 @@ payload = {max_size = 0, json = false, size = 1, schema = "bad.json",
 allow = "read"
 topics = "a"
 [[role.rule]]
-deny = ["all", "publish"]
+deny = ["publish", "all", "publish"]
 topic = []
 qos = [3]
 payload = {}
@@ -164,6 +164,7 @@ payload = {}
 20: "read" is not what a rule is about; right is "publish", "subscribe", "receive", a list of them, or "all"
 21: unknown key "topics"; right is allow, deny, topic, qos, retain or payload
 23: "all" is not what a rule is about; right is "publish", "subscribe", "receive", a list of them, or "all"
+23: publish is there twice
 24: the topic is not a text or a list of texts; right is topic = "sensors/#"
 25: qos: right is a list of 0, 1 and 2, such as qos = [0, 1]
 26: payload: right is a table, such as payload = {max_size = 1000, json = true}`},
