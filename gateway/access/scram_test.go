@@ -51,7 +51,7 @@ func scramClient(t testing.TB, user, password, actsFor string) *scram.ClientConv
 // number of the message.
 func (s *SCRAM) login(t testing.TB, c *scram.ClientConversation, change func(n int, message string) string) (User, error) {
 	t.Helper()
-	step := func(n int, challenge string) string {
+	scramStep := func(n int, challenge string) string {
 		m, err := c.Step(challenge)
 		if err != nil {
 			t.Fatal(err)
@@ -61,8 +61,8 @@ func (s *SCRAM) login(t testing.TB, c *scram.ClientConversation, change func(n i
 		}
 		return m
 	}
-	user, final, err := s.Authenticate(t.Context(), []byte(step(1, "")), func(challenge []byte) ([]byte, error) {
-		return []byte(step(2, string(challenge))), nil
+	user, final, err := s.Authenticate(t.Context(), []byte(scramStep(1, "")), func(challenge []byte) ([]byte, error) {
+		return []byte(scramStep(2, string(challenge))), nil
 	})
 	if err != nil {
 		if final != nil || user.Roles != nil {
@@ -275,7 +275,7 @@ func TestSCRAMAttacks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			failed := false
 			c := scramClient(t, "ann", "open sesame", "")
-			_, _, err := s.Authenticate(t.Context(), []byte(change(1, step(t, c, ""))), func(challenge []byte) ([]byte, error) {
+			_, _, err := s.Authenticate(t.Context(), []byte(change(1, scramStep(t, c, ""))), func(challenge []byte) ([]byte, error) {
 				m, err := c.Step(string(challenge))
 				if err != nil {
 					failed = true // the client has noticed
@@ -320,8 +320,8 @@ func TestSCRAMAttacks(t *testing.T) {
 		// In one conversation, too.
 		client := scramClient(t, "ann", "open sesame", "")
 		c = s.Start()
-		challenge, _, _ := c.Step([]byte(step(t, client, "")))
-		proof := step(t, client, string(challenge))
+		challenge, _, _ := c.Step([]byte(scramStep(t, client, "")))
+		proof := scramStep(t, client, string(challenge))
 		if _, done, err := c.Step([]byte(proof)); !done || err != nil {
 			t.Fatal(done, err)
 		}
@@ -336,8 +336,8 @@ func TestSCRAMAttacks(t *testing.T) {
 	t.Run("a second try", func(t *testing.T) {
 		client := scramClient(t, "ann", "open sesame", "")
 		c := s.Start()
-		challenge, _, _ := c.Step([]byte(step(t, client, "")))
-		proof := step(t, client, string(challenge))
+		challenge, _, _ := c.Step([]byte(scramStep(t, client, "")))
+		proof := scramStep(t, client, string(challenge))
 		if _, _, err := c.Step([]byte(strings.Replace(proof, "p=", "p=AAAA", 1))); !errors.Is(err, ErrBadLogin) {
 			t.Fatal(err)
 		}
@@ -370,7 +370,7 @@ func TestSCRAMAttacks(t *testing.T) {
 	}
 }
 
-func step(t *testing.T, c *scram.ClientConversation, challenge string) string {
+func scramStep(t *testing.T, c *scram.ClientConversation, challenge string) string {
 	t.Helper()
 	m, err := c.Step(challenge)
 	if err != nil {
@@ -426,9 +426,9 @@ func TestSCRAMBroken(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	c := scramClient(t, "ann", "open sesame", "")
-	user, final, err := s.Authenticate(ctx, []byte(step(t, c, "")), func(challenge []byte) ([]byte, error) {
+	user, final, err := s.Authenticate(ctx, []byte(scramStep(t, c, "")), func(challenge []byte) ([]byte, error) {
 		cancel(gone)
-		return []byte(step(t, c, string(challenge))), nil
+		return []byte(scramStep(t, c, string(challenge))), nil
 	})
 	if err != gone || final != nil || user.SCRAM != "" {
 		t.Errorf("got %+v, %q, %v", user, final, err)
