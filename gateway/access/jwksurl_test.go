@@ -271,7 +271,7 @@ func TestKeysOfURLFail(t *testing.T) {
 				i.set(answer)
 				time.Sleep(keysPause)
 				tokenIs(t, j, unknown, "in doubt")
-				time.Sleep(24 * time.Hour)
+				time.Sleep(2 * time.Hour)
 				tokenIs(t, j, known, "good")
 				i.has(good)
 				time.Sleep(maxKeysPause + keysTimeout)

@@ -1,7 +1,10 @@
 package access
 
 import (
+	"bytes"
+	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -14,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -153,6 +157,13 @@ func TestJWTAlgorithms(t *testing.T) {
 		keyFile(t, "ec.pem", tokenPEM(t, tokenEC())),
 		keyFile(t, "ed.pem", tokenPEM(t, tokenEd())),
 	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, tokenEC().Public(), tokenEC())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := keyFile(t, "cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	pkcs1 := keyFile(t, "pkcs1.pem", pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&tokenRSA().PublicKey)}))
 	set := keyFile(t, "keys.json", keySet(t,
 		jose.JSONWebKey{Key: tokenRSA().Public(), KeyID: "r", Use: "sig", Algorithm: "RS256"},
 		jose.JSONWebKey{Key: tokenEC().Public(), KeyID: "e", Use: "sig"},
@@ -171,6 +182,8 @@ func TestJWTAlgorithms(t *testing.T) {
 		{"RS256 of a set", JWTOptions{JWKSFile: set}, jose.RS256, jose.JSONWebKey{Key: tokenRSA(), KeyID: "r"}, true},
 		{"ES256 of a set", JWTOptions{JWKSFile: set}, jose.ES256, jose.JSONWebKey{Key: tokenEC(), KeyID: "e"}, true},
 		{"EdDSA of a set", JWTOptions{JWKSFile: set}, jose.EdDSA, jose.JSONWebKey{Key: tokenEd(), KeyID: "d"}, true},
+		{"ES256 of a certificate", JWTOptions{KeyFiles: []string{certificate}}, jose.ES256, tokenEC(), true},
+		{"RS256 of PKCS #1", JWTOptions{KeyFiles: []string{pkcs1}}, jose.RS256, tokenRSA(), true},
 		{"without a key id", JWTOptions{JWKSFile: set}, jose.EdDSA, tokenEd(), true},
 		{"with another key's id", JWTOptions{JWKSFile: set}, jose.EdDSA, jose.JSONWebKey{Key: tokenEd(), KeyID: "e"}, false},
 		{"with an id that the PEM file does not know", JWTOptions{KeyFiles: pems}, jose.EdDSA, jose.JSONWebKey{Key: tokenEd(), KeyID: "x"}, true},
@@ -192,6 +205,17 @@ func TestJWTAlgorithms(t *testing.T) {
 				t.Fatalf("got %+v, %v", id, err)
 			}
 		})
+	}
+}
+
+func TestJWTRunsUntilTheEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	j := newJWT(t, JWTOptions{})
+	done := make(chan error)
+	go func() { done <- j.Run(ctx) }()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -249,6 +273,12 @@ func TestJWTOptions(t *testing.T) {
 		{"no set", JWTOptions{JWKSFile: public}, "no JSON Web Key Set"},
 		{"weak RSA key in a set", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: newTokenRSA(1024).Public()}))}, "1024 bits"},
 		{"another curve in a set", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: newTokenEC(elliptic.P384()).Public()}))}, "P-384"},
+		{"RSA key with the exponent 1", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: &rsa.PublicKey{N: tokenRSA().N, E: 1}}))}, "exponent 1"},
+		{"large RSA key", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: &rsa.PublicKey{N: new(big.Int).Lsh(tokenRSA().N, 8192), E: 65537}}))}, "bits"},
+		{"many keys", JWTOptions{JWKSFile: keyFile(t, "k", manyKeys(t, maxKeys+1))}, "65 keys"},
+		{"many keys in PEM", JWTOptions{KeyFiles: []string{keyFile(t, "k", bytes.Repeat(tokenPEM(t, tokenEC()), maxKeys+1))}}, "64 keys"},
+		{"key agreement", JWTOptions{KeyFiles: []string{keyFile(t, "k", tokenX25519(t))}}, "type *ecdh.PublicKey"},
+		{"two bad files", JWTOptions{KeyFiles: []string{secret, secret + "x"}}, "no public key"},
 		{"secret in a set", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: hmacSecret}))}, "not public"},
 		{"private key in a set", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: tokenEC()}))}, "not public"},
 		{"key for encryption", JWTOptions{JWKSFile: keyFile(t, "k", keySet(t, jose.JSONWebKey{Key: tokenEC().Public(), Use: "enc"}))}, `"enc"`},
@@ -275,6 +305,19 @@ func TestJWTOptions(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
+}
+
+// tokenX25519 is a public key that signs nothing.
+func tokenX25519(t *testing.T) []byte {
+	k, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(k.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 func TestLooksLikeJWT(t *testing.T) {

@@ -137,8 +137,7 @@ type SCRAMConversation struct {
 	err    error
 }
 
-// Name returns the user name that the client claims, after its first message, and
-// whether it has named one.
+// Name returns the user name that the client claims; empty until it has named one.
 func (c *SCRAMConversation) Name() string { return c.name }
 
 // User returns the user that was let in; ok is false until then.

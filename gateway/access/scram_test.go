@@ -86,7 +86,10 @@ func TestSCRAMOfRFC7677(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := client.GetStoredCredentials(scram.KeyFactors{Salt: string(salt), Iters: 4096})
+	c, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(salt), Iters: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := fmt.Sprintf("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$%s:%s",
 		base64.StdEncoding.EncodeToString(c.StoredKey), base64.StdEncoding.EncodeToString(c.ServerKey))
 	s := &SCRAM{
