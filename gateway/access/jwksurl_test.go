@@ -118,7 +118,7 @@ func tokenIs(t *testing.T, j *JWT, token, want string) {
 
 // longToken is good for all that a bubble takes.
 func longToken(t *testing.T, id string, key any) string {
-	return signedToken(t, jose.ES256, jose.JSONWebKey{Key: key, KeyID: id}, goodClaims().with(tokenPayload{"exp": time.Now().Add(1000 * time.Hour).Unix()}), nil)
+	return signedToken(t, jose.ES256, jose.JSONWebKey{Key: key, KeyID: id}, good().with(payload{"exp": time.Now().Add(1000 * time.Hour).Unix()}), nil)
 }
 
 func TestKeysOfURLChange(t *testing.T) {

@@ -54,11 +54,11 @@ func newTokenEC(c elliptic.Curve) *ecdsa.PrivateKey {
 	return k
 }
 
-// tokenPayload is claims of a test.
-type tokenPayload map[string]any
+// payload is claims of a test.
+type payload map[string]any
 
 // with returns a copy with other claims; nil takes one away.
-func (p tokenPayload) with(change tokenPayload) tokenPayload {
+func (p payload) with(change payload) payload {
 	c := maps.Clone(p)
 	for name, v := range change {
 		if c[name] = v; v == nil {
@@ -68,9 +68,9 @@ func (p tokenPayload) with(change tokenPayload) tokenPayload {
 	return c
 }
 
-// goodClaims is claims that are taken.
-func goodClaims() tokenPayload {
-	return tokenPayload{"sub": "ann", "exp": time.Now().Add(time.Hour).Unix()}
+// good is claims that are taken.
+func good() payload {
+	return payload{"sub": "ann", "exp": time.Now().Add(time.Hour).Unix()}
 }
 
 // signedToken signs claims, given as a value or as JSON.
@@ -194,7 +194,7 @@ func TestJWTAlgorithms(t *testing.T) {
 		{"HS512", JWTOptions{SecretFile: keyFile(t, "s", append(hmacSecret, hmacSecret...))}, jose.HS512, append(hmacSecret, hmacSecret...), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			id, err := newJWT(t, tt.o).Verify(t.Context(), signedToken(t, tt.alg, tt.key, goodClaims(), nil), &Login{ClientID: "lamp"})
+			id, err := newJWT(t, tt.o).Verify(t.Context(), signedToken(t, tt.alg, tt.key, good(), nil), &Login{ClientID: "lamp"})
 			if !tt.ok {
 				if !errors.Is(err, ErrBadLogin) {
 					t.Fatalf("got %+v, %v; want ErrBadLogin", id, err)
@@ -321,7 +321,7 @@ func tokenX25519(t *testing.T) []byte {
 }
 
 func TestLooksLikeJWT(t *testing.T) {
-	real := hs256(t, goodClaims())
+	real := hs256(t, good())
 	for _, tt := range []struct {
 		password string
 		want     bool
@@ -351,42 +351,42 @@ func TestJWTIdentity(t *testing.T) {
 		for _, tt := range []struct {
 			name   string
 			o      JWTOptions
-			claims tokenPayload // beside those of good
+			claims payload // beside those of good
 			login  Login
 			want   Identity
 		}{
 			{name: "all there is",
 				o: JWTOptions{Issuer: "https://issuer", Audience: "lintel", Leeway: time.Minute, RolesClaim: "roles", ACLClaim: "acl"},
-				claims: tokenPayload{"iss": "https://issuer", "aud": "lintel", "roles": []string{"viewer", "device"}, "clientid": "lamp",
+				claims: payload{"iss": "https://issuer", "aud": "lintel", "roles": []string{"viewer", "device"}, "clientid": "lamp",
 					"nbf": now.Unix(), "iat": now.Unix(), "exp": now.Unix() + 60,
-					"acl": []tokenPayload{{"permission": "allow", "action": "all", "topic": "${username}/#"}}},
+					"acl": []payload{{"permission": "allow", "action": "all", "topic": "${username}/#"}}},
 				login: Login{ClientID: "lamp", HasUserName: true, UserName: "ann"},
 				want: Identity{User: "ann", ClientID: "lamp", Roles: []string{"viewer", "device"}, Expires: now.Add(2 * time.Minute),
 					Rules: []Rule{{Actions: []Action{Publish, Subscribe}, Topics: []string{"%u/#"}, Place: "token:1"}}}},
 			{name: "roles and rules that nobody asked for",
-				claims: tokenPayload{"roles": []string{"admin"}, "acl": tokenPayload{"all": []string{"#"}}, "groups": 1},
+				claims: payload{"roles": []string{"admin"}, "acl": payload{"all": []string{"#"}}, "groups": 1},
 				want:   Identity{User: "ann", Expires: now.Add(time.Hour)}},
-			{name: "audience in a list", o: JWTOptions{Audience: "lintel"}, claims: tokenPayload{"aud": []string{"x", "lintel"}},
+			{name: "audience in a list", o: JWTOptions{Audience: "lintel"}, claims: payload{"aud": []string{"x", "lintel"}},
 				want: Identity{User: "ann", Expires: now.Add(time.Hour)}},
-			{name: "roles in a string", o: JWTOptions{RolesClaim: "scope"}, claims: tokenPayload{"scope": "viewer  device"},
+			{name: "roles in a string", o: JWTOptions{RolesClaim: "scope"}, claims: payload{"scope": "viewer  device"},
 				want: Identity{User: "ann", Roles: []string{"viewer", "device"}, Expires: now.Add(time.Hour)}},
-			{name: "role with a space in a list", o: JWTOptions{RolesClaim: "roles"}, claims: tokenPayload{"roles": []string{"not admin"}},
+			{name: "role with a space in a list", o: JWTOptions{RolesClaim: "roles"}, claims: payload{"roles": []string{"not admin"}},
 				want: Identity{User: "ann", Roles: []string{"not admin"}, Expires: now.Add(time.Hour)}},
-			{name: "another claim", o: JWTOptions{UserClaim: "preferred_username"}, claims: tokenPayload{"preferred_username": "bob"}, login: Login{UserName: "bob"},
+			{name: "another claim", o: JWTOptions{UserClaim: "preferred_username"}, claims: payload{"preferred_username": "bob"}, login: Login{UserName: "bob"},
 				want: Identity{User: "bob", Expires: now.Add(time.Hour)}},
 			{name: "any user name", o: JWTOptions{AnyUserName: true}, login: Login{UserName: "jwt"},
 				want: Identity{User: "ann", Expires: now.Add(time.Hour)}},
-			{name: "end with a fraction", claims: tokenPayload{"exp": float64(now.Unix()) + 1.5},
+			{name: "end with a fraction", claims: payload{"exp": float64(now.Unix()) + 1.5},
 				want: Identity{User: "ann", Expires: now.Add(1500 * time.Millisecond)}},
-			{name: "no end", o: JWTOptions{NoExpiry: true}, claims: tokenPayload{"exp": nil}, want: Identity{User: "ann"}},
-			{name: "the application of OAuth", claims: tokenPayload{"client_id": "app"}, login: Login{ClientID: "lamp"},
+			{name: "no end", o: JWTOptions{NoExpiry: true}, claims: payload{"exp": nil}, want: Identity{User: "ann"}},
+			{name: "the application of OAuth", claims: payload{"client_id": "app"}, login: Login{ClientID: "lamp"},
 				want: Identity{User: "ann", ClientID: "lamp", Expires: now.Add(time.Hour)}},
-			{name: "no client id is looked for", o: JWTOptions{ClientIDClaims: []string{}}, claims: tokenPayload{"clientid": "app"}, login: Login{ClientID: "lamp"},
+			{name: "no client id is looked for", o: JWTOptions{ClientIDClaims: []string{}}, claims: payload{"clientid": "app"}, login: Login{ClientID: "lamp"},
 				want: Identity{User: "ann", ClientID: "lamp", Expires: now.Add(time.Hour)}},
-			{name: "wildcards in a name", claims: tokenPayload{"sub": "joe+iot@example.com/#"},
+			{name: "wildcards in a name", claims: payload{"sub": "joe+iot@example.com/#"},
 				want: Identity{User: "joe+iot@example.com/#", Expires: now.Add(time.Hour)}},
 		} {
-			id, err := newJWT(t, tt.o).Verify(t.Context(), hs256(t, goodClaims().with(tt.claims)), &tt.login)
+			id, err := newJWT(t, tt.o).Verify(t.Context(), hs256(t, good().with(tt.claims)), &tt.login)
 			if err != nil {
 				t.Errorf("%s: %v", tt.name, err)
 				continue
@@ -408,23 +408,23 @@ func TestJWTBeforeTheClockIsKnown(t *testing.T) {
 	known := false
 	o := JWTOptions{ClockKnown: func() bool { return known }, NoExpiry: true}
 	j := newJWT(t, o)
-	late := goodClaims().with(tokenPayload{"exp": 1})
-	for _, claims := range []tokenPayload{goodClaims(), late, goodClaims().with(tokenPayload{"exp": nil, "iat": 1}), goodClaims().with(tokenPayload{"exp": nil, "nbf": 1})} {
+	late := good().with(payload{"exp": 1})
+	for _, claims := range []payload{good(), late, good().with(payload{"exp": nil, "iat": 1}), good().with(payload{"exp": nil, "nbf": 1})} {
 		if id, err := j.Verify(t.Context(), hs256(t, claims), &Login{}); err == nil || errors.Is(err, ErrBadLogin) {
 			t.Errorf("%v: got %v, %v; want doubt", claims, id, err)
 		}
 	}
-	if id, err := j.Verify(t.Context(), hs256(t, goodClaims().with(tokenPayload{"exp": nil})), &Login{}); err != nil {
+	if id, err := j.Verify(t.Context(), hs256(t, good().with(payload{"exp": nil})), &Login{}); err != nil {
 		t.Errorf("without a time: got %v, %v", id, err)
 	}
-	forged := signedToken(t, jose.HS256, []byte(strings.Repeat("x", 32)), goodClaims(), nil)
-	for _, bad := range []string{forged, hs256(t, goodClaims().with(tokenPayload{"sub": ""}))} {
+	forged := signedToken(t, jose.HS256, []byte(strings.Repeat("x", 32)), good(), nil)
+	for _, bad := range []string{forged, hs256(t, good().with(payload{"sub": ""}))} {
 		if id, err := j.Verify(t.Context(), bad, &Login{}); !errors.Is(err, ErrBadLogin) {
 			t.Errorf("%s: got %v, %v", bad, id, err)
 		}
 	}
 	known = true
-	if id, err := j.Verify(t.Context(), hs256(t, goodClaims()), &Login{}); err != nil {
+	if id, err := j.Verify(t.Context(), hs256(t, good()), &Login{}); err != nil {
 		t.Errorf("got %v, %v", id, err)
 	}
 	if id, err := j.Verify(t.Context(), hs256(t, late), &Login{}); !errors.Is(err, ErrBadLogin) {

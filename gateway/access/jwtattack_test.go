@@ -52,7 +52,7 @@ func TestJWTAttacks(t *testing.T) {
 		jose.JSONWebKey{Key: p384.Public(), KeyID: "p384"},
 		jose.JSONWebKey{Key: hmacSecret, KeyID: "oct"}))})
 	bySecret := newJWT(t, JWTOptions{})
-	claims, err := json.Marshal(goodClaims())
+	claims, err := json.Marshal(good())
 	if err != nil {
 		t.Fatal(err)
 	}
