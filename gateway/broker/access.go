@@ -301,7 +301,7 @@ func (s *session) revoke(batch *persist.Batch) {
 		if left.receives(e.message.Topic) {
 			return false
 		}
-		s.expire(e)
+		s.expire(e, nil)
 		s.drop()
 		return true
 	}

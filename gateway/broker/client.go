@@ -109,7 +109,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
 	k := new(keeping)
-	if m.QoS > 0 && c.broker.diskFull(msg, r, k) {
+	if m.QoS > 0 && c.broker.store.DiskLow() && c.broker.diskFull(msg, r, k) {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, errDiskFull)
 	}
 	wait, err := c.broker.publish(msg, r, k, &f)
@@ -326,7 +326,7 @@ func (c *Client) finished(packetID uint16) {
 	s := c.session
 	s.mu.Lock()
 	if e := s.inflight.get(packetID); e != nil {
-		s.finish(e)
+		s.finish(e, &f)
 	}
 	s.pump(&f)
 	s.mu.Unlock()

@@ -76,7 +76,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	var wait bool
 	var err error
-	if c.broker.diskFull(m, r, k) {
+	if c.diskIsLow() && c.broker.diskFull(m, r, k) {
 		err = errDiskFull
 	} else {
 		wait, err = c.broker.publish(m, r, k, &c.flushing)
@@ -98,6 +98,14 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 		c.answer(answer)
 	}
 	return nil
+}
+
+// diskIsLow asks the store once for each batch of packets.
+func (c *connection) diskIsLow() bool {
+	if !c.diskAsked {
+		c.diskAsked, c.diskLow = true, c.broker.store.DiskLow()
+	}
+	return c.diskLow
 }
 
 // borrow returns the message that all QoS 0 messages of the connection use in turn,

@@ -123,12 +123,9 @@ var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retain
 var errDiskFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the disk is nearly full"}
 
 // diskFull reports whether a message of QoS 1 or 2 would have to be kept for
-// somebody and there is no room for it. k is what the store is to hold already. What
+// somebody, now that the disk is low. k is what the store is to hold already. What
 // empties a retained topic frees room.
 func (b *Broker) diskFull(m *message, r *route, k *keeping) bool {
-	if !b.store.DiskLow() {
-		return false
-	}
 	full := k.batch.Len() > 0 || m.Retain && len(m.Payload) > 0 ||
 		slices.ContainsFunc(r.receivers, func(to receiver) bool { return to.qos > 0 && to.session.keeps() }) ||
 		slices.ContainsFunc(r.shares, func(g *share) bool {

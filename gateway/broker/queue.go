@@ -26,7 +26,7 @@ type swap struct {
 	leave   uint64    // of what has a lower id other members of a share get theirs, once it is committed; 0: nothing
 	tail    []*entry
 	lent    map[uint64]bool // ids of what a member of a share has that is not in the store: it stays there in this queue
-	reader  chan struct{} // not nil: somebody reads them and nobody else does, until it is closed
+	reader  chan struct{}   // not nil: somebody reads them and nobody else does, until it is closed
 }
 
 const (
@@ -60,7 +60,7 @@ func (s *session) swaps() bool {
 		return true
 	}
 	return len(s.queue) >= maxHeld || s.queuedBytes >= maxHeldBytes ||
-		s.broker.queuedMemory.Load() >= int64(s.broker.options.QueueMemory)
+		s.broker.queuedMemory() >= int64(s.broker.options.QueueMemory)
 }
 
 // swapOut lets go of what is committed at the front of the tail.
@@ -77,7 +77,7 @@ func (s *session) swapOut() {
 		w.bytes += e.size()
 		w.shared = w.shared || e.share != ""
 		w.expires = earlier(w.expires, e.message.expires())
-		s.broker.queuedMemory.Add(-int64(e.size()))
+		s.broker.swappedBytes.Add(int64(e.size()))
 	}
 	if len(w.tail) == 0 {
 		w.tail = nil
@@ -172,7 +172,7 @@ func (s *session) read() {
 			e := s.loadedEntry(loaded)
 			s.swapIn(e)
 			if !allowed(e) {
-				s.expire(e)
+				s.expire(e, &f)
 				s.drop()
 				continue
 			}
@@ -201,7 +201,7 @@ func (s *session) read() {
 func (s *session) swapIn(e *entry) {
 	s.swap.count--
 	s.swap.bytes -= e.size()
-	s.broker.queuedMemory.Add(int64(e.size()))
+	s.broker.swappedBytes.Add(-int64(e.size()))
 }
 
 // missing corrects the count when the store had fewer entries than it should: the
@@ -216,16 +216,25 @@ func (s *session) missing(n int) {
 	if w.count == 0 {
 		s.queuedBytes -= w.bytes
 		s.broker.queuedBytes.Add(-int64(w.bytes))
+		s.broker.swappedBytes.Add(-int64(w.bytes))
 		w.bytes = 0
 	}
 }
 
 // loadedEntry makes an entry of one that was read.
 func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
-	m := s.broker.restored(l.Message)
-	m.receiver = true
-	return &entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
+	both := new(struct {
+		message message
+		entry   entry
+	})
+	m, e := &both.message, &both.entry
+	m.Message, m.receiver = *l.Message, true
+	if m.Provisional {
+		m.off = &s.broker.off
+	}
+	*e = entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
 		identifiers: l.Identifiers, packetID: l.PacketID, stored: true, ref: l.Ref}
+	return e
 }
 
 // stillAllowed tells of an entry that was swapped out whether revoke would have
@@ -269,6 +278,7 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 			w.bytes -= gone
 			s.queuedBytes -= gone
 			s.broker.queuedBytes.Add(-int64(gone))
+			s.broker.swappedBytes.Add(-int64(gone))
 		}
 		for _, e := range entries {
 			w.expires = earlier(w.expires, e.message.expires())
@@ -417,7 +427,7 @@ func (s *session) dropFirst() bool {
 	default:
 		return false
 	}
-	s.expire(e)
+	s.expire(e, nil)
 	s.drop()
 	return true
 }

@@ -244,12 +244,14 @@ func (s *session) overfull() bool {
 	return o.QueueFull == DropOldest && (s.waiting() > o.MaxQueuedMessages || s.queuedBytes > o.MaxQueuedBytes)
 }
 
-// charge counts bytes that wait in memory, or with n < 0 that wait no more.
+// charge counts bytes that wait, or with n < 0 that wait no more.
 func (s *session) charge(n int) {
 	s.queuedBytes += n
 	s.broker.queuedBytes.Add(int64(n))
-	s.broker.queuedMemory.Add(int64(n))
 }
+
+// queuedMemory is how many bytes wait in memory.
+func (b *Broker) queuedMemory() int64 { return b.queuedBytes.Load() - b.swappedBytes.Load() }
 
 // full is queueFull when what has expired is out of the queue.
 func (s *session) full(size int) (limit Limit, full bool) {
@@ -271,7 +273,7 @@ func (s *session) sweep() {
 		if !e.message.expired(now) {
 			return false
 		}
-		s.expire(e)
+		s.expire(e, nil)
 		return true
 	})
 	if w := &s.swap; !w.expires.IsZero() && !now.Before(w.expires) {
@@ -280,10 +282,10 @@ func (s *session) sweep() {
 }
 
 // expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
-func (s *session) expire(e *entry) {
+func (s *session) expire(e *entry, f *flushList) {
 	e.done = true
 	s.charge(-e.size())
-	s.forget(e)
+	s.forget(e, f)
 }
 
 func (s *session) drop() {
@@ -321,7 +323,7 @@ func (s *session) send(e *entry, f *flushList) bool {
 	d := delivery{qos: e.qos, retain: e.retain, dup: e.sent, packetID: e.packetID, identifiers: e.identifiers}
 	if !s.peer.publish(e.message, d, f) {
 		s.drop()
-		s.finish(e)
+		s.finish(e, f)
 		return false
 	}
 	e.sent = true
@@ -347,7 +349,7 @@ func (s *session) release(e *entry, f *flushList) {
 }
 
 // finish takes an entry out of flight.
-func (s *session) finish(e *entry) {
+func (s *session) finish(e *entry, f *flushList) {
 	e.done = true
 	if e.active {
 		e.active = false
@@ -362,16 +364,19 @@ func (s *session) finish(e *entry) {
 	if len(s.order) > 2*s.inflight.count+16 {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
 	}
-	s.forget(e)
+	s.forget(e, f)
 }
 
-// forget deletes an entry from the store, in the lazy lane: if the delete is
-// lost the message is sent once more, under the same id (persist rules).
-func (s *session) forget(e *entry) {
-	if e.stored {
-		var b persist.Batch
-		e.delete(&b)
-		s.broker.store.AppendLazy(&b)
+// forget deletes an entry from the store, in the lazy lane, when f is flushed; nil
+// is now. If the delete is lost the message is sent once more, under the same id
+// (persist rules).
+func (s *session) forget(e *entry, f *flushList) {
+	if f != nil {
+		e.delete(&f.gone)
+	} else if e.stored {
+		b := new(persist.Batch)
+		e.delete(b)
+		s.broker.store.AppendLazy(b)
 	}
 }
 
@@ -450,7 +455,7 @@ func (s *session) move(f *flushList) (more bool) {
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
 		if e.message.expired(now) {
-			s.expire(e)
+			s.expire(e, f)
 			continue
 		}
 		s.promote(e, f)
@@ -489,7 +494,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	switch a.Type {
 	case mqtt.PUBACK:
 		if e != nil {
-			s.finish(e)
+			s.finish(e, f)
 		}
 	case mqtt.PUBREC:
 		switch {
@@ -497,7 +502,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			return &mqtt.Ack{Type: mqtt.PUBREL, PacketID: a.PacketID, Code: mqtt.PacketIdentifierNotFound}, nil
 		case e == nil:
 		case a.Code >= 0x80: // the exchange is over [v5 MQTT-4.4.0-2]
-			s.finish(e)
+			s.finish(e, f)
 		case e.released && e.held: // the PUBREL is on its way
 		case e.released || !s.persistent:
 			e.released = true
@@ -517,7 +522,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: "PUBCOMP before PUBREC"}
 		}
 		if e != nil {
-			s.finish(e)
+			s.finish(e, f)
 		}
 	}
 	s.pump(f)

@@ -179,6 +179,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 	s.swap.count, s.swap.bytes, s.swap.expires = q.Count, int(q.Bytes)+q.Count*messageOverhead, q.Expires
 	s.queuedBytes = s.swap.bytes
 	b.queuedBytes.Add(int64(s.swap.bytes))
+	b.swappedBytes.Add(int64(s.swap.bytes))
 	for _, loaded := range stored.Inflight {
 		e := s.loadedEntry(loaded)
 		s.charge(e.size())
@@ -189,7 +190,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 		if older := s.inflight.get(e.packetID); older != nil {
 			// An id is only given again after the acknowledgement, whose
 			// delete was still on its way to the card.
-			s.finish(older)
+			s.finish(older, nil)
 		}
 		s.inflight.put(e)
 		s.order = append(s.order, e)
