@@ -41,7 +41,7 @@ func newGate(t *testing.T) *gate {
 	}
 	g.homeassistant = password
 	for name, level := range map[string]access.Level{"vera": access.Viewer, "olga": access.Operator} {
-		if err := g.o.Users.Create(t.Context(), access.User{Name: name, Page: level}, []byte("password of "+name)); err != nil {
+		if err := g.o.Users.Create(t.Context(), access.User{Name: name, Page: level}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,6 +52,16 @@ func newGate(t *testing.T) *gate {
 		}
 	}
 	return g
+}
+
+// passwords gives everybody a password, which takes a while.
+func (g *gate) passwords() {
+	g.t.Helper()
+	for _, name := range []string{"vera", "olga"} {
+		if err := g.o.Users.SetPassword(g.t.Context(), name, []byte("password of "+name)); err != nil {
+			g.t.Fatal(err)
+		}
+	}
 }
 
 // newBox returns a house that nobody has claimed.
