@@ -80,6 +80,7 @@ func (g *gateway) vitals() func() map[string]any {
 			"started":          started.Add(time.Until(now)).Format(time.RFC3339),
 			"clients":          stats.ClientsConnected,
 			"messages_dropped": stats.PublishDropped,
+			"logins_refused":   g.access.audit.Refusals(),
 			"storage":          g.storage(),
 		}
 		if minutes := now.Sub(lastTime).Minutes(); minutes > 0 {

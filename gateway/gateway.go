@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
@@ -77,7 +78,11 @@ type gateway struct {
 	brokers   []brokerListener
 	http      net.Listener
 	control   net.Listener // nil: none could be opened
-	clients   []*broker.Client
+
+	authority    *access.Authority
+	certificates *access.ClientCertificates
+
+	clients []*broker.Client
 }
 
 // ballast is the space on the disk that is set aside for opening the store when the
@@ -112,7 +117,10 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 			err = fmt.Errorf("close the store: %w", cerr)
 		}
 	}()
-	if g.access, err = g.openAccess(ctx); err != nil {
+	if err := g.openAuthority(); err != nil {
+		return err
+	}
+	if err := g.openAccess(ctx); err != nil {
 		return err
 	}
 	m := config.MQTT
@@ -121,6 +129,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		MaxConnections:    m.MaxConnections,
 		MaxUnconnected:    m.MaxUnconnected,
 		ConnectRate:       m.ConnectRate,
+		AddressRate:       m.AddressRate,
 		MaxInflight:       m.MaxInflight,
 		MaxQueuedMessages: m.MaxQueuedMessages,
 		MaxQueuedBytes:    m.MaxQueuedBytes,
@@ -209,6 +218,7 @@ func (g *gateway) build() error {
 	if err != nil {
 		return err
 	}
+	g.tellSecurity(boxClient)
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: boxClient, BaseTopic: c.Serial.BaseTopic, Values: g.vitals(), Logger: g.log})
 	if c.HomeAssistant.Enabled {
@@ -240,7 +250,8 @@ func (g *gateway) modules() []module {
 	for _, l := range g.brokers {
 		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
-	g.access.modules(add)
+	g.accessModules(add)
+	add("authority", g.authority.Run)
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
@@ -305,7 +316,17 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,
-		Losses:    g.losses,
+		Losses:    func() []string { return append(g.warnings(), g.losses()...) },
+		Users:     g.access.users,
+		Lockout:   g.access.lockout,
+		Sessions:  g.access.sessions,
+		Tokens:    g.access.tokens,
+		Claim:     g.access.claim,
+		Audit:     g.access.audit,
+		Roles:     func() []string { return g.access.control.Policy().Roles() },
+		Explain:   g.explain,
+		Reload:    g.access.control.Reload,
+		Root:      g.authority.Root,
 		Logger:    g.log,
 	}).Run(ctx)
 }

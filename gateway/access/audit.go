@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -30,6 +31,12 @@ const (
 	BoxClaimed     = "claimed"
 	BoxReset       = "reset"
 )
+
+// Kinds returns the kinds of events that there are.
+func Kinds() []string {
+	return []string{LoggedIn, LoginRefused, LoginLockedOut, UserAdded, UserChanged, UserDeleted,
+		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset}
+}
 
 // Event is something that matters to who looks after the safety of the box.
 type Event struct {
@@ -256,7 +263,7 @@ func (a *Audit) All() []Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := make([]Event, 0, len(a.events))
-	for _, n := range a.events {
+	for _, n := range slices.Backward(a.events) {
 		all = append(all, n.Event)
 	}
 	slices.SortStableFunc(all, func(x, y Event) int { return y.Time.Compare(x.Time) })
@@ -355,39 +362,40 @@ func (n *entry) writeAt(last time.Time) time.Time {
 func (a *Audit) write(ctx context.Context, due func(*entry) bool) {
 	pages := make(map[uint64][]Event)
 	wanted := make(map[uint64]bool)
-	oldest := uint64(0)
 	a.mu.Lock()
-	for i, n := range a.events {
-		if i == 0 {
-			oldest = n.page
-		}
+	for _, n := range a.events {
 		pages[n.page] = append(pages[n.page], n.Event)
 		if (n.fresh || n.unsaid) && due(n) {
 			wanted[n.page] = true
 		}
 	}
+	var written []*entry
 	for _, n := range a.events {
-		if wanted[n.page] {
+		if wanted[n.page] && (n.fresh || n.unsaid) {
 			n.fresh, n.unsaid = false, false
+			written = append(written, n)
 		}
 	}
 	a.mu.Unlock()
-	var err error
+	var errs []error
 	for page := range wanted {
-		if perr := a.bucket.Put(ctx, pageKey(page), pages[page]); perr != nil {
-			err = perr
-		}
+		errs = append(errs, a.bucket.Put(ctx, pageKey(page), pages[page]))
 	}
 	for key := range a.bucket.All() {
-		if key >= pageKey(oldest) {
-			break
-		}
-		if derr := a.bucket.Delete(ctx, key); derr != nil {
-			err = derr
+		if page, err := strconv.ParseUint(key, 10, 63); err != nil || pages[page] == nil {
+			errs = append(errs, a.bucket.Delete(ctx, key))
 		}
 	}
-	if err != nil && !a.failed {
-		a.log.Error("audit log not written", "err", err)
+	err := errors.Join(errs...)
+	if err != nil {
+		if !a.failed && ctx.Err() == nil {
+			a.log.Error("audit log not written", "err", err)
+		}
+		a.mu.Lock()
+		for _, n := range written {
+			n.fresh = true
+		}
+		a.mu.Unlock()
 	}
 	a.failed = err != nil
 }

@@ -38,6 +38,7 @@ type AuthorityOptions struct {
 // Everything is in one folder, readable for nobody else:
 //
 //	ca.pem, ca.pem.copy            the authority: certificate and key
+//	root.pem                       its certificate alone, for clients
 //	server.pem                     the certificate of the listeners, and its key
 //	issued.json                    which client certificates there are
 //	revoked.pem, revoked.pem.copy  the CRL
@@ -138,10 +139,20 @@ func (a *Authority) open() error {
 	return nil
 }
 
+// rootFile is for whoever has no page to download it from. Nothing reads it here.
+const rootFile = "root.pem"
+
 func (a *Authority) use(pair *tls.Certificate) {
 	a.root, a.key = pair.Leaf, pair.PrivateKey.(crypto.Signer)
 	a.rootPEM = certificatePEM(pair.Leaf.Raw)
 	a.fingerprint = fingerprint(pair.Leaf)
+	name := filepath.Join(a.dir, rootFile)
+	if b, err := readFile(name); err == nil && string(b) == string(a.rootPEM) {
+		return
+	}
+	if err := writeFile(name, a.rootPEM); err != nil {
+		a.log.Warn("certificate of the authority not written", "err", err)
+	}
 }
 
 // fingerprint is the SHA-256 of a certificate as browsers and openssl show it.

@@ -33,6 +33,8 @@ var (
 	ErrLockedOut  = errors.New("too many logins failed: try again in a minute")
 )
 
+var errDisabled = &Refused{"the user of the certificate is disabled"}
+
 // The only keys of their buckets.
 const (
 	rolesKey = "roles"
@@ -258,9 +260,14 @@ func (c *Control) login(ctx context.Context, l *Login) (*Identity, error) {
 	if l.Anonymous == "" && !c.claimed() {
 		return nil, ErrNotClaimed
 	}
+	if l.Certificate != nil && c.o.CertificateName != nil {
+		// A name that says nothing here may come with something else that does.
+		id, err := c.byCertificate(l)
+		if err == nil || errors.Is(err, errDisabled) || !l.HasUserName && !l.HasPassword {
+			return id, err
+		}
+	}
 	switch {
-	case l.Certificate != nil && c.o.CertificateName != nil:
-		return c.byCertificate(l)
 	case c.o.JWT != nil && l.HasPassword && LooksLikeJWT(l.Password):
 		return c.byToken(ctx, l)
 	case l.HasUserName:
@@ -281,7 +288,7 @@ func (c *Control) byCertificate(l *Login) (*Identity, error) {
 	}
 	if user, ok := c.o.Users.Get(name); ok {
 		if user.Disabled {
-			return nil, &Refused{"the user of the certificate is disabled"}
+			return nil, errDisabled
 		}
 		id := c.Identify(user, l)
 		id.Name = name // and no proof: the certificate lets it in whatever the password is

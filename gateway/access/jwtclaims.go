@@ -57,7 +57,7 @@ func (j *JWT) checkIssuer(c claims) error {
 		return nil
 	}
 	if !slices.Contains(audience, j.o.Audience) || j.o.Audience == "" {
-		return badToken("it is for the audience %.200q, not for %.80q", audience, j.o.Audience)
+		return badToken("it is for the audience %.200q, not for %.80q", strings.Join(audience, " "), j.o.Audience)
 	}
 	return nil
 }

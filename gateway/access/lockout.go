@@ -18,7 +18,7 @@ const (
 	longestWait = 5 * time.Minute
 
 	failureMemory = time.Hour // after the last one
-	maxFailing    = 4096      // pairs, addresses and users that have failed
+	maxFailing    = 1024      // pairs, addresses and users that have failed
 	maxTrusted    = 8         // addresses of a user: those of the last successes
 )
 
@@ -127,8 +127,11 @@ func (l *Lockout) Failed(address netip.Addr, user string) {
 	defer l.mu.Unlock()
 	if i := l.trust(address, pair.user); i >= 0 {
 		all := l.trusted[pair.user]
-		if all[i].failures++; all[i].failures == trustedFailures {
-			l.trusted[pair.user] = slices.Delete(all, i, i+1)
+		if all[i].failures++; all[i].failures < trustedFailures {
+			return
+		}
+		if l.trusted[pair.user] = slices.Delete(all, i, i+1); len(all) == 1 {
+			delete(l.trusted, pair.user)
 		}
 		return
 	}
@@ -180,15 +183,8 @@ func (l *Lockout) forgetTrusted() {
 	var oldest uint64
 	var at time.Time
 	for user, all := range l.trusted {
-		last := time.Time{}
-		if len(all) > 0 {
-			last = all[len(all)-1].at
-		}
-		if at.IsZero() || last.Before(at) {
+		if last := all[len(all)-1].at; at.IsZero() || last.Before(at) {
 			oldest, at = user, last
-		}
-		if last.IsZero() {
-			break
 		}
 	}
 	delete(l.trusted, oldest)

@@ -132,7 +132,7 @@ func parseHash(text string) (*passwordHash, error) {
 		return nil, fmt.Errorf("the hash has more than %d bytes", maxHashText)
 	}
 	field := strings.Split(text, "$")
-	if len(field) < 4 || field[0] != "" {
+	if len(field) < 3 || field[0] != "" {
 		return nil, errors.New("the hash is of a kind that is not known: set a new password")
 	}
 	switch field[1] {
@@ -149,7 +149,7 @@ func parseHash(text string) (*passwordHash, error) {
 	case "2a", "2b", "2y":
 		return parseBcrypt(text, field)
 	}
-	return nil, fmt.Errorf("the hash is of the kind $%.16s$, which is not known: set a new password", field[1])
+	return nil, fmt.Errorf("the hash is of the kind %.18q, which is not known: set a new password", "$"+field[1]+"$")
 }
 
 // parseArgon2id reads the PHC string format. mosquitto leaves its writing to the
@@ -167,7 +167,7 @@ func parseArgon2id(field []string) (*passwordHash, error) {
 		var value string
 		value, rest, _ = strings.Cut(rest, ",")
 		value, ok := strings.CutPrefix(value, name+"=")
-		if n, err = strconv.ParseUint(value, 10, 32); !ok || err != nil || n < least || n > most {
+		if n, err = strconv.ParseUint(value, 10, 32); !ok || err != nil || value[0] == '0' || n < least || n > most {
 			return 0, fmt.Errorf("the hash has %.40q, where %s has to be %d to %d: set a new password", field[3], name, least, most)
 		}
 		return n, nil

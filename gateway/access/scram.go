@@ -76,7 +76,8 @@ func parseSCRAM(text string) (c scram.StoredCredentials, ok bool) {
 		if len(s) > 2*maxSCRAMSalt {
 			return c, false
 		}
-		if parts[i], err = base64.StdEncoding.Strict().DecodeString(s); err != nil {
+		parts[i], err = base64.StdEncoding.DecodeString(s)
+		if err != nil || base64.StdEncoding.EncodeToString(parts[i]) != s { // it overlooks line ends
 			return c, false
 		}
 	}

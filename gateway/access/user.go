@@ -79,7 +79,7 @@ func (u *User) validate() error {
 		}
 	}
 	switch u.Page {
-	case "", Viewer, Operator, Admin:
+	case NoPage, Viewer, Operator, Admin:
 	default:
 		return invalidUser(u.Name, "there is no page level %.20q: take viewer, operator or admin", string(u.Page))
 	}

@@ -19,7 +19,7 @@ import (
 // Level is what a user may do on the pages.
 type Level string
 
-// The levels; an empty one is no page at all.
+// The levels.
 const (
 	NoPage   Level = ""
 	Viewer   Level = "viewer"

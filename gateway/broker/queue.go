@@ -26,7 +26,7 @@ type swap struct {
 	leave   uint64    // of what has a lower id other members of a share get theirs, once it is committed; 0: nothing
 	tail    []*entry
 	lent    map[uint64]bool // ids of what a member of a share has that is not in the store: it stays there in this queue
-	reader  chan struct{} // not nil: somebody reads them and nobody else does, until it is closed
+	reader  chan struct{}   // not nil: somebody reads them and nobody else does, until it is closed
 }
 
 const (
@@ -172,7 +172,7 @@ func (s *session) read() {
 			e := s.loadedEntry(loaded)
 			s.swapIn(e)
 			if !allowed(e) {
-				s.expire(e)
+				s.expire(e, &f)
 				s.drop()
 				continue
 			}
@@ -222,20 +222,31 @@ func (s *session) missing(n int) {
 
 // loadedEntry makes an entry of one that was read.
 func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
-	m := s.broker.restored(l.Message)
-	m.receiver = true
-	return &entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
+	both := new(struct {
+		message message
+		entry   entry
+	})
+	m, e := &both.message, &both.entry
+	m.Message, m.receiver = *l.Message, true
+	if m.Provisional {
+		m.off = &s.broker.off
+	}
+	*e = entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
 		identifiers: l.Identifiers, packetID: l.PacketID, stored: true, ref: l.Ref}
+	return e
 }
 
 // stillAllowed tells of an entry that was swapped out whether revoke would have
 // left it in the queue.
 func (s *session) stillAllowed() func(*entry) bool {
+	receive := s.mayReceive()
 	if s.swap.revoked == 0 {
-		return func(*entry) bool { return true }
+		return func(e *entry) bool { return receive(e.message) }
 	}
 	left := s.ownIndex()
-	return func(e *entry) bool { return e.id >= s.swap.revoked || left.receives(e.message.Topic) }
+	return func(e *entry) bool {
+		return (e.id >= s.swap.revoked || left.receives(e.message.Topic)) && receive(e.message)
+	}
 }
 
 // visit reads all that is swapped out, page by page, while the client is away.
@@ -417,7 +428,7 @@ func (s *session) dropFirst() bool {
 	default:
 		return false
 	}
-	s.expire(e)
+	s.expire(e, nil)
 	s.drop()
 	return true
 }

@@ -348,7 +348,7 @@ func TestLongQueueLent(t *testing.T) {
 	s := startServer(t, t.TempDir(), broker.Options{QueueMemory: 1, MaxInflight: n})
 	away := connect(t, s, window(durable(mqtt.V50, "away"), 1))
 	away.subscribe(filter("$share/g/shared", 1), filter("own", 1))
-	from := connect(t, s, clean(mqtt.V50, "from"))
+	from := connect(t, s, clean(mqtt.V311, "from"))
 	from.pipelined(0, n, func(i int) *mqtt.Publish {
 		return pub([]string{"shared", "own"}[i%2], fmt.Sprint(i), 1, 1)
 	})

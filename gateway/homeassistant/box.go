@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"lintel/gateway/access"
 	"lintel/gateway/mqtt"
 	"lintel/serialbridge"
 )
@@ -43,6 +44,9 @@ func BoxDevice(box Box) serialbridge.Device {
 				StateClass: "measurement", Precision: 0},
 			{Key: "messages_dropped", Name: "Messages dropped", Kind: serialbridge.Measurement,
 				StateClass: "total_increasing", Precision: 0},
+			{Key: "logins_refused", Name: "Logins refused", Kind: serialbridge.Measurement,
+				StateClass: "total_increasing", Precision: 0},
+			{Key: "security", Name: "Security", Kind: serialbridge.Event, Options: access.Kinds()},
 		},
 	}
 	for i := range d.Properties {

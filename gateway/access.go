@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"lintel/gateway/access"
+	"lintel/gateway/broker"
+	"lintel/gateway/mqtt"
+	"lintel/persist"
+)
+
+// entrance is all of package access that a running house has.
+type entrance struct {
+	users    *access.Users
+	lockout  *access.Lockout
+	audit    *access.Audit
+	sessions *access.Sessions
+	tokens   *access.APITokens
+	claim    *access.Claim
+	jwt      *access.JWT // nil: there are no tokens
+	control  *access.Control
+	door     *door
+
+	mu      sync.Mutex
+	notices []string // what was wrong at the start, for the pages
+}
+
+// openAccess loads who may do what, and does what the files ask for that a person put on
+// the card. No listener is open yet: nobody is refused because a user is not loaded.
+func (g *gateway) openAccess(ctx context.Context) error {
+	a := &entrance{lockout: access.NewLockout(), door: newDoor(g.config.Access.Anonymous)}
+	g.access = a
+	var err error
+	if a.users, err = access.NewUsers(g.store, g.log); err != nil {
+		return err
+	}
+	if a.audit, err = access.NewAudit(g.store, g.log); err != nil {
+		return err
+	}
+	if a.sessions, err = access.NewSessions(g.store, a.users); err != nil {
+		return err
+	}
+	if a.tokens, err = access.NewAPITokens(g.store); err != nil {
+		return err
+	}
+	if a.claim, err = access.NewClaim(g.store, a.users, a.sessions, a.tokens); err != nil {
+		return err
+	}
+	if g.config.Access.JWT.enabled() {
+		o := g.config.Access.JWT.options()
+		o.ClockKnown, o.Logger = g.store.ClockKnown, g.log
+		if a.jwt, err = access.NewJWT(o); err != nil {
+			return fmt.Errorf("access.jwt: %w", err)
+		}
+	}
+	a.control, err = access.NewControl(ctx, access.ControlOptions{
+		Store: g.store, Users: a.users, Lockout: a.lockout, Audit: a.audit,
+		RoleFile: g.config.Access.Roles, Prefix: g.config.HomeAssistant.Prefix, Needed: g.config.Access.needed(),
+		JWT:              a.jwt,
+		CertificateName:  func(c *x509.Certificate) string { return g.certificates.Name(c) },
+		CertificateRoles: g.config.Access.CertificateRoles,
+		Claimed:          a.claim.Claimed,
+		Changed:          func() { g.broker.AccessChanged() },
+		Logger:           g.log,
+	})
+	if err != nil {
+		return fmt.Errorf("access.roles: %w", err)
+	}
+	a.door.control = a.control
+	a.users.OnChange(a.door.userChanged)
+	return g.lookAtCard(ctx)
+}
+
+// lookAtCard does what the files ask for that a person put on the card or into the data
+// folder.
+func (g *gateway) lookAtCard(ctx context.Context) error {
+	done, err := persist.NewBucket[string](g.store, "access.reset")
+	if err != nil {
+		return err
+	}
+	c := card{claim: g.access.claim, audit: g.access.audit, done: done, warn: g.notice}
+	c.writable = func() error { return nil }
+	if err := c.look(ctx, g.o.Data); err != nil {
+		return err
+	}
+	if g.o.BootFiles == nil {
+		return nil
+	}
+	err = g.o.BootFiles(func(folder string, writable func() error) error {
+		c.writable = writable
+		return c.look(ctx, folder)
+	})
+	if err != nil && ctx.Err() == nil && g.store.Err() == nil {
+		g.notice(err.Error()) // the house works without
+		return nil
+	}
+	return err
+}
+
+// notice tells a person of something, in the log and on the pages.
+func (g *gateway) notice(text string) {
+	g.log.Error("needs a person", "what", text)
+	g.access.mu.Lock()
+	defer g.access.mu.Unlock()
+	g.access.notices = append(g.access.notices, text)
+}
+
+// warnings are what a person should look after, for the pages.
+func (g *gateway) warnings() []string {
+	a := g.access
+	a.mu.Lock()
+	all := append([]string{}, a.notices...)
+	a.mu.Unlock()
+	if err := a.control.Problem(); err != nil {
+		all = append(all, "The rules in force are not those of the role file: "+err.Error())
+	}
+	return all
+}
+
+// accessModules are the parts of package access that run.
+func (g *gateway) accessModules(add func(string, func(context.Context) error)) {
+	a := g.access
+	add("door", func(ctx context.Context) error { return a.door.run(ctx, g.broker) })
+	add("audit", a.audit.Run)
+	if a.jwt != nil {
+		add("jwt", a.jwt.Run)
+	}
+	if g.o.Reload != nil {
+		add("reload", g.reloadOnSignal)
+	}
+}
+
+// reloadOnSignal reads the role file again when it is told to.
+func (g *gateway) reloadOnSignal(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.o.Reload:
+		}
+		if err := g.access.control.Reload(ctx); err != nil {
+			g.log.Error("role file not usable, the rules before stay in force", "err", err)
+		} else {
+			g.log.Info("role file read again")
+		}
+	}
+}
+
+// explain says what a user may do and why. Nobody is the user with the empty name.
+func (g *gateway) explain(user, clientID string, action access.Action, topic string) (access.Verdict, error) {
+	id := &access.Identity{ClientID: clientID}
+	if user != "" {
+		u, ok := g.access.users.Get(user)
+		if !ok {
+			return access.Verdict{}, access.ErrNoUser
+		}
+		if u.Disabled {
+			return access.Verdict{Why: "the user is disabled and not let in"}, nil
+		}
+		id = g.access.control.Identify(u, &access.Login{ClientID: clientID})
+	}
+	return g.access.control.Policy().Explain(id, action, topic, nil), nil
+}
+
+// securityEvent is the JSON of an event on the topic …/gateway/security.
+type securityEvent struct {
+	EventType string     `json:"event_type"` // the kind, as Home Assistant's event entities want to have it
+	Kind      string     `json:"kind"`
+	User      string     `json:"user,omitempty"`
+	Client    string     `json:"client,omitempty"`
+	Address   netip.Addr `json:"address,omitzero"`
+	Detail    string     `json:"detail,omitempty"`
+	Count     int        `json:"count"`
+}
+
+// tellSecurity makes events of the audit log messages of a client. They are of
+// QoS 0 and not retained: what was is in the log.
+func (g *gateway) tellSecurity(client *broker.Client) {
+	topic := g.config.Serial.BaseTopic + "/gateway/security"
+	g.access.audit.OnEvent(func(e access.Event) {
+		payload, err := json.Marshal(securityEvent{e.Kind, e.Kind, e.User, e.ClientID, e.Address, e.Detail, e.Count})
+		if err == nil {
+			err = client.Publish(context.Background(), mqtt.Message{Topic: topic, Payload: payload})
+		}
+		if err != nil {
+			g.log.Debug("security event not published", "err", err)
+		}
+	})
+}
