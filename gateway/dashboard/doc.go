@@ -1,20 +1,78 @@
-// Package dashboard serves the status page: what is plugged in, what it says,
-// who is connected, how the broker is doing.
+// Package dashboard serves the pages of the box and its JSON API: what is plugged in,
+// what it says, how the broker is doing, and who may do what.
 //
-//	GET /            the page, for people
-//	GET /api/status  the same as JSON
-//	GET /healthz     200 when the house works, 503 and the reason when not
+//	/         the status: broker, sticks, devices, clients
+//	/claim    how a new box gets its owner
+//	/login    and POST /logout
+//	/users    logins of devices and of people
+//	/access   who may do what and why, sessions, API tokens, audit log
+//	/ca.pem   the certificate of the box's own authority
+//	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
+//
+// # The JSON API
+//
+//	GET    /api/status             the status
+//	GET    /api/claim              whether the box is claimed
+//	POST   /api/claim              {"password", "name"}: claims it
+//	POST   /api/login              {"user", "password"}: a session, as a cookie
+//	POST   /api/logout
+//	GET    /api/users              all users
+//	POST   /api/users              {"name"}: a device; with "password", "roles", "topics", "page", "scram": anybody
+//	GET    /api/users/NAME
+//	PATCH  /api/users/NAME         any of "password" or "generate", "roles", "topics", "page", "disabled", "scram"
+//	DELETE /api/users/NAME
+//	POST   /api/users/import?role=ROLE  a password file of mosquitto, as text/plain
+//	GET    /api/tokens             API tokens
+//	POST   /api/tokens             {"name", "level"}: a new one, shown this once
+//	DELETE /api/tokens/NAME
+//	GET    /api/sessions           who is logged in to the pages
+//	DELETE /api/sessions/ID
+//	GET    /api/explain?user=&client=&action=&topic=  the verdict, and the rule that gave it
+//	GET    /api/audit              what happened at the door, the newest first
+//	POST   /api/access/reload      reads the role file again
+//
+// What is sent is JSON with Content-Type: application/json, POST without anything to say
+// too. An error is {"error": "..."}, a sentence that says what to do next. A program shows
+// an API token as Authorization: Bearer TOKEN. A password that the box has made is in the
+// answer that makes it, and nowhere else.
+//
+// # Who may do what
+//
+// Until somebody has claimed the box there is nothing but the claim. Then each route
+// takes a level: viewer sees, operator acts and asks why, admin changes users, tokens and
+// rules. routes, in route.go, is the list, and it is checked there and nowhere else. The
+// level of a user is looked up with each request, so that it can be taken away at once.
+//
+// A browser has a session, see [access.Sessions]. Its cookie is HttpOnly and SameSite=Lax;
+// over TLS it is Secure and called __Host-lintel, which nobody can set without TLS. The
+// last admin who can log in cannot be deleted, disabled or lowered.
+//
+// What a page of another site can have a browser do is refused:
+//
+//   - Whatever is not GET or HEAD and comes from another origin, by Sec-Fetch-Site or Origin
+//     ([http.CrossOriginProtection]), the claim and the login too. GET changes nothing.
+//   - What comes for a name that is not one of the box, an IP address or localhost: 421. So
+//     nobody can lead a name of their own here (DNS rebinding).
+//   - Calls without their Content-Type, which a form cannot have.
+//
+// The first claim is taken from the network of the box only. Failed logins have to wait,
+// see [access.Lockout]; passwords are checked one at a time. The answer is the same
+// whether there is such a user or not.
 //
 // # Contract
 //
-// [Server.Run] owns the goroutines of the HTTP server. The functions of
-// [Options] are called from several of them at the same time. Last values come
-// from the state topics, as any client would see them; the subscription's
-// handler takes a lock and nothing else.
+// [Server.Run] owns the goroutines of the HTTP server and runs [access.Sessions]. The
+// functions of [Options] are called from several of them at the same time. Last values
+// come from the state topics, as any client would see them; the subscription's handler
+// takes a lock and nothing else.
 //
-// Everything that is shown comes from devices and clients and is hostile: pages
-// are made by html/template, forbid scripts, inline styles and framing.
+// Everything that is shown comes from devices, clients and people and is hostile: pages
+// are made by html/template, forbid scripts, inline styles and framing, and work without
+// any script of ours.
 //
-// Limits: 64 connections, 16 KiB of request header, 10 s for a request, 1,000
-// devices with 64 KiB of state each, 200 clients on the page.
+// What changes something goes on when the browser goes away meanwhile, for 30 s at most.
+//
+// Limits: 64 connections, 16 KiB of request header, 4 KiB of body (64 KiB for a user,
+// 1 MiB for an import), 10 s for a request, 1,000 devices with 64 KiB of state each, 200
+// clients, users or events on a page.
 package dashboard

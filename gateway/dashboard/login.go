@@ -62,6 +62,12 @@ func setSession(w http.ResponseWriter, r *http.Request, token string) {
 
 // login lets somebody in: it returns the user and gives the browser a session.
 func (s *Server) login(w http.ResponseWriter, r *request, name, password string) (access.User, error) {
+	switch {
+	case name == "":
+		return access.User{}, wrong("user", "Type the user name.")
+	case password == "":
+		return access.User{}, wrong("password", "Type the password.")
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), loginTime)
 	defer cancel()
 	u, err := s.verify(ctx, w, r, name, []byte(password))
@@ -97,7 +103,7 @@ func (s *Server) verify(ctx context.Context, w http.ResponseWriter, r *request, 
 		s.o.Audit.Add(event)
 		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 		w.Header().Set("Retry-After", seconds)
-		return access.User{}, &problem{http.StatusTooManyRequests, "", "Too many logins failed. Try again in " + seconds + " seconds."}
+		return access.User{}, &problem{http.StatusTooManyRequests, "", "Too many logins failed. Try again in " + seconds + " s."}
 	}
 	u, err := s.o.Users.Verify(ctx, name, password, "page")
 	switch {

@@ -101,6 +101,7 @@ func house() Options {
 				PublishReceived: 1234567, PublishSent: 7654321, PublishDropped: 3, BytesReceived: 123_456_789, BytesSent: 987,
 				Store: persist.Stats{Groups: 11, BytesWritten: 22, BytesElided: 33, BytesCoalesced: 44, Commits: persist.Latencies{9: 60, 12: 40}}}
 		},
+		Hosts:   func() []string { return []string{"example.com"} }, // as httptest has it
 		Healthy: func() error { return nil },
 		Losses:  func() []string { return []string{"damaged: retained message " + hostile} },
 	}
@@ -238,7 +239,7 @@ func TestHealth(t *testing.T) {
 		t.Errorf("%s %q", r.Status, body)
 	}
 	o.Healthy = func() error { return errors.New("broker stopped") }
-	if r, body := get(t, listen(t, o)+"/healthz"); r.StatusCode != 503 || body != "broker stopped\n" {
+	if r, body := get(t, listen(t, o)+"/healthz"); r.StatusCode != 503 || body != "not ok\n" {
 		t.Errorf("%s %q", r.Status, body)
 	}
 }

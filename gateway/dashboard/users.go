@@ -90,7 +90,7 @@ func (c *userChange) apply(u *access.User) {
 func (s *Server) device(name string, c *userChange) error {
 	// A name that is a topic of others would make a device their master.
 	base, _, _ := strings.Cut(s.o.BaseTopic, "/")
-	if name == base || name == access.HomeAssistantUser {
+	if name == base || name == access.HomeAssistantUser || access.ValidateTopics([]string{name + "/#"}) != nil {
 		return wrong("name", "A device has the topics NAME/#, and those of %q are not for a device. Choose another name, such as garden.", name)
 	}
 	c.Roles, c.Topics = &[]string{"device"}, &[]string{name + "/#"}
@@ -104,6 +104,7 @@ func (s *Server) create(r *request, name string, c userChange) (u access.User, p
 			return u, "", err
 		}
 	}
+	c.Generate = c.Password == nil
 	if err := s.check(&c); err != nil {
 		return u, "", err
 	}
@@ -312,7 +313,7 @@ func (s *Server) importFile(r *request) (names []string, err error) {
 	}
 	users, err := access.ImportMosquitto("passwords", text)
 	if err != nil {
-		return nil, wrong("", "%v", err)
+		return nil, wrong("", "%v.", err)
 	}
 	ctx, cancel := lasting(r)
 	defer cancel()
