@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -135,19 +133,12 @@ func TestMainJob(t *testing.T) {
 			t.Errorf("Home Assistant is told of %s, which is not in the state", key)
 		}
 	}
-	page, err := http.Get(fmt.Sprintf("http://%v/api/status", e.HTTP))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer page.Body.Close()
 	var status struct {
 		Sticks  []struct{ Protocol, State string }
 		Devices []struct{ ID string }
 		Clients []struct{ ID string }
 	}
-	if err := json.NewDecoder(page.Body).Decode(&status); err != nil {
-		t.Fatal(err)
-	}
+	claim(t, e).get("/api/status", &status)
 	if len(status.Sticks) != 1 || status.Sticks[0].Protocol != "dsmr" || status.Sticks[0].State != "online" {
 		t.Errorf("sticks on the page: %+v", status.Sticks)
 	}
