@@ -21,9 +21,10 @@ func naiveMatch(rule, topic []string) bool {
 }
 
 // naiveRule returns the levels of a rule for somebody; none if it never matches.
+// The marks are bytes that no UTF-8 has.
 func naiveRule(rule string, id *Identity) []string {
-	names := strings.NewReplacer("%%", "", "%u", "\xf1", "%c", "\xf2", "%i", "\xf3").Replace(rule)
-	for mark, name := range map[string]string{"\xf1": id.User, "\xf2": id.ClientID, "\xf3": id.Name} {
+	names := strings.NewReplacer("%%", "", "%u", "\xf8", "%c", "\xf9", "%i", "\xfa").Replace(rule)
+	for mark, name := range map[string]string{"\xf8": id.User, "\xf9": id.ClientID, "\xfa": id.Name} {
 		if strings.Contains(names, mark) && (name == "" || strings.ContainsAny(name, "+#/\x00")) {
 			return nil
 		}
