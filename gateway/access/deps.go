@@ -1,8 +1,6 @@
 package access // holds modules until the code that needs them is here
 
 import (
-	_ "github.com/expr-lang/expr"
 	_ "github.com/go-jose/go-jose/v4/jwt"
-	_ "github.com/santhosh-tekuri/jsonschema/v6"
 	_ "github.com/xdg-go/scram"
 )
