@@ -97,9 +97,9 @@ type fileStamp struct {
 const (
 	lookAtFiles = time.Second // how often the files are looked at, at most
 
-	maxChain       = 5   // certificates that a client sends
-	maxAuthorities = 256 // in a file
-	maxName        = 128 // bytes
+	maxChain           = 5   // certificates that a client sends
+	maxAuthorities     = 256 // in a file
+	maxCertificateName = 128 // bytes
 )
 
 // NewClientCertificates returns what verifies client certificates. That the files
@@ -301,8 +301,8 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("is empty")
-	case len(name) > maxName:
-		return fmt.Errorf("is longer than %d bytes", maxName)
+	case len(name) > maxCertificateName:
+		return fmt.Errorf("is longer than %d bytes", maxCertificateName)
 	case strings.ContainsAny(name, "+#/"):
 		return fmt.Errorf("%q holds +, # or /, which mean something in topics", name)
 	case name[0] == '$':
