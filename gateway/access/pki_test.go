@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -177,11 +178,43 @@ func trusting(t *testing.T, a *Authority) *x509.CertPool {
 	return pool
 }
 
+// patient is an end of a pipe that takes what is written though nobody reads yet, as a
+// socket does: else both ends wait when one is refused while it still writes.
+type patient struct {
+	net.Conn
+	out     chan []byte
+	flushed chan struct{}
+}
+
+func newPatient(nc net.Conn) *patient {
+	p := &patient{nc, make(chan []byte, 100), make(chan struct{})}
+	go func() {
+		defer close(p.flushed)
+		for b := range p.out {
+			nc.Write(b)
+		}
+	}()
+	return p
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	p.out <- slices.Clone(b)
+	return len(b), nil
+}
+
+// Close closes when everything is read or the other end is closed.
+func (p *patient) Close() error {
+	close(p.out)
+	<-p.flushed
+	return p.Conn.Close()
+}
+
 // greet connects over a pipe, lets each side send a byte to the other one, and returns
 // what each thinks of it. Over TLS 1.3 a client hears with the first byte only that it was
 // refused.
 func greet(server, client *tls.Config) (state tls.ConnectionState, served, connected error) {
-	near, far := net.Pipe()
+	one, two := net.Pipe()
+	near, far := newPatient(one), newPatient(two)
 	deadline := time.Now().Add(10 * time.Second)
 	near.SetDeadline(deadline)
 	far.SetDeadline(deadline)
