@@ -51,6 +51,7 @@ type MQTTConfig struct {
 	MaxConnections    int              `toml:"max_connections"`     // sockets at a time
 	MaxUnconnected    int              `toml:"max_unconnected"`     // sockets without CONNECT at a time
 	ConnectRate       int              `toml:"connect_rate"`        // CONNECTs per second
+	AddressRate       int              `toml:"address_rate"`        // those of one address
 	MaxInflight       int              `toml:"max_inflight"`        // unacknowledged messages per client
 	MaxQueuedMessages int              `toml:"max_queued_messages"` // waiting messages per session
 	MaxQueuedBytes    int              `toml:"max_queued_bytes"`    // bytes of waiting messages per session
@@ -145,6 +146,7 @@ func DefaultConfig() Config {
 			MaxConnections:    2000,
 			MaxUnconnected:    500,
 			ConnectRate:       1000,
+			AddressRate:       100,
 			MaxInflight:       100,
 			MaxQueuedMessages: 100_000,
 			MaxQueuedBytes:    64 << 20,
@@ -278,6 +280,7 @@ func (c Config) problems() []problem {
 	within("mqtt.max_connections", c.MQTT.MaxConnections, 1, 1_000_000)
 	within("mqtt.max_unconnected", c.MQTT.MaxUnconnected, 1, 1_000_000)
 	within("mqtt.connect_rate", c.MQTT.ConnectRate, 1, 1_000_000)
+	within("mqtt.address_rate", c.MQTT.AddressRate, 1, 1_000_000)
 	within("mqtt.max_inflight", c.MQTT.MaxInflight, 1, 65535) // packet identifiers have 16 bits
 	within("mqtt.max_queued_messages", c.MQTT.MaxQueuedMessages, 1, 10_000_000)
 	within("mqtt.max_queued_bytes", c.MQTT.MaxQueuedBytes, 1024, 1<<36)

@@ -113,6 +113,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		MaxConnections:    m.MaxConnections,
 		MaxUnconnected:    m.MaxUnconnected,
 		ConnectRate:       m.ConnectRate,
+		AddressRate:       m.AddressRate,
 		MaxInflight:       m.MaxInflight,
 		MaxQueuedMessages: m.MaxQueuedMessages,
 		MaxQueuedBytes:    m.MaxQueuedBytes,

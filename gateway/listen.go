@@ -96,10 +96,10 @@ func (g *gateway) closeListeners() {
 // serve serves MQTT on one listener.
 func (g *gateway) serve(ctx context.Context, l brokerListener) error {
 	if l.scheme != "ws" && l.scheme != "wss" {
-		return g.broker.Serve(ctx, l)
+		return g.broker.Serve(ctx, l, l.scheme)
 	}
 	server := &http.Server{
-		Handler:           g.broker.WebSocket(ctx),
+		Handler:           g.broker.WebSocket(ctx, l.scheme),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Millisecond, // after a request that was refused; else there would be no end
 		MaxHeaderBytes:    16 << 10,

@@ -16,19 +16,16 @@ type Batch struct {
 
 // op is one change of one record.
 type op struct {
-	prefix       byte // of the key: tells the kind
-	remove       bool
-	size         int64 // upper bound of its keys and values
-	sessionID    uint32
-	packetID     uint16
-	name         string        // client id, filter, topic, or bucket and key
-	session      *Session      // of a put
-	subscription Subscription  // of a put
-	entry        Entry         // of a put; ID also of a delete
-	version      uint32        // of a put of an entry: see Ref.made
-	retained     *mqtt.Message // of a put
-	json         *string       // of a put of a bucket's value, or of filler
-	ref          *Ref
+	prefix    byte // of the key: tells the kind
+	remove    bool
+	packetID  uint16
+	sessionID uint32
+	version   uint32 // of a put of an entry: see Ref.made
+	size      int64  // upper bound of its keys and values
+	entryID   uint64
+	name      string // client id, filter, topic, or bucket and key
+	value     any    // of a put: *Session, *Subscription, *Entry, *mqtt.Message, or the text of a bucket's value or of filler
+	ref       *Ref
 }
 
 func (o *op) putsEntry() bool { return o.prefix == prefixEntry && !o.remove }
@@ -63,7 +60,7 @@ func (b *Batch) Len() int { return len(b.ops) }
 
 // PutSession writes the record of a session, new or changed.
 func (b *Batch) PutSession(s Session) {
-	o := op{prefix: prefixSession, name: s.ClientID, session: &s}
+	o := op{prefix: prefixSession, name: s.ClientID, value: &s}
 	if s.Will != nil {
 		o.size = messageSize(s.Will)
 	}
@@ -79,7 +76,7 @@ func (b *Batch) DeleteSession(id uint32, clientID string) {
 
 // PutSubscription writes one subscription of a session, new or changed.
 func (b *Batch) PutSubscription(session uint32, s Subscription) {
-	b.add(op{prefix: prefixSubscription, sessionID: session, name: s.Filter, subscription: s})
+	b.add(op{prefix: prefixSubscription, sessionID: session, name: s.Filter, value: &s})
 }
 
 // DeleteSubscription deletes one subscription of a session.
@@ -96,7 +93,7 @@ func (b *Batch) DeleteSubscription(session uint32, filter string) {
 // never replaces a newer one.
 func (b *Batch) PutEntry(session uint32, e Entry, r *Ref) {
 	r.made++
-	o := op{prefix: prefixEntry, sessionID: session, entry: e, version: r.made, ref: r, size: int64(5*len(e.Identifiers) + len(e.Share))}
+	o := op{prefix: prefixEntry, sessionID: session, entryID: e.ID, value: &e, version: r.made, ref: r, size: int64(5*len(e.Identifiers) + len(e.Share))}
 	if e.Body == 0 || e.Body != b.body {
 		o.size += messageSize(e.Message)
 		b.body = e.Body
@@ -114,7 +111,7 @@ func (b *Batch) PutEntry(session uint32, e Entry, r *Ref) {
 // they stay together even if the batch has to be split.
 func (b *Batch) DeleteEntry(session uint32, id uint64, r *Ref) {
 	b.deletes = true
-	b.add(op{prefix: prefixEntry, remove: true, sessionID: session, entry: Entry{ID: id}, ref: r})
+	b.add(op{prefix: prefixEntry, remove: true, sessionID: session, entryID: id, ref: r})
 }
 
 // PutIncoming remembers the packet id of an incoming QoS 2 message.
@@ -131,7 +128,7 @@ func (b *Batch) DeleteIncoming(session uint32, packetID uint16) {
 
 // PutRetained sets the retained message of m.Topic.
 func (b *Batch) PutRetained(m *mqtt.Message) {
-	b.add(op{prefix: prefixRetained, name: m.Topic, retained: m, size: messageSize(m)})
+	b.add(op{prefix: prefixRetained, name: m.Topic, value: m, size: messageSize(m)})
 }
 
 // DeleteRetained clears the retained message of a topic.
@@ -141,7 +138,7 @@ func (b *Batch) DeleteRetained(topic string) {
 
 // putValue sets a value of a bucket.
 func (b *Batch) putValue(bucket, key, json string) {
-	b.add(op{prefix: prefixBucket, name: bucketKey(bucket, key), json: &json, size: int64(len(json))})
+	b.add(op{prefix: prefixBucket, name: bucketKey(bucket, key), value: json, size: int64(len(json))})
 }
 
 // deleteValue deletes a value of a bucket.

@@ -92,6 +92,7 @@ const (
 	sessionWill        = 1 + iota // a will follows
 	sessionWillExpires            // and before it its expiry interval
 	sessionOffline     = 4        // a stamp follows, first
+	sessionUser        = 8        // its user follows, last
 )
 
 func appendSession(b []byte, s *Session, now moment) []byte {
@@ -115,18 +116,24 @@ func appendSession(b []byte, s *Session, now moment) []byte {
 		flags |= sessionOffline
 		b = appendMilliseconds(b, min(max(now.Sub(s.Disconnected)-ago, 0), maxAgo)+time.Millisecond)
 	}
+	if s.User != "" {
+		flags |= sessionUser
+	}
 	b = binary.AppendUvarint(b, uint64(s.WillDelay))
 	b = append(b, flags)
 	if flags&sessionOffline != 0 {
 		b = appendStamp(b, at)
 	}
-	if s.Will == nil {
-		return b
+	if s.Will != nil {
+		if s.WillExpires {
+			b = binary.AppendUvarint(b, uint64(s.WillExpiry))
+		}
+		b = appendMessage(b, s.Will, s.Will.Topic, now)
 	}
-	if s.WillExpires {
-		b = binary.AppendUvarint(b, uint64(s.WillExpiry))
+	if s.User != "" {
+		b = appendText(b, s.User)
 	}
-	return appendMessage(b, s.Will, s.Will.Topic, now)
+	return b
 }
 
 func appendSubscription(b []byte, s *Subscription) []byte {
@@ -284,7 +291,7 @@ func decodeSession(b []byte, now moment) (Session, error) {
 	case offline != 0: // as it was stored first
 		s.Disconnected = now.Add(-now.sinceWall(time.UnixMilli(int64(offline))))
 	}
-	switch flags &^ sessionOffline {
+	switch flags &^ (sessionOffline | sessionUser) {
 	case 0:
 	case sessionWill:
 		s.Will = f.message(now)
@@ -293,6 +300,11 @@ func decodeSession(b []byte, now moment) (Session, error) {
 		s.Will = f.message(now)
 	default:
 		f.fail()
+	}
+	if flags&sessionUser != 0 {
+		if s.User = string(f.text()); s.User == "" {
+			f.fail()
+		}
 	}
 	return s, f.end()
 }

@@ -28,6 +28,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(prefixMeta, appendMeta(nil, &meta{Schema: 1, UUID: [16]byte{1, 2, 3}, LSN: 300, Boot: 3, Up: time.Hour}))
 	f.Add(prefixSession, appendSession(nil, &Session{ID: 1, ClientID: "c", Version: 5, ExpiryInterval: NeverExpires, Disconnected: now.Time, Will: m, WillDelay: 5}, now))
 	f.Add(prefixSession, appendSession(nil, &Session{ID: 1}, now))
+	f.Add(prefixSession, appendSession(nil, &Session{ID: 1, User: "u", Will: m}, now))
 	f.Add(prefixSubscription, appendSubscription(nil, &Subscription{Filter: "a/#", Options: 0x2D, Identifier: 268435455}))
 	f.Add(prefixEntry, appendEntry(nil, &Entry{PacketID: 65535, State: Released, QoS: 2, Retain: true, Identifiers: []uint32{1, 2, 300}, Message: m}, bodyInline, now))
 	f.Add(prefixEntry, appendEntry(nil, &Entry{QoS: 1}, bodyShared, now))

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"lintel/gateway/mqtt"
 )
 
 const (
@@ -376,16 +378,16 @@ func (tx *transaction) apply(o *op) {
 			if o.name == "" {
 				tx.buf = tx.clock.appendBoots(tx.buf)
 			} else {
-				tx.buf = append(tx.buf, *o.json...)
+				tx.buf = append(tx.buf, o.value.(string)...)
 			}
 		case prefixSession:
-			tx.buf = appendSession(tx.buf, o.session, tx.now)
+			tx.buf = appendSession(tx.buf, o.value.(*Session), tx.now)
 		case prefixSubscription:
-			tx.buf = appendSubscription(tx.buf, &o.subscription)
+			tx.buf = appendSubscription(tx.buf, o.value.(*Subscription))
 		case prefixRetained:
-			tx.buf = appendMessage(tx.buf, o.retained, nameInValue(o.name), tx.now)
+			tx.buf = appendMessage(tx.buf, o.value.(*mqtt.Message), nameInValue(o.name), tx.now)
 		case prefixBucket:
-			tx.buf = append(tx.buf, *o.json...)
+			tx.buf = append(tx.buf, o.value.(string)...)
 		}
 	}
 	if tx.add(start, end) {
@@ -414,18 +416,19 @@ func (tx *transaction) applyEntry(o *op) {
 	case !r.written:
 		r.written = true
 		tx.entries++
-		r.place, r.body = placeOf(&o.entry), o.entry.Body
+		e := o.value.(*Entry)
+		r.place, r.body = placeOf(e), e.Body
 		if r.place == bodyOwn || r.place == bodyShared && tx.needBody(r.body, 1) == 1 {
 			tx.applyBody(o)
 		}
 	}
 	r.latest = max(r.latest, o.version)
 	start := len(tx.buf)
-	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entry.ID)
+	tx.buf = appendEntryKey(tx.buf, o.sessionID, o.entryID)
 	end := len(tx.buf)
 	if !o.remove {
 		tx.buf = append(tx.buf, codecVersion)
-		tx.buf = appendEntry(tx.buf, &o.entry, r.place, tx.now)
+		tx.buf = appendEntry(tx.buf, o.value.(*Entry), r.place, tx.now)
 	}
 	if tx.add(start, end) {
 		tx.elided++
@@ -450,12 +453,13 @@ func (tx *transaction) applyBody(o *op) {
 	if o.ref.place == bodyShared {
 		tx.buf = appendBodyKey(tx.buf, o.ref.body)
 	} else {
-		tx.buf = appendOwnBodyKey(tx.buf, o.entry.ID, o.sessionID)
+		tx.buf = appendOwnBodyKey(tx.buf, o.entryID, o.sessionID)
 	}
 	end := len(tx.buf)
 	if !o.remove {
 		tx.buf = append(tx.buf, codecVersion)
-		tx.buf = appendMessage(tx.buf, o.entry.Message, o.entry.Message.Topic, tx.now)
+		m := o.value.(*Entry).Message
+		tx.buf = appendMessage(tx.buf, m, m.Topic, tx.now)
 	}
 	tx.add(start, end)
 }

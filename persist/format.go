@@ -20,7 +20,7 @@ import (
 //	01                                    meta: schema, store uuid (16 bytes), lsn, stamp
 //	01 01                                 boots: id of the present one, count, [number, beginning, first time up, last time up]
 //	01 fe number(1)                       filler, see garbage.go; only for a moment
-//	02 name of the client                 session: name, id, version, expiry interval, time offline, will delay, flags, [stamp], [will expiry], [will]
+//	02 name of the client                 session: name, id, version, expiry interval, time offline, will delay, flags, [stamp], [will expiry], [will], [user]
 //	03 session(4) name of the filter      subscription: name, options, identifier
 //	04 body(8)                            body that several entries share: message
 //	04 entry(8) session(4)                body of one entry: message
@@ -41,7 +41,8 @@ import (
 //	                      (0 here, 1 under 04 entry, as older stores have it, 2 under 04 entry session,
 //	                      3 under 04 body), bits 5-6 state,
 //	                      bit 7 the filter of a shared subscription follows the identifiers
-//	flags of a session    1 a will follows, 2 its expiry interval and the will follow, 4 it is offline: a stamp follows
+//	flags of a session    1 a will follows, 2 its expiry interval and the will follow, 4 it is offline: a stamp follows,
+//	                      8 its user follows, at the end
 //	message               flags, topic, properties, payload, [time left, stamp]
 //	flags of a message    bits 0-1 QoS, bit 2 retain, bits 3 and 4 it expires: the time left and a stamp follow
 //	stamp                 number of a boot of the machine, for how long it was up

@@ -90,7 +90,7 @@ func (s *Store) rotate() {
 	for filled := 0; filled < int(s.db.Opts().MemTableSize); filled += number * size {
 		var b Batch
 		for i := range number {
-			b.add(op{prefix: prefixMeta, name: fillerName(i), json: &filler, size: size})
+			b.add(op{prefix: prefixMeta, name: fillerName(i), value: filler, size: size})
 		}
 		if !s.write(&b) {
 			return

@@ -37,6 +37,7 @@ func (s *Store) ReadQueue(session uint32, from, before uint64, limit int) (Page,
 		options.Prefix = appendEntryKey(nil, session, 0)[:5]
 		it := txn.NewIterator(options)
 		defer it.Close()
+		p.Entries = make([]LoadedEntry, 0, min(limit, 64))
 		var bytes int64
 		now := s.clock.now()
 		for it.Seek(appendEntryKey(nil, session, from)); it.Valid(); it.Next() {

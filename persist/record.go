@@ -14,6 +14,7 @@ const NeverExpires = 0xFFFFFFFF
 type Session struct {
 	ID             uint32 // surrogate of the client id, given by the broker, in keys
 	ClientID       string
+	User           string        // whom it belongs to; empty: nobody, or it was stored before there were users
 	Version        byte          // protocol level of the last connection: 3, 4 or 5
 	ExpiryInterval uint32        // seconds; NeverExpires: no end
 	Disconnected   time.Time     // by the monotonic clock of this process; zero while connected

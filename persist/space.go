@@ -227,6 +227,6 @@ func folderSize(dir string) int64 {
 }
 
 // DiskLow reports whether the disk has so little room left that nothing new may be
-// kept: who feeds the store refuses it. Deletes and acknowledgements go on. It is
-// cheap enough to be asked for each message.
+// kept: who feeds the store refuses it. Deletes and acknowledgements go on. It may be
+// asked for each batch of messages: it takes a lock and looks at the clock.
 func (s *Store) DiskLow() bool { return s.space.now(0) != enough }

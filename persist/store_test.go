@@ -181,8 +181,8 @@ func sample(b *Batch) (*State, []*Ref) {
 	will := &mqtt.Message{Topic: "will", Payload: []byte("gone"), QoS: 2, Retain: true, Properties: []byte{1, 1}}
 	disconnected := time.Now().Add(-time.Hour)
 	sessions := []Session{
-		{ID: 7, ClientID: "a", Version: 5, ExpiryInterval: NeverExpires, Disconnected: disconnected, Will: will, WillDelay: 30, WillExpiry: 60, WillExpires: true},
-		{ID: 9, ClientID: "b", Version: 3},
+		{ID: 7, ClientID: "a", User: "somebody", Version: 5, ExpiryInterval: NeverExpires, Disconnected: disconnected, Will: will, WillDelay: 30, WillExpiry: 60, WillExpires: true},
+		{ID: 9, ClientID: "b", User: longest, Version: 3},
 		{ID: 8, ClientID: long, Version: 4, ExpiryInterval: 1},
 	}
 	subs := []Subscription{

@@ -57,9 +57,9 @@ func startBroker(t *testing.T) map[string]string {
 	ctx, cancel := context.WithCancel(t.Context())
 	var g errgroup.Group
 	g.Go(func() error { return b.Run(ctx) })
-	g.Go(func() error { return b.Serve(ctx, plain) })
-	g.Go(func() error { return b.Serve(ctx, secure) })
-	web := httptest.NewServer(b.WebSocket(ctx))
+	g.Go(func() error { return b.Serve(ctx, plain, "") })
+	g.Go(func() error { return b.Serve(ctx, secure, "") })
+	web := httptest.NewServer(b.WebSocket(ctx, ""))
 	t.Cleanup(func() {
 		cancel()
 		if err := g.Wait(); err != nil {

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"math"
 	"net"
-	"slices"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"lintel/gateway/mqtt"
-	"lintel/persist"
 )
 
 // ConnectRequest is a client that wants to be let in, and later the one that was:
@@ -29,6 +28,7 @@ type ConnectRequest struct {
 	AuthenticationMethod string // empty: none
 	AuthenticationData   []byte
 
+	Listener   string               // by which it came: see Serve and WebSocket
 	RemoteAddr net.Addr             // nil for an in-process client
 	LocalAddr  net.Addr             // nil for an in-process client
 	TLS        *tls.ConnectionState // nil: without TLS
@@ -37,7 +37,23 @@ type ConnectRequest struct {
 	// authenticated: whoever calls NewClient is trusted with the name. There is
 	// nothing else in the request but the ClientID.
 	InProcess bool
+
+	// Identity is whatever Authenticate or a Method leaves there for Authorize: the
+	// broker does not look at it.
+	Identity any
+
+	// Expires is when the login ends, as Authenticate or a Method leaves it; zero:
+	// never. Then the client is disconnected, with 0xA0 if it speaks 5.0, and may
+	// log in again; its session goes on as it asked for. How long that is gets
+	// found out once, when the client is let in: a clock that jumps later
+	// disconnects nobody. One that authenticates anew in time stays for as long as
+	// the new Expires says.
+	Expires time.Time
 }
+
+// Address is where the client comes from; zero: from no IP address, as over a unix
+// socket.
+func (r *ConnectRequest) Address() netip.Addr { return addressOf(r.RemoteAddr) }
 
 // request makes a ConnectRequest of a CONNECT.
 func (c *connection) request(connect *mqtt.Connect) *ConnectRequest {
@@ -52,6 +68,7 @@ func (c *connection) request(connect *mqtt.Connect) *ConnectRequest {
 		AuthenticationMethod: c.method,
 		RemoteAddr:           c.net.RemoteAddr(),
 		LocalAddr:            c.net.LocalAddr(),
+		Listener:             c.listener,
 	}
 	if connect.Will != nil {
 		r.WillTopic = connect.Will.Topic
@@ -76,6 +93,7 @@ type Action byte
 const (
 	Publish Action = iota + 1
 	Subscribe
+	Receive
 )
 
 func (a Action) String() string {
@@ -84,6 +102,8 @@ func (a Action) String() string {
 		return "publish"
 	case Subscribe:
 		return "subscribe"
+	case Receive:
+		return "receive"
 	}
 	return "no action"
 }
@@ -169,6 +189,39 @@ func (b *Broker) Disconnect(clientID string, reason *Refusal) bool {
 	return false
 }
 
+// EndSession disconnects a client and ends its session, whosever it is: what waits for
+// it is gone, and anybody may take its client id. It reports whether there was one. The
+// code is as for Disconnect. An in-process client is closed.
+func (b *Broker) EndSession(clientID string, reason *Refusal) (found bool) {
+	h := make(momentary)
+	for {
+		b.mu.Lock()
+		s := b.sessions[clientID]
+		if s == nil || b.closing {
+			b.mu.Unlock()
+			return found
+		}
+		found = true
+		other := s.owner
+		if other == nil {
+			s.owner = h
+			b.running.Add(1)
+			b.mu.Unlock()
+			b.endSession(s)
+			close(h)
+			b.running.Done()
+			return true
+		}
+		b.mu.Unlock()
+		if c, ok := other.(*connection); ok {
+			c.dismiss(reason)
+		} else {
+			other.kick(reason.Code)
+		}
+		<-other.released()
+	}
+}
+
 // dismiss makes the connection end with a reason.
 func (c *connection) dismiss(reason *Refusal) {
 	r := *reason
@@ -199,6 +252,23 @@ func (c *connection) farewell(code mqtt.ReasonCode) []byte {
 	return r.append(c.maxPacketSize, func(p mqtt.Properties) []byte {
 		return (&mqtt.Disconnect{Type: mqtt.DISCONNECT, Code: code, Properties: p}).Append(nil, c.version)
 	})
+}
+
+// endLogin has the connection end at a time; zero: never. For a login that ends with
+// its token and the like the standard has 0xA0, "the maximum connection time authorized
+// for this connection has been exceeded" (5.0 §3.14.2.1): the client may come back, and
+// is not to take it for a refusal. The timer runs on monotonic time. Called with
+// session.mu held.
+func (c *connection) endLogin(at time.Time) {
+	if c.loginEnd != nil {
+		c.loginEnd.Stop()
+		c.loginEnd = nil
+	}
+	if !at.IsZero() {
+		c.loginEnd = time.AfterFunc(time.Until(at), func() {
+			c.dismiss(&Refusal{Code: mqtt.MaximumConnectTime, Reason: "the login has expired: log in again"})
+		})
+	}
 }
 
 // authenticate asks who decides about the client. final is for the CONNACK.
@@ -234,93 +304,4 @@ func (c *connection) authenticate(ctx context.Context, r *ConnectRequest) (final
 		return nil, &mqtt.Error{Code: mqtt.ServerUnavailable, Detail: err.Error()}
 	}
 	return nil, err
-}
-
-// allowed asks Authorize.
-func (s *session) allowed(action Action, topic string) bool {
-	authorize := s.broker.options.Authorize
-	return authorize == nil || authorize(s.request.Load(), action, topic)
-}
-
-// AccessChanged makes the broker ask Authorize again. Subscriptions that are no
-// longer allowed are removed, and what waits for the client because of them is
-// dropped; what is on its way already is still delivered, as after UNSUBSCRIBE. Wills that
-// are no longer allowed are removed. All this holds for the sessions of clients that
-// are away too, after a restart only when they come back: a client that comes back to
-// its session is always asked about anew. When AccessChanged returns, a message that
-// a client has not sent yet is judged by the new rights. It calls Authorize itself: the
-// caller must hold no lock that Authorize takes.
-//
-// Nobody is disconnected: see Disconnect.
-func (b *Broker) AccessChanged() {
-	b.index.generation.Add(1)
-	b.eachSession((*session).review)
-}
-
-// review is revoke for a session that is at work. Called with mu held.
-func (s *session) review() {
-	if s.ended {
-		return
-	}
-	var batch persist.Batch
-	s.revoke(&batch)
-	if batch.Len() > 0 {
-		s.broker.store.Append(&batch, nil)
-	}
-}
-
-// revoke takes from a session what Authorize does not allow. Called with mu held.
-func (s *session) revoke(batch *persist.Batch) {
-	if s.broker.options.Authorize == nil || s.request.Load() == nil {
-		return // nobody to ask, or to ask about: a client that was away at a restart
-	}
-	if s.will != nil && !s.allowed(Publish, s.will.message.Topic) {
-		s.will = nil
-		if s.stored {
-			batch.PutSession(s.record())
-		}
-	}
-	revoked := false
-	for name := range s.subscriptions {
-		if _, filter, _ := mqtt.SplitShared(name); s.allowed(Subscribe, filter) {
-			continue
-		}
-		revoked = true
-		delete(s.subscriptions, name)
-		s.broker.index.remove(s, name)
-		if s.stored {
-			batch.DeleteSubscription(s.number, name)
-		}
-	}
-	if !revoked {
-		return
-	}
-	s.backlog = slices.DeleteFunc(s.backlog, func(o owed) bool { return s.subscriptions[o.filter] == nil })
-	left := s.ownIndex()
-	refuse := func(e *entry) bool {
-		if left.receives(e.message.Topic) {
-			return false
-		}
-		s.expire(e)
-		s.drop()
-		return true
-	}
-	s.queue = slices.DeleteFunc(s.queue, refuse)
-	s.swap.tail = slices.DeleteFunc(s.swap.tail, refuse)
-	s.swap.revoked = s.broker.messageID.Load() + 1
-}
-
-// ownIndex has the subscriptions of this session alone.
-func (s *session) ownIndex() *index {
-	x := new(index)
-	for _, sub := range s.subscriptions {
-		x.add(sub)
-	}
-	return x
-}
-
-// receives reports whether anybody receives a topic.
-func (x *index) receives(topic string) bool {
-	r := x.find(topic)
-	return len(r.receivers)+len(r.shares) > 0
 }

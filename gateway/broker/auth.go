@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"lintel/gateway/mqtt"
+	"lintel/persist"
 )
 
 // Method is a method of enhanced authentication (5.0 §4.12), such as SCRAM. It is
@@ -221,14 +222,23 @@ func (c *connection) endReauthentication() {
 	}
 }
 
-// identify replaces the request of the session, unless it has left p meanwhile.
-func (s *session) identify(p peer, r *ConnectRequest) {
+// identify replaces the request of the session, unless it has left c meanwhile.
+func (s *session) identify(c *connection, r *ConnectRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.peer != p {
+	if s.peer != peer(c) {
 		return
 	}
 	s.request.Store(r)
+	c.endLogin(r.Expires)
+	if s.userName() != r.UserName {
+		s.setUser(r.UserName)
+		if s.stored {
+			var batch persist.Batch
+			batch.PutSession(s.record())
+			s.broker.store.Append(&batch, nil)
+		}
+	}
 	s.broker.index.generation.Add(1) // the routes hold what the old one was allowed
 	s.review()
 }

@@ -303,12 +303,12 @@ func TestReauthentication(t *testing.T) {
 	var user atomic.Value
 	s := startServer(t, t.TempDir(), broker.Options{
 		Methods: map[string]broker.Method{"quiz": method},
-		Authorize: func(r *broker.ConnectRequest, _ broker.Action, _ string) bool {
+		Authorize: func(r *broker.ConnectRequest, _ broker.Action, _ string) broker.Permit {
 			user.Store(r.UserName)
 			if r.Password != nil || r.AuthenticationData != nil {
 				t.Error("the secrets are still there")
 			}
-			return true
+			return broker.Allow
 		},
 	})
 	packet := clean(mqtt.V50, "c")
@@ -340,8 +340,10 @@ func TestReauthenticationRevokes(t *testing.T) {
 		return nil, nil
 	}
 	s := startServer(t, t.TempDir(), broker.Options{
-		Methods:   map[string]broker.Method{"m": method},
-		Authorize: func(r *broker.ConnectRequest, _ broker.Action, topic string) bool { return topic == r.UserName },
+		Methods: map[string]broker.Method{"m": method},
+		Authorize: func(r *broker.ConnectRequest, _ broker.Action, topic string) broker.Permit {
+			return broker.Permitted(topic == r.UserName)
+		},
 	})
 	c := connect(t, s, naming(clean(mqtt.V50, "c"), "m", "a"))
 	c.subscribe(filter("a", 0))
@@ -480,7 +482,9 @@ func TestReauthenticationEndsWithConnection(t *testing.T) {
 		return nil, nil // though it failed
 	}
 	s := startServer(t, t.TempDir(), broker.Options{ConnectTimeout: time.Hour, Methods: map[string]broker.Method{"quiz": method},
-		Authorize: func(r *broker.ConnectRequest, _ broker.Action, _ string) bool { return r.UserName == "" }})
+		Authorize: func(r *broker.ConnectRequest, _ broker.Action, _ string) broker.Permit {
+			return broker.Permitted(r.UserName == "")
+		}})
 	for name, end := range map[string]func(c *rawClient){
 		"closed":     (*rawClient).drop,
 		"DISCONNECT": (*rawClient).bye,

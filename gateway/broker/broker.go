@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Options struct {
 	MaxKeepAlive      time.Duration // MQTT 5.0 clients that ask for more, or for none, are told this; default: no limit
 	KeepAliveFactor   float64       // a client may be silent for so many times its keep alive; default 1.5, which is the least
 	ConnectRate       int           // CONNECTs per second, in the long run; default 1000
+	AddressRate       int           // those from one IPv4 address or IPv6 /64; default 100, and five times as many at once
 	MaxUnconnected    int           // network connections whose CONNECT has not come; default 500
 	ConnectTimeout    time.Duration // from accepting a connection to its CONNECT, and for each authentication; default 10 s
 	SysInterval       time.Duration // between looks at the $SYS topics; default 10 s, negative: no $SYS topics
@@ -46,21 +48,25 @@ type Options struct {
 	// says what the client is told. Any other error, and whatever comes after the
 	// end of ctx, is "server unavailable": clients take a refusal for good.
 	//
-	// It may set UserName to the name that it found out: what it leaves in r is
-	// what Authorize gets. Password and AuthenticationData are erased.
+	// It may set UserName to the name that it found out, Identity and Expires: what
+	// it leaves in r is what Authorize gets. Password and AuthenticationData are
+	// erased. The session belongs to UserName: see Access in the package comment.
 	Authenticate func(ctx context.Context, r *ConnectRequest) error
 
 	// Methods are the methods of enhanced authentication, by name. A client that
 	// names one is decided by it alone: Authenticate is not asked.
 	Methods map[string]Method
 
-	// Authorize reports whether a client may publish to a topic, or subscribe to a
-	// filter; nil: it may. A filter comes without $share/NAME/, and who may
-	// subscribe to it gets all that matches: messages are not asked about one by
-	// one. What it says is remembered until AccessChanged. It is asked for in-process
-	// clients too (see ConnectRequest). It must be quick, must not change r or call the
-	// broker, and is called for several clients at a time.
-	Authorize func(r *ConnectRequest, action Action, topic string) bool
+	// Authorize tells whether a client may publish to a topic, subscribe to a filter,
+	// or receive what is published to a topic; nil: it may. A filter comes without
+	// $share/NAME/. What depends on the message is a yes for a filter: each topic
+	// that matches is asked about with Receive before anything of it is delivered,
+	// retained and queued messages included. What Authorize says is remembered until
+	// AccessChanged. It is asked for in-process clients too (see ConnectRequest), and
+	// not for those that were away at a restart, until they come back. It must be
+	// quick, must not change r or call the broker, and is called for several clients
+	// at a time.
+	Authorize func(r *ConnectRequest, action Action, topic string) Permit
 }
 
 func (o Options) withDefaults() Options {
@@ -82,6 +88,7 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxRetained, 200_000)
 	set(&o.MaxRetainedBytes, 64<<20)
 	set(&o.ConnectRate, 1000)
+	set(&o.AddressRate, 100)
 	set(&o.MaxUnconnected, 500)
 	if o.KeepAliveFactor == 0 {
 		o.KeepAliveFactor = 1.5
@@ -110,6 +117,7 @@ type Broker struct {
 	started   time.Time
 
 	connectRate  tokenBucket
+	addressRates addressRates
 	unconnected  unconnected
 	queuedBytes  atomic.Int64 // of all sessions
 	queuedMemory atomic.Int64 // those of them that are in memory
@@ -157,6 +165,8 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 		log:         o.Logger,
 		started:     time.Now(),
 		connectRate: tokenBucket{rate: float64(o.ConnectRate), burst: float64(max(2*o.ConnectRate, o.MaxConnections))},
+		addressRates: addressRates{rate: float64(o.AddressRate), burst: float64(5 * o.AddressRate),
+			buckets: make(map[netip.Prefix]*tokenBucket)},
 		sessions:    make(map[string]*session),
 		connections: make(map[*connection]struct{}),
 	}
@@ -262,9 +272,10 @@ func (b *Broker) shutdown() {
 // claim makes h the holder of the session with this client id, made anew if
 // there is none or fresh is set: then a session that is there ends first. An
 // earlier holder is told to let go and waited for [v5 MQTT-3.1.4-3], but for an
-// in-process client, whose id nobody takes from outside. present reports whether
-// there was a session.
+// in-process client, whose id nobody takes from outside. Nor does anybody take, or end,
+// the session of another user. present reports whether there was a session.
 func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present bool, err error) {
+	c, outside := h.(*connection)
 	replaces := false
 	for {
 		b.mu.Lock()
@@ -276,14 +287,21 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		if s == nil {
 			s = b.newSession(id)
 			s.owner, s.replaces = h, replaces
+			if outside {
+				s.setUser(c.user)
+			}
 			b.mu.Unlock()
 			return s, false, nil
 		}
+		owner := s.userName()
+		foreign := outside && owner != "" && owner != c.user
 		if other := s.owner; other != nil {
 			b.mu.Unlock()
-			_, inside := other.(*Client)
-			if _, outside := h.(*connection); inside && outside {
+			if _, inside := other.(*Client); inside && outside {
 				return nil, false, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Detail: "the id of an in-process client"}
+			}
+			if foreign {
+				return nil, false, b.refuseTakeover(id, owner)
 			}
 			other.kick(mqtt.SessionTakenOver)
 			<-other.released()
@@ -298,11 +316,24 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 		over := s.over() // though the timer was not so fast
 		replaces = s.stored
 		s.mu.Unlock()
+		if foreign && !over {
+			b.letGo(s)
+			return nil, false, b.refuseTakeover(id, owner)
+		}
 		if !fresh && !over {
 			return s, true, nil
 		}
 		b.endSession(s)
 	}
+}
+
+// refuseTakeover counts a client that came with the client id of another user, and says
+// so. It may choose another id, which is what 0x85 and code 2 mean: it is not refused
+// for good.
+func (b *Broker) refuseTakeover(id, owner string) error {
+	b.stats.notAuthorized.Add(1)
+	b.log.Warn("client id belongs to another user", "client", id, "user", owner)
+	return &Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "the client id belongs to another user: choose another one"}
 }
 
 // newSession makes a session and registers it. Called with mu held.
@@ -430,6 +461,7 @@ func (b *Broker) Clients() []ClientInfo {
 	b.eachSession(func(s *session) {
 		infos = append(infos, ClientInfo{
 			ID:            s.id,
+			User:          s.userName(),
 			Version:       byte(s.version),
 			Connected:     s.peer != nil,
 			RemoteAddr:    s.remoteAddr,

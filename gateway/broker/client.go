@@ -100,16 +100,16 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 		return ErrClosed
 	}
 	r := c.route(m.Topic)
-	if r.denied {
+	msg := &message{Message: m, from: c.session.id, refusable: true}
+	if !r.publish.allows(&msg.Message) {
 		c.broker.stats.notAuthorized.Add(1)
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.NotAuthorized})
 	}
 	c.broker.stats.publishReceived.Add(1)
 	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
-	msg := &message{Message: m, from: c.session.id, refusable: true}
 	var f flushList
 	k := new(keeping)
-	if m.QoS > 0 && c.broker.diskFull(msg, r, k) {
+	if m.QoS > 0 && c.broker.store.DiskLow() && c.broker.diskFull(msg, r, k) {
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, errDiskFull)
 	}
 	wait, err := c.broker.publish(msg, r, k, &f)
@@ -326,7 +326,7 @@ func (c *Client) finished(packetID uint16) {
 	s := c.session
 	s.mu.Lock()
 	if e := s.inflight.get(packetID); e != nil {
-		s.finish(e)
+		s.finish(e, &f)
 	}
 	s.pump(&f)
 	s.mu.Unlock()

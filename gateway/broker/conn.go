@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lintel/gateway/mqtt"
+	"lintel/persist"
 )
 
 // maxPending is how many bytes may wait for a socket before the peer counts as
@@ -422,8 +423,9 @@ func (c *conn) reclaim(speak bool) bool {
 // goroutine.
 type flushList struct {
 	conns     []*conn
-	sent      uint64 // PUBLISH packets, to clients in the process too
-	sentBytes uint64 // their payloads
+	sent      uint64        // PUBLISH packets, to clients in the process too
+	sentBytes uint64        // their payloads
+	gone      persist.Batch // what the store is to forget: acknowledged messages
 }
 
 // add notes that something was appended to c. That must have been before.
@@ -445,5 +447,10 @@ func (b *Broker) flush(f *flushList) {
 		b.stats.publishSent.Add(f.sent)
 		b.stats.publishBytesSent.Add(f.sentBytes)
 		f.sent, f.sentBytes = 0, 0
+	}
+	if f.gone.Len() > 0 {
+		gone := f.gone
+		f.gone = persist.Batch{}
+		b.store.AppendLazy(&gone)
 	}
 }

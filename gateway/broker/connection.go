@@ -22,6 +22,10 @@ type connection struct {
 	session *session
 	done    chan struct{} // closed when the connection has let go of its session
 
+	listener string      // by which it came
+	user     string      // who it was found to be; empty: nobody
+	loginEnd *time.Timer // disconnects it when its login ends; guarded by session.mu
+
 	version       mqtt.Version
 	bridge        bool // see mqtt.Connect
 	clientID      string
@@ -35,17 +39,19 @@ type connection struct {
 	dismissal atomic.Pointer[Refusal]          // what there is to say about the end
 
 	// Only by the reader's goroutine.
-	router   router
-	aliases  map[uint16]string // topic aliases that the client defined
-	scratch  *message          // for QoS 0 messages, which nobody keeps; nil before the first
-	flushing flushList
-	work     int                                 // deliveries that the present batch has caused
-	left     bool                                // see handleAll
-	stores   bool                                // the last batch gave the store something: the next waits for room there
-	received struct{ publishes, payload uint64 } // in this batch
-	open2    map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
-	keeping  *keeping                            // for the next message that needs one
-	keepWill bool                                // the client said goodbye and wants its will published
+	router    router
+	aliases   map[uint16]string // topic aliases that the client defined
+	scratch   *message          // for QoS 0 messages, which nobody keeps; nil before the first
+	flushing  flushList
+	work      int                                 // deliveries that the present batch has caused
+	left      bool                                // see handleAll
+	stores    bool                                // the last batch gave the store something: the next waits for room there
+	received  struct{ publishes, payload uint64 } // in this batch
+	open2     map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
+	diskLow   bool                                // the disk is, if diskAsked in this batch
+	diskAsked bool
+	keeping   *keeping // for the next message that needs one
+	keepWill  bool     // the client said goodbye and wants its will published
 
 	// Acknowledgements leave in the order of the packets that they answer,
 	// though the store may be ready with them in another. Guarded by conn.mu.
@@ -70,8 +76,8 @@ type connection struct {
 const kickedFlag = 1 << 8
 
 // serveConn runs one client until its connection ends, or hands it to a poller.
-func (b *Broker) serveConn(ctx context.Context, nc net.Conn) {
-	c := &connection{conn: newConn(b, nc), broker: b, done: make(chan struct{})}
+func (b *Broker) serveConn(ctx context.Context, nc net.Conn, listener string) {
+	c := &connection{conn: newConn(b, nc), broker: b, listener: listener, done: make(chan struct{})}
 	c.state.Store(serving)
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
@@ -147,7 +153,7 @@ const maxWork = 4096
 // anything is read.
 func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 	packets := uint64(0)
-	c.work, c.left, c.stores = 0, false, false
+	c.work, c.left, c.stores, c.diskAsked = 0, false, false, false
 	for err == nil && !c.left {
 		if c.onPoller && c.mayWait() {
 			err = errMayWait
@@ -289,6 +295,9 @@ func (c *connection) end(err error) {
 	if c.alive != nil {
 		c.alive.Stop()
 	}
+	c.session.mu.Lock()
+	c.endLogin(time.Time{})
+	c.session.mu.Unlock()
 	c.broker.leave(c)
 	c.broker.detach(c.session, c.keepWill || err != errDisconnect)
 	close(c.done) // before lingering: who takes the session over waits for this

@@ -89,7 +89,7 @@ func FuzzConnection(f *testing.F) {
 		return exchange(r.AuthenticationData)
 	}
 	b, ctx := newBroker(f, Options{ConnectTimeout: time.Minute, MaxPacketSize: 64 << 10, Methods: map[string]Method{"echo": echo},
-		Authorize: func(_ *ConnectRequest, _ Action, topic string) bool { return topic != "no" }})
+		Authorize: func(_ *ConnectRequest, _ Action, topic string) Permit { return Permitted(topic != "no") }})
 	f.Fuzz(func(t *testing.T, sent []byte, prefixed bool) {
 		baseline := runtime.NumGoroutine()
 		if prefixed && len(sent) > 0 { // most inputs should get past CONNECT
@@ -98,7 +98,7 @@ func FuzzConnection(f *testing.F) {
 		for range 2 {
 			client, server := net.Pipe()
 			var g sync.WaitGroup
-			g.Go(func() { b.serveConn(ctx, server) })
+			g.Go(func() { b.serveConn(ctx, server, "") })
 			g.Go(func() {
 				client.Write(sent) // fails if the broker closes first
 				client.SetReadDeadline(time.Now().Add(time.Millisecond))

@@ -28,15 +28,18 @@ func Example() {
 			}
 			return &broker.Refusal{Code: mqtt.BadUserNameOrPassword}
 		},
-		Authorize: func(r *broker.ConnectRequest, action broker.Action, topic string) bool {
-			return r.InProcess || strings.HasPrefix(topic, "garden/")
+		Authorize: func(r *broker.ConnectRequest, action broker.Action, topic string) broker.Permit {
+			if r.InProcess || strings.HasPrefix(topic, "garden/") {
+				return broker.Allow
+			}
+			return broker.Deny
 		},
 	})
 	l, _ := net.Listen("tcp", "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return b.Run(ctx) })
-	g.Go(func() error { return b.Serve(ctx, l) })
+	g.Go(func() error { return b.Serve(ctx, l, "garden") })
 
 	c, _ := b.NewClient("gardener")
 	received := make(chan mqtt.Message)

@@ -23,6 +23,7 @@ func TestLimits(t *testing.T) {
 		{broker.LimitPacketSize, broker.Options{MaxPacketSize: 1000}, overPacketSize, 3},
 		{broker.LimitConnections, broker.Options{MaxConnections: 1}, overConnections, 2},
 		{broker.LimitConnectRate, broker.Options{MaxConnections: 2, ConnectRate: 1}, overConnectRate, 2},
+		{broker.LimitAddressRate, broker.Options{AddressRate: 1}, overConnectRate, 2},
 		{broker.LimitUnconnected, broker.Options{MaxUnconnected: 2}, overUnconnected, 3},
 		{broker.LimitConnectTimeout, broker.Options{ConnectTimeout: time.Second}, overConnectTimeout, 1},
 		{broker.LimitReceiveMaximum, broker.Options{ReceiveMaximum: 1}, overReceiveMaximum, 1},

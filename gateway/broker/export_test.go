@@ -12,5 +12,13 @@ func (b *Broker) ServeConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	defer b.running.Done()
-	b.serveConn(ctx, nc)
+	b.serveConn(ctx, nc, "")
+}
+
+// Permitted is Allow or Deny.
+func Permitted(ok bool) Permit {
+	if ok {
+		return Allow
+	}
+	return Deny
 }

@@ -84,10 +84,15 @@ func (c *connection) handshake(ctx context.Context) error {
 		connect.ClientID = newClientID()
 	}
 	c.clientID = connect.ClientID
+	var loginEnd time.Time
 	if request != nil {
 		request.ClientID = connect.ClientID
+		loginEnd = request.Expires
+		if c.broker.options.Authenticate != nil || c.method != "" { // else the name is only said
+			c.user = request.UserName
+		}
 	}
-	if authorize := c.broker.options.Authorize; authorize != nil && connect.Will != nil && !authorize(request, Publish, connect.Will.Topic) {
+	if authorize := c.broker.options.Authorize; authorize != nil && connect.Will != nil && !authorize(request, Publish, connect.Will.Topic).allows(connect.Will) {
 		c.broker.stats.notAuthorized.Add(1)
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Detail: "will to " + connect.Will.Topic}
 	}
@@ -140,6 +145,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	}
 	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	s.mu.Lock()
+	c.endLogin(loginEnd)
 	s.resume(c, c.window(&connect), &c.flushing)
 	s.mu.Unlock()
 	c.broker.flush(&c.flushing)
@@ -158,7 +164,12 @@ var errNotConnect = errors.New("first packet is not CONNECT")
 // accept checks what the standard lets a server refuse.
 func (c *connection) accept(connect *mqtt.Connect) error {
 	c.maxPacketSize = connect.Properties.Uint(mqtt.MaximumPacketSize, math.MaxUint32)
-	if !c.broker.connectRate.take(time.Now()) {
+	now := time.Now()
+	if !c.broker.addressRates.take(addressOf(c.net.RemoteAddr()), now) { // first: who floods leaves the others theirs
+		c.broker.exceeded(LimitAddressRate)
+		return &mqtt.Error{Code: mqtt.ConnectionRateExceeded}
+	}
+	if !c.broker.connectRate.take(now) {
 		c.broker.exceeded(LimitConnectRate)
 		return &mqtt.Error{Code: mqtt.ConnectionRateExceeded}
 	}
@@ -202,6 +213,13 @@ func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uin
 	s.keepAlive = c.keepAlive
 	s.since, s.provisional = time.Now(), false
 	s.will = nil // of the connection before; a new one comes with each CONNECT
+	if c.broker.options.Authorize != nil && len(s.subscriptions) > 0 {
+		c.broker.index.generation.Add(1) // the routes of others hold what the one before was allowed
+	}
+	if s.userName() != c.user {
+		s.setUser(c.user)
+		s.revokeSent()
+	}
 	s.revoke(&batch)
 	if connect.Will != nil {
 		s.will = &will{message: *connect.Will, delay: connect.WillDelay, expiry: connect.WillExpiry, expires: connect.HasWillExpiry, from: s.id}

@@ -63,8 +63,8 @@ func startServerWith(t testing.TB, dir string, o broker.Options, so persist.Opti
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return b.Run(ctx) })
-	g.Go(func() error { return b.Serve(ctx, l) })
-	web := httptest.NewServer(http.Handler(b.WebSocket(ctx)))
+	g.Go(func() error { return b.Serve(ctx, l, "tcp") })
+	web := httptest.NewServer(http.Handler(b.WebSocket(ctx, "web")))
 	s := &server{Broker: b, Addr: l.Addr().String(), URL: "ws" + strings.TrimPrefix(web.URL, "http"), dir: dir}
 	stopped := false
 	s.stop = func() {

@@ -33,9 +33,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 		c.broker.exceeded(LimitTopicLevels)
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Detail: "topic name of too many levels"}
 	}
-	// A repeat of what was taken is acknowledged, whatever has changed since: a
-	// refusal would free a packet id that the session still holds.
-	if r.denied && !(p.QoS == 2 && c.session.knowsIncoming(p.PacketID)) {
+	if r.publish.denied() && !c.repeats(&p) {
 		return c.refusePublish(&p, mqtt.NotAuthorized)
 	}
 	var m *message
@@ -54,6 +52,9 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
+	}
+	if !r.publish.allowed && !r.publish.allows(&m.Message) && !c.repeats(&p) {
+		return c.refusePublish(&p, mqtt.NotAuthorized)
 	}
 	c.work += len(r.receivers) + len(r.shares)
 	if p.QoS == 0 {
@@ -76,7 +77,7 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	var wait bool
 	var err error
-	if c.broker.diskFull(m, r, k) {
+	if c.diskIsLow() && c.broker.diskFull(m, r, k) {
 		err = errDiskFull
 	} else {
 		wait, err = c.broker.publish(m, r, k, &c.flushing)
@@ -98,6 +99,21 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 		c.answer(answer)
 	}
 	return nil
+}
+
+// repeats reports whether p repeats a message of QoS 2 that was taken. It is
+// acknowledged, whatever has changed since: a refusal would free a packet id that the
+// session still holds.
+func (c *connection) repeats(p *mqtt.Publish) bool {
+	return p.QoS == 2 && c.session.knowsIncoming(p.PacketID)
+}
+
+// diskIsLow asks the store once for each batch of packets.
+func (c *connection) diskIsLow() bool {
+	if !c.diskAsked {
+		c.diskAsked, c.diskLow = true, c.broker.store.DiskLow()
+	}
+	return c.diskLow
 }
 
 // borrow returns the message that all QoS 0 messages of the connection use in turn,

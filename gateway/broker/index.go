@@ -144,9 +144,17 @@ func (x *index) share(subscribed string) *share {
 type route struct {
 	topic      string
 	generation uint64
-	denied     bool // the publisher may not use the topic
+	publish    Permit // of the publisher
 	receivers  []receiver
-	shares     []*share
+	shares     []group
+}
+
+// group is a share as a route sees it.
+type group struct {
+	*share
+	members []*subscription            // those who may receive the topic
+	judges  []func(*mqtt.Message) bool // of each of them, nil if no message need be asked about; nil: none
+	asked   uint64                     // the generation when the rights were asked for
 }
 
 // receiver is one session on a route, all its matching subscriptions taken
@@ -161,12 +169,14 @@ type receiver struct {
 	noLocal     bool     // some of the subscriptions have No Local
 	// own is what the session gets of its own messages if noLocal:
 	// nil is nothing.
-	own *receiver
+	own   *receiver
+	asked uint64                   // the generation when its rights were asked for
+	judge func(*mqtt.Message) bool // nil: no message need be asked about
 }
 
 // find walks the trie for a topic name.
 func (x *index) find(topic string) *route {
-	r := &route{topic: topic, generation: x.generation.Load()}
+	r := &route{topic: topic, generation: x.generation.Load(), publish: Allow}
 	var found []*subscription
 	x.mu.RLock()
 	x.root.match(topic, topic, true, func(n *node) {
@@ -174,7 +184,7 @@ func (x *index) find(topic string) *route {
 			found = append(found, sub)
 		}
 		for _, s := range n.shares {
-			r.shares = append(r.shares, s)
+			r.shares = append(r.shares, group{share: s, members: s.members, asked: r.generation})
 		}
 	})
 	x.mu.RUnlock()

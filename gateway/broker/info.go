@@ -9,7 +9,8 @@ import (
 // ClientInfo is what the broker knows about a session, for pages and tools.
 type ClientInfo struct {
 	ID            string
-	Version       byte // 3, 4 or 5; of the last connection
+	User          string // whom the session belongs to; empty: nobody
+	Version       byte   // 3, 4 or 5; of the last connection
 	Connected     bool
 	RemoteAddr    string    // of the last connection; "in-process" for the house's own
 	Since         time.Time // when it connected or disconnected
@@ -48,7 +49,7 @@ type Stats struct {
 	BytesSent           uint64
 	MalformedPackets    uint64
 	Exceeded            [numLimits]uint64 // by Limit: what went over
-	NotAuthorized       uint64            // messages and subscriptions that were refused
+	NotAuthorized       uint64            // messages, subscriptions, wills and client ids of others that were refused
 
 	// Store counts what the store wrote and what it need not write. Its
 	// BytesCoalesced include retained messages of QoS 0 that gave way to others

@@ -39,7 +39,7 @@ func TestKilledBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Printf("listening on %v\n", l.Addr())
-	go b.Serve(context.Background(), l)
+	go b.Serve(context.Background(), l, "")
 	t.Fatal(b.Run(context.Background()))
 }
 

@@ -3,6 +3,9 @@ package broker
 import (
 	"container/list"
 	"fmt"
+	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +20,7 @@ const (
 	LimitPacketSize     Limit = iota // packets, each the end of its connection
 	LimitConnections                 // CONNECTs refused
 	LimitConnectRate                 // CONNECTs refused
+	LimitAddressRate                 // CONNECTs refused of an address that sends too many
 	LimitUnconnected                 // connections closed before their CONNECT, for a newer one
 	LimitConnectTimeout              // connections closed for want of a CONNECT
 	LimitReceiveMaximum              // clients disconnected
@@ -32,7 +36,7 @@ const (
 	numLimits
 )
 
-var limitNames = [numLimits]string{"packet_size", "connections", "connect_rate", "unconnected", "connect_timeout",
+var limitNames = [numLimits]string{"packet_size", "connections", "connect_rate", "address_rate", "unconnected", "connect_timeout",
 	"receive_maximum", "queued_messages", "queued_bytes", "queued_total", "subscriptions", "topic_levels",
 	"retained", "retained_bytes", "keep_alive", "disk_space"}
 
@@ -88,6 +92,71 @@ func (t *tokenBucket) take(now time.Time) bool {
 	}
 	t.tokens--
 	return true
+}
+
+// addressRates limit what comes from one address. A network of IPv6 is one: whoever has
+// one address of it has 2^64.
+type addressRates struct {
+	rate, burst float64
+
+	mu      sync.Mutex
+	buckets map[netip.Prefix]*tokenBucket
+	swept   time.Time
+}
+
+// maxAddresses is how many addresses are remembered.
+const maxAddresses = 4096
+
+// take reports whether an event from an address may pass now. What has no address
+// passes, and what there is no room to remember: no address is refused because of
+// others.
+func (a *addressRates) take(from netip.Addr, now time.Time) bool {
+	bits := from.BitLen()
+	if bits == 0 {
+		return true
+	}
+	network, _ := from.WithZone("").Prefix(min(bits, 64))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	bucket := a.buckets[network]
+	if bucket == nil {
+		if len(a.buckets) >= maxAddresses && !a.sweep(now) {
+			return true
+		}
+		bucket = &tokenBucket{rate: a.rate, burst: a.burst}
+		a.buckets[network] = bucket
+	}
+	return bucket.take(now)
+}
+
+// sweep forgets the addresses that have rested for so long that nothing of them needs
+// to be known. It looks once a second at most, and reports whether there is room.
+func (a *addressRates) sweep(now time.Time) bool {
+	if now.Sub(a.swept) < time.Second {
+		return false
+	}
+	a.swept = now
+	maps.DeleteFunc(a.buckets, func(_ netip.Prefix, t *tokenBucket) bool { return t.full(now) })
+	return len(a.buckets) < maxAddresses
+}
+
+// addressOf is the IP address of a, or zero if it has none.
+func addressOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	if a == nil {
+		return netip.Addr{}
+	}
+	p, _ := netip.ParseAddrPort(a.String()) // that of a WebSocket
+	return p.Addr().Unmap()
+}
+
+// full reports whether a whole burst may pass now.
+func (t *tokenBucket) full(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tokens+t.rate*now.Sub(t.at).Seconds() >= t.burst
 }
 
 // unconnected are the connections whose CONNECT has not come, the oldest first.

@@ -18,8 +18,9 @@ import (
 )
 
 // Serve accepts MQTT connections on l until ctx ends, and closes l. Clients that
-// are connected then are not its business: see Run.
-func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
+// are connected then are not its business: see Run. name tells Authenticate by which
+// listener a client came; it may be empty.
+func (b *Broker) Serve(ctx context.Context, l net.Listener, name string) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	defer l.Close()
@@ -51,7 +52,7 @@ func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 		}
 		go func() {
 			defer b.running.Done()
-			b.serveConn(ctx, nc)
+			b.serveConn(ctx, nc, name)
 		}()
 	}
 }
@@ -71,8 +72,8 @@ func (b *Broker) begin() bool {
 var subprotocols = []string{"mqtt", "mqttv3.1"}
 
 // WebSocket returns a handler for MQTT over WebSocket (5.0 §6), on any path.
-// Clients are served until ctx ends.
-func (b *Broker) WebSocket(ctx context.Context) http.Handler {
+// Clients are served until ctx ends. name is as for Serve.
+func (b *Broker) WebSocket(ctx context.Context, name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		offered := strings.FieldsFunc(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), func(c rune) bool { return c == ',' || c == ' ' })
 		if !slices.ContainsFunc(offered, func(name string) bool { return slices.Contains(subprotocols, name) }) {
@@ -91,7 +92,7 @@ func (b *Broker) WebSocket(ctx context.Context) http.Handler {
 			return
 		}
 		ws.SetReadLimit(-1) // packets are limited, frames need not be
-		b.serveWebSocket(ctx, ws, h.net, r)
+		b.serveWebSocket(ctx, ws, h.net, r, name)
 	})
 }
 
@@ -111,7 +112,7 @@ func (h *hijacked) Hijack() (nc net.Conn, rw *bufio.ReadWriter, err error) {
 // whereas one on the library's connection ends the connection, and then the
 // client would not hear why. A text frame is refused by the library
 // [v5 MQTT-6.0.0-1].
-func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, r *http.Request) {
+func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, r *http.Request, name string) {
 	frames := websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary)
 	near, far := net.Pipe()
 	var copying sync.WaitGroup
@@ -125,7 +126,7 @@ func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.
 		ws.Close(websocket.StatusNormalClosure, "")
 	})
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS})
+	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS}, name)
 	// What is still on its way and the closing handshake have as much time as
 	// other last words have: the client may not read any more.
 	nc.SetDeadline(time.Now().Add(lingerTime))

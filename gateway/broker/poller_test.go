@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 )
 
@@ -86,7 +87,7 @@ func TestMuchWork(t *testing.T) {
 
 // More connections become readable at a time than a poller takes at once.
 func TestManyAtOnce(t *testing.T) {
-	s := newServer(t)
+	s := startServer(t, t.TempDir(), broker.Options{AddressRate: 1000})
 	var clients []*rawClient
 	for i := range 600 {
 		clients = append(clients, connect(t, s, clean(mqtt.V50, strconv.Itoa(i))))

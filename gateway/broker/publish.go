@@ -37,8 +37,11 @@ func (r *router) route(topic []byte) *route {
 		return nil
 	}
 	found := r.index.find(string(topic))
-	// The generation is older than the answer: see AccessChanged.
-	found.denied = r.session != nil && !r.session.allowed(Publish, found.topic)
+	if r.session != nil {
+		// The generation is older than the answer: see AccessChanged.
+		found.publish = r.session.permit(Publish, found.topic)
+		r.session.broker.admit(found)
+	}
 	if r.routes == nil || len(r.routes) >= maxRoutes {
 		r.routes = make(map[string]*route)
 	}
@@ -84,7 +87,7 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 		// Who subscribed since the route was found has looked at the
 		// retained messages before this one was among them.
 		if r.generation != b.index.generation.Load() {
-			r = b.index.find(m.Topic)
+			r = b.find(m.Topic)
 		}
 		if m.QoS > 0 {
 			k.after = true
@@ -93,8 +96,8 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	for i := range r.receivers {
 		r.receivers[i].session.deliver(m, &r.receivers[i], k, f)
 	}
-	for _, g := range r.shares {
-		b.deliverShared(g, m, k, f)
+	for i := range r.shares {
+		b.deliverShared(&r.shares[i], m, k, f)
 	}
 	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
 }
@@ -102,7 +105,7 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 // refused reports whether the queue of a receiver is full, and counts it.
 func (b *Broker) refused(m *message, r *route) bool {
 	for _, to := range r.receivers {
-		if to.qos == 0 {
+		if to.qos == 0 || !to.takes(m) {
 			continue
 		}
 		to.session.mu.Lock()
@@ -123,15 +126,12 @@ var errRetained = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "too many retain
 var errDiskFull = &mqtt.Error{Code: mqtt.QuotaExceeded, Detail: "the disk is nearly full"}
 
 // diskFull reports whether a message of QoS 1 or 2 would have to be kept for
-// somebody and there is no room for it. k is what the store is to hold already. What
+// somebody, now that the disk is low. k is what the store is to hold already. What
 // empties a retained topic frees room.
 func (b *Broker) diskFull(m *message, r *route, k *keeping) bool {
-	if !b.store.DiskLow() {
-		return false
-	}
 	full := k.batch.Len() > 0 || m.Retain && len(m.Payload) > 0 ||
-		slices.ContainsFunc(r.receivers, func(to receiver) bool { return to.qos > 0 && to.session.keeps() }) ||
-		slices.ContainsFunc(r.shares, func(g *share) bool {
+		slices.ContainsFunc(r.receivers, func(to receiver) bool { return to.qos > 0 && to.takes(m) && to.session.keeps() }) ||
+		slices.ContainsFunc(r.shares, func(g group) bool {
 			return slices.ContainsFunc(g.members, func(member *subscription) bool {
 				return member.options.QoS() > 0 && member.session.keeps()
 			})

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,7 +25,8 @@ type swap struct {
 	revoked uint64    // those with a lower id came before the client lost a subscription
 	leave   uint64    // of what has a lower id other members of a share get theirs, once it is committed; 0: nothing
 	tail    []*entry
-	reader  chan struct{} // not nil: somebody reads them and nobody else does, until it is closed
+	lent    map[uint64]bool // ids of what a member of a share has that is not in the store: it stays there in this queue
+	reader  chan struct{}   // not nil: somebody reads them and nobody else does, until it is closed
 }
 
 const (
@@ -69,7 +71,7 @@ func (s *session) swapOut() {
 		w.tail[0] = nil
 		w.tail = w.tail[1:]
 		if w.count == 0 {
-			w.from, w.expires, w.shared = e.id, time.Time{}, false
+			w.from, w.expires, w.shared, w.lent = e.id, time.Time{}, false, nil
 		}
 		w.count++
 		w.bytes += e.size()
@@ -142,6 +144,11 @@ func (s *session) page(from uint64, limit int) (p persist.Page, before uint64, e
 	for _, damage := range p.Damaged {
 		s.broker.log.Error("stored message is damaged and was left out", "client", s.id, "key", damage)
 	}
+	s.mu.Lock()
+	if lent := s.swap.lent; len(lent) > 0 {
+		p.Entries = slices.DeleteFunc(p.Entries, func(e persist.LoadedEntry) bool { return lent[e.ID] })
+	}
+	s.mu.Unlock()
 	return p, before, expected, err
 }
 
@@ -165,7 +172,7 @@ func (s *session) read() {
 			e := s.loadedEntry(loaded)
 			s.swapIn(e)
 			if !allowed(e) {
-				s.expire(e)
+				s.expire(e, &f)
 				s.drop()
 				continue
 			}
@@ -176,6 +183,7 @@ func (s *session) read() {
 			w.from = before
 			s.missing(expected - len(p.Entries))
 		}
+		maps.DeleteFunc(w.lent, func(id uint64, _ bool) bool { return id < w.from })
 		if w.count == 0 {
 			w.revoked = 0
 		}
@@ -214,20 +222,31 @@ func (s *session) missing(n int) {
 
 // loadedEntry makes an entry of one that was read.
 func (s *session) loadedEntry(l persist.LoadedEntry) *entry {
-	m := s.broker.restored(l.Message)
-	m.receiver = true
-	return &entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
+	both := new(struct {
+		message message
+		entry   entry
+	})
+	m, e := &both.message, &both.entry
+	m.Message, m.receiver = *l.Message, true
+	if m.Provisional {
+		m.off = &s.broker.off
+	}
+	*e = entry{owner: s, number: s.number, share: l.Share, message: m, id: l.ID, body: l.Body, qos: l.QoS, retain: l.Retain,
 		identifiers: l.Identifiers, packetID: l.PacketID, stored: true, ref: l.Ref}
+	return e
 }
 
 // stillAllowed tells of an entry that was swapped out whether revoke would have
 // left it in the queue.
 func (s *session) stillAllowed() func(*entry) bool {
+	receive := s.mayReceive()
 	if s.swap.revoked == 0 {
-		return func(*entry) bool { return true }
+		return func(e *entry) bool { return receive(e.message) }
 	}
 	left := s.ownIndex()
-	return func(e *entry) bool { return e.id >= s.swap.revoked || left.receives(e.message.Topic) }
+	return func(e *entry) bool {
+		return (e.id >= s.swap.revoked || left.receives(e.message.Topic)) && receive(e.message)
+	}
 }
 
 // visit reads all that is swapped out, page by page, while the client is away.
@@ -249,11 +268,13 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 		p, _, _, err := s.page(from, maxHeld)
 		entries := s.loadedEntries(p)
 		size, n := sizes(entries), len(entries)
+		read := slices.Clone(entries)
 		entries = visitor(entries)
 		gone := size - sizes(entries)
 		from = p.Next
 
 		s.mu.Lock()
+		s.keepLent(read)
 		if !s.ended {
 			w.count -= n - len(entries)
 			w.bytes -= gone
@@ -279,6 +300,19 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 	}
 	s.mu.Unlock()
 	s.broker.flush(&f)
+}
+
+// keepLent remembers which of the entries are lent. Called with mu held.
+func (s *session) keepLent(entries []*entry) {
+	for _, e := range entries {
+		if !e.lent {
+			continue
+		}
+		if s.swap.lent == nil {
+			s.swap.lent = make(map[uint64]bool)
+		}
+		s.swap.lent[e.id] = true
+	}
 }
 
 func (s *session) loadedEntries(p persist.Page) []*entry {
@@ -394,7 +428,7 @@ func (s *session) dropFirst() bool {
 	default:
 		return false
 	}
-	s.expire(e)
+	s.expire(e, nil)
 	s.drop()
 	return true
 }

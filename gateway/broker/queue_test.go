@@ -314,8 +314,8 @@ func fullQueue(t *testing.T, memory int, policy broker.QueueFull) {
 // A right that is withdrawn holds for what waits in the store, too.
 func TestLongQueueAndAccess(t *testing.T) {
 	var denied atomic.Bool
-	s := startServer(t, t.TempDir(), broker.Options{QueueMemory: 1, Authorize: func(_ *broker.ConnectRequest, a broker.Action, topic string) bool {
-		return !denied.Load() || a == broker.Publish || topic != "secret"
+	s := startServer(t, t.TempDir(), broker.Options{QueueMemory: 1, Authorize: func(_ *broker.ConnectRequest, a broker.Action, topic string) broker.Permit {
+		return broker.Permitted(!denied.Load() || a == broker.Publish || topic != "secret")
 	}})
 	away := connect(t, s, durable(mqtt.V50, "away"))
 	away.subscribe(filter("secret", 1), filter("open", 1))
@@ -338,4 +338,48 @@ func TestLongQueueAndAccess(t *testing.T) {
 	if n := s.Stats(); n.Queued != 0 || n.PublishDropped != 500 {
 		t.Errorf("%d are left, %d were dropped", n.Queued, n.PublishDropped)
 	}
+}
+
+// What waits in the store of a client that is away, and a member of the share has
+// that is not in the store, stays in the store until that one acknowledges it. The
+// client that comes back is not to read it there, and gets all the rest.
+func TestLongQueueLent(t *testing.T) {
+	const n = 1200
+	s := startServer(t, t.TempDir(), broker.Options{QueueMemory: 1, MaxInflight: n})
+	away := connect(t, s, window(durable(mqtt.V50, "away"), 1))
+	away.subscribe(filter("$share/g/shared", 1), filter("own", 1))
+	from := connect(t, s, clean(mqtt.V311, "from"))
+	from.pipelined(0, n, func(i int) *mqtt.Publish {
+		return pub([]string{"shared", "own"}[i%2], fmt.Sprint(i), 1, 1)
+	})
+	other := connect(t, s, window(clean(mqtt.V50, "other"), n))
+	other.subscribe(filter("$share/g/shared", 1))
+	away.drop()
+	var last *mqtt.Publish
+	for i := 2; i < n; i += 2 { // 0 was sent
+		if last = other.message(); string(last.Payload) != fmt.Sprint(i) {
+			t.Fatalf("the other member received %s, want %d", last.Payload, i)
+		}
+	}
+	away = connect(t, s, durable(mqtt.V50, "away"))
+	want := []string{"0"}
+	for i := 1; i < n; i += 2 {
+		want = append(want, fmt.Sprint(i))
+	}
+	away.take(len(want), func(i int, m *mqtt.Publish) {
+		if string(m.Payload) != want[i] {
+			t.Fatalf("received %s, want %s", m.Payload, want[i])
+		}
+	})
+	other.ack(mqtt.PUBACK, last.PacketID)
+	other.net.Close()
+	for i := 2; i < n-2; i += 2 {
+		want[i/2-1] = fmt.Sprint(i)
+	}
+	away.take(n/2-2, func(i int, m *mqtt.Publish) {
+		if string(m.Payload) != want[i] {
+			t.Fatalf("received %s of the other member, want %s", m.Payload, want[i])
+		}
+	})
+	away.barrier()
 }

@@ -24,6 +24,10 @@ type session struct {
 	// request is the client as it connected last; nil if nobody will ask.
 	request atomic.Pointer[ConnectRequest]
 
+	// user is whom the session belongs to; nil or empty: nobody. Only its holder
+	// changes it.
+	user atomic.Pointer[string]
+
 	mu            sync.Mutex
 	peer          peer // nil while offline
 	version       mqtt.Version
@@ -53,7 +57,8 @@ type session struct {
 	swept         time.Time // when the queue was last searched for expired messages
 	remoteAddr    string
 	keepAlive     time.Duration
-	ended         bool // taken out of the broker: nothing may be added any more
+	reviewed      uint64 // the generation when the rights were last looked at: older routes may be wrong
+	ended         bool   // taken out of the broker: nothing may be added any more
 }
 
 // peer is who a session delivers to: a connection or an in-process client. Its
@@ -95,6 +100,7 @@ type entry struct {
 	done        bool         // acknowledged
 	stored      bool         // the store was told about it
 	unnamed     bool         // QoS 1, in flight: the store has no packet id of it
+	lent        bool         // another session has it, and the store keeps it for this one
 	ref         *persist.Ref // nil: the session is not persistent
 	body        uint64       // see persist.Entry
 	owner       *session
@@ -133,11 +139,17 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 			return true
 		}
 	}
+	if r.judge != nil && !r.judge(&m.Message) {
+		return true
+	}
 	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.peer == nil && !s.persistent {
 		return false
+	}
+	if r.asked < s.reviewed && !s.permit(Receive, m.Topic).allows(&m.Message) {
+		return r.share == "" // another member of a share may
 	}
 	if qos == 0 {
 		s.deliverNow(m, delivery{retain: m.Retain && r.asPublished, identifiers: r.identifiers}, f)
@@ -270,7 +282,7 @@ func (s *session) sweep() {
 		if !e.message.expired(now) {
 			return false
 		}
-		s.expire(e)
+		s.expire(e, nil)
 		return true
 	})
 	if w := &s.swap; !w.expires.IsZero() && !now.Before(w.expires) {
@@ -279,10 +291,10 @@ func (s *session) sweep() {
 }
 
 // expire ends an entry that has expired in the queue [v5 MQTT-3.3.2-5].
-func (s *session) expire(e *entry) {
+func (s *session) expire(e *entry, f *flushList) {
 	e.done = true
 	s.charge(-e.size())
-	s.forget(e)
+	s.forget(e, f)
 }
 
 func (s *session) drop() {
@@ -320,7 +332,7 @@ func (s *session) send(e *entry, f *flushList) bool {
 	d := delivery{qos: e.qos, retain: e.retain, dup: e.sent, packetID: e.packetID, identifiers: e.identifiers}
 	if !s.peer.publish(e.message, d, f) {
 		s.drop()
-		s.finish(e)
+		s.finish(e, f)
 		return false
 	}
 	e.sent = true
@@ -346,7 +358,7 @@ func (s *session) release(e *entry, f *flushList) {
 }
 
 // finish takes an entry out of flight.
-func (s *session) finish(e *entry) {
+func (s *session) finish(e *entry, f *flushList) {
 	e.done = true
 	if e.active {
 		e.active = false
@@ -361,16 +373,19 @@ func (s *session) finish(e *entry) {
 	if len(s.order) > 2*s.inflight.count+16 {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.done })
 	}
-	s.forget(e)
+	s.forget(e, f)
 }
 
-// forget deletes an entry from the store, in the lazy lane: if the delete is
-// lost the message is sent once more, under the same id (persist rules).
-func (s *session) forget(e *entry) {
-	if e.stored {
-		var b persist.Batch
-		e.delete(&b)
-		s.broker.store.AppendLazy(&b)
+// forget deletes an entry from the store, in the lazy lane, when f is flushed; nil
+// is now. If the delete is lost the message is sent once more, under the same id
+// (persist rules).
+func (s *session) forget(e *entry, f *flushList) {
+	if f != nil {
+		e.delete(&f.gone)
+	} else if e.stored {
+		b := new(persist.Batch)
+		e.delete(b)
+		s.broker.store.AppendLazy(b)
 	}
 }
 
@@ -449,7 +464,7 @@ func (s *session) move(f *flushList) (more bool) {
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
 		if e.message.expired(now) {
-			s.expire(e)
+			s.expire(e, f)
 			continue
 		}
 		s.promote(e, f)
@@ -488,7 +503,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	switch a.Type {
 	case mqtt.PUBACK:
 		if e != nil {
-			s.finish(e)
+			s.finish(e, f)
 		}
 	case mqtt.PUBREC:
 		switch {
@@ -496,7 +511,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			return &mqtt.Ack{Type: mqtt.PUBREL, PacketID: a.PacketID, Code: mqtt.PacketIdentifierNotFound}, nil
 		case e == nil:
 		case a.Code >= 0x80: // the exchange is over [v5 MQTT-4.4.0-2]
-			s.finish(e)
+			s.finish(e, f)
 		case e.released && e.held: // the PUBREL is on its way
 		case e.released || !s.persistent:
 			e.released = true
@@ -516,7 +531,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: "PUBCOMP before PUBREC"}
 		}
 		if e != nil {
-			s.finish(e)
+			s.finish(e, f)
 		}
 	}
 	s.pump(f)

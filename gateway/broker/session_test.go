@@ -86,7 +86,7 @@ func TestPacketIDBehindMessage(t *testing.T) {
 	batch, held := deliver()
 	// The window opens before the batch is handed over.
 	s.mu.Lock()
-	s.finish(s.inflight.get(1))
+	s.finish(s.inflight.get(1), nil)
 	s.pump(&f)
 	if len(p.published) != 1 {
 		t.Fatalf("%d messages were sent", len(p.published))

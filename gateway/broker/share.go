@@ -10,8 +10,9 @@ import (
 )
 
 // deliverShared hands a message to one member of a shared subscription. A member
-// that ends meanwhile is replaced by another.
-func (b *Broker) deliverShared(g *share, m *message, k *keeping, f *flushList) {
+// that ends meanwhile is replaced by another. A message that none of them may receive
+// is dropped.
+func (b *Broker) deliverShared(g *group, m *message, k *keeping, f *flushList) {
 	for {
 		if to := g.choose(m); to != nil {
 			if to.session.deliver(m, to, k, f) {
@@ -19,27 +20,55 @@ func (b *Broker) deliverShared(g *share, m *message, k *keeping, f *flushList) {
 			}
 			continue
 		}
-		// The route may be older than the members that there are.
-		now := b.index.share(g.members[0].filter)
-		if now == nil || now == g {
+		// The route may be older than the members that there are, or their rights.
+		now := b.group(g.share.members[0].filter, m.Topic)
+		if now == nil || now.share == g.share && now.asked == g.asked {
+			if g.barred(m) {
+				b.stats.publishDropped.Add(1)
+			}
 			return
 		}
 		g = now
 	}
 }
 
+// group returns the members of a shared subscription that may receive a topic, nil if
+// it has none at all.
+func (b *Broker) group(subscribed, topic string) *group {
+	asked := b.index.generation.Load()
+	s := b.index.share(subscribed)
+	if s == nil {
+		return nil
+	}
+	g := &group{share: s, members: s.members, asked: asked}
+	if b.options.Authorize != nil {
+		g.admit(topic)
+	}
+	return g
+}
+
+// barred reports whether some member may not receive m.
+func (g *group) barred(m *message) bool {
+	return len(g.members) < len(g.share.members) ||
+		slices.ContainsFunc(g.judges, func(judge func(*mqtt.Message) bool) bool { return judge != nil && !judge(&m.Message) })
+}
+
 // choose picks the member of a shared subscription that gets m: the next in
 // turn that is connected and drains, else one that is connected, else one whose
-// session will keep the message.
-func (g *share) choose(m *message) *receiver {
+// session will keep the message. Those who may not receive it are passed over.
+func (g *group) choose(m *message) *receiver {
 	n := uint32(len(g.members))
 	turn := g.next.Add(1)
 	var best *subscription
 	var ahead uint32
 	rank := gone
 	for i := range n {
-		sub := g.members[(turn+i)%n]
-		if now := sub.session.readiness(min(m.QoS, sub.options.QoS())); now > rank {
+		at := (turn + i) % n
+		if g.judges != nil && g.judges[at] != nil && !g.judges[at](&m.Message) {
+			continue
+		}
+		sub := g.members[at]
+		if now := sub.session.readiness(min(m.QoS, sub.options.QoS()), g.asked); now > rank {
 			best, rank, ahead = sub, now, i
 			if rank == ready {
 				break
@@ -54,23 +83,26 @@ func (g *share) choose(m *message) *receiver {
 		// the one behind them.
 		g.next.Add(ahead)
 	}
-	to := &receiver{session: best.session, share: best.filter}
+	to := &receiver{session: best.session, share: best.filter, asked: g.asked}
 	to.merge(best)
 	return to
 }
 
 // The readiness of a session to take one more message.
 const (
-	gone     = iota
-	dropping // would drop it: there is no connection or no room
+	gone     = iota // or its rights have changed since they were asked for
+	dropping        // would drop it: there is no connection or no room
 	offline
 	behind // connected, but its window is full or it does not drain
 	ready
 )
 
-func (s *session) readiness(qos mqtt.QoS) int {
+func (s *session) readiness(qos mqtt.QoS, asked uint64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if asked < s.reviewed {
+		return gone
+	}
 	return s.rank(qos)
 }
 
@@ -209,7 +241,8 @@ func (s *session) take(e *entry, sub *subscription, kind, rank int, ended bool, 
 	qos := min(m.QoS, sub.options.QoS())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if (qos == 0) != (kind == careless) || kind == lasting && !s.persistent || s.rank(qos) != rank {
+	if (qos == 0) != (kind == careless) || kind == lasting && !s.persistent || s.rank(qos) != rank ||
+		!s.permit(Receive, m.Topic).allows(&m.Message) {
 		return false
 	}
 	to := receiver{session: s, share: sub.filter}
@@ -235,6 +268,7 @@ func (s *session) take(e *entry, sub *subscription, kind, rank int, ended bool, 
 		// not in the store, has acknowledged it.
 		taken := s.newEntry(m, &to, qos)
 		taken.id, taken.number, taken.ref, taken.body, taken.stored = e.id, e.number, e.ref, e.body, true
+		e.lent = true
 		s.add(taken, k, f)
 	}
 	if k.batch.Len() > 0 {

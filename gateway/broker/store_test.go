@@ -35,7 +35,7 @@ func TestStoreFails(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
-		go func() { served <- b.Serve(ctx, l) }()
+		go func() { served <- b.Serve(ctx, l, "") }()
 		s := &server{Broker: b, Addr: l.Addr().String()}
 		packets := map[string]encoder{
 			"SUBSCRIBE":   &mqtt.Subscribe{PacketID: 1, Filters: []mqtt.FilterRequest{filter("u", 1)}},

@@ -86,7 +86,7 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 			codes[i] = mqtt.TopicFilterInvalid
 			continue
 		}
-		if !s.allowed(Subscribe, topics) {
+		if s.permit(Subscribe, topics).denied() {
 			s.broker.stats.notAuthorized.Add(1)
 			codes[i] = mqtt.NotAuthorized
 			continue
@@ -152,6 +152,9 @@ func (s *session) owe(sub *subscription, found []*message, f *flushList) bool {
 		identifiers = []uint32{sub.identifier}
 	}
 	for _, m := range found {
+		if !s.permit(Receive, m.Topic).allows(&m.Message) {
+			continue
+		}
 		s.backlog = append(s.backlog, owed{m, min(m.QoS, sub.options.QoS()), identifiers, sub.filter})
 	}
 	if s.peer == nil {

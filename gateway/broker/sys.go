@@ -118,7 +118,7 @@ func (t *sysTree) say(b *Broker, topic, value string) {
 	t.said[topic] = value
 	var f flushList
 	m := &message{Message: mqtt.Message{Topic: sysPrefix + "broker/" + topic, Payload: []byte(value), Retain: true}}
-	b.publish(m, b.index.find(m.Topic), nil, &f)
+	b.publish(m, b.find(m.Topic), nil, &f)
 	b.flush(&f)
 }
 

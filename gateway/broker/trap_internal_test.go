@@ -144,7 +144,7 @@ func TestConnectWhileClosing(t *testing.T) {
 	b.mu.Unlock()
 	for v, want := range map[mqtt.Version]string{mqtt.V31: "", mqtt.V311: "", mqtt.V50: "\x20\x03\x00\x88\x00"} {
 		client, server := net.Pipe()
-		go b.serveConn(ctx, server)
+		go b.serveConn(ctx, server, "")
 		packet := mqtt.Connect{Version: v, ClientID: "late", CleanStart: true}
 		go client.Write(packet.Append(nil))
 		if got, err := io.ReadAll(client); string(got) != want || err != nil {

@@ -269,7 +269,7 @@ func serveTLS(t *testing.T, s *server) (addr string, client *tls.Config) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, l) }()
+	go func() { done <- s.Serve(ctx, l, "") }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -30,7 +30,7 @@ func (b *Broker) publishWill(w *will) {
 	}
 	var f flushList
 	k := new(keeping)
-	if wait, _ := b.publish(m, b.index.find(m.Topic), k, &f); wait {
+	if wait, _ := b.publish(m, b.find(m.Topic), k, &f); wait {
 		b.keep(k, func() {})
 	}
 	b.flush(&f)
@@ -118,7 +118,7 @@ func (h momentary) released() <-chan struct{} { return h }
 
 // record is the session as the store keeps it. Called with mu held.
 func (s *session) record() persist.Session {
-	r := persist.Session{ID: s.number, ClientID: s.id, Version: byte(s.version), ExpiryInterval: s.expiry}
+	r := persist.Session{ID: s.number, ClientID: s.id, User: s.userName(), Version: byte(s.version), ExpiryInterval: s.expiry}
 	if s.peer == nil {
 		r.Disconnected, r.Provisional = s.since, s.provisional
 	}
@@ -159,6 +159,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 	s.number = stored.ID
 	s.version = mqtt.Version(stored.Version)
 	s.persistent, s.stored = true, true
+	s.setUser(stored.User)
 	s.expiry = stored.ExpiryInterval
 	if stored.Will != nil {
 		s.will = &will{message: *stored.Will, delay: stored.WillDelay, expiry: stored.WillExpiry, expires: stored.WillExpires, from: s.id}
@@ -189,7 +190,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 		if older := s.inflight.get(e.packetID); older != nil {
 			// An id is only given again after the acknowledgement, whose
 			// delete was still on its way to the card.
-			s.finish(older)
+			s.finish(older, nil)
 		}
 		s.inflight.put(e)
 		s.order = append(s.order, e)

@@ -95,6 +95,7 @@ key = %q
 max_connections = 20000
 max_unconnected = 20000
 connect_rate = 100000
+address_rate = 100000
 [http]
 listen = ""
 [mdns]

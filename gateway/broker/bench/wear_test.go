@@ -36,7 +36,7 @@ func startStore(t *testing.T) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	var g errgroup.Group
 	g.Go(func() error { return b.Run(ctx) })
-	g.Go(func() error { return b.Serve(ctx, listener) })
+	g.Go(func() error { return b.Serve(ctx, listener, "") })
 	t.Cleanup(func() {
 		cancel()
 		if err := g.Wait(); err != nil {
