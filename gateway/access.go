@@ -110,8 +110,8 @@ func (g *gateway) notice(text string) {
 	g.access.notices = append(g.access.notices, text)
 }
 
-// warnings are what a person should look after, for the pages.
-func (g *gateway) warnings() []string {
+// notices are what a person should look after, for the pages.
+func (g *gateway) notices() []string {
 	a := g.access
 	a.mu.Lock()
 	all := append([]string{}, a.notices...)

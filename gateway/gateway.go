@@ -123,6 +123,9 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	if err := g.openAccess(ctx); err != nil {
 		return err
 	}
+	if name := g.access.claim.BoxName(); name != "" {
+		g.box.Name = name
+	}
 	m := config.MQTT
 	g.broker, err = broker.New(g.store, broker.Options{
 		MaxPacketSize:     m.MaxPacketSize,
@@ -317,7 +320,9 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,
-		Losses:    func() []string { return append(g.warnings(), g.losses()...) },
+		Losses:    g.losses,
+		Notices:   g.notices,
+		Hosts:     func() []string { return []string{g.hostName(), g.config.MDNS.Host} },
 		Users:     g.access.users,
 		Lockout:   g.access.lockout,
 		Sessions:  g.access.sessions,

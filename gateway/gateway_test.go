@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ func localConfig() Config {
 	c.MQTT.Listen = []string{"127.0.0.1:0"}
 	c.MQTT.WebSocket = []string{"127.0.0.1:0"}
 	c.HTTP.Listen = "127.0.0.1:0"
+	c.Access.Anonymous = map[string]string{"127.0.0.1:0": "admin"}
 	c.MDNS.Enabled = false
 	return c
 }
@@ -134,19 +133,12 @@ func TestMainJob(t *testing.T) {
 			t.Errorf("Home Assistant is told of %s, which is not in the state", key)
 		}
 	}
-	page, err := http.Get(fmt.Sprintf("http://%v/api/status", e.HTTP))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer page.Body.Close()
 	var status struct {
 		Sticks  []struct{ Protocol, State string }
 		Devices []struct{ ID string }
 		Clients []struct{ ID string }
 	}
-	if err := json.NewDecoder(page.Body).Decode(&status); err != nil {
-		t.Fatal(err)
-	}
+	claim(t, e).get("/api/status", &status)
 	if len(status.Sticks) != 1 || status.Sticks[0].Protocol != "dsmr" || status.Sticks[0].State != "online" {
 		t.Errorf("sticks on the page: %+v", status.Sticks)
 	}

@@ -68,6 +68,7 @@ func TestListeners(t *testing.T) {
 	c.MQTT.TLS = []string{"127.0.0.1:0"}
 	c.MQTT.WebSocketTLS = []string{"127.0.0.1:0"}
 	c.MQTT.Unix = []string{filepath.Join(dir, "socket")}
+	c.Access.Anonymous[second], c.Access.Anonymous[c.MQTT.Unix[0]] = "admin", "admin"
 	// A process that was killed left its socket.
 	stale, err := net.Listen("unix", c.MQTT.Unix[0])
 	if err != nil {

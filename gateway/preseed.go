@@ -83,7 +83,13 @@ type card struct {
 // look does what the files in a folder ask for. The files are gone afterwards, or else
 // are not obeyed again.
 func (c *card) look(ctx context.Context, folder string) error {
-	return errors.Join(c.reset(ctx, filepath.Join(folder, ResetFile)), c.preseed(ctx, filepath.Join(folder, PreseedFile)))
+	// Windows hides .txt, and puts it there.
+	for _, name := range []string{ResetFile, ResetFile + ".txt"} {
+		if err := c.reset(ctx, filepath.Join(folder, name)); err != nil {
+			return err
+		}
+	}
+	return c.preseed(ctx, filepath.Join(folder, PreseedFile))
 }
 
 // reset obeys a ResetFile. One that cannot be removed is remembered, so that it resets
@@ -203,7 +209,7 @@ func stampOf(name string) (string, error) {
 // which a partition is mounted has another name at each start.
 func resetKey(name string) string {
 	if strings.HasPrefix(filepath.Base(filepath.Dir(name)), "boot-files-") {
-		name = "boot-files"
+		name = "boot-files/" + filepath.Base(name)
 	}
 	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:8])

@@ -33,10 +33,14 @@ var version = "dev"
 
 const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
 
-	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--card] [--cpuprofile FILE]
+	lintel serve [--config FILE] [--data FOLDER] [--simulate] [--card] [--boot-files FOLDER] [--cpuprofile FILE]
 	lintel backup [--data FOLDER] [--passphrase-file FILE] [--small] BACKUP
 	lintel restore [--data FOLDER] [--passphrase-file FILE] BACKUP
 	lintel version
+
+Nobody is let in before a person has claimed the box, on its page or with a file
+lintel-preseed.toml in the data folder. A file lintel-reset there takes the box from
+its owner at the next start. SIGHUP reads the role file again.
 
 A backup holds all that is kept but the configuration file, --small leaves queued
 messages out. It is made while lintel runs as well; stop lintel for a restore.
@@ -83,7 +87,8 @@ func serve(args []string, out io.Writer) error {
 	data := flags.String("data", "data", "`folder` of everything that is kept")
 	configFile := flags.String("config", "", "configuration `file` (default lintel.toml in the data folder, if there is one)")
 	simulate := flags.Bool("simulate", false, "plug a virtual meter in")
-	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can")
+	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can, and look for lintel-preseed.toml and lintel-reset on its first partition")
+	bootFiles := flags.String("boot-files", "", "look for them in this `folder` too")
 	profile := flags.String("cpuprofile", "", "write what the processor did to this `file`, for go tool pprof")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -128,18 +133,36 @@ func serve(args []string, out io.Writer) error {
 			logger.Warn("more is written to the card than has to be", "err", err)
 		}
 	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
-		Check:    checkStore(),
-		Data:     *data,
-		Simulate: *simulate,
-		Version:  version,
-		Logger:   logger,
-		Ready:    func(e gateway.Endpoints) { announce(out, e) },
+		Check:     checkStore(),
+		Data:      *data,
+		Simulate:  *simulate,
+		Version:   version,
+		Reload:    reload,
+		BootFiles: whereBootFiles(*bootFiles, *card, *data),
+		Logger:    logger,
+		Ready:     func(e gateway.Endpoints) { announce(out, e) },
 	})
 	// During an update on trial an orderly reboot does not unmount the data.
 	unix.Sync()
 	return err
+}
+
+// whereBootFiles returns where a person may have put files for the next start, besides
+// the data folder.
+func whereBootFiles(folder string, card bool, data string) func(func(string, func() error) error) error {
+	switch {
+	case folder != "":
+		return func(use func(string, func() error) error) error {
+			return use(folder, func() error { return nil })
+		}
+	case card:
+		return func(use func(string, func() error) error) error { return hardware.BootFiles(data, use) }
+	}
+	return nil
 }
 
 // checkStore is how this program is run to check the store.
@@ -203,6 +226,13 @@ func announce(out io.Writer, e gateway.Endpoints) {
 	}
 	if e.HTTP != nil {
 		fmt.Fprintf(out, "page       http://%v\n", e.HTTP)
+	}
+	if e.Unclaimed {
+		where := "on the page"
+		if e.HTTP == nil {
+			where = "with " + gateway.PreseedFile + " in the data folder"
+		}
+		fmt.Fprintf(out, "claim      nobody has claimed this box yet, and MQTT lets nobody in: do it %s\n", where)
 	}
 	fmt.Fprintf(out, "states     %s\n", e.State)
 	if e.Discovery != "" {

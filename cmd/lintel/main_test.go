@@ -33,6 +33,8 @@ const localConfig = `
 [mqtt]
 listen = ["127.0.0.1:0"]
 websocket = []
+[access.anonymous]
+"127.0.0.1:0" = "admin"
 [http]
 listen = "127.0.0.1:0"
 [mdns]

@@ -13,17 +13,17 @@ import (
 
 // What is looked into at most. It bounds the time that a message may take.
 const (
-	maxContent = 64 << 10 // bytes of a payload for a schema or an expression
+	maxContent = 16 << 10 // bytes of a payload for a schema or an expression
 	maxDepth   = 32       // objects and lists in one another
 )
 
 // Content is what the payload of a message must be. All that is set must hold.
 //
 // It cannot be found out whether a schema or an expression holds if the payload is
-// larger than 64 KiB, if it is not one JSON value, if that has an object with two
+// larger than 16 KiB, if it is not one JSON value, if that has an object with two
 // values of one name (receivers differ in which they take) or more than 32 levels, or
 // if evaluating fails. An expression that does not say payload takes any payload of
-// up to 64 KiB.
+// up to 16 KiB.
 type Content struct {
 	MaxSize int  // in bytes; 0: any. Not for a rule that denies.
 	JSON    bool // it is one JSON value, of any size
@@ -140,14 +140,16 @@ func (c *content) decode(payload []byte) error {
 
 // next decodes a value that is in depth others.
 func (c *content) next(d *json.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, errContent
-	}
 	c.count[depth]++
 	t, err := d.Token()
+	_, nested := t.(json.Delim)
 	switch {
 	case err != nil:
 		return nil, err
+	case !nested:
+		return t, nil
+	case depth == maxDepth:
+		return nil, errContent
 	case t == json.Delim('['):
 		list := []any{}
 		for d.More() {
@@ -159,8 +161,6 @@ func (c *content) next(d *json.Decoder, depth int) (any, error) {
 		}
 		_, err := d.Token()
 		return list, err
-	case t != json.Delim('{'):
-		return t, nil
 	}
 	object := make(map[string]any)
 	for d.More() {

@@ -62,7 +62,7 @@ func withPassword(name, password string) *Login {
 
 // TestLogin: every way in, in every state of the box. In doubt nobody is refused.
 func TestLogin(t *testing.T) {
-	jwt := newJWT(t, JWTOptions{SecretFile: file(t, "secret", hmacSecret)})
+	jwt := newJWT(t, JWTOptions{SecretFile: keyFile(t, "secret", hmacSecret)})
 	d := newDoorway(t, ControlOptions{JWT: jwt, CertificateName: commonName, CertificateRoles: []string{"viewer"}})
 	d.add(t, User{Name: "ann", Roles: []string{"device"}, Topics: []string{"ann/#"}}, "correct horse")
 	d.add(t, User{Name: "off", Disabled: true}, "correct horse")

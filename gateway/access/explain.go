@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	"lintel/gateway/mqtt"
@@ -53,7 +54,7 @@ func (p *Policy) Explain(id *Identity, a Action, topic string, m *mqtt.Message) 
 		v.Why = p.unmatched(id, a, topic)
 	}
 	if len(open) > 0 && p.Permit(id, a, topic).Depends() {
-		v = Verdict{Depends: true, Why: "it depends on the message: " + strings.Join(open, "; ") + "; else " + v.Why}
+		v = Verdict{Depends: true, Why: "it depends on the message: " + few(open) + "; else " + v.Why}
 	}
 	if a == Subscribe && v.Allow {
 		v.Why += p.keptBack(id, topic)
@@ -112,7 +113,7 @@ func (p *Policy) unmatched(id *Identity, a Action, topic string) string {
 		return why + "; there are no roles and no topics of its own"
 	case a == Subscribe:
 		if part := p.overlapping(id, topic, func(r *Rule) bool { return !r.Deny && r.about(Subscribe) }); len(part) > 0 {
-			return "no rule matches all of it: denied; a part is in " + strings.Join(part, "; ")
+			return "no rule matches all of it: denied; a part is in " + few(part)
 		}
 	}
 	return why
@@ -125,64 +126,63 @@ func (p *Policy) keptBack(id *Identity, topic string) string {
 	if len(list) == 0 {
 		return ""
 	}
-	return "; not delivered is what is denied by " + strings.Join(list, "; ")
+	return "; not delivered is what is denied by " + few(list)
 }
 
 // overlapping lists the rules about a part of what a filter matches, up to the first
 // rule that matches all of it whatever the message.
 func (p *Policy) overlapping(id *Identity, topic string, is func(*Rule) bool) []string {
-	const few = 5
 	var list []string
-	more := 0
-	// each reports whether r ends the list.
-	each := func(r *Rule, o origin, filters []filter) bool {
+	for r, o := range p.rulesOf(id) {
 		if !r.about(Receive) {
-			return false
+			continue
 		}
 		covers, overlaps := false, false
-		for _, f := range filters {
+		for _, t := range r.Topics {
+			f := newFilter(t)
 			covers = covers || f.covers(id, topic)
 			overlaps = overlaps || f.overlaps(id, topic)
 		}
 		if overlaps && is(r) {
-			if len(list) == few {
-				more++
-			} else {
-				list = append(list, o.title(r)+": "+r.String())
-			}
+			list = append(list, o.title(r)+": "+r.String())
 		}
-		return covers && !r.conditional()
+		if covers && !r.conditional() {
+			break
+		}
 	}
-	ended := func() bool {
+	return list
+}
+
+// rulesOf goes through what [Policy.first] asks.
+func (p *Policy) rulesOf(id *Identity) iter.Seq2[*Rule, origin] {
+	return func(yield func(*Rule, origin) bool) {
 		for i := range id.Rules {
-			r := &id.Rules[i]
-			var filters []filter
-			for _, t := range r.Topics {
-				filters = append(filters, newFilter(t))
-			}
-			if each(r, origin{"", i + 1}, filters) {
-				return true
+			if r := &id.Rules[i]; r.Validate() != nil || !yield(r, origin{"", i + 1}) {
+				return
 			}
 		}
 		for _, t := range id.Topics {
-			if checkFilter(t) == nil && each(&Rule{Actions: everything, Topics: []string{t}}, origin{}, []filter{newFilter(t)}) {
-				return true
+			if checkFilter(t) == nil && !yield(&Rule{Actions: everything, Topics: []string{t}}, origin{}) {
+				return
 			}
 		}
 		for _, name := range id.Roles {
 			if role := p.roles[name]; role != nil {
 				for i := range role.rules {
-					if r := &role.rules[i]; each(&r.Rule, origin{name, i + 1}, r.filters) {
-						return true
+					if !yield(&role.rules[i].Rule, origin{name, i + 1}) {
+						return
 					}
 				}
 			}
 		}
-		return false
 	}
-	ended()
-	if more > 0 {
-		list = append(list, fmt.Sprintf("%d more rules", more))
+}
+
+// few joins the first of what rules say.
+func few(list []string) string {
+	const most = 5
+	if len(list) > most {
+		return fmt.Sprintf("%s; %d more rules", strings.Join(list[:most], "; "), len(list)-most)
 	}
-	return list
+	return strings.Join(list, "; ")
 }

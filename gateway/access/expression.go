@@ -20,7 +20,7 @@ import (
 const (
 	maxExpression = 1000 // bytes
 	maxNodes      = 200
-	maxRegexp     = 500     // steps for each byte, of all patterns together
+	maxRegexp     = 200     // steps for each byte, of all patterns together
 	maxName       = 1 << 10 // bytes of the topic, the user name and the client id
 	maxElements   = 100_000 // of the lists that are made while evaluating
 )
@@ -94,7 +94,11 @@ func NewExpression(text string) (*Expression, error) {
 	if c.nodes > maxNodes {
 		return nil, fmt.Errorf("an expression has at most %d names, values and operators", maxNodes)
 	}
-	program, err := expr.Compile(text, expr.Env(message{}), expr.AsBool(), expr.MaxNodes(maxNodes))
+	if _, err := expr.Compile(text, expr.Env(message{}), expr.AsBool()); err != nil {
+		return nil, oneLine(err)
+	}
+	// A program that is to be of truth makes false of nil. Here that is an error.
+	program, err := expr.Compile(text, expr.Env(message{}), expr.AsAny())
 	if err != nil {
 		return nil, oneLine(err)
 	}

@@ -11,16 +11,18 @@ import (
 )
 
 // maxHashMemory bounds, in KiB, the memory that is in use for hashes at a time together
-// with what was and has not been collected yet.
-const maxHashMemory = 64 << 10
+// with what was and has not been collected yet. An imported hash may need more (maxMemory)
+// and is then computed alone. A goroutine of package argon2 may hold on to its part for a
+// moment longer.
+const maxHashMemory = 48 << 10
 
 // hashing computes hashes, few at a time and first come, first served.
 //
 // Two at a time, if there are two processors: 100 hashes with 30 MiB of other live
-// data took half the time of one after the other, and every processor but two is left
-// to the broker on a board with four. Each leaves 19 MiB of garbage, which the collector takes
-// its time with: it came to 145 MiB then, and to 69 MiB, no slower, with a collection
-// when maxHashMemory would be exceeded.
+// data took half the time of one after the other, and on a board with four the broker
+// keeps two. Each leaves 19 MiB of garbage, which the collector takes
+// its time with: the heap came to 145 MiB then, and to 69 MiB, no slower, with a
+// collection after each hash.
 type hashing struct {
 	slots    *semaphore.Weighted
 	width    int64

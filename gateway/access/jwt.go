@@ -43,7 +43,7 @@ type JWTOptions struct {
 
 	Issuer   string        // what "iss" must say; empty: anything
 	Audience string        // who "aud" must name; empty: the token must be for nobody in particular
-	Leeway   time.Duration // by how much the clocks may differ, up to 10 minutes
+	Leeway   time.Duration // by how much the clocks may differ, up to 10 minutes; tokens end that much later
 
 	UserClaim  string // claim that names the user; empty: "sub"
 	RolesClaim string // claim that names roles, as a list or in a string with spaces between them; empty: none

@@ -19,14 +19,14 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// raw puts a token together without a library.
-func raw(header, claims string, sign func(signed []byte) []byte) string {
+// rawToken puts a token together without a library.
+func rawToken(header, claims string, sign func(signed []byte) []byte) string {
 	e := base64.RawURLEncoding.EncodeToString
 	s := e([]byte(header)) + "." + e([]byte(claims))
 	return s + "." + e(sign([]byte(s)))
 }
 
-func nobody([]byte) []byte { return nil }
+func unsigned([]byte) []byte { return nil }
 
 func hmacWith(key []byte) func([]byte) []byte {
 	return func(signed []byte) []byte {
@@ -43,12 +43,12 @@ func TestJWTAttacks(t *testing.T) {
 	evil := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer evil.Close()
 
-	public := publicPEM(t, rsaKey())
-	p384 := newEC(elliptic.P384())
-	byFile := newJWT(t, JWTOptions{KeyFiles: []string{file(t, "rsa.pem", public), file(t, "ec.pem", publicPEM(t, ecKey())), file(t, "ed.pem", publicPEM(t, edKey()))}})
-	bySet := newJWT(t, JWTOptions{JWKSFile: file(t, "keys.json", keySet(t,
-		jose.JSONWebKey{Key: rsaKey().Public(), KeyID: "r"},
-		jose.JSONWebKey{Key: ecKey().Public(), KeyID: "e"},
+	public := tokenPEM(t, tokenRSA())
+	p384 := newTokenEC(elliptic.P384())
+	byFile := newJWT(t, JWTOptions{KeyFiles: []string{keyFile(t, "rsa.pem", public), keyFile(t, "ec.pem", tokenPEM(t, tokenEC())), keyFile(t, "ed.pem", tokenPEM(t, tokenEd()))}})
+	bySet := newJWT(t, JWTOptions{JWKSFile: keyFile(t, "keys.json", keySet(t,
+		jose.JSONWebKey{Key: tokenRSA().Public(), KeyID: "r"},
+		jose.JSONWebKey{Key: tokenEC().Public(), KeyID: "e"},
 		jose.JSONWebKey{Key: p384.Public(), KeyID: "p384"},
 		jose.JSONWebKey{Key: hmacSecret, KeyID: "oct"}))})
 	bySecret := newJWT(t, JWTOptions{})
@@ -56,7 +56,7 @@ func TestJWTAttacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	attacker := newEC(elliptic.P256())
+	attacker := newTokenEC(elliptic.P256())
 	jwk := func(key any) string {
 		b, err := jose.JSONWebKey{Key: key, KeyID: "e"}.MarshalJSON()
 		if err != nil {
@@ -72,7 +72,7 @@ func TestJWTAttacks(t *testing.T) {
 			var extra map[string]any
 			json.Unmarshal(h, &extra)
 			delete(extra, "alg")
-			s := token(t, a, key, string(b), extra)
+			s := signedToken(t, a, key, string(b), extra)
 			// The library orders the header by name, as these tests do.
 			if !strings.HasPrefix(s, string(signed)+".") {
 				t.Fatalf("header %s is not signed", h)
@@ -81,62 +81,62 @@ func TestJWTAttacks(t *testing.T) {
 			return sig
 		}
 	}
-	ours := sign(ecKey(), jose.ES256)
+	ours := sign(tokenEC(), jose.ES256)
 	text := string(claims)
 	for name, tt := range map[string]struct {
 		j      *JWT
 		attack string
 		honest string
 	}{
-		"alg none":                      {byFile, raw(`{"alg":"none"}`, text, nobody), raw(`{"alg":"ES256"}`, text, ours)},
-		"alg None":                      {byFile, raw(`{"alg":"None"}`, text, nobody), ""},
-		"alg nOnE":                      {byFile, raw(`{"alg":"nOnE"}`, text, nobody), ""},
-		"alg NONE, a secret":            {bySecret, raw(`{"alg":"NONE"}`, text, nobody), hs256(t, text)},
-		"alg none, signed":              {bySecret, raw(`{"alg":"none"}`, text, hmacWith(hmacSecret)), ""},
-		"no alg":                        {bySecret, raw(`{}`, text, hmacWith(hmacSecret)), ""},
-		"alg not a string":              {bySecret, raw(`{"alg":["HS256"]}`, text, hmacWith(hmacSecret)), ""},
-		"alg twice":                     {bySecret, raw(`{"alg":"HS256","alg":"HS256"}`, text, hmacWith(hmacSecret)), raw(`{"alg":"HS256"}`, text, hmacWith(hmacSecret))},
-		"alg hs256":                     {bySecret, raw(`{"alg":"hs256"}`, text, hmacWith(hmacSecret)), ""},
-		"no signature":                  {bySecret, raw(`{"alg":"HS256"}`, text, nobody), ""},
-		"another secret":                {bySecret, raw(`{"alg":"HS256"}`, text, hmacWith([]byte(strings.Repeat("x", 32)))), ""},
-		"empty secret":                  {bySecret, raw(`{"alg":"HS256"}`, text, hmacWith(nil)), ""},
-		"public key as secret, PEM":     {byFile, raw(`{"alg":"HS256"}`, text, hmacWith(public)), ""},
-		"public key as secret, trimmed": {byFile, raw(`{"alg":"HS256"}`, text, hmacWith([]byte(strings.TrimSpace(string(public))))), ""},
-		"public key as secret, modulus": {bySet, raw(`{"alg":"HS256","kid":"r"}`, text, hmacWith(rsaKey().N.Bytes())), ""},
-		"secret key of a public set":    {bySet, raw(`{"alg":"HS256","kid":"oct"}`, text, hmacWith(hmacSecret)), ""},
-		"P-384 in the set":              {bySet, token(t, jose.ES384, jose.JSONWebKey{Key: p384, KeyID: "p384"}, text, nil), token(t, jose.ES256, jose.JSONWebKey{Key: ecKey(), KeyID: "e"}, text, nil)},
-		"key id of a file":              {bySet, token(t, jose.ES256, jose.JSONWebKey{Key: attacker, KeyID: "../../../dev/null"}, text, nil), ""},
-		"key id of a device":            {bySecret, raw(`{"alg":"HS256","kid":"/dev/null"}`, text, hmacWith(nil)), raw(`{"alg":"HS256","kid":"/dev/null"}`, text, hmacWith(hmacSecret))},
-		"key id with SQL":               {bySet, token(t, jose.ES256, jose.JSONWebKey{Key: attacker, KeyID: "x' UNION SELECT 'key"}, text, nil), ""},
-		"key id not a string":           {bySet, raw(`{"alg":"ES256","kid":{"a":1}}`, text, ours), raw(`{"alg":"ES256","kid":"e"}`, text, ours)},
-		"key id of another":             {bySet, raw(`{"alg":"ES256","kid":"r"}`, text, ours), ""},
-		"own key in it":                 {bySet, raw(`{"alg":"ES256","jwk":`+sorted(t, jwk(attacker.Public()))+`}`, text, sign(attacker, jose.ES256)), raw(`{"alg":"ES256","jwk":`+sorted(t, jwk(attacker.Public()))+`}`, text, ours)},
-		"own secret in it":              {bySet, raw(`{"alg":"HS256","jwk":`+jwk(hmacSecret)+`}`, text, hmacWith(hmacSecret)), ""},
-		"own keys by jku":               {bySet, raw(`{"alg":"ES256","jku":"`+evil.URL+`"}`, text, sign(attacker, jose.ES256)), raw(`{"alg":"ES256","jku":"`+evil.URL+`"}`, text, ours)},
-		"own keys by x5u":               {bySet, raw(`{"alg":"ES256","x5u":"`+evil.URL+`"}`, text, sign(attacker, jose.ES256)), raw(`{"alg":"ES256","x5u":"`+evil.URL+`"}`, text, ours)},
-		"critical header":               {byFile, raw(`{"alg":"ES256","crit":["exp"],"exp":1}`, text, ours), ""},
-		"critical b64":                  {bySecret, raw(`{"alg":"HS256","b64":true,"crit":["b64"]}`, text, hmacWith(hmacSecret)), ""},
-		"critical, empty":               {bySecret, raw(`{"alg":"HS256","crit":[]}`, text, hmacWith(hmacSecret)), ""},
-		"b64 without crit":              {bySecret, raw(`{"alg":"HS256","b64":true}`, text, hmacWith(hmacSecret)), ""},
-		"logout token":                  {bySecret, raw(`{"alg":"HS256","typ":"logout+jwt"}`, text, hmacWith(hmacSecret)), raw(`{"alg":"HS256","typ":"at+jwt"}`, text, hmacWith(hmacSecret))},
-		"type not a string":             {bySecret, raw(`{"alg":"HS256","typ":7}`, text, hmacWith(hmacSecret)), raw(`{"alg":"HS256","typ":"jwt"}`, text, hmacWith(hmacSecret))},
-		"header not JSON":               {bySecret, raw(`{"alg":"HS256"`, text, hmacWith(hmacSecret)), ""},
-		"header a list":                 {bySecret, raw(`["HS256"]`, text, hmacWith(hmacSecret)), ""},
-		"huge header":                   {bySecret, raw(`{"alg":"HS256","x":"`+strings.Repeat("a", maxToken)+`"}`, text, hmacWith(hmacSecret)), raw(`{"alg":"HS256","x":"`+strings.Repeat("a", maxToken/2)+`"}`, text, hmacWith(hmacSecret))},
-		"deep header":                   {bySecret, raw(`{"alg":"HS256","x":`+strings.Repeat("[", 2500)+`}`, text, hmacWith(hmacSecret)), ""},
-		"token in a token":              {bySecret, raw(`{"alg":"HS256","cty":"JWT"}`, hs256(t, text), hmacWith(hmacSecret)), ""},
+		"alg none":                      {byFile, rawToken(`{"alg":"none"}`, text, unsigned), rawToken(`{"alg":"ES256"}`, text, ours)},
+		"alg None":                      {byFile, rawToken(`{"alg":"None"}`, text, unsigned), ""},
+		"alg nOnE":                      {byFile, rawToken(`{"alg":"nOnE"}`, text, unsigned), ""},
+		"alg NONE, a secret":            {bySecret, rawToken(`{"alg":"NONE"}`, text, unsigned), hs256(t, text)},
+		"alg none, signed":              {bySecret, rawToken(`{"alg":"none"}`, text, hmacWith(hmacSecret)), ""},
+		"no alg":                        {bySecret, rawToken(`{}`, text, hmacWith(hmacSecret)), ""},
+		"alg not a string":              {bySecret, rawToken(`{"alg":["HS256"]}`, text, hmacWith(hmacSecret)), ""},
+		"alg twice":                     {bySecret, rawToken(`{"alg":"HS256","alg":"HS256"}`, text, hmacWith(hmacSecret)), rawToken(`{"alg":"HS256"}`, text, hmacWith(hmacSecret))},
+		"alg hs256":                     {bySecret, rawToken(`{"alg":"hs256"}`, text, hmacWith(hmacSecret)), ""},
+		"no signature":                  {bySecret, rawToken(`{"alg":"HS256"}`, text, unsigned), ""},
+		"another secret":                {bySecret, rawToken(`{"alg":"HS256"}`, text, hmacWith([]byte(strings.Repeat("x", 32)))), ""},
+		"empty secret":                  {bySecret, rawToken(`{"alg":"HS256"}`, text, hmacWith(nil)), ""},
+		"public key as secret, PEM":     {byFile, rawToken(`{"alg":"HS256"}`, text, hmacWith(public)), ""},
+		"public key as secret, trimmed": {byFile, rawToken(`{"alg":"HS256"}`, text, hmacWith([]byte(strings.TrimSpace(string(public))))), ""},
+		"public key as secret, modulus": {bySet, rawToken(`{"alg":"HS256","kid":"r"}`, text, hmacWith(tokenRSA().N.Bytes())), ""},
+		"secret key of a public set":    {bySet, rawToken(`{"alg":"HS256","kid":"oct"}`, text, hmacWith(hmacSecret)), ""},
+		"P-384 in the set":              {bySet, signedToken(t, jose.ES384, jose.JSONWebKey{Key: p384, KeyID: "p384"}, text, nil), signedToken(t, jose.ES256, jose.JSONWebKey{Key: tokenEC(), KeyID: "e"}, text, nil)},
+		"key id of a file":              {bySet, signedToken(t, jose.ES256, jose.JSONWebKey{Key: attacker, KeyID: "../../../dev/null"}, text, nil), ""},
+		"key id of a device":            {bySecret, rawToken(`{"alg":"HS256","kid":"/dev/null"}`, text, hmacWith(nil)), rawToken(`{"alg":"HS256","kid":"/dev/null"}`, text, hmacWith(hmacSecret))},
+		"key id with SQL":               {bySet, signedToken(t, jose.ES256, jose.JSONWebKey{Key: attacker, KeyID: "x' UNION SELECT 'key"}, text, nil), ""},
+		"key id not a string":           {bySet, rawToken(`{"alg":"ES256","kid":{"a":1}}`, text, ours), rawToken(`{"alg":"ES256","kid":"e"}`, text, ours)},
+		"key id of another":             {bySet, rawToken(`{"alg":"ES256","kid":"r"}`, text, ours), ""},
+		"own key in it":                 {bySet, rawToken(`{"alg":"ES256","jwk":`+sortedJSON(t, jwk(attacker.Public()))+`}`, text, sign(attacker, jose.ES256)), rawToken(`{"alg":"ES256","jwk":`+sortedJSON(t, jwk(attacker.Public()))+`}`, text, ours)},
+		"own secret in it":              {bySet, rawToken(`{"alg":"HS256","jwk":`+jwk(hmacSecret)+`}`, text, hmacWith(hmacSecret)), ""},
+		"own keys by jku":               {bySet, rawToken(`{"alg":"ES256","jku":"`+evil.URL+`"}`, text, sign(attacker, jose.ES256)), rawToken(`{"alg":"ES256","jku":"`+evil.URL+`"}`, text, ours)},
+		"own keys by x5u":               {bySet, rawToken(`{"alg":"ES256","x5u":"`+evil.URL+`"}`, text, sign(attacker, jose.ES256)), rawToken(`{"alg":"ES256","x5u":"`+evil.URL+`"}`, text, ours)},
+		"critical header":               {byFile, rawToken(`{"alg":"ES256","crit":["exp"],"exp":1}`, text, ours), ""},
+		"critical b64":                  {bySecret, rawToken(`{"alg":"HS256","b64":true,"crit":["b64"]}`, text, hmacWith(hmacSecret)), ""},
+		"critical, empty":               {bySecret, rawToken(`{"alg":"HS256","crit":[]}`, text, hmacWith(hmacSecret)), ""},
+		"b64 without crit":              {bySecret, rawToken(`{"alg":"HS256","b64":true}`, text, hmacWith(hmacSecret)), ""},
+		"logout token":                  {bySecret, rawToken(`{"alg":"HS256","typ":"logout+jwt"}`, text, hmacWith(hmacSecret)), rawToken(`{"alg":"HS256","typ":"at+jwt"}`, text, hmacWith(hmacSecret))},
+		"type not a string":             {bySecret, rawToken(`{"alg":"HS256","typ":7}`, text, hmacWith(hmacSecret)), rawToken(`{"alg":"HS256","typ":"jwt"}`, text, hmacWith(hmacSecret))},
+		"header not JSON":               {bySecret, rawToken(`{"alg":"HS256"`, text, hmacWith(hmacSecret)), ""},
+		"header a list":                 {bySecret, rawToken(`["HS256"]`, text, hmacWith(hmacSecret)), ""},
+		"huge header":                   {bySecret, rawToken(`{"alg":"HS256","x":"`+strings.Repeat("a", maxToken)+`"}`, text, hmacWith(hmacSecret)), rawToken(`{"alg":"HS256","x":"`+strings.Repeat("a", maxToken/2)+`"}`, text, hmacWith(hmacSecret))},
+		"deep header":                   {bySecret, rawToken(`{"alg":"HS256","x":`+strings.Repeat("[", 2500)+`}`, text, hmacWith(hmacSecret)), ""},
+		"token in a token":              {bySecret, rawToken(`{"alg":"HS256","cty":"JWT"}`, hs256(t, text), hmacWith(hmacSecret)), ""},
 		"truncated":                     {bySecret, hs256(t, text)[:len(hs256(t, text))-2], hs256(t, text)},
 		"signature cut off":             {bySecret, hs256(t, text)[:len(hs256(t, text))-3], ""},
 		"four parts":                    {bySecret, hs256(t, text) + ".x", ""},
 		"two parts":                     {bySecret, "e30.e30", ""},
-		"JSON serialisation":            {bySecret, jsonSerialised(t, hs256(t, text)), ""},
+		"JSON serialisation":            {bySecret, jsonToken(t, hs256(t, text)), ""},
 		"line end in it":                {bySecret, strings.Replace(hs256(t, text), ".", ".\n", 1), ""},
 		"padded":                        {bySecret, hs256(t, text) + "=", ""},
-		"payload exchanged":             {bySecret, exchanged(hs256(t, text), strings.Replace(text, "ann", "bob", 1)), ""},
-		"signature of zeros":            {byFile, raw(`{"alg":"ES256"}`, text, func([]byte) []byte { return make([]byte, 64) }), ""}, // CVE-2022-21449
-		"signature as DER":              {byFile, raw(`{"alg":"ES256"}`, text, func([]byte) []byte { return []byte("0\x06\x02\x01\x01\x02\x01\x01") }), ""},
-		"encrypted":                     {bySecret, encrypted(t, hs256(t, text)), ""},
-		"encrypted, to the public key":  {byFile, encrypted(t, raw(`{"alg":"none"}`, text, nobody)), ""},
+		"payload exchanged":             {bySecret, exchangedClaims(hs256(t, text), strings.Replace(text, "ann", "bob", 1)), ""},
+		"signature of zeros":            {byFile, rawToken(`{"alg":"ES256"}`, text, func([]byte) []byte { return make([]byte, 64) }), ""}, // CVE-2022-21449
+		"signature as DER":              {byFile, rawToken(`{"alg":"ES256"}`, text, func([]byte) []byte { return []byte("0\x06\x02\x01\x01\x02\x01\x01") }), ""},
+		"encrypted":                     {bySecret, encryptedToken(t, hs256(t, text)), ""},
+		"encrypted, to the public key":  {byFile, encryptedToken(t, rawToken(`{"alg":"none"}`, text, unsigned)), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if id, err := tt.j.Verify(t.Context(), tt.attack, &Login{}); !errors.Is(err, ErrBadLogin) {
@@ -157,8 +157,8 @@ func TestJWTAttacks(t *testing.T) {
 	}
 }
 
-// sorted orders the names of a JSON object.
-func sorted(t *testing.T, text string) string {
+// sortedJSON orders the names of a JSON object.
+func sortedJSON(t *testing.T, text string) string {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -168,7 +168,7 @@ func sorted(t *testing.T, text string) string {
 	return string(b)
 }
 
-func jsonSerialised(t *testing.T, token string) string {
+func jsonToken(t *testing.T, token string) string {
 	t.Helper()
 	s, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
@@ -177,15 +177,15 @@ func jsonSerialised(t *testing.T, token string) string {
 	return s.FullSerialize()
 }
 
-func exchanged(token, claims string) string {
+func exchangedClaims(token, claims string) string {
 	parts := strings.Split(token, ".")
 	parts[1] = base64.RawURLEncoding.EncodeToString([]byte(claims))
 	return strings.Join(parts, ".")
 }
 
-func encrypted(t *testing.T, token string) string {
+func encryptedToken(t *testing.T, token string) string {
 	t.Helper()
-	e, err := jose.NewEncrypter(jose.A128GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: rsaKey().Public()}, (&jose.EncrypterOptions{}).WithContentType("JWT"))
+	e, err := jose.NewEncrypter(jose.A128GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: tokenRSA().Public()}, (&jose.EncrypterOptions{}).WithContentType("JWT"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,8 +320,8 @@ func TestJWTClaimsThatAreRefused(t *testing.T) {
 	})
 }
 
-// check fails if an identity is one that no token may make.
-func check(t *testing.T, id *Identity) {
+// checkTokenIdentity fails if an identity is one that no token may make.
+func checkTokenIdentity(t *testing.T, id *Identity) {
 	t.Helper()
 	if id.User == "" || id.Internal || len(id.Topics) > 0 || !id.Expires.After(time.Now()) || len(id.Rules) > maxTokenRules || len(id.Roles) > maxTokenRoles {
 		t.Fatalf("got %+v", id)
@@ -336,12 +336,12 @@ func check(t *testing.T, id *Identity) {
 // Whatever is sent as a token: nobody gets in without a signature.
 func FuzzJWT(f *testing.F) {
 	bySecret := newJWT(f, JWTOptions{RolesClaim: "roles", ACLClaim: "acl"})
-	byKey := newJWT(f, JWTOptions{KeyFiles: []string{file(f, "ed.pem", publicPEM(f, edKey()))}})
+	byKey := newJWT(f, JWTOptions{KeyFiles: []string{keyFile(f, "ed.pem", tokenPEM(f, tokenEd()))}})
 	claims := `{"sub":"ann","exp":4000000000,"roles":["a"],"acl":{"pub":["a/#"]}}`
 	f.Add(hs256(f, claims))
-	f.Add(token(f, jose.EdDSA, edKey(), claims, map[string]any{"typ": "JWT"}))
-	f.Add(raw(`{"alg":"none"}`, claims, nobody))
-	f.Add(raw(`{"alg":"HS256","jwk":{"kty":"oct","k":"AAAA"},"x5c":["AAAA"]}`, claims, hmacWith([]byte{0, 0, 0})))
+	f.Add(signedToken(f, jose.EdDSA, tokenEd(), claims, map[string]any{"typ": "JWT"}))
+	f.Add(rawToken(`{"alg":"none"}`, claims, unsigned))
+	f.Add(rawToken(`{"alg":"HS256","jwk":{"kty":"oct","k":"AAAA"},"x5c":["AAAA"]}`, claims, hmacWith([]byte{0, 0, 0})))
 	f.Add("e30.e30.e30")
 	honest := map[string]bool{ // parts that we signed
 		signedPart(hs256(f, claims)): true,
@@ -349,7 +349,7 @@ func FuzzJWT(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		id, err := bySecret.Verify(t.Context(), text, &Login{})
 		if err == nil {
-			check(t, id)
+			checkTokenIdentity(t, id)
 			if !honest[signedPart(text)] {
 				parts := strings.Split(text, ".")
 				sum, _ := base64.RawURLEncoding.DecodeString(parts[2])
@@ -361,9 +361,9 @@ func FuzzJWT(f *testing.F) {
 			t.Fatalf("%q is in doubt: %v", text, err)
 		}
 		if id, err := byKey.Verify(t.Context(), text, &Login{}); err == nil {
-			check(t, id)
+			checkTokenIdentity(t, id)
 			// The key differs from run to run: only the seed of this run is signed with it.
-			if !strings.HasPrefix(text, signedPart(token(t, jose.EdDSA, edKey(), claims, map[string]any{"typ": "JWT"}))) {
+			if !strings.HasPrefix(text, signedPart(signedToken(t, jose.EdDSA, tokenEd(), claims, map[string]any{"typ": "JWT"}))) {
 				t.Fatalf("%q lets %+v in", text, id)
 			}
 		}
@@ -384,7 +384,7 @@ func FuzzJWTClaims(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if id, err := j.Verify(t.Context(), hs256(t, text), &Login{ClientID: "c"}); err == nil {
-			check(t, id)
+			checkTokenIdentity(t, id)
 		} else if !errors.Is(err, ErrBadLogin) {
 			t.Fatalf("%q is in doubt: %v", text, err)
 		}

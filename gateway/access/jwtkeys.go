@@ -67,8 +67,11 @@ func (o *JWTOptions) openKeys(algorithms []jose.SignatureAlgorithm) (keySource, 
 		keys, err = readSecret(o.SecretFile)
 	case files && !secret && !set && !url:
 		for _, name := range o.KeyFiles {
-			more, fileErr := readPublicKeys(name)
-			keys, err = append(keys, more...), errors.Join(err, fileErr)
+			var more []tokenKey
+			if more, err = readPublicKeys(name); err != nil {
+				break
+			}
+			keys = append(keys, more...)
 		}
 	case set && !secret && !files && !url:
 		var text []byte

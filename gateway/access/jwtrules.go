@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4/json"
 
@@ -126,21 +127,25 @@ func tokenQoS(raw json.RawMessage) (list []mqtt.QoS, ok bool) {
 // placeholder is what stands for a part of a topic.
 var placeholder = regexp.MustCompile(`\$\{[^}]*\}?`)
 
-// tokenTopic returns a topic as rules have it.
-func tokenTopic(topic string) (string, error) {
-	var err error
-	topic = placeholder.ReplaceAllStringFunc(topic, func(name string) string {
-		switch name {
+// tokenTopic returns a topic as rules have it, whose own placeholders may be in a token,
+// too.
+func tokenTopic(name string) (topic string, err error) {
+	topic = placeholder.ReplaceAllStringFunc(name, func(what string) string {
+		switch what {
 		case "${username}":
 			return "%u"
 		case "${clientid}":
 			return "%c"
 		}
-		err = fmt.Errorf("%.40q in a topic is not understood", name)
-		return name
+		err = fmt.Errorf("%.40q in a topic is not understood", what)
+		return what
 	})
-	if err == nil && len(topic) >= 3 && topic[:3] == "eq " { // the filter itself and not what it matches: there are no such rules here
-		err = fmt.Errorf("%.40q in front of a topic is not understood", "eq ")
+	switch {
+	case err != nil:
+	case strings.HasPrefix(topic, "eq "): // the filter itself and not what it matches: there are no such rules here
+		err = fmt.Errorf("%q in front of a topic is not understood", "eq ")
+	case strings.Contains(name, "${") && strings.Contains(name, "%"): // %${username} would be %%u
+		err = fmt.Errorf("%.80q has placeholders of two kinds", name)
 	}
 	return topic, err
 }

@@ -16,17 +16,28 @@ import (
 //
 // A level may hold %u, the user name, %c, the client id, %i, the name in the client
 // certificate, or %%, a percent sign. What stands for the name must be the whole
-// name. A name that is empty or holds + # or / never matches: it would be more, or
-// something else, than a part of a level.
+// name. A name that is empty or holds + # or / never matches, neither in a rule that
+// allows nor in one that denies: it would be more, or something else, than a part of
+// a level. The client id is the client's own choice unless who lets it in looks at it.
 //
 // A topic that begins with $ is matched only by a filter that begins with $, and not
 // by one that begins with %u (5.0 §4.7.2).
 type filter struct {
 	text    string
-	pattern bool // there is a % in it
+	prefix  string // all that it covers begins with this
+	pattern bool   // there is a % in it
 }
 
-func newFilter(text string) filter { return filter{text, strings.IndexByte(text, '%') >= 0} }
+func newFilter(text string) filter {
+	f := filter{text, text, strings.IndexByte(text, '%') >= 0}
+	if i := strings.IndexAny(text, "+#%"); i >= 0 {
+		f.prefix = text[:i]
+		if text[i] == '#' {
+			f.prefix = strings.TrimSuffix(f.prefix, "/") // '#' includes the parent level
+		}
+	}
+	return f
+}
 
 // ValidateTopics reports why topics cannot be those of an [Identity] or a [Rule].
 func ValidateTopics(topics []string) error {
@@ -134,7 +145,7 @@ func (id *Identity) spells(pattern, level string) bool {
 // covers reports whether f matches every topic that asked matches, which is a valid
 // filter or, with the same meaning, a topic name.
 func (f filter) covers(id *Identity, asked string) bool {
-	if (f.text[0] == '$') != (asked[0] == '$') {
+	if !strings.HasPrefix(asked, f.prefix) || (f.text[0] == '$') != (asked[0] == '$') {
 		return false
 	}
 	rule := f.text
@@ -147,9 +158,7 @@ func (f filter) covers(id *Identity, asked string) bool {
 		switch {
 		case name == "#":
 			return first && rule == "+/#" // every topic has a first level
-		case level == "+":
-		case name == "+":
-			return false
+		case level == "+": // nothing else covers a +, which is no name either
 		case f.pattern:
 			if !id.spells(level, name) {
 				return false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"lintel/gateway/mqtt"
 )
@@ -20,9 +21,10 @@ func naiveMatch(rule, topic []string) bool {
 }
 
 // naiveRule returns the levels of a rule for somebody; none if it never matches.
+// The marks are bytes that no UTF-8 has.
 func naiveRule(rule string, id *Identity) []string {
-	names := strings.NewReplacer("%%", "", "%u", "\x01", "%c", "\x02", "%i", "\x03").Replace(rule)
-	for mark, name := range map[string]string{"\x01": id.User, "\x02": id.ClientID, "\x03": id.Name} {
+	names := strings.NewReplacer("%%", "", "%u", "\xf8", "%c", "\xf9", "%i", "\xfa").Replace(rule)
+	for mark, name := range map[string]string{"\xf8": id.User, "\xf9": id.ClientID, "\xfa": id.Name} {
 		if strings.Contains(names, mark) && (name == "" || strings.ContainsAny(name, "+#/\x00")) {
 			return nil
 		}
@@ -45,7 +47,7 @@ func naiveCovers(rule, asked string, id *Identity) bool {
 	if levels == nil {
 		return false
 	}
-	const other = "\x05"
+	const other = "\xff"
 	var topic []string
 	for l := range strings.SplitSeq(asked, "/") {
 		if l == "+" {
@@ -78,7 +80,7 @@ func FuzzMatch(f *testing.F) {
 		f.Add(s[0], s[1], s[2])
 	}
 	f.Fuzz(func(t *testing.T, rule, asked, user string) {
-		if checkFilter(rule) != nil || !mqtt.ValidFilter(asked) {
+		if checkFilter(rule) != nil || !mqtt.ValidFilter(asked) || !utf8.ValidString(user) {
 			return
 		}
 		id := &Identity{User: user, ClientID: "c", Name: user + "n"}
@@ -338,6 +340,11 @@ func TestAttacks(t *testing.T) {
 		{"the token denies", "allow all #", Identity{Rules: []Rule{{Deny: true, Actions: []Action{Publish}, Topics: []string{"a"}}}, Topics: []string{"a"}}, Publish, "a", false},
 		{"a rule of a token that is none", "allow all #", Identity{Rules: []Rule{{Deny: true, Actions: []Action{Publish}, Topics: []string{"a/#/b"}}}}, Publish, "x", false},
 		{"a rule of a token without an action", "allow all #", Identity{Rules: []Rule{{Topics: []string{"a"}}}}, Publish, "a", false},
+		{"a rule of a token that is none, behind the one that decides", "deny all #", Identity{Rules: []Rule{
+			{Actions: []Action{Subscribe}, Topics: []string{"a/+"}}, {Deny: true, Actions: everything, Topics: []string{""}}}}, Subscribe, "a/+", true},
+		{"a rule of a token that is none, behind a part", "allow all #", Identity{Rules: []Rule{
+			{Actions: []Action{Subscribe}, Topics: []string{"a/b"}}, {Actions: everything, Topics: []string{""}}}}, Subscribe, "a/+", false},
+		{"denied by name, for a name that cannot be in a topic", "deny publish s/%u; allow publish s/#", user(""), Publish, "s/x", true},
 		{"a token that allows more", "deny all #", Identity{Rules: []Rule{{Actions: []Action{Publish}, Topics: []string{"a"}}}}, Publish, "a", true},
 	} {
 		t.Run(a.why, func(t *testing.T) {

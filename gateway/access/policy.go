@@ -12,7 +12,7 @@ import (
 
 // Role is rules under a name.
 type Role struct {
-	Name  string // of letters, digits, - _ and .
+	Name  string // of letters, digits, dots, - and _
 	Rules []Rule
 }
 
@@ -82,7 +82,7 @@ func checkRoleName(name string) error {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.", c)
 	}
 	if len(name) > maxRoleName || strings.ContainsFunc(name, odd) {
-		return fmt.Errorf("%.80q is no name for a role; right are up to %d letters, digits, - _ and .", name, maxRoleName)
+		return fmt.Errorf("%.80q is no name for a role; right are up to %d letters, digits, dots, - and _", name, maxRoleName)
 	}
 	return nil
 }

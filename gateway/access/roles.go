@@ -152,7 +152,7 @@ func (f *roleFile) tables(v any, path, right string) []map[string]any {
 			return list
 		}
 	}
-	f.wrong(path, "right is %s", right)
+	f.wrong(path, "%s: right is %s", path[strings.LastIndexByte(path, '.')+1:], right)
 	return nil
 }
 
@@ -238,7 +238,7 @@ func (f *roleFile) rule(t map[string]any, path string) Rule {
 	if v := t["retain"]; v != nil {
 		retain, ok := v.(bool)
 		if !ok {
-			f.wrong(path+".retain", "right is retain = true or false")
+			f.wrong(path+".retain", "retain: right is retain = true or false")
 		}
 		r.Retain = &retain
 	}
@@ -323,7 +323,7 @@ func (f *roleFile) qos(v any, path string) []mqtt.QoS {
 		list = append(list, mqtt.QoS(n))
 	}
 	if !ok || len(list) == 0 || len(list) > 3 {
-		f.wrong(path, "right is a list of 0, 1 and 2, such as qos = [0, 1]")
+		f.wrong(path, "qos: right is a list of 0, 1 and 2, such as qos = [0, 1]")
 		return nil
 	}
 	return list
@@ -332,7 +332,7 @@ func (f *roleFile) qos(v any, path string) []mqtt.QoS {
 func (f *roleFile) content(v any, path string) *Content {
 	t, ok := v.(map[string]any)
 	if !ok || len(t) == 0 {
-		f.wrong(path, "right is a table, such as payload = {max_size = 1000, json = true}")
+		f.wrong(path, "payload: right is a table, such as payload = {max_size = 1000, json = true}")
 		return nil
 	}
 	f.keys(t, path, "max_size", "json", "schema", "where")
@@ -340,26 +340,26 @@ func (f *roleFile) content(v any, path string) *Content {
 	if v := t["max_size"]; v != nil {
 		n, ok := v.(int64)
 		if !ok || n < 1 || n > math.MaxInt32 {
-			f.wrong(path+".max_size", "right is a number of bytes of 1 or more")
+			f.wrong(path+".max_size", "max_size: right is a number of bytes of 1 or more")
 		}
 		c.MaxSize = int(n)
 	}
 	if v := t["json"]; v != nil {
 		if c.JSON, _ = v.(bool); !c.JSON {
-			f.wrong(path+".json", "right is json = true, or nothing")
+			f.wrong(path+".json", "json: right is json = true, or nothing")
 		}
 	}
 	if v := t["schema"]; v != nil {
 		if name, ok := v.(string); ok {
 			c.Schema = f.schema(name, path+".schema")
 		} else {
-			f.wrong(path+".schema", `right is the name of a file in the folder of this one, such as schema = "sensor.json"`)
+			f.wrong(path+".schema", `schema: right is the name of a file in the folder of this one, such as schema = "sensor.json"`)
 		}
 	}
 	if v := t["where"]; v != nil {
 		text, ok := v.(string)
 		if !ok {
-			f.wrong(path+".where", `right is a condition, such as where = "payload.temperature < 85"`)
+			f.wrong(path+".where", `where: right is a condition, such as where = "payload.temperature < 85"`)
 			return &c
 		}
 		var err error

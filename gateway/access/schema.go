@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -39,6 +40,9 @@ func (f schemaFolder) Load(address string) (any, error) {
 		return nil, fmt.Errorf("%.100q is not a file in the folder of the role file", name)
 	}
 	info, err := f.Stat(name)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("%s: %w", name, e.Err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,16 +99,15 @@ func readSchema(folder *os.Root, name string) (*Schema, error) {
 	return schema, nil
 }
 
-// schemaError leaves of an error what is wrong, in one line.
+// schemaError leaves of an error what is wrong, in one line. The last line of many is about
+// the innermost part.
 func schemaError(err error) error {
 	if e, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
 		return e.Err
 	}
-	lines := strings.Split(strings.ReplaceAll(err.Error(), schemaBase, ""), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimLeft(lines[i], " -")
-	}
-	return errors.New(strings.Join(lines[:min(len(lines), 3)], ": "))
+	text := strings.TrimSpace(strings.ReplaceAll(err.Error(), schemaBase, ""))
+	text = text[strings.LastIndexByte(text, '\n')+1:]
+	return errors.New("this is no JSON schema: " + strings.TrimLeft(text, " -"))
 }
 
 // compilePattern compiles a pattern of a schema.
@@ -126,7 +129,7 @@ func (s *Schema) holds(m *examined) truth {
 		if n == 0 {
 			break
 		}
-		if budget -= n * s.visits[depth]; budget < 0 {
+		if budget -= n * s.visits[depth]; budget < 0 || s.visits[depth] > maxVisits {
 			return unknown
 		}
 	}
@@ -136,8 +139,8 @@ func (s *Schema) holds(m *examined) truth {
 // What a schema looks at at most. A schema of a hundred lines can look at a value 2^30 times: each
 // of its parts refers to the next one twice.
 const (
-	maxVisits = 1000    // at one value
-	maxLooks  = 200_000 // at the values of a payload, together
+	maxVisits = 1000   // at one value
+	maxLooks  = 20_000 // at the values of a payload, together
 )
 
 // visits counts how often a schema may look at a value.

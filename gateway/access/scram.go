@@ -1,7 +1,6 @@
 package access
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -125,8 +124,9 @@ func (s *SCRAM) Start() *SCRAMConversation {
 	return c
 }
 
-// SCRAMConversation is one login: two messages of the client, and an answer to each. It
-// belongs to one goroutine.
+// SCRAMConversation is one login: two messages of the client, and an answer to each. In
+// MQTT the first message comes with CONNECT, the second with AUTH after the first answer, and
+// the second answer goes with CONNACK. It belongs to one goroutine.
 type SCRAMConversation struct {
 	s      *SCRAM
 	server *scram.ServerConversation
@@ -137,8 +137,7 @@ type SCRAMConversation struct {
 	err    error
 }
 
-// Name returns the user name that the client claims, after its first message, and
-// whether it has named one.
+// Name returns the user name that the client claims; empty until it has named one.
 func (c *SCRAMConversation) Name() string { return c.name }
 
 // User returns the user that was let in; ok is false until then.
@@ -212,27 +211,4 @@ func (s *SCRAM) madeUp(name string) scram.StoredCredentials {
 		StoredKey:  derive("stored key"),
 		ServerKey:  derive("server key"),
 	}
-}
-
-// Authenticate makes the whole login: first is the first message of the client,
-// exchange sends an answer and returns the next message, and final is for the client
-// that is let in. user.Name is who tried to log in, also if there is an error; empty if that
-// is not known.
-func (s *SCRAM) Authenticate(ctx context.Context, first []byte, exchange func(challenge []byte) ([]byte, error)) (user User, final []byte, err error) {
-	c := s.Start()
-	challenge, done, err := c.Step(first)
-	if err == nil && !done {
-		var proof []byte
-		if proof, err = exchange(challenge); err == nil {
-			final, _, err = c.Step(proof)
-		}
-	}
-	if err == nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return User{Name: c.Name()}, nil, err
-	}
-	user, _ = c.User()
-	return user, final, nil
 }

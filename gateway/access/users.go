@@ -114,9 +114,17 @@ func (u User) redacted() User {
 
 // Create adds a user. With a nil password no password lets them in.
 func (u *Users) Create(ctx context.Context, user User, password []byte) error {
-	if err := u.prepare(ctx, &user, password); err != nil {
-		return err
+	err := u.prepare(ctx, &user, password)
+	if err == nil {
+		err = u.insert(ctx, user)
 	}
+	if err == nil {
+		u.changed(user.Name)
+	}
+	return err
+}
+
+func (u *Users) insert(ctx context.Context, user User) error {
 	u.creating.Lock()
 	defer u.creating.Unlock()
 	if _, ok := u.records.Get(user.Name); ok {
@@ -125,11 +133,7 @@ func (u *Users) Create(ctx context.Context, user User, password []byte) error {
 	if u.count() >= MaxUsers {
 		return tooMany
 	}
-	if err := u.records.Put(context.WithoutCancel(ctx), user.Name, userRecord{User: user}); err != nil {
-		return err
-	}
-	u.changed(user.Name)
-	return nil
+	return u.records.Put(context.WithoutCancel(ctx), user.Name, userRecord{User: user})
 }
 
 // prepare makes of what somebody wants stored what can be stored.
@@ -240,14 +244,15 @@ func (u *Users) remove(ctx context.Context, name string) error {
 }
 
 // OnChange makes u call f with the name of every user who was created, changed or
-// deleted, after that is durable and before the method that did it returns.
+// deleted, after that is durable and before the method that did it returns. That a login
+// replaces an imported hash is no change.
 func (u *Users) OnChange(f func(name string)) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.onChange = append(u.onChange, f)
 }
 
-// changed is called with no lock held but creating.
+// changed is called with no lock held: f may change users too.
 func (u *Users) changed(name string) {
 	u.proofs.forget(name)
 	u.mu.Lock()
@@ -260,7 +265,8 @@ func (u *Users) changed(name string) {
 
 // Import adds users, of which those of ImportMosquitto may have a password that is
 // still to be hashed: all or none, also if the power is cut meanwhile. Until it returns, some
-// may be there already.
+// may be there already. A password takes as long as the first login of a user; whoever logs in
+// meanwhile has turns in between.
 func (u *Users) Import(ctx context.Context, users []User) error {
 	users = slices.Clone(users)
 	seen := make(map[string]bool, len(users))

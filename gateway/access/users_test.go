@@ -202,6 +202,15 @@ func TestOnChange(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+	u.OnChange(func(name string) { // may itself change users
+		if _, ok := u.Get("by OnChange"); !ok && name == "begin" {
+			if err := u.Create(ctx, User{Name: "by OnChange"}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	createUser(t, u, User{Name: "begin"})
+	got = slices.DeleteFunc(got, func(s string) bool { return strings.Contains(s, "begin") || strings.Contains(s, "by OnChange") })
 	u.Create(ctx, User{Name: "a"}, nil)                         // exists
 	u.Update(ctx, "a", func(a *User) { a.Page = "king" })       // not allowed
 	u.Verify(ctx, "a", []byte(foreignHashes[0].password), "c1") // a new hash is no change

@@ -14,10 +14,9 @@ var errChanging = errors.New("the user is being changed: try again")
 // "page". ErrBadLogin says that they are definitely wrong, which is also said of a user who
 // is disabled; any other error leaves it open.
 //
-// Whoever is let in neither by a proof nor by a hash has cost one argon2 of the
-// parameters of today, if the user is not there as well. An imported hash that is
-// argon2id with other parameters or bcrypt costs what it costs until the
-// user logs in for the first time; then it is replaced.
+// Who is refused has cost one argon2 of today's parameters, whether the user is there or
+// not. Only an imported hash that is bcrypt, or argon2id with other parameters, costs what it
+// costs until the user logs in for the first time; then it is replaced.
 func (u *Users) Verify(ctx context.Context, name string, password []byte, from string) (User, error) {
 	if len(password) > MaxPassword {
 		return User{}, ErrBadLogin

@@ -217,7 +217,7 @@ func TestConnectRequest(t *testing.T) {
 	r := <-requests
 	if r.ClientID != "c" || r.Version != mqtt.V50 || !r.CleanStart || !r.HasUserName || r.UserName != "u" || !r.HasPassword || string(r.Password) != "p\x00\xFF" ||
 		r.WillTopic != "w" || r.AuthenticationMethod != "" || r.AuthenticationData != nil || r.InProcess || r.TLS != nil ||
-		r.RemoteAddr.String() != c.net.LocalAddr().String() || r.LocalAddr.String() != s.Addr {
+		r.RemoteAddr.String() != c.net.LocalAddr().String() || r.LocalAddr.String() != s.Addr || r.Listener != "tcp" || r.Address().String() != "127.0.0.1" {
 		t.Errorf("over TCP: %+v", r)
 	}
 	connect(t, s, expiring(mqtt.V50, "", 5))
@@ -241,7 +241,7 @@ func TestConnectRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := <-requests; r.ClientID != "web" || r.Version != mqtt.V311 || r.TLS == nil || r.TLS.ServerName != "example.com" ||
-		r.RemoteAddr.Network() != "websocket" || r.LocalAddr.String() != web.Listener.Addr().String() {
+		r.RemoteAddr.Network() != "websocket" || r.Listener != "secure web" || r.Address().String() != "127.0.0.1" || r.LocalAddr.String() != web.Listener.Addr().String() {
 		t.Errorf("over WebSocket: %+v", r)
 	}
 
@@ -262,7 +262,7 @@ func TestConnectRequest(t *testing.T) {
 	if _, err := nc.Write(simple.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
-	if r := <-requests; r.TLS == nil || r.TLS.ServerName != "example.com" || r.RemoteAddr.String() != nc.LocalAddr().String() {
+	if r := <-requests; r.TLS == nil || r.TLS.ServerName != "example.com" || r.RemoteAddr.String() != nc.LocalAddr().String() || r.Listener != "secure" {
 		t.Errorf("over TLS: %+v", r)
 	}
 }

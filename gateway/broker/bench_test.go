@@ -4,9 +4,12 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
@@ -22,9 +25,8 @@ type pump struct {
 	size  int64  // bytes of one message at a subscriber
 }
 
-func newPump(t testing.TB, v mqtt.Version, subscribers int) *pump {
-	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20,
-		Authorize: func(*broker.ConnectRequest, broker.Action, string) broker.Permit { return broker.Allow }})
+func newPump(t testing.TB, v mqtt.Version, subscribers int, authorize func(*broker.ConnectRequest, broker.Action, string) broker.Permit) *pump {
+	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20, Authorize: authorize})
 	p := &pump{from: connect(t, s, clean(v, "from")), each: 50}
 	p.from.net.SetDeadline(time.Time{})
 	for i := range subscribers {
@@ -66,11 +68,60 @@ func skip(c net.Conn, n int64) error {
 	return nil
 }
 
+// allowAll is an Authorize that needs no look at messages, allowShort one that looks
+// at each, when it is published and for each receiver.
+func allowAll(*broker.ConnectRequest, broker.Action, string) broker.Permit { return broker.Allow }
+
+func allowShort(*broker.ConnectRequest, broker.Action, string) broker.Permit { return short }
+
+var short = broker.If(func(m *mqtt.Message) bool { return len(m.Payload) < 1000 })
+
+// BenchmarkAuthorize is what the checks cost: one message with QoS 0 from socket to
+// socket with an Authorize that is asked about publishing and receiving, as a share of
+// the processor time that it takes without. The two take turns. With one that decides
+// by topic nothing is asked of a message but whether there is something to ask.
+func BenchmarkAuthorize(b *testing.B) {
+	for _, x := range []struct {
+		name      string
+		authorize func(*broker.ConnectRequest, broker.Action, string) broker.Permit
+	}{{"topics", allowAll}, {"messages", allowShort}} {
+		for _, subscribers := range []int{1, 10} {
+			b.Run(x.name+"/"+strconv.Itoa(subscribers)+" subscribers", func(b *testing.B) {
+				pumps := [2]*pump{newPump(b, mqtt.V50, subscribers, nil), newPump(b, mqtt.V50, subscribers, x.authorize)}
+				const turn = 2000 // messages
+				var ratios []float64
+				for b.Loop() {
+					var took [2]time.Duration
+					for i := range 4 { // without, with, with, without
+						p := (i + i/2) % 2
+						before := processorTime(b)
+						pumps[p].run(b, turn)
+						took[p] += processorTime(b) - before
+					}
+					ratios = append(ratios, float64(took[1])/float64(took[0]))
+				}
+				slices.Sort(ratios)
+				b.ReportMetric(ratios[len(ratios)/2], "ratio")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// processorTime is what the process has used.
+func processorTime(t testing.TB) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkPublishQoS0 is one message from socket to socket, in batches of 50.
 func BenchmarkPublishQoS0(b *testing.B) {
 	for _, subscribers := range []int{1, 10} {
 		b.Run(strconv.Itoa(subscribers)+" subscribers", func(b *testing.B) {
-			p := newPump(b, mqtt.V50, subscribers)
+			p := newPump(b, mqtt.V50, subscribers, allowAll)
 			p.run(b, 1000)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -87,7 +138,7 @@ func TestPublishQoS0Allocations(t *testing.T) {
 	}
 	for _, subscribers := range []int{1, 5} {
 		forVersions(t, func(t *testing.T, v mqtt.Version) {
-			p := newPump(t, v, subscribers)
+			p := newPump(t, v, subscribers, allowShort)
 			p.run(t, 1000)
 			const n = 20_000
 			var before, after runtime.MemStats

@@ -97,7 +97,8 @@
 // nobody else feels it:
 //
 //   - A connection too many gets 0x89 in its CONNACK, one too soon 0x9F, both the
-//     code 3 before 5.0. Of too many connections without CONNECT the oldest is
+//     code 3 before 5.0. Too soon is what comes after a burst from one address, or from
+//     all together: the first spares the others the second. Of too many connections without CONNECT the oldest is
 //     closed: silence keeps nobody out.
 //   - A message that finds the queue full is dropped for that session, or takes the
 //     place of the oldest one, or is refused with 0x97 and goes to nobody: QueueFull.
@@ -134,8 +135,36 @@
 //
 // Options.Authenticate, or the Method that a client names, decides who is let in,
 // before anything of a session is touched. Options.Authorize decides what may be
-// published and subscribed to, in-process clients included; AccessChanged makes it
-// count anew, for clients that are away too. Disconnect throws a client out or sends it
-// to another server. Without these options whoever reaches a listener may do everything
-// but publish to topics that begin with $, and take the id of an in-process client.
+// published, subscribed to and received, in-process clients included. Disconnect throws
+// a client out or sends it to another server. Without these options whoever reaches a
+// listener may do everything but publish to topics that begin with $, and take the id
+// of an in-process client.
+//
+// Authorize is asked about a topic when a route is found, about its publisher and about
+// each receiver: who may not receive it is not on the route, and no message is asked
+// about unless the answer is that it depends on the message (If). A publisher is judged
+// before anything of its message is acknowledged, a will at its CONNECT. Of a shared
+// subscription those are passed over who may not have a message; one that none of them
+// may have is dropped and counted. Retained messages are asked about when they are
+// found for a new subscription, and queued ones again when they are read back from the
+// store, when rights change, and when a client comes back to its session.
+//
+// AccessChanged makes the answers count anew, for clients that are away too, and
+// disconnects nobody. Each route knows the generation in which it was found and each
+// session the one in which its rights changed last: a message that is on its way by an
+// older route is asked about once more. Of a client that was away at a restart nobody
+// knows more than its user: what comes for it waits, and is asked about when it comes
+// back.
+//
+// A session belongs to the user whom Authenticate or the Method has left in the request,
+// also in the store. MQTT lets whoever knows a client id take over its session, its
+// subscriptions and what waits for it (5.0 §3.1.4), and other brokers do so whatever the
+// user name is. Here a client with another user gets 0x85 or, before 5.0, code 2,
+// Clean Start or not, whether the owner is there or away; nothing of the session is
+// touched. To end the session and let the client in would let anybody with a login
+// destroy what waits for others, or keep them off by connecting in turn. The price is
+// that a device which gets another login has to take another client id as well, if it
+// has left a session that does not end; EndSession frees the id. A session of nobody,
+// whose client was anonymous or had said its name to no Authenticate, may be gone on
+// with by anybody: then it is theirs, and they get of what waits what they may receive.
 package broker

@@ -18,6 +18,7 @@ type claimView struct {
 	Error       *problem
 	Far         bool // the visitor is not in this network
 	Fingerprint string
+	Notices     []string // of a file that should have claimed the box
 	Done        bool
 	Kept        bool // the login of Home Assistant was there before
 	Login       brokerLogin
@@ -51,6 +52,9 @@ func (s *Server) brokerLogin(r *request, user, password string) brokerLogin {
 
 func (s *Server) claimView(r *request) claimView {
 	v := claimView{Frame: s.frame(r, "Claim this box"), Far: !near(address(r.Request))}
+	if !v.Far {
+		v.Notices = s.notices()
+	}
 	if s.o.Root != nil {
 		_, v.Fingerprint = s.o.Root()
 	}

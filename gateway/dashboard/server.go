@@ -47,6 +47,7 @@ type Options struct {
 	Stats   func() broker.Stats
 	Healthy func() error    // nil: the house works
 	Losses  func() []string // what is known to be lost of what was stored
+	Notices func() []string // what else a person should look after; nil: nothing
 
 	// Who may do what. Without Users nobody can be asked: then the status is for
 	// everybody, there is nothing else, and the rest of these fields is not used.

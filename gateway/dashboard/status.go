@@ -17,6 +17,7 @@ type Status struct {
 	Time      time.Time `json:"time"`
 	Problem   string    `json:"problem,omitempty"` // why /healthz says 503
 	Losses    []string  `json:"losses,omitempty"`  // what is known to be lost of what was stored
+	Notices   []string  `json:"notices,omitempty"` // what else a person should look after
 	Addresses []string  `json:"addresses"`
 	Broker    Counters  `json:"broker"`
 	Sticks    []Stick   `json:"sticks"`
@@ -96,6 +97,7 @@ func (s *Server) status() Status {
 		Name:      s.o.Name,
 		Version:   s.o.Version,
 		Losses:    s.o.Losses(),
+		Notices:   s.notices(),
 		Time:      time.Now(),
 		Addresses: append([]string{}, s.o.Addresses...),
 		Broker:    counters(s.o.Stats()),
@@ -139,6 +141,14 @@ func (s *Server) status() Status {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return st
+}
+
+// notices are what a person should look after.
+func (s *Server) notices() []string {
+	if s.o.Notices == nil {
+		return nil
+	}
+	return s.o.Notices()
 }
 
 func counters(s broker.Stats) Counters {

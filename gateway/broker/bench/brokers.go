@@ -96,6 +96,10 @@ max_connections = 20000
 max_unconnected = 20000
 connect_rate = 100000
 address_rate = 100000
+[access.anonymous]
+%q = "admin"
+%q = "admin"
+%q = "admin"
 [http]
 listen = ""
 [mdns]
@@ -104,7 +108,7 @@ enabled = false
 enabled = false
 [log]
 level = "warn"
-`, a.tcp, a.tls, a.websocket, p.certificate, p.key), 0o600)
+`, a.tcp, a.tls, a.websocket, p.certificate, p.key, a.tcp, a.tls, a.websocket), 0o600)
 }
 
 // haveBallast makes the ballast file that Lintel writes in its first minute, without

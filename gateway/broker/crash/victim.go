@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,8 @@ func writeConfig(dir string) (file string, err error) {
 	return file, os.WriteFile(file, []byte(`[mqtt]
 listen = ["127.0.0.1:0"]
 websocket = []
+[access.anonymous]
+"127.0.0.1:0" = "admin"
 [http]
 listen = "127.0.0.1:0"
 [mdns]
@@ -89,17 +92,46 @@ func start(ctx context.Context, program, config, data string) (*victim, error) {
 	return v, errors.Join(errors.New("lintel did not start"), err)
 }
 
-// losses returns what lintel itself says that it has lost.
+// password is that of the page of a victim.
+const password = "pull the plug at any moment"
+
+// losses returns what lintel itself says that it has lost. Whoever asks claims it.
 func (v *victim) losses(ctx context.Context) ([]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, v.page+"/api/status", nil)
+	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Jar: jar}
+	call := func(method, path string, in any) (*http.Response, error) {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		request, err := http.NewRequestWithContext(ctx, method, v.page+path, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		return client.Do(request)
+	}
+	for path, in := range map[string]map[string]string{ // one of them works
+		"/api/claim": {"password": password},
+		"/api/login": {"user": "admin", "password": password},
+	} {
+		response, err := call(http.MethodPost, path, in)
+		if err != nil {
+			return nil, err
+		}
+		response.Body.Close()
+	}
+	response, err := call(http.MethodGet, "/api/status", nil)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the status of lintel: %s", response.Status)
+	}
 	var status struct{ Losses []string }
 	err = json.NewDecoder(response.Body).Decode(&status)
 	return status.Losses, err
