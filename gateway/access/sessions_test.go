@@ -202,6 +202,21 @@ func TestSessionTimeOverRestarts(t *testing.T) {
 	h.want(false, token, "idle for too long in four runs")
 }
 
+// After a crash time goes on with the last session that was made: it has not been used
+// in the future.
+func TestSessionTimeAfterCrash(t *testing.T) {
+	h := newPageHouse(t)
+	h.user("ada", Viewer)
+	h.ran = 10 * time.Hour
+	token := h.login("ada")
+	h.reopen()
+	if s, _, ok := h.sessions.Get(token); !ok || s.Age != 0 || s.Idle != 0 {
+		t.Errorf("%+v %t", s, ok)
+	}
+	h.ran = SessionIdle
+	h.want(false, token, "idle for too long")
+}
+
 func TestUseIsWrittenSeldom(t *testing.T) {
 	h := newPageHouse(t)
 	h.user("ada", Viewer)

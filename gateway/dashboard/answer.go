@@ -143,9 +143,11 @@ func (s *Server) note(r *request, kind, user, format string, args ...any) {
 	s.o.Audit.Add(access.Event{Kind: kind, User: user, Address: address(r.Request), Detail: detail})
 }
 
+const lastingTime = 30 * time.Second
+
 // lasting is the context of what must not stop half-way because a browser goes away.
 func lasting(r *request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
+	return context.WithTimeout(context.WithoutCancel(r.Context()), lastingTime)
 }
 
 // localIP returns the address at which the request reached the box; zero: not known.

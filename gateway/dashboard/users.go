@@ -209,11 +209,11 @@ var errLastAdmin = &problem{http.StatusConflict, "page", "This is the last admin
 // lastAdmin reports whether nobody but this user may change users. Called with
 // changing held.
 func (s *Server) lastAdmin(name string) bool {
-	isAdmin := func(u access.User) bool { return u.Page == access.Admin && !u.Disabled }
-	if u, ok := s.o.Users.Get(name); !ok || !isAdmin(u) {
-		return false
+	isAdmin := func(name string) bool {
+		u, ok := s.o.Users.Get(name)
+		return ok && u.Page == access.Admin && !u.Disabled && u.Hash != ""
 	}
-	return !slices.ContainsFunc(s.o.Users.All(), func(u access.User) bool { return u.Name != name && isAdmin(u) })
+	return isAdmin(name) && !slices.ContainsFunc(s.o.Users.All(), func(u access.User) bool { return u.Name != name && isAdmin(u.Name) })
 }
 
 // The JSON API.
@@ -289,6 +289,8 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *request) {
 // query names; without one they are let in and may do nothing. Who is there already is
 // not changed by a file: it would take the pages from an admin.
 func (s *Server) importUsers(w http.ResponseWriter, r *request) {
+	// Passwords that are not hashed yet take a while.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * lastingTime))
 	names, err := s.importFile(r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -327,7 +329,11 @@ func (s *Server) importFile(r *request) (names []string, err error) {
 		users[i].Roles = roles
 		names = append(names, u.Name)
 	}
-	if err := s.o.Users.Import(ctx, users); err != nil {
+	err = s.o.Users.Import(ctx, users)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &problem{http.StatusServiceUnavailable, "", "These are too many passwords to hash here. Let mosquitto_passwd -U do it in the file, and send it again."}
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.note(r, access.UserAdded, "", ", %d from a password file", len(users))

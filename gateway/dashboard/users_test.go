@@ -202,6 +202,11 @@ func TestLastAdminStays(t *testing.T) {
 		b.as = "admin"
 		g.want(409, b)
 	}
+	// One who has no password helps nobody.
+	if err := g.o.Users.Create(t.Context(), access.User{Name: "nobody's", Page: access.Admin}, nil); err != nil {
+		t.Fatal(err)
+	}
+	g.want(409, browse{method: "DELETE", path: "/api/users/admin", as: "admin"})
 	g.want(201, browse{path: "/api/users", as: "admin", json: `{"name":"second","page":"admin"}`})
 	// Two who delete each other at the same time.
 	var wg sync.WaitGroup
