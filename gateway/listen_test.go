@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -139,14 +138,5 @@ func TestRefusedWebSocketIsClosed(t *testing.T) {
 		if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 4")) {
 			t.Errorf("%s: %.60q, %v; want a refusal and the end", subprotocol, answer, err)
 		}
-	}
-}
-
-func TestUnusableCertificate(t *testing.T) {
-	c := localConfig()
-	c.MQTT.TLS = []string{"127.0.0.1:0"}
-	c.MQTT.Certificate, c.MQTT.Key = filepath.Join(t.TempDir(), "cert.pem"), "key.pem"
-	if err := Run(context.Background(), c, Options{Data: t.TempDir()}); err == nil {
-		t.Error("started without a certificate")
 	}
 }
