@@ -140,3 +140,19 @@ func TestRefusedWebSocketIsClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestUnusableCertificate: the house goes on with its own certificate.
+func TestUnusableCertificate(t *testing.T) {
+	c := localConfig()
+	c.MQTT.TLS = []string{"127.0.0.1:0"}
+	c.MQTT.Certificate, c.MQTT.Key = filepath.Join(t.TempDir(), "cert.pem"), "key.pem"
+	data := t.TempDir()
+	e, stop := startWith(t, c, data, false)
+	defer stop()
+	i := slices.IndexFunc(e.Brokers, func(b Endpoint) bool { return b.Scheme == "mqtts" })
+	nc, err := tls.Dial("tcp", e.Brokers[i].Addr.String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+}

@@ -251,7 +251,7 @@ func TestOwnCertificateIsServed(t *testing.T) {
 
 // A certificate that cannot be used keeps nothing from starting, and nobody who trusts
 // the box from connecting.
-func TestUnusableCertificate(t *testing.T) {
+func TestInstalledCertificate(t *testing.T) {
 	own := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("the box's own") }
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
