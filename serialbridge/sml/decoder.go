@@ -24,7 +24,7 @@ const (
 	damagedTooLong   = "too long"
 )
 
-// Bytes of the transport protocol (SML 1.04, 8).
+// Bytes of the transport protocol (SML 1.04, version 1 of it).
 const (
 	escape     = 0x1B
 	escapeRun  = 4
@@ -35,7 +35,7 @@ const (
 // A decoder finds frames in a stream of bytes.
 type decoder struct {
 	sink        serialbridge.Sink
-	definitions map[obis]definition
+	definitions map[obis]serialbridge.Property
 
 	window uint64 // the last eight bytes
 	inside bool   // a frame has begun
@@ -51,7 +51,7 @@ type decoder struct {
 	announced map[string]serialbridge.Device
 }
 
-func newDecoder(sink serialbridge.Sink, definitions map[obis]definition) *decoder {
+func newDecoder(sink serialbridge.Sink, definitions map[obis]serialbridge.Property) *decoder {
 	return &decoder{
 		sink:        sink,
 		definitions: definitions,

@@ -436,6 +436,7 @@ func TestDamaged(t *testing.T) {
 		{"many entries", frame(listMessage(append(slices.Repeat([]string{importing}, 40), energy)[40:]...)), ""},
 		{"wrong transport CRC", append(frame(listMessage(energy))[:len(frame(listMessage(energy)))-1], 0), "checksum"},
 		{"wrong message CRC", frame(listMessage(energy)[:len(listMessage(energy))-2] + "\x00\x00"), "checksum"},
+		{"checksum of four bytes", frame(listMessage(energy)[:len(listMessage(energy))-4] + "\x65\x00\x01\x00\x00\x00"), "syntax"},
 		{"no end of message", frame(listMessage(energy)[:len(listMessage(energy))-1] + "\x01"), "syntax"},
 		{"half a message", frame(listMessage(energy)[:20]), "syntax"},
 		{"a message too few elements", frame("\x75" + listMessage(energy)[1:]), "syntax"},
@@ -493,6 +494,22 @@ func TestNumbers(t *testing.T) {
 		if len(r.readings) != 1 || r.readings[0].Values["power"] != test.want {
 			t.Errorf("%x: %v, want %v", test.value, r.readings, test.want)
 		}
+	}
+}
+
+// A checksum whose first byte is zero may be sent without it.
+func TestShortChecksum(t *testing.T) {
+	for i := range 1 << 16 {
+		body := listEntry("\x01\x00\x10\x07\x00\xff", "\x62\x1b", "\x52\x00", string([]byte{0x63, byte(i >> 8), byte(i)}))
+		m := listMessage(body)
+		if m[len(m)-3] != 0 {
+			continue
+		}
+		short := m[:len(m)-4] + "\x62" + m[len(m)-2:]
+		if r := decode(t, frame(short)); len(r.readings) != 1 || r.readings[0].Values["power"] != float64(i) {
+			t.Errorf("%x: damaged %q", short, r.damaged)
+		}
+		return
 	}
 }
 

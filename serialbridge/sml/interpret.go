@@ -11,7 +11,7 @@ const maxExponent = 12
 
 // interpret returns the device of a list and what it says. The device has no ID
 // if nothing in the list names it.
-func interpret(l list, definitions map[obis]definition) (serialbridge.Device, map[string]any) {
+func interpret(l list, definitions map[obis]serialbridge.Property) (serialbridge.Device, map[string]any) {
 	device := serialbridge.Device{Name: "Electricity meter"}
 	values := make(map[string]any)
 	server := l.server

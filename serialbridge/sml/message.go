@@ -2,11 +2,11 @@ package sml
 
 import (
 	"encoding/binary"
-	"errors"
+	"math"
 	"math/bits"
 )
 
-// Types of the tag-length field (SML 1.04, 6.3).
+// Types in the tag-length field of SML's binary encoding.
 const (
 	typeOctets   = 0
 	typeBoolean  = 4
@@ -43,16 +43,11 @@ type value struct {
 	size     uint64 // absolute value of the number
 }
 
-var (
-	errSyntax   = errors.New(damagedSyntax)
-	errChecksum = errors.New(damagedChecksum)
-)
-
 // parseFile returns the lists of an SML file, or why it cannot be trusted.
 func parseFile(file []byte) ([]list, string) {
 	r := &reader{data: file}
 	var lists []list
-	for r.err == nil {
+	for r.reason == "" {
 		// Some meters fill with end marks without counting them.
 		for r.at < len(r.data) && r.data[r.at] == 0 {
 			r.at++
@@ -64,26 +59,25 @@ func parseFile(file []byte) ([]list, string) {
 			lists = append(lists, l)
 		}
 	}
-	return nil, r.err.Error()
+	return nil, r.reason
 }
 
 // A reader walks through a tree and remembers what was wrong first. After that
 // it stands still and returns zero values.
 type reader struct {
-	data  []byte
-	at    int
-	depth int
-	err   error
+	data   []byte
+	at     int
+	depth  int
+	reason string // of the damage
 }
 
-func (r *reader) fail(err error) {
-	if r.err == nil {
-		r.err = err
+func (r *reader) fail(reason string) {
+	if r.reason == "" {
+		r.reason = reason
 	}
 }
 
-// message reads SML_Message (SML 1.04, 5.1) and returns the list, if it is
-// about one.
+// message reads SML_Message and returns the list, if there is one in it.
 func (r *reader) message() (list, bool) {
 	start := r.at
 	r.expectList(6)
@@ -99,24 +93,24 @@ func (r *reader) message() (list, bool) {
 		r.skip()
 	}
 	end := r.at
-	crc := uint16(r.number())
-	if r.err == nil && (r.at == len(r.data) || r.data[r.at] != 0) {
-		r.fail(errSyntax) // endOfSmlMsg
+	number := r.number()
+	if number < 0 || number > math.MaxUint16 || r.at == len(r.data) || r.data[r.at] != 0 { // endOfSmlMsg
+		r.fail(damagedSyntax)
 	}
-	if r.err != nil {
+	if r.reason != "" {
 		return list{}, false
 	}
 	r.at++
 	// The low byte of the checksum comes first, which is not how SML writes
 	// numbers. A checksum that begins with a zero may be a byte shorter.
-	crc = bits.ReverseBytes16(crc)
+	crc := bits.ReverseBytes16(uint16(number))
 	if body := r.data[start:end]; crc != crc16(x25Initial, body...)^x25Final && crc != crc16(kermitInitial, body...) {
-		r.fail(errChecksum)
+		r.fail(damagedChecksum)
 	}
 	return l, tag == getListRes
 }
 
-// getList reads SML_GetList.Res (SML 1.04, 5.1.15).
+// getList reads SML_GetList.Res.
 func (r *reader) getList() list {
 	r.expectList(7)
 	r.skip() // clientId
@@ -124,7 +118,7 @@ func (r *reader) getList() list {
 	r.skip() // listName
 	r.skip() // actSensorTime
 	count := r.list()
-	for i := 0; i < count && r.err == nil; i++ {
+	for i := 0; i < count && r.reason == ""; i++ {
 		l.entries = append(l.entries, r.entry())
 	}
 	r.skip() // listSignature
@@ -140,7 +134,7 @@ func (r *reader) entry() entry {
 	e := entry{unit: r.number(), scaler: r.number(), value: r.value()}
 	r.skip() // valueSignature
 	if len(name) != len(e.name) {
-		r.fail(errSyntax)
+		r.fail(damagedSyntax)
 		return e
 	}
 	e.name = obis(name)
@@ -152,8 +146,8 @@ func (r *reader) entry() entry {
 func (r *reader) tagLength() (kind, length int) {
 	start := r.at
 	for {
-		if r.err != nil || r.at == len(r.data) || r.at-start == 4 {
-			r.fail(errSyntax)
+		if r.reason != "" || r.at == len(r.data) || r.at-start == 4 {
+			r.fail(damagedSyntax)
 			return 0, 0
 		}
 		b := r.data[r.at]
@@ -171,7 +165,7 @@ func (r *reader) tagLength() (kind, length int) {
 	}
 	// Each element of a list takes a byte at least.
 	if length < 0 || length > len(r.data)-r.at {
-		r.fail(errSyntax)
+		r.fail(damagedSyntax)
 		return 0, 0
 	}
 	return kind, length
@@ -181,7 +175,7 @@ func (r *reader) tagLength() (kind, length int) {
 func (r *reader) list() int {
 	kind, length := r.tagLength()
 	if kind != typeList {
-		r.fail(errSyntax)
+		r.fail(damagedSyntax)
 		return 0
 	}
 	return length
@@ -189,7 +183,7 @@ func (r *reader) list() int {
 
 func (r *reader) expectList(length int) {
 	if r.list() != length {
-		r.fail(errSyntax)
+		r.fail(damagedSyntax)
 	}
 }
 
@@ -201,9 +195,9 @@ func (r *reader) skip() {
 		return
 	}
 	if r.depth++; r.depth > maxDepth {
-		r.fail(errSyntax)
+		r.fail(damagedSyntax)
 	}
-	for i := 0; i < length && r.err == nil; i++ {
+	for i := 0; i < length && r.reason == ""; i++ {
 		r.skip()
 	}
 	r.depth--
@@ -213,7 +207,7 @@ func (r *reader) skip() {
 func (r *reader) number() int64 {
 	v := r.value()
 	if len(v.octets) > 0 || v.size >= 1<<62 {
-		r.fail(errSyntax)
+		r.fail(damagedSyntax)
 		return 0
 	}
 	if v.negative {
@@ -229,7 +223,7 @@ func (r *reader) value() value {
 		return value{}
 	}
 	kind, length := r.tagLength()
-	if r.err != nil {
+	if r.reason != "" {
 		return value{}
 	}
 	content := r.data[r.at : r.at+length]
@@ -239,7 +233,7 @@ func (r *reader) value() value {
 		return value{octets: content}
 	case typeInteger, typeUnsigned:
 		if length == 0 || length > 8 {
-			r.fail(errSyntax)
+			r.fail(damagedSyntax)
 			return value{}
 		}
 		// Numbers may be of any length up to eight bytes.
@@ -257,6 +251,6 @@ func (r *reader) value() value {
 	case typeBoolean:
 		return value{}
 	}
-	r.fail(errSyntax)
+	r.fail(damagedSyntax)
 	return value{}
 }

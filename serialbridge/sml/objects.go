@@ -22,8 +22,8 @@ var (
 	firmwareFNN  = obis{1, 0, 0, 2, 0, 0}           // 1-0:0.2.0*0
 )
 
-// A unit is one of IEC 62056-62 (DLMS blue book, 4.3.2), as Home Assistant
-// spells it or the larger one that it prefers.
+// A unit is one of IEC 62056-62, as Home Assistant spells it or the larger one
+// that it prefers.
 type unit struct {
 	name     string
 	exponent int64 // power of ten from the meter's unit to this one
@@ -42,12 +42,10 @@ var units = map[int64]unit{
 	255: {"", 0},
 }
 
-// A definition is what an object becomes. Only numbers do.
-type definition = serialbridge.Property
-
-// definitions returns what is known of the objects of electricity meters.
-func definitions() map[obis]definition {
-	m := make(map[obis]definition)
+// definitions returns what the objects of electricity meters become, as far as
+// they are numbers.
+func definitions() map[obis]serialbridge.Property {
+	m := make(map[obis]serialbridge.Property)
 
 	// Registers, in all and by tariff.
 	for _, r := range []struct {

@@ -27,7 +27,7 @@ const (
 	damagedNoNumber  = "no meter number"
 )
 
-// Control characters (Enedis-NOI-CPT_54E, 5.3).
+// Control characters (Enedis-NOI-CPT_54E).
 const (
 	stx = 0x02
 	etx = 0x03

@@ -74,7 +74,7 @@ func (f *frame) add(line []byte) (reason string) {
 }
 
 // checksum adds up the bytes, cuts the sum to six bits and moves it to where
-// characters can be printed (Enedis-NOI-CPT_54E, 5.3.6).
+// characters can be printed (Enedis-NOI-CPT_54E).
 func checksum(data []byte) byte {
 	var sum byte
 	for _, b := range data {

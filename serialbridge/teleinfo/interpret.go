@@ -103,7 +103,7 @@ func (r *report) add(d definition, g group) bool {
 			return false
 		}
 		// The first relay is the dry contact, the others are for devices
-		// that listen (Enedis-NOI-CPT_54E, 6.2.3.16).
+		// that listen (Enedis-NOI-CPT_54E).
 		for i := range 8 {
 			r.set(binary(fmt.Sprintf("relay_%d", i+1), fmt.Sprintf("Relay %d", i+1), ""), n&(1<<i) != 0)
 		}

@@ -29,7 +29,7 @@ type definition struct {
 }
 
 // definitions returns what is known of the labels. No label means two things in
-// the two modes (Enedis-NOI-CPT_54E, 6.1 and 6.2).
+// the two modes (Enedis-NOI-CPT_54E has both lists).
 func definitions() map[string]definition {
 	m := make(map[string]definition)
 	measure := func(label, key, name, unit, class, exponent string) {

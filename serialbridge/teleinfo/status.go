@@ -6,7 +6,7 @@ import (
 	"lintel/serialbridge"
 )
 
-// The status register STGE (Enedis-NOI-CPT_54E, 6.2.3.14). Bits 10 to 13 hold
+// The status register STGE (Enedis-NOI-CPT_54E). Bits 10 to 13 hold
 // the index of NTARF; those of the meter's own ports and of its power line
 // communication are left out.
 

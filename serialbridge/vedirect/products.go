@@ -29,9 +29,10 @@ func product(pid string) (name, model string) {
 	return "Victron device", ""
 }
 
-// The product IDs are those of the list in VE.Direct Protocol 3.33, and of
-// koestler/go-victron, veproduct/product.go (MIT), which agrees; 0xA07C to 0xA07F
-// are of softwarecrash/Victron2MQTT, src/VeDirectDeviceList.h.
+// The product IDs are those of VE.Direct Protocol 3.33 as koestler/go-victron,
+// veproduct/product.go (MIT), lists them; 0xA07C to 0xA07F and the first
+// generation of Phoenix Inverters are from softwarecrash/Victron2MQTT,
+// src/VeDirectDeviceList.h.
 
 var monitors = map[uint16]string{
 	0x203:  "BMV-700",
