@@ -330,19 +330,8 @@ func TestReloadSignal(t *testing.T) {
 	c.MQTT.WebSocket = nil
 	c.Access.Roles, c.Access.Anonymous = name, map[string]string{"127.0.0.1:0": "guest"}
 	hangup := make(chan os.Signal)
-	ready, ended := make(chan Endpoints, 1), make(chan error, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		ended <- Run(ctx, c, Options{Data: t.TempDir(), Reload: hangup, Ready: func(e Endpoints) { ready <- e }})
-	}()
-	defer func() { cancel(); <-ended }()
-	var e Endpoints
-	select {
-	case e = <-ready:
-	case err := <-ended:
-		ended <- err
-		t.Fatal(err)
-	}
+	e, stop := startOptions(t, c, Options{Data: t.TempDir(), Reload: hangup})
+	defer stop()
 	guest := connect(t, e, "guest", "", "")
 	write("b")
 	hangup <- syscall.SIGHUP

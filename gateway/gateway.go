@@ -321,7 +321,6 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Healthy:   g.Health,
 		Losses:    g.losses,
 		Notices:   g.notices,
-		Hosts:     func() []string { return []string{g.hostName(), g.config.MDNS.Host} },
 		Users:     g.access.users,
 		Lockout:   g.access.lockout,
 		Sessions:  g.access.sessions,

@@ -29,11 +29,15 @@ func start(t *testing.T, data string) (e Endpoints, stop func()) {
 
 func startWith(t *testing.T, c Config, data string, simulate bool) (e Endpoints, stop func()) {
 	t.Helper()
+	return startOptions(t, c, Options{Data: data, Simulate: simulate, Version: "test"})
+}
+
+func startOptions(t *testing.T, c Config, o Options) (e Endpoints, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan Endpoints, 1), make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, c, Options{Data: data, Simulate: simulate, Version: "test", Ready: func(e Endpoints) { ready <- e }})
-	}()
+	o.Ready = func(e Endpoints) { ready <- e }
+	go func() { ended <- Run(ctx, c, o) }()
 	select {
 	case e = <-ready:
 	case err := <-ended:

@@ -19,6 +19,7 @@ need() {
 PATH=$PATH:/usr/sbin:/sbin # mkfs.ext4 is there, also for users without it in PATH
 need go "install Go 1.26 or later, https://go.dev/dl"
 need mkfs.ext4 "apt-get install e2fsprogs"
+need mdel "apt-get install mtools"
 
 # A power of two: QEMU takes no other size for an SD card.
 bytes=2147483648
@@ -57,6 +58,12 @@ for instance; do
 		$(od -An -tu8 -j$((2 * 512 + 3 * 128 + 32)) -N16 "$image")
 	END
 	mkfs.ext4 -q -F -L perm -d gokrazy/perm -E offset=$((first * 512)) "$image" $(((last - first + 1) / 2))k
+
+	# The FAT is as large as what gok put into it. A Raspberry Pi reads start_x.elf for
+	# cameras alone: in its place a person can put lintel-preseed.toml onto the card.
+	if [ "$instance" = lintel ]; then
+		MTOOLS_SKIP_CHECK=1 mdel -i "$image@@$((8192 * 512))" ::/start_x.elf
+	fi
 
 	built="$built
 $image: version $version, $((bytes >> 20)) MiB, of which $(du -m "$image" | cut -f1) MiB on this disk"

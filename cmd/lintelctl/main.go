@@ -16,6 +16,10 @@ const usage = `Lintelctl looks after Lintel boxes.
 
 	lintelctl decode PROTOCOL [FILE]   what a stick said, a JSON object a line
 	lintelctl bench [--broker ADDRESS] what a broker on this machine can bear; bench --help
+	lintelctl users list|add NAME|password NAME|delete NAME|import FILE
+	                                   who is let in by a box; users --help
+	lintelctl explain publish|subscribe|receive TOPIC
+	                                   what somebody may do on a box, and why; explain --help
 	lintelctl version
 
 `
@@ -45,6 +49,10 @@ func run(args []string, in io.Reader, out, diagnostics io.Writer) error {
 		return decode(args[1:], in, out, diagnostics)
 	case "bench":
 		return runBench(args[1:], out, diagnostics)
+	case "users":
+		return users(args[1:], in, out, diagnostics)
+	case "explain":
+		return explain(args[1:], out, diagnostics)
 	case "version", "--version":
 		fmt.Fprintln(out, "lintelctl", version)
 	case "help", "-h", "--help":

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,14 +37,29 @@ func houseNames(host string, addresses ...string) func() Names {
 
 // wallClock is the wall clock of a box in a bubble.
 type wallClock struct {
+	mu    sync.Mutex
 	set   time.Time
 	at    time.Time
 	known bool
 }
 
-func (w *wallClock) show(t time.Time, known bool) { w.set, w.at, w.known = t, time.Now(), known }
-func (w *wallClock) now() time.Time               { return w.set.Add(time.Since(w.at)) }
-func (w *wallClock) isKnown() bool                { return w.known }
+func (w *wallClock) show(t time.Time, known bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.set, w.at, w.known = t, time.Now(), known
+}
+
+func (w *wallClock) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.set.Add(time.Since(w.at))
+}
+
+func (w *wallClock) isKnown() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.known
+}
 
 // connectAt connects as a client whose clock shows that time, and returns the
 // certificate that it is served and what it says to it.
@@ -169,8 +186,13 @@ func TestServerCertificateRenewal(t *testing.T) {
 // an address that goes is no reason for anything.
 func TestNewNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		names := houseNames("lintel")
-		a := newAuthority(t, t.TempDir(), func(o *AuthorityOptions) { o.Names = func() Names { return names() } })
+		var names atomic.Pointer[Names]
+		called := func(host string, addresses ...string) {
+			n := houseNames(host, addresses...)()
+			names.Store(&n)
+		}
+		called("lintel")
+		a := newAuthority(t, t.TempDir(), func(o *AuthorityOptions) { o.Names = func() Names { return *names.Load() } })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- a.Run(ctx) }()
@@ -193,7 +215,7 @@ func TestNewNames(t *testing.T) {
 		if _, err := connectAt(t, a, "10.1.2.3", time.Now()); err == nil {
 			t.Error("knows an address before the box has it")
 		}
-		names = houseNames("lintel", "10.1.2.3", "0.0.0.0", "224.0.0.1", "10.1.2.3")
+		called("lintel", "10.1.2.3", "0.0.0.0", "224.0.0.1", "10.1.2.3")
 		time.Sleep(lookAtNames + time.Second)
 		first, err := connectAt(t, a, "10.1.2.3", time.Now())
 		if err != nil {
@@ -202,13 +224,13 @@ func TestNewNames(t *testing.T) {
 		if n := len(first.IPAddresses); n != 3 {
 			t.Errorf("addresses %v", first.IPAddresses)
 		}
-		names = houseNames("lintel")
+		called("lintel")
 		time.Sleep(lookAtNames + time.Second)
 		if c, _ := connectAt(t, a, "lintel.local", time.Now()); !c.Equal(first) {
 			t.Error("issued again because an address has gone")
 		}
 		// Another host name. The authority vouches for it below .local only.
-		names = houseNames("attic")
+		called("attic")
 		time.Sleep(lookAtNames + time.Second)
 		if _, err := connectAt(t, a, "attic.local", time.Now()); err != nil {
 			t.Error(err)
@@ -460,7 +482,7 @@ func TestAuthorityWithoutFolder(t *testing.T) {
 // The authority is trusted on phones: it can vouch for nothing outside of the house.
 func TestAuthorityVouchesForTheHouseAlone(t *testing.T) {
 	a := newAuthority(t, t.TempDir(), nil)
-	thief := &issuer{a.root, a.key}
+	thief := &foreignAuthority{a.root, a.key}
 	for name, want := range map[string]bool{"lintel.local": true, "any.local": true, "bank.example": false, "www.com": false} {
 		stolen := thief.client(t, name, func(c *x509.Certificate) {
 			c.DNSNames, c.ExtKeyUsage = []string{name}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -485,7 +507,7 @@ func TestAuthorityVouchesForTheHouseAlone(t *testing.T) {
 	}
 }
 
-func poolOf(issuers ...*issuer) *x509.CertPool {
+func poolOf(issuers ...*foreignAuthority) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, i := range issuers {
 		pool.AddCert(i.cert)

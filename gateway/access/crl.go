@@ -19,9 +19,9 @@ import (
 // what that issued.
 type crl struct {
 	file    string
-	list    *x509.RevocationList
-	revoked map[string]bool // serial numbers in hexadecimal
-	expired bool            // said so; guarded by mu of ClientCertificates
+	list    *x509.RevocationList // without its entries
+	revoked map[string]bool      // serial numbers in hexadecimal
+	expired bool                 // said so; guarded by mu of ClientCertificates
 
 	mu     sync.Mutex
 	signed map[[sha256.Size]byte]bool // by the key with this hash?
@@ -50,12 +50,13 @@ func parseCRLs(name string, b []byte) ([]*crl, error) {
 				return fmt.Errorf("has the critical extension %v, which is not understood; a full CRL without is needed", e.Id)
 			}
 		}
-		l := &crl{file: name, list: list, revoked: make(map[string]bool), signed: make(map[[sha256.Size]byte]bool)}
+		l := &crl{file: name, revoked: make(map[string]bool), signed: make(map[[sha256.Size]byte]bool)}
 		for _, e := range list.RevokedCertificateEntries {
 			l.revoked[serialText(e.SerialNumber)] = true
 		}
-		// The map and the signed bytes are all that is needed from now on.
-		list.RevokedCertificateEntries, list.RevokedCertificates = nil, nil
+		// The entries take many times the memory of the map.
+		l.list = &x509.RevocationList{Issuer: list.Issuer, RawIssuer: list.RawIssuer, NextUpdate: list.NextUpdate,
+			RawTBSRevocationList: list.RawTBSRevocationList, Signature: list.Signature, SignatureAlgorithm: list.SignatureAlgorithm}
 		lists = append(lists, l)
 		return nil
 	}

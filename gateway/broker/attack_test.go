@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
@@ -244,6 +245,15 @@ func topicsOfTheBroker(t *testing.T, g *guarded) {
 	if n := g.Stats().Retained; n != 0 {
 		t.Errorf("%d retained", n)
 	}
+	// What it says itself goes to those who may hear it.
+	g = newGuarded(t, broker.Options{SysInterval: time.Millisecond})
+	const said = "$SYS/broker/subscriptions/count"
+	wide, listener := g.client("wide", "wide"), g.client("admin", "admin")
+	wide.subscribe(filter(said, 0))
+	listener.subscribe(filter(said, 0))
+	for string(listener.message().Payload) != "2" {
+	}
+	wide.barrier()
 }
 
 func aliasesPastTheCheck(t *testing.T, g *guarded) {
@@ -288,6 +298,8 @@ func aliasesPastTheCheck(t *testing.T, g *guarded) {
 func willsAsSideDoors(t *testing.T, g *guarded) {
 	watch := g.client("admin", "watch")
 	watch.subscribe(filter("#", 0))
+	wide := g.client("wide", "wide")
+	wide.subscribe(filter("bob/#", 1))
 	for _, will := range []mqtt.Message{
 		{Topic: "secret/x"}, {Topic: "bob/x", Retain: true}, {Topic: "public"},
 		{Topic: "public/small", Payload: []byte("too long")}, {Topic: "public/small", Retain: true}, {Topic: "public/small", QoS: 2},
@@ -311,6 +323,9 @@ func willsAsSideDoors(t *testing.T, g *guarded) {
 	wantRefusal(t, g.server, as("eve", clean(mqtt.V50, "bob")), taken[mqtt.V50]) // eve does not set it off either
 	c.barrier()
 	watch.barrier()
+	c.drop()
+	watch.wantMessage("bob/will", "gone", 0)
+	wide.barrier()
 }
 
 func willsAfterTheRights(t *testing.T, g *guarded) {
@@ -369,7 +384,7 @@ func retainedAsSideDoors(t *testing.T, g *guarded) {
 	first := slow.wantMessage("eve/1", "first", 1)
 	g.take("eve", "public/x")
 	slow.ack(mqtt.PUBACK, first.PacketID)
-	slow.wantMessage("public/y", "open", 1)
+	slow.ack(mqtt.PUBACK, slow.wantMessage("public/y", "open", 1).PacketID)
 	slow.barrier()
 	if n := g.Stats().Retained; n != 6 {
 		t.Errorf("%d retained", n)

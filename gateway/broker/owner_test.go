@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -64,6 +65,41 @@ func TestSessionOfAnotherUser(t *testing.T) {
 	}
 	bob.bye() // and with it the session: its id is free
 	g.client("eve", "c").barrier()
+}
+
+// A client that comes back with fewer rights gets no more than these allow, though others
+// remember who received their messages before.
+func TestFewerRightsAtTheNextLogin(t *testing.T) {
+	s := startServer(t, t.TempDir(), broker.Options{
+		Authenticate: func(_ context.Context, r *broker.ConnectRequest) error {
+			r.Identity = string(r.Password)
+			return nil
+		},
+		Authorize: func(r *broker.ConnectRequest, action broker.Action, topic string) broker.Permit {
+			return broker.Permitted(action != broker.Receive || topic != "secret" || r.Identity == "all")
+		},
+	})
+	with := func(rights string) *rawClient {
+		packet := as("bob", durable(mqtt.V50, "c"))
+		packet.Password = []byte(rights)
+		return connect(t, s, packet)
+	}
+	from := connect(t, s, clean(mqtt.V50, "from"))
+	c := with("all")
+	c.subscribe(filter("#", 1))
+	from.publish("secret", "1", 0, false)
+	c.wantMessage("secret", "1", 0)
+	c.drop()
+	from.publish("secret", "2", 1, false)
+	from.publish("open", "3", 1, false)
+	c = with("some")
+	from.publish("secret", "4", 1, false)
+	c.take(1, func(_ int, m *mqtt.Publish) {
+		if string(m.Payload) != "3" {
+			t.Errorf("received %s", m.Payload)
+		}
+	})
+	c.barrier()
 }
 
 // The session of an anonymous client is protected by nothing: a client with a user goes

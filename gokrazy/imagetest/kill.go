@@ -25,6 +25,9 @@ func killUnderLoad(ctx context.Context, b board, rounds int) error {
 	if err != nil {
 		return err
 	}
+	if err := letIn(ctx, dir); err != nil {
+		return err
+	}
 	acknowledged := 0
 	var told *witness.World // before the last kill
 	for round := range rounds + 1 {

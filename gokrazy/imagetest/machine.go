@@ -29,17 +29,19 @@ type board struct {
 	image string   // in out/
 	logs  []string // consoles, in the directory of the machine
 	// args are QEMU's arguments besides network and stick; dir holds disk.img.
-	args func(ctx context.Context, dir string) ([]string, error)
+	args    func(ctx context.Context, dir string) ([]string, error)
+	preseed bool // its FAT has room for a file that claims it
 	// netdev is the network card, on the bus that the board has.
 	netdev string
 }
 
 var boards = []board{
 	{
-		name:  "raspi3b",
-		image: "lintel.img",
-		logs:  []string{"uart0.log", "uart1.log"},
-		args:  raspi3bArgs,
+		name:    "raspi3b",
+		image:   "lintel.img",
+		preseed: true,
+		logs:    []string{"uart0.log", "uart1.log"},
+		args:    raspi3bArgs,
 		// An address that is not locally administered: otherwise Linux
 		// calls the interface usb0, and gokrazy's dhcp waits for eth0.
 		netdev: "usb-net,mac=00:16:3e:00:00:01",

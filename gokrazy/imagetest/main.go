@@ -107,6 +107,7 @@ func checkNeeds() error {
 	for _, need := range []struct{ command, pkg string }{
 		{"qemu-system-aarch64", "qemu-system-arm"},
 		{"mcopy", "mtools"},
+		{"debugfs", "e2fsprogs"},
 		{"mosquitto_sub", "mosquitto-clients"},
 	} {
 		if _, err := exec.LookPath(need.command); err != nil {
@@ -145,9 +146,17 @@ func testBoard(ctx context.Context, b board, meter meter) error {
 	if err != nil {
 		return err
 	}
+	if b.preseed {
+		if err := putPreseed(ctx, dir); err != nil {
+			return err
+		}
+	}
 	marker := fmt.Sprintf("acknowledged at %d", time.Now().UnixNano())
 	err = b.boot(ctx, dir, func(m *machine) error {
 		if err := m.awaitPage(ctx); err != nil {
+			return err
+		}
+		if err := m.claim(ctx); err != nil {
 			return err
 		}
 		client, err := m.subscribe(ctx)
@@ -180,6 +189,9 @@ func testBoard(ctx context.Context, b board, meter meter) error {
 	fmt.Printf("%s: pulled the plug\n", b.name)
 
 	return b.boot(ctx, dir, func(m *machine) error {
+		if err := m.checkClaimed(ctx); err != nil {
+			return err
+		}
 		client, err := m.subscribe(ctx)
 		if err != nil {
 			return err

@@ -21,7 +21,8 @@ import (
 // fails.
 const markerTopic = "imagetest/marker"
 
-// connect checks that the broker takes an MQTT 3.1.1 connection. That the port
+// connect checks that the broker answers an MQTT 3.1.1 connection, if only that it lets
+// nobody in before it is claimed, or nobody without a password. That the port
 // opens means nothing: QEMU itself accepts connections to forwarded ports.
 func (m *machine) connect() error {
 	conn, err := net.DialTimeout("tcp", m.mqtt, 5*time.Second)
@@ -35,7 +36,7 @@ func (m *machine) connect() error {
 	if _, err := io.ReadFull(conn, connack); err != nil {
 		return fmt.Errorf("read CONNACK: %w", err)
 	}
-	if !bytes.Equal(connack, []byte{0x20, 2, 0, 0}) {
+	if !bytes.Equal(connack[:3], []byte{0x20, 2, 0}) || !bytes.Contains([]byte{0, 3, 5}, connack[3:]) {
 		return fmt.Errorf("CONNACK is % x", connack)
 	}
 	io.WriteString(conn, "\xe0\x00") // DISCONNECT
@@ -142,7 +143,8 @@ func (m *machine) publishRetained(ctx context.Context, topic, payload string) er
 // client prepares a program of Debian's mosquitto-clients.
 func (m *machine) client(ctx context.Context, program string, args ...string) *exec.Cmd {
 	host, port, _ := net.SplitHostPort(m.mqtt)
-	cmd := exec.CommandContext(ctx, program, append([]string{"-h", host, "-p", port}, args...)...)
+	login := []string{"-h", host, "-p", port, "-u", "homeassistant", "-P", homeAssistantPassword}
+	cmd := exec.CommandContext(ctx, program, append(login, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
