@@ -312,6 +312,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Name:      g.box.Name,
 		Version:   g.o.Version,
 		Addresses: g.addresses(),
+		Hosts:     func() []string { return append([]string{g.hostName()}, g.names().Hosts...) },
 		Broker:    client,
 		BaseTopic: g.config.Serial.BaseTopic,
 		Sticks:    g.bridge.Sticks,
