@@ -189,9 +189,9 @@ var localDomains = []string{"local", "localhost", "home.arpa", "internal", "lan"
 // Phones and computers are told to trust it, so that it says itself that it is good
 // for nothing but servers and clients, and for no server outside of the house: who
 // steals the card cannot play somebody's bank. The constraint on names is not marked
-// critical, other than RFC 5280 §4.2.1.10 wants, because Mbed TLS and BearSSL, which
-// are in most devices, do not know it and would refuse the whole certificate; OpenSSL,
-// NSS and Go obey it either way. There is none on addresses: a bank has a name.
+// critical, other than RFC 5280 §4.2.1.10 wants: Mbed TLS, which is in most devices, does
+// not know it and would refuse the whole certificate (its issue 8759); OpenSSL and Go
+// obey it either way. There is none on addresses: a bank has a name.
 func makeAuthority(n Names) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
