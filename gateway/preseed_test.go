@@ -96,9 +96,13 @@ func fail(t *testing.T, err error) {
 	}
 }
 
+func writeFile(folder, name, text string) error {
+	return os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600)
+}
+
 func (c *cardTable) put(name, text string) {
 	c.t.Helper()
-	fail(c.t, os.WriteFile(filepath.Join(c.folder, name), []byte(text), 0o600))
+	fail(c.t, writeFile(c.folder, name, text))
 }
 
 // start is a start of the box. It returns what was said.
