@@ -112,8 +112,8 @@ func (r *receiver) takes(m *message) bool { return r.judge == nil || r.judge(&m.
 
 // AccessChanged makes the broker ask Authorize again. Subscriptions that are no
 // longer allowed are removed. What waits for a client because of them is dropped, and
-// so is what it may no longer receive; what is on its way already is still delivered, as
-// after UNSUBSCRIBE. Wills that are no longer allowed are removed. All this holds for the
+// so is what it may no longer receive, in the store when it is read from there; what is
+// on its way already is still delivered, as after UNSUBSCRIBE. Wills that are no longer allowed are removed. All this holds for the
 // sessions of clients that are away too, after a restart only when they come back: a
 // client that comes back to its session is always asked about anew. When AccessChanged
 // returns, a message that a client has not sent yet is judged by the new rights, and
