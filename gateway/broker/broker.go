@@ -120,7 +120,7 @@ type Broker struct {
 	addressRates addressRates
 	unconnected  unconnected
 	queuedBytes  atomic.Int64 // of all sessions
-	queuedMemory atomic.Int64 // those of them that are in memory
+	swappedBytes atomic.Int64 // those of them that are in the store alone
 
 	// off is for how long the machine was off before this start, once that is
 	// known: what the store held ends by so much earlier, where it left that
@@ -401,7 +401,7 @@ func (b *Broker) endSession(s *session) {
 	}
 	s.subscriptions, s.order, s.queue, s.swap.tail, s.backlog = nil, nil, nil, nil, nil
 	s.inflight = inflight{}
-	b.queuedMemory.Add(int64(s.swap.bytes))
+	b.swappedBytes.Add(-int64(s.swap.bytes))
 	s.charge(-s.queuedBytes)
 	s.mu.Unlock()
 	for _, e := range b.reassign(shared, true) {
@@ -496,7 +496,7 @@ func (b *Broker) Stats() Stats {
 		MalformedPackets:    c.malformed.Load(),
 		NotAuthorized:       c.notAuthorized.Load(),
 		QueuedBytes:         b.queuedBytes.Load(),
-		QueuedMemory:        b.queuedMemory.Load(),
+		QueuedMemory:        b.queuedMemory(),
 		Store:               b.store.Stats(),
 	}
 	for l := range s.Exceeded {

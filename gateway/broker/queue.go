@@ -60,7 +60,7 @@ func (s *session) swaps() bool {
 		return true
 	}
 	return len(s.queue) >= maxHeld || s.queuedBytes >= maxHeldBytes ||
-		s.broker.queuedMemory.Load() >= int64(s.broker.options.QueueMemory)
+		s.broker.queuedMemory() >= int64(s.broker.options.QueueMemory)
 }
 
 // swapOut lets go of what is committed at the front of the tail.
@@ -77,7 +77,7 @@ func (s *session) swapOut() {
 		w.bytes += e.size()
 		w.shared = w.shared || e.share != ""
 		w.expires = earlier(w.expires, e.message.expires())
-		s.broker.queuedMemory.Add(-int64(e.size()))
+		s.broker.swappedBytes.Add(int64(e.size()))
 	}
 	if len(w.tail) == 0 {
 		w.tail = nil
@@ -201,7 +201,7 @@ func (s *session) read() {
 func (s *session) swapIn(e *entry) {
 	s.swap.count--
 	s.swap.bytes -= e.size()
-	s.broker.queuedMemory.Add(int64(e.size()))
+	s.broker.swappedBytes.Add(-int64(e.size()))
 }
 
 // missing corrects the count when the store had fewer entries than it should: the
@@ -216,6 +216,7 @@ func (s *session) missing(n int) {
 	if w.count == 0 {
 		s.queuedBytes -= w.bytes
 		s.broker.queuedBytes.Add(-int64(w.bytes))
+		s.broker.swappedBytes.Add(-int64(w.bytes))
 		w.bytes = 0
 	}
 }
@@ -280,6 +281,7 @@ func (s *session) visit(visitor func([]*entry) (left []*entry)) {
 			w.bytes -= gone
 			s.queuedBytes -= gone
 			s.broker.queuedBytes.Add(-int64(gone))
+			s.broker.swappedBytes.Add(-int64(gone))
 		}
 		for _, e := range entries {
 			w.expires = earlier(w.expires, e.message.expires())

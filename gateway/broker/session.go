@@ -255,12 +255,14 @@ func (s *session) overfull() bool {
 	return o.QueueFull == DropOldest && (s.waiting() > o.MaxQueuedMessages || s.queuedBytes > o.MaxQueuedBytes)
 }
 
-// charge counts bytes that wait in memory, or with n < 0 that wait no more.
+// charge counts bytes that wait, or with n < 0 that wait no more.
 func (s *session) charge(n int) {
 	s.queuedBytes += n
 	s.broker.queuedBytes.Add(int64(n))
-	s.broker.queuedMemory.Add(int64(n))
 }
+
+// queuedMemory is how many bytes wait in memory.
+func (b *Broker) queuedMemory() int64 { return b.queuedBytes.Load() - b.swappedBytes.Load() }
 
 // full is queueFull when what has expired is out of the queue.
 func (s *session) full(size int) (limit Limit, full bool) {

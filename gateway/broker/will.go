@@ -180,6 +180,7 @@ func (b *Broker) restoreSession(stored *persist.SessionState) {
 	s.swap.count, s.swap.bytes, s.swap.expires = q.Count, int(q.Bytes)+q.Count*messageOverhead, q.Expires
 	s.queuedBytes = s.swap.bytes
 	b.queuedBytes.Add(int64(s.swap.bytes))
+	b.swappedBytes.Add(int64(s.swap.bytes))
 	for _, loaded := range stored.Inflight {
 		e := s.loadedEntry(loaded)
 		s.charge(e.size())

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
@@ -163,12 +164,7 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 // validString reports whether b may stand in a UTF-8 encoded string: well
 // formed, no surrogates, no U+0000 [v5 MQTT-1.5.4-1, MQTT-1.5.4-2].
 func validString(b []byte) bool {
-	for _, c := range b {
-		if c == 0 {
-			return false
-		}
-	}
-	return utf8.Valid(b)
+	return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b)
 }
 
 // decoder reads fields off the front of a body. The first error stays.

@@ -1,0 +1,471 @@
+package access
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"lintel/gateway/mqtt"
+)
+
+const houseRoles = `# who may do what in the house
+[[role]]
+name = "sensors"
+
+[[role.rule]]
+deny = "publish"
+topic = "sensors/%u/config"
+retain = true
+
+[[role.rule]]
+allow = ["publish", "subscribe"]
+topic = [
+  "sensors/%u/#", # its own
+  "time",
+]
+
+[[role.rule]]
+allow = "publish"
+topic = "alarm"
+qos = [1, 2]
+[role.rule.payload]
+max_size = 100
+json = true
+schema = "alarm.json"
+where = '''
+payload.level > 2'''
+
+[[role]]
+name = "guest"
+rule = [
+  {allow = "all", topic = "guest/#"},
+  {deny = "receive", topic = "house/secret/#"},
+  {allow = "subscribe", topic = "house/#"},
+]
+
+[[role]]
+name = "nothing"
+`
+
+// roleFolder returns the path of a role file in a folder with files.
+func roleFolder(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "roles.toml")
+}
+
+func housePolicy(t testing.TB) *Policy {
+	t.Helper()
+	name := roleFolder(t, map[string]string{"alarm.json": `{"required": ["level"]}`})
+	roles, err := ParseRoles(name, []byte(houseRoles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPolicy(roles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestParseRoles(t *testing.T) {
+	name := roleFolder(t, map[string]string{"alarm.json": "true"})
+	roles, err := ParseRoles(name, []byte(houseRoles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range roles {
+		got = append(got, r.Name)
+		for _, rule := range r.Rules {
+			got = append(got, fmt.Sprintf("%s %s", rule.Place, &rule))
+		}
+	}
+	want := `sensors
+roles.toml:5 deny publish to sensors/%u/config, if it is retained
+roles.toml:10 allow publish and subscribe on sensors/%u/#, time
+roles.toml:17 allow publish to alarm, if QoS is 1 or 2 and it has at most 100 bytes and it is JSON and it fits the schema alarm.json and payload.level > 2
+guest
+roles.toml:31 allow everything on guest/#
+roles.toml:32 deny receive house/secret/#
+roles.toml:33 allow subscribe to house/#
+nothing`
+	if s := strings.Join(got, "\n"); s != want {
+		t.Errorf("got:\n%s\nwant:\n%s", s, want)
+	}
+	if roles, err := ParseRoles(name, nil); err != nil || roles != nil {
+		t.Errorf("an empty file: %v, %v", roles, err)
+	}
+}
+
+// TestParseRolesMistakes: all mistakes at once, each with its line.
+func TestParseRolesMistakes(t *testing.T) {
+	name := roleFolder(t, map[string]string{"bad.json": `{"type": 5}`, "far.json": `{"$ref": "https://127.0.0.1/x"}`})
+	for _, c := range []struct{ text, want string }{
+		{"[[role]\nname = 1", "2: expected end of table"},
+		{"roles = 1\n[[role]]\nname = \"a\"", `1: unknown key "roles"; right is role`},
+		{"role = 5", "1: role: right is [[role]], once for each role"},
+		{"[role]\nname = \"a\"", "1: role: right is [[role]], once for each role"},
+		{"\n[[role]]\nrule = []\n", `2: the role has no name; right is name = "sensors"`},
+		{"[[role]]\nname = 5", `2: the name is not a text; right is name = "sensors"`},
+		{"[[role]]\nname = \"a b\"", `2: "a b" is no name for a role; right are up to 64 letters, digits, dots, - and _`},
+		{"[[role]]\nname = \"admin\"", `2: the role "admin" is built in; choose another name`},
+		{"[[role]]\nname = \"a\"\n[[role]]\nname = \"a\"", `4: there is a role "a" in line 2 already`},
+		{"[[role]]\nname = \"a\"\nrule = 5", `3: rule: right is [[role.rule]], once for each rule`},
+		{"[[role]]\nname = \"a\"\n[[role.rule]]\n", "3: the rule has neither allow nor deny; right is allow = \"publish\"\n" +
+			"3: the rule has no topic; right is topic = \"sensors/#\""},
+		{`[[role]]
+name = "a"
+[[role.rule]]
+allow = "publish"
+deny = "publish"
+topic = "a/#/b"
+[[role.rule]]
+allow = ["publish", "write"]
+topic = [
+  "a",
+  "$share/g/a",
+  '''
+x''', "b/%x",
+]
+qos = 1
+retain = "yes"
+payload = {max_size = 0, json = false, size = 1, schema = "bad.json",
+  where = "payload >"}
+[[role.rule]]
+allow = "read"
+topics = "a"
+[[role.rule]]
+deny = ["publish", "all", "publish"]
+topic = []
+qos = [3]
+payload = {}
+`, `5: a rule has allow or deny, not both
+6: topic "a/#/b": a + or # must be a whole level, and # the last one
+8: "write" is not what a rule is about; right is "publish", "subscribe", "receive", a list of them, or "all"
+11: topic "$share/g/a": rules are about the filter behind $share/NAME/; leave that out
+13: topic "b/%x": a % stands only in %u (user), %c (client id), %i (certificate) and %% (a percent sign)
+15: qos: right is a list of 0, 1 and 2, such as qos = [0, 1]
+16: retain: right is retain = true or false
+17: unknown key "size"; right is max_size, json, schema or where
+17: max_size: right is a number of bytes of 1 or more
+17: json: right is json = true, or nothing
+17: schema: this is no JSON schema: at '/type': got number, want array
+18: where: unexpected token EOF at column 9
+19: the rule has no topic; right is topic = "sensors/#"
+20: "read" is not what a rule is about; right is "publish", "subscribe", "receive", a list of them, or "all"
+21: unknown key "topics"; right is allow, deny, topic, qos, retain or payload
+23: "all" is not what a rule is about; right is "publish", "subscribe", "receive", a list of them, or "all"
+23: publish is there twice
+24: the topic is not a text or a list of texts; right is topic = "sensors/#"
+25: qos: right is a list of 0, 1 and 2, such as qos = [0, 1]
+26: payload: right is a table, such as payload = {max_size = 1000, json = true}`},
+		{"[[role]]\nname=\"a\"\n[[role.rule]]\nallow = \"subscribe\"\ntopic = \"a\"\nqos = [0]",
+			"3: a subscription has no message: qos, retain and payload go with publish and receive"},
+		{"[[role]]\nname=\"a\"\n[[role.rule]]\ndeny = \"publish\"\ntopic = \"a\"\npayload.max_size = 5",
+			"3: max_size would deny what is small; allow with max_size, and deny after it"},
+		{"[[role]]\nname=\"a\"\n[[role.rule]]\nallow = \"publish\"\ntopic = \"a\"\n[role.rule.payload]\nschema = \"../x\"\nwhere = \"\"\"\na\n  b\"\"\"",
+			"7: schema: \"../x\" is not the name of a file in the folder of the role file\n8: where: unexpected token Identifier(\"b\") at column 3"},
+		{"[[role]]\nname=\"a\"\n[[role.rule]]\nallow = \"publish\"\ntopic = \"a\"\npayload.schema = \"far.json\"\n",
+			"6: schema: schemas are read from the folder of the role file alone, not from https://127.0.0.1/x"},
+		{"[[role]]\nname=\"a\"\n[[role.rule]]\nallow = \"publish\"\ntopic = \"a\"\npayload.schema = \"gone.json\"\n",
+			"6: schema: gone.json: no such file or directory"},
+		{"[[role]]\nname=\"a\"\n" + strings.Repeat("[[role.rule]]\n", maxRules+1), "3: the rule has neither"},
+		{strings.Repeat("[[role]]\n", maxRoles+1), fmt.Sprintf("%d: there are more than 100 roles", maxRoles+1)},
+		{strings.Repeat("#", MaxRoleFile+1), " larger than 64 KiB"},
+	} {
+		roles, err := ParseRoles(name, []byte(c.text))
+		if err == nil || roles != nil {
+			t.Errorf("%.300s: %v, %v", c.text, roles, err)
+			continue
+		}
+		if got := strings.ReplaceAll(err.Error(), name+":", ""); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%.300s\ngot:\n%s\nwant:\n%s", c.text, got, c.want)
+		}
+	}
+	_, err := ParseRoles(name, []byte(strings.Repeat("[[role]]\n", 50)))
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != maxMistakes+1 || !strings.HasSuffix(lines[maxMistakes], "and 30 more") {
+		t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-1])
+	}
+}
+
+func TestNewPolicyMistakes(t *testing.T) {
+	rule := shortRules(t, "allow publish a")
+	for _, c := range []struct {
+		roles []Role
+		want  string
+	}{
+		{[]Role{{"", rule}}, "needs a name"},
+		{[]Role{{"a", rule}, {"a", rule}}, "two roles"},
+		{[]Role{{"a", []Rule{{Topics: []string{"a"}}}}}, "role a, rule 1: a rule needs an action"},
+		{[]Role{{"a", []Rule{rule[0], {Actions: everything}}}}, "role a, rule 2: a rule needs a topic"},
+		{[]Role{{"a", []Rule{{Actions: []Action{9}, Topics: []string{"a"}}}}}, "no action 9"},
+		{[]Role{{"a", []Rule{{Actions: []Action{Publish}, Topics: []string{"a"}, QoS: []mqtt.QoS{3}}}}}, "no QoS 3"},
+	} {
+		if _, err := NewPolicy(c.roles); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.roles, err, c.want)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	p := housePolicy(t)
+	lamp := Identity{User: "lamp", Roles: []string{"sensors", "guest"}, Topics: []string{"lamp/#"}}
+	token := Identity{Rules: shortRules(t, "allow publish a"), Roles: []string{"gone"}}
+	for _, c := range []struct {
+		id     Identity
+		action Action
+		topic  string
+		m      *mqtt.Message
+		want   string // Why
+		rule   string
+	}{
+		{lamp, Publish, "sensors/lamp/t", nil,
+			"role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", "role sensors, rule 2 (roles.toml:10)"},
+		{lamp, Publish, "sensors/lamp/config", nil,
+			"it depends on the message: role sensors, rule 1 (roles.toml:5): deny publish to sensors/%u/config, if it is retained; " +
+				"else role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", ""},
+		{lamp, Publish, "sensors/lamp/config", &mqtt.Message{Retain: true},
+			"role sensors, rule 1 (roles.toml:5): deny publish to sensors/%u/config, if it is retained", "role sensors, rule 1 (roles.toml:5)"},
+		{lamp, Publish, "sensors/lamp/config", &mqtt.Message{},
+			"role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", "role sensors, rule 2 (roles.toml:10)"},
+		{lamp, Publish, "sensors/other/t", nil, "no rule matches: denied", ""},
+		{lamp, Publish, "lamp/set", nil, "own topic: allow everything on lamp/#", "own topic"},
+		{lamp, Publish, "a/+", nil, "that is no valid topic name: denied", ""},
+		{lamp, Publish, "$SYS/x", nil, "topics that begin with $ belong to the broker: denied", ""},
+		{lamp, Subscribe, "a#", nil, "that is no valid topic filter: denied", ""},
+		{lamp, Subscribe, "house/#", nil,
+			"role guest, rule 3 (roles.toml:33): allow subscribe to house/#; not delivered is what is denied by " +
+				"role guest, rule 2 (roles.toml:32): deny receive house/secret/#", "role guest, rule 3 (roles.toml:33)"},
+		{lamp, Subscribe, "house/garden/#", nil, "role guest, rule 3 (roles.toml:33): allow subscribe to house/#", "role guest, rule 3 (roles.toml:33)"},
+		{lamp, Subscribe, "house/secret/x", nil,
+			"role guest, rule 3 (roles.toml:33): allow subscribe to house/#; not delivered is what is denied by " +
+				"role guest, rule 2 (roles.toml:32): deny receive house/secret/#", "role guest, rule 3 (roles.toml:33)"},
+		{lamp, Receive, "house/secret/x", nil, "role guest, rule 2 (roles.toml:32): deny receive house/secret/#", "role guest, rule 2 (roles.toml:32)"},
+		{lamp, Subscribe, "sensors/#", nil,
+			"no rule matches all of it: denied; a part is in role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", ""},
+		{lamp, Publish, "alarm", &mqtt.Message{QoS: 1, Payload: []byte(`{"level": 1}`)}, "no rule matches: denied", ""},
+		{token, Publish, "a", nil, "rule 1 of the token: allow publish to a", "rule 1 of the token"},
+		{token, Publish, "b", nil, `no rule matches: denied; there is no role "gone"`, ""},
+		{Identity{}, Publish, "b", nil, "no rule matches: denied; there are no roles and no topics of its own", ""},
+		{Identity{Internal: true}, Publish, "b", nil, "a part of the house may do everything: allowed", ""},
+		{Identity{Rules: []Rule{{}}, Roles: []string{"admin"}}, Publish, "b", nil, "rule 1 of the token cannot be used (a rule needs an action): denied", ""},
+		{Identity{Roles: []string{"admin"}}, Subscribe, "#", nil, "role admin, rule 1: allow everything on #, $SYS/#", "role admin, rule 1"},
+	} {
+		v := p.Explain(&c.id, c.action, c.topic, c.m)
+		if v.Why != c.want || v.Rule != c.rule {
+			t.Errorf("%s %q:\n%s (%s)\nwant:\n%s (%s)", c.action, c.topic, v.Why, v.Rule, c.want, c.rule)
+		}
+		permit := p.Permit(&c.id, c.action, c.topic)
+		want := permit.Allowed()
+		if c.m != nil {
+			want = permit.Message(c.m.QoS, c.m.Retain, c.m.Payload)
+		}
+		if v.Allow != want || v.Depends != (permit.Depends() && c.m == nil) {
+			t.Errorf("%s %q: %+v, and the Permit says %v", c.action, c.topic, v, permit.answer)
+		}
+	}
+}
+
+// TestExplainUnknown: what could not be found out is said.
+func TestExplainUnknown(t *testing.T) {
+	p, err := NewPolicy([]Role{{"a", []Rule{{
+		Deny: true, Actions: []Action{Publish}, Topics: []string{"#"}, Content: &Content{Where: expression(t, "payload.x")}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := p.Explain(&Identity{Roles: []string{"a"}}, Publish, "t", &mqtt.Message{Payload: []byte("?")})
+	if want := "role a, rule 1: deny publish to #, if payload.x; whether that holds cannot be found out"; v.Why != want {
+		t.Errorf("%q, want %q", v.Why, want)
+	}
+}
+
+func TestPositions(t *testing.T) {
+	text := "\ufeff# c\n" + `a = 1
+b.c = [ 1, # x ] [[no]]
+  2,
+  [3, """
+[[no]]
+x = 1 \""""", 4],
+]
+'d' = { e = 1, f = [
+{g = 'x = "'}] }
+[t] # [u]
+"x y" = 1979-05-27 07:32:00
+[[l]]
+k = '''
+'''''
+[[l]]
+k = ""
+[l.m]
+n = 1
+[[l.p]]
+[[l.p]]
+q = 1
+`
+	lines := positions(text)
+	for path, want := range map[string]int{
+		"a": 2, "b": 3, "b.c": 3, "b.c[0]": 3, "b.c[1]": 4, "b.c[2]": 5, "b.c[2][0]": 5, "b.c[2][1]": 5, "b.c[2][2]": 7,
+		"d": 9, "d.e": 9, "d.f": 9, "d.f[0]": 10, "d.f[0].g": 10, "t": 11, "t.x y": 12, "l": 13, "l[0]": 13, "l[0].k": 14,
+		"l[1]": 16, "l[1].k": 17, "l[1].m": 18, "l[1].m.n": 19, "l[1].p": 20, "l[1].p[0]": 20, "l[1].p[1]": 21, "l[1].p[1].q": 22,
+	} {
+		if lines[path] != want {
+			t.Errorf("%s is in line %d, want %d", path, lines[path], want)
+		}
+		delete(lines, path)
+	}
+	if len(lines) > 0 {
+		t.Errorf("and %v", lines)
+	}
+}
+
+// FuzzRoles: no text hurts, and what is taken makes a policy, whose rules say that they are
+// where they are.
+func FuzzRoles(f *testing.F) {
+	f.Add(houseRoles)
+	f.Add("[[role]]\nname=\"a\"\nrule=[{allow=\"all\",topic=\"%u\"}]")
+	f.Add("a = [[[[1], {b = \"\"\"x\"\"\"\"}]")
+	f.Add("[[a]]\n[[a.b]]\n[a.b.c.\"d\"]\ne.f = '''\n''' # x")
+	name := roleFolder(f, map[string]string{"alarm.json": "true"})
+	f.Fuzz(func(t *testing.T, text string) {
+		positions(text)
+		roles, err := ParseRoles(name, []byte(text))
+		if err != nil {
+			return
+		}
+		p, err := NewPolicy(roles)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Count(text, "\n") + 1
+		for _, r := range roles {
+			for i := range r.Rules {
+				var line int
+				if _, err := fmt.Sscanf(r.Rules[i].Place, "roles.toml:%d", &line); err != nil || line < 1 || line > lines {
+					t.Errorf("rule at %s of %d lines", r.Rules[i].Place, lines)
+				}
+			}
+			id := &Identity{User: "u", ClientID: "c", Roles: []string{r.Name}}
+			for _, topic := range []string{"a", "u/x", "#", "$SYS/#"} {
+				for _, a := range everything {
+					if v := p.Explain(id, a, topic, &mqtt.Message{Payload: []byte("{}")}); v.Allow != p.Permit(id, a, topic).Message(0, false, []byte("{}")) {
+						t.Errorf("%s %s: explained as %+v", a, topic, v)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestRoleFileBounds: a file of the largest size that is nested as deeply as it can be does
+// not take more room and time than others.
+func TestRoleFileBounds(t *testing.T) {
+	for _, unit := range []string{"[", "a.", "{a=", "[{a="} {
+		text := "x = " + strings.Repeat(unit, MaxRoleFile/len(unit)-2)
+		if unit == "a." {
+			text = strings.Repeat(unit, MaxRoleFile/len(unit)-3) + "b = 1"
+		}
+		total := 0
+		for path := range positions(text) {
+			total += len(path)
+		}
+		if total > 100*MaxRoleFile {
+			t.Errorf("%s: the paths take %d bytes", unit, total)
+		}
+	}
+}
+
+// TestPolicyParallel is for the race detector.
+func TestPolicyParallel(t *testing.T) {
+	p := housePolicy(t)
+	id := &Identity{User: "lamp", Roles: []string{"sensors"}}
+	permit := p.Permit(id, Publish, "alarm")
+	var g sync.WaitGroup
+	for range 4 {
+		g.Go(func() {
+			for i := range 50 {
+				level := i % 5
+				if got := permit.Message(1, false, fmt.Appendf(nil, `{"level": %d}`, level)); got != (level > 2) {
+					t.Errorf("level %d: %v", level, got)
+				}
+				if !p.Permit(id, Publish, "sensors/lamp/t").Allowed() {
+					t.Error("its own topic is denied")
+				}
+				p.Explain(id, Subscribe, "#", nil)
+			}
+		})
+	}
+	g.Wait()
+}
+
+func BenchmarkPermit(b *testing.B) {
+	var rules []Rule
+	for i := range 20 {
+		rules = append(rules, shortRules(b, fmt.Sprintf("deny publish house/room%d/secret/#", i))...)
+	}
+	rules = append(rules, shortRules(b, "allow all own/%u/#; allow all house/#")...)
+	small := Rule{Actions: []Action{Publish}, Topics: []string{"small"}, QoS: []mqtt.QoS{0, 1}, Retain: new(bool), Content: &Content{MaxSize: 100}}
+	object := Rule{Actions: []Action{Publish}, Topics: []string{"object"}, Content: &Content{Where: expression(b, "payload.t < 85")}}
+	p, err := NewPolicy([]Role{{"test", append(rules, small, object)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	id := &Identity{User: "lamp", ClientID: "c", Roles: []string{"test"}}
+	for name, topic := range map[string]string{"plain": "house/garden/lamp/state", "pattern": "own/lamp/state", "denied": "other/x"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Permit(id, Publish, topic)
+			}
+		})
+	}
+	payload := []byte(`{"t": 21.5, "h": 60}`)
+	for _, topic := range []string{"small", "object"} {
+		permit := p.Permit(id, Publish, topic)
+		b.Run("message/"+topic, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !permit.Message(0, false, payload) {
+					b.Fatal("denied")
+				}
+			}
+		})
+	}
+}
+
+// TestPermitAllocates: nothing, unless it depends on the message, and then not for what
+// a message says without its payload.
+func TestPermitAllocates(t *testing.T) {
+	p := housePolicy(t)
+	small, err := NewPolicy([]Role{{"a", []Rule{{
+		Actions: []Action{Publish}, Topics: []string{"#"}, QoS: []mqtt.QoS{0}, Retain: new(bool), Content: &Content{MaxSize: 3, JSON: true}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	permit := small.Permit(&Identity{Roles: []string{"a"}}, Publish, "a")
+	id := &Identity{User: "lamp", Roles: []string{"gone", "sensors", "guest"}, Topics: []string{"lamp/#"}, Rules: shortRules(t, "deny all x/%u")}
+	payload := []byte("123")
+	for what, f := range map[string]func() bool{
+		"a plain rule":   func() bool { return p.Permit(id, Subscribe, "house/#").Allowed() },
+		"a pattern":      func() bool { return p.Permit(id, Publish, "sensors/lamp/t").Allowed() },
+		"its own topic":  func() bool { return p.Permit(id, Publish, "lamp/t").Allowed() },
+		"no rule":        func() bool { return p.Permit(id, Publish, "nothing/of/this").Denied() },
+		"a message":      func() bool { return permit.Message(0, false, payload) },
+		"a message more": func() bool { return !permit.Message(1, false, payload) },
+	} {
+		if !f() {
+			t.Errorf("%s: wrong answer", what)
+		}
+		if n := testing.AllocsPerRun(100, func() { f() }); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
+	}
+}
