@@ -53,10 +53,11 @@ type ClientCertificateOptions struct {
 
 // ClientCertificates says which certificates of clients are good and whom they name.
 //
-// A good certificate was issued by an authority that is trusted here, over no more
-// than maxChain others, for clients: it has the extended key usage clientAuth (RFC 5280
-// §4.2.1.12), which one without any does not. It is valid by the clock, has not been
-// revoked, and names somebody. Any other one ends the handshake. That is no answer that
+// A good certificate was issued by an authority that is trusted here, or by one under
+// that which the client sends along: maxChain certificates with its own. It is for
+// clients: it has the extended key usage clientAuth (RFC 5280 §4.2.1.12), which one
+// without any does not. It is valid by the clock, has not been revoked, and names
+// somebody. Any other one ends the handshake. That is no answer that
 // a client takes as final: it tries again, so it may be given in doubt.
 //
 // A box that does not know the time cannot tell whether a certificate has expired and
