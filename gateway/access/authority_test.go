@@ -482,7 +482,7 @@ func TestAuthorityWithoutFolder(t *testing.T) {
 // The authority is trusted on phones: it can vouch for nothing outside of the house.
 func TestAuthorityVouchesForTheHouseAlone(t *testing.T) {
 	a := newAuthority(t, t.TempDir(), nil)
-	thief := &issuer{a.root, a.key}
+	thief := &foreignAuthority{a.root, a.key}
 	for name, want := range map[string]bool{"lintel.local": true, "any.local": true, "bank.example": false, "www.com": false} {
 		stolen := thief.client(t, name, func(c *x509.Certificate) {
 			c.DNSNames, c.ExtKeyUsage = []string{name}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -507,7 +507,7 @@ func TestAuthorityVouchesForTheHouseAlone(t *testing.T) {
 	}
 }
 
-func poolOf(issuers ...*issuer) *x509.CertPool {
+func poolOf(issuers ...*foreignAuthority) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, i := range issuers {
 		pool.AddCert(i.cert)

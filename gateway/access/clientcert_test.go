@@ -61,7 +61,7 @@ func newClientCertificates(t *testing.T, o ClientCertificateOptions) *ClientCert
 func TestClientCertificates(t *testing.T) {
 	a := newAuthority(t, t.TempDir(), nil)
 	other := newAuthority(t, t.TempDir(), nil)
-	own := &issuer{a.root, a.key}
+	own := &foreignAuthority{a.root, a.key}
 	foreign := newIssuer(t, "Lintel CA", nil)
 	impostor := newIssuer(t, a.root.Subject.CommonName, nil)
 	subjectOf := func(names ...any) func(*x509.Certificate) {
@@ -89,8 +89,8 @@ func TestClientCertificates(t *testing.T) {
 		{"of a foreign CA", foreign.client(t, "lamp", nil), ""},
 		{"of a foreign CA, which comes along", foreign.client(t, "lamp", nil, foreign), ""},
 		{"of a CA with the same name", impostor.client(t, "lamp", nil, impostor), ""},
-		{"self-signed", (*issuer)(nil).client(t, "lamp", nil), ""},
-		{"self-signed authority", (*issuer)(nil).client(t, "lamp", func(c *x509.Certificate) {
+		{"self-signed", (*foreignAuthority)(nil).client(t, "lamp", nil), ""},
+		{"self-signed authority", (*foreignAuthority)(nil).client(t, "lamp", func(c *x509.Certificate) {
 			c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
 		}), ""},
 		{"revoked", revoked, ""},
@@ -99,7 +99,7 @@ func TestClientCertificates(t *testing.T) {
 		{"for servers only", own.client(t, "lamp", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), ""},
 		{"for nothing said", own.client(t, "lamp", func(c *x509.Certificate) { c.ExtKeyUsage = nil }), ""},
 		{"that of the server", *server, ""},
-		{"issued by a client", (&issuer{revoked.Leaf, revoked.PrivateKey.(*ecdsa.PrivateKey)}).client(t, "lamp", nil, &issuer{cert: revoked.Leaf}), ""},
+		{"issued by a client", (&foreignAuthority{revoked.Leaf, revoked.PrivateKey.(*ecdsa.PrivateKey)}).client(t, "lamp", nil, &foreignAuthority{cert: revoked.Leaf}), ""},
 		{"two names", own.client(t, "", subjectOf("lamp", "admin")), ""},
 		{"two names, the same", own.client(t, "", subjectOf("lamp", "lamp")), ""},
 		{"alternative name alone", own.client(t, "", func(c *x509.Certificate) { c.DNSNames = []string{"lamp.local"} }), ""},

@@ -20,20 +20,20 @@ import (
 	"time"
 )
 
-// issuer is an authority of somebody else.
-type issuer struct {
+// foreignAuthority is an authority of somebody else.
+type foreignAuthority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
 // newIssuer makes an authority under another one, or for itself if that is nil.
-func newIssuer(t *testing.T, name string, parent *issuer) *issuer {
+func newIssuer(t *testing.T, name string, parent *foreignAuthority) *foreignAuthority {
 	t.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	made := new(issuer)
+	made := new(foreignAuthority)
 	der := made.make(t, template, parent)
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -44,7 +44,7 @@ func newIssuer(t *testing.T, name string, parent *issuer) *issuer {
 }
 
 // make fills in what a template leaves out, and returns the certificate for a new key.
-func (i *issuer) make(t *testing.T, template *x509.Certificate, by *issuer) []byte {
+func (i *foreignAuthority) make(t *testing.T, template *x509.Certificate, by *foreignAuthority) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -73,7 +73,7 @@ func (i *issuer) make(t *testing.T, template *x509.Certificate, by *issuer) []by
 
 // client makes a certificate for a client of that common name, which change may alter.
 // The authorities between go with it.
-func (i *issuer) client(t *testing.T, name string, change func(*x509.Certificate), between ...*issuer) tls.Certificate {
+func (i *foreignAuthority) client(t *testing.T, name string, change func(*x509.Certificate), between ...*foreignAuthority) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature,
@@ -82,7 +82,7 @@ func (i *issuer) client(t *testing.T, name string, change func(*x509.Certificate
 	if change != nil {
 		change(template)
 	}
-	holder := new(issuer)
+	holder := new(foreignAuthority)
 	c := tls.Certificate{Certificate: [][]byte{holder.make(t, template, i)}, PrivateKey: holder.key}
 	for _, b := range between {
 		c.Certificate = append(c.Certificate, b.cert.Raw)
@@ -96,7 +96,7 @@ func (i *issuer) client(t *testing.T, name string, change func(*x509.Certificate
 }
 
 // crl makes a list of revoked certificates in DER.
-func (i *issuer) crl(t *testing.T, change func(*x509.RevocationList), revoked ...tls.Certificate) []byte {
+func (i *foreignAuthority) crl(t *testing.T, change func(*x509.RevocationList), revoked ...tls.Certificate) []byte {
 	t.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour)}
 	for _, r := range revoked {
