@@ -76,14 +76,14 @@ type ClientCertificates struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	trust  *clientTrust // nil: the files were never usable
+	trust  *trustFiles // nil: the files were never usable
 	stamps []fileStamp
 	looked time.Time
 	failed error // why the files as they are cannot be used
 }
 
-// clientTrust is what the files say.
-type clientTrust struct {
+// trustFiles is what the files say.
+type trustFiles struct {
 	pool        *x509.CertPool
 	authorities []*x509.Certificate
 	lists       []*crl
@@ -183,7 +183,7 @@ func (c *ClientCertificates) check(sent []*x509.Certificate) error {
 }
 
 // chains returns the ways from a certificate to an authority.
-func (c *ClientCertificates) chains(trust *clientTrust, sent []*x509.Certificate) ([][]*x509.Certificate, error) {
+func (c *ClientCertificates) chains(trust *trustFiles, sent []*x509.Certificate) ([][]*x509.Certificate, error) {
 	o := x509.VerifyOptions{
 		Roots:         trust.pool,
 		Intermediates: x509.NewCertPool(),
@@ -231,7 +231,7 @@ func beginnings(sent, authorities []*x509.Certificate) []time.Time {
 }
 
 // revoked says which certificate of a chain was revoked.
-func (c *ClientCertificates) revoked(trust *clientTrust, chain []*x509.Certificate) error {
+func (c *ClientCertificates) revoked(trust *trustFiles, chain []*x509.Certificate) error {
 	for i, cert := range chain[:len(chain)-1] {
 		issuer := chain[i+1]
 		what := "was revoked"
@@ -320,7 +320,7 @@ func checkName(name string) error {
 }
 
 // current returns what is in force, after another look at the files.
-func (c *ClientCertificates) current() (*clientTrust, error) {
+func (c *ClientCertificates) current() (*trustFiles, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); c.looked.IsZero() || now.Sub(c.looked) >= lookAtFiles {
@@ -375,8 +375,8 @@ func (c *ClientCertificates) files() []string {
 }
 
 // read reads the files.
-func (c *ClientCertificates) read() (*clientTrust, error) {
-	t := &clientTrust{pool: x509.NewCertPool()}
+func (c *ClientCertificates) read() (*trustFiles, error) {
+	t := &trustFiles{pool: x509.NewCertPool()}
 	if c.o.CA == "" {
 		t.authorities = []*x509.Certificate{c.o.Authority.root}
 	} else {
