@@ -19,12 +19,18 @@ import (
 	"lintel/serialbridge"
 	"lintel/serialbridge/dsmr"
 	"lintel/serialbridge/simulator"
+	"lintel/serialbridge/sml"
+	"lintel/serialbridge/teleinfo"
+	"lintel/serialbridge/vedirect"
 )
 
 // Drivers are the protocols that sticks may speak.
 func Drivers() []serialbridge.Driver {
 	return []serialbridge.Driver{
 		dsmr.Driver(),
+		sml.Driver(),
+		vedirect.Driver(),
+		teleinfo.Driver(),
 	}
 }
 

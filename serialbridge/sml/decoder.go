@@ -1,0 +1,192 @@
+package sml
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+const (
+	// maxFile bounds a frame. Meters send 200 to 1000 bytes, with a signed
+	// load profile a few thousand.
+	maxFile = 16 << 10
+	// maxDevices bounds what is remembered of announced devices.
+	maxDevices = 64
+)
+
+// Reasons for throwing a file away.
+const (
+	damagedChecksum  = "checksum"
+	damagedSyntax    = "syntax"
+	damagedTruncated = "truncated"
+	damagedTooLong   = "too long"
+)
+
+// Bytes of the transport protocol (SML 1.04, version 1 of it).
+const (
+	escape     = 0x1B
+	escapeRun  = 4
+	frameStart = 0x1B1B1B1B_01010101
+	frameEnd   = 0x1A
+)
+
+// A decoder finds frames in a stream of bytes.
+type decoder struct {
+	sink        serialbridge.Sink
+	definitions map[obis]serialbridge.Property
+
+	window uint64 // the last eight bytes
+	inside bool   // a frame has begun
+	size   int    // of the frame so far
+	crc    uint16 // over the frame so far, up to and including the fill count
+	file   []byte // what the frame carries, so far
+	run    int    // how many bytes 1B end the file
+
+	escaped  bool    // four bytes 1B were there: what follows says why
+	sequence [4]byte // what follows
+	length   int     // how much of it is there
+
+	announced map[string]serialbridge.Device
+}
+
+func newDecoder(sink serialbridge.Sink, definitions map[obis]serialbridge.Property) *decoder {
+	return &decoder{
+		sink:        sink,
+		definitions: definitions,
+		announced:   make(map[string]serialbridge.Device),
+	}
+}
+
+// Decode implements serialbridge.Decoder.
+func (d *decoder) Decode(data []byte, received time.Time) {
+	for _, b := range data {
+		d.next(b, received)
+	}
+}
+
+func (d *decoder) next(b byte, received time.Time) {
+	d.window = d.window<<8 | uint64(b)
+	if d.window == frameStart {
+		if d.inside {
+			d.sink.Damaged(damagedTruncated)
+		}
+		d.begin()
+		return
+	}
+	if !d.inside {
+		return
+	}
+	d.size++
+	switch {
+	case d.size > maxFile:
+		d.drop(damagedTooLong)
+	case d.escaped:
+		d.addEscaped(b, received)
+	default:
+		d.add(b)
+	}
+}
+
+// begin starts a frame whose first eight bytes were there.
+func (d *decoder) begin() {
+	d.inside = true
+	d.size = 8
+	d.crc = crc16(x25Initial, escape, escape, escape, escape, 1, 1, 1, 1)
+	d.file = d.file[:0]
+	d.run = 0
+	d.escaped = false
+}
+
+// add takes a byte of the file.
+func (d *decoder) add(b byte) {
+	d.crc = crc16(d.crc, b)
+	d.file = append(d.file, b)
+	if b != escape {
+		d.run = 0
+		return
+	}
+	d.run++
+	if d.run == escapeRun {
+		d.file = d.file[:len(d.file)-escapeRun]
+		d.run = 0
+		d.escaped = true
+		d.length = 0
+	}
+}
+
+// addEscaped takes a byte of the four behind an escape.
+func (d *decoder) addEscaped(b byte, received time.Time) {
+	if d.length < 2 || d.sequence[0] != frameEnd {
+		d.crc = crc16(d.crc, b) // all but the checksum itself
+	}
+	d.sequence[d.length] = b
+	d.length++
+	if d.length < len(d.sequence) {
+		return
+	}
+	d.escaped = false
+	switch {
+	case d.sequence[0] == frameEnd:
+		d.end(received)
+	case d.sequence == [4]byte{escape, escape, escape, escape}:
+		d.file = append(d.file, d.sequence[:]...)
+	default:
+		d.drop(damagedSyntax)
+	}
+}
+
+func (d *decoder) drop(reason string) {
+	d.sink.Damaged(reason)
+	d.inside = false
+}
+
+// end judges the frame, which is complete.
+func (d *decoder) end(received time.Time) {
+	fill := int(d.sequence[1])
+	crc := uint16(d.sequence[2]) | uint16(d.sequence[3])<<8
+	if d.crc^x25Final != crc {
+		d.drop(damagedChecksum)
+		return
+	}
+	if fill > 3 || fill > len(d.file) {
+		d.drop(damagedSyntax)
+		return
+	}
+	d.inside = false
+	lists, reason := parseFile(d.file[:len(d.file)-fill])
+	if reason != "" {
+		d.sink.Damaged(reason)
+		return
+	}
+	for _, l := range lists {
+		device, values := interpret(l, d.definitions)
+		if device.ID == "" || len(values) == 0 {
+			continue
+		}
+		d.announce(device)
+		d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
+	}
+}
+
+// announce passes on a device that is new or has changed. A property that was
+// seen once stays: a meter without PIN leaves power out.
+func (d *decoder) announce(device serialbridge.Device) {
+	last, known := d.announced[device.ID]
+	properties := slices.Clone(last.Properties)
+	for _, p := range device.Properties {
+		if !slices.ContainsFunc(properties, func(q serialbridge.Property) bool { return q.Key == p.Key }) {
+			properties = append(properties, p)
+		}
+	}
+	device.Properties = properties
+	if known && reflect.DeepEqual(last, device) {
+		return
+	}
+	if !known && len(d.announced) >= maxDevices {
+		clear(d.announced) // a house has a handful; this is noise
+	}
+	d.announced[device.ID] = device
+	d.sink.Device(device)
+}

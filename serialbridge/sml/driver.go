@@ -1,0 +1,45 @@
+package sml
+
+import (
+	"regexp"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+)
+
+// Driver returns the driver for optical heads on German meters. A meter that
+// pushes SML only talks: the driver has no Run, and its devices take no
+// commands.
+func Driver() serialbridge.Driver {
+	objects := definitions()
+	return serialbridge.Driver{
+		Protocol: "sml",
+		Match:    match,
+		Lines: []serialbridge.Line{
+			{Baud: 9600, DataBits: 8, Parity: 'N', StopBits: 1},
+		},
+		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
+			return newDecoder(sink, objects)
+		},
+	}
+}
+
+var productName = regexp.MustCompile(`(?i)\bSML\b|\bIR ?(read|write|head|schreib|lese)|volkszaehler|\bhichi\b`)
+
+// match knows the converters that optical heads are made of. Most heads keep
+// the converter's own strings, and a head that names itself may as well sit on
+// a meter that speaks another protocol: only listening can tell.
+func match(p hardware.SerialPort) serialbridge.Confidence {
+	if productName.MatchString(p.Product) || productName.MatchString(p.Manufacturer) {
+		return serialbridge.Possible
+	}
+	switch p.VendorID + ":" + p.ProductID {
+	case "0403:6001", // FTDI FT232R
+		"0403:6015", // FTDI FT-X
+		"1a86:7523", // WCH CH340
+		"10c4:ea60", // Silicon Labs CP210x, the head of volkszaehler.org
+		"067b:2303": // Prolific PL2303
+		return serialbridge.Possible
+	}
+	return serialbridge.No
+}

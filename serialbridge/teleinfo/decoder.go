@@ -1,0 +1,179 @@
+package teleinfo
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+const (
+	// maxFrame bounds a frame. A producer with three phases in standard mode
+	// sends some 1500 bytes.
+	maxFrame = 8 << 10
+	// maxGroups bounds its groups: there are some 80 labels.
+	maxGroups = 128
+	// maxDevices bounds what is remembered of announced devices.
+	maxDevices = 64
+)
+
+// Reasons for throwing a frame away.
+const (
+	damagedChecksum  = "checksum"
+	damagedSyntax    = "syntax"
+	damagedTruncated = "truncated"
+	damagedTooLong   = "too long"
+	damagedNoNumber  = "no meter number"
+)
+
+// Control characters (Enedis-NOI-CPT_54E).
+const (
+	stx = 0x02
+	etx = 0x03
+	eot = 0x04
+)
+
+// position is where in a frame the decoder is.
+type position byte
+
+const (
+	outside position = iota // looking for STX
+	between                 // between groups
+	inGroup                 // behind LF
+)
+
+// A decoder finds frames in a stream of bytes, group by group.
+type decoder struct {
+	sink        serialbridge.Sink
+	definitions map[string]definition
+
+	position position
+	size     int    // of the frame so far
+	line     []byte // the current group so far
+	frame    frame
+
+	number    string // of the meter
+	other     string // what the last frame said instead
+	announced map[string]serialbridge.Device
+}
+
+func newDecoder(sink serialbridge.Sink, definitions map[string]definition) *decoder {
+	return &decoder{
+		sink:        sink,
+		definitions: definitions,
+		announced:   make(map[string]serialbridge.Device),
+	}
+}
+
+// Decode implements serialbridge.Decoder.
+func (d *decoder) Decode(data []byte, received time.Time) {
+	for _, b := range data {
+		d.next(b, received)
+	}
+}
+
+func (d *decoder) next(b byte, received time.Time) {
+	// Neither label nor value holds a control character, so this one begins
+	// a frame wherever it stands.
+	if b == stx {
+		if d.position != outside && d.size > 0 {
+			d.sink.Damaged(damagedTruncated)
+		}
+		d.position = between
+		d.size = 0
+		d.frame = frame{}
+		return
+	}
+	if d.position == outside {
+		return
+	}
+	d.size++
+	switch {
+	case d.size == 1 && b != '\n':
+		d.position = outside // never a frame: the noise of another protocol
+	case d.size > maxFrame:
+		d.drop(damagedTooLong)
+	case b == eot:
+		d.drop(damagedTruncated)
+	case d.position == between:
+		switch b {
+		case '\n':
+			d.position = inGroup
+			d.line = d.line[:0]
+		case etx:
+			d.end(received)
+		default:
+			d.drop(damagedSyntax)
+		}
+	case b == '\r':
+		d.position = between
+		if reason := d.frame.add(d.line); reason != "" {
+			d.drop(reason)
+		}
+	case b == etx || b == '\n':
+		d.drop(damagedSyntax)
+	default:
+		d.line = append(d.line, b)
+	}
+}
+
+func (d *decoder) drop(reason string) {
+	d.sink.Damaged(reason)
+	d.position = outside
+}
+
+// end judges the frame, which is complete.
+func (d *decoder) end(received time.Time) {
+	d.position = outside
+	if len(d.frame.groups) == 0 {
+		return
+	}
+	r, reason := interpret(&d.frame, d.definitions)
+	if reason != "" {
+		d.sink.Damaged(reason)
+		return
+	}
+	if !d.believe(r.device.SerialNumber) || len(r.values) == 0 {
+		return
+	}
+	d.announce(r.device)
+	d.sink.Reading(serialbridge.Reading{Device: r.device.ID, Time: received, Values: r.values})
+}
+
+// believe reports whether a frame with this number is of the meter that is
+// there: the first one heard, or another one that was heard twice in a row.
+func (d *decoder) believe(number string) bool {
+	if d.number == "" || number == d.other {
+		d.number = number
+	}
+	d.other = ""
+	if number != d.number {
+		d.other = number
+	}
+	return number == d.number
+}
+
+// announce passes on a device that is new or has changed. A property that was
+// seen once stays: the short frames of an overload have few groups.
+func (d *decoder) announce(device serialbridge.Device) {
+	last, known := d.announced[device.ID]
+	properties := slices.Clone(last.Properties)
+	for _, p := range device.Properties {
+		if !slices.ContainsFunc(properties, func(q serialbridge.Property) bool { return q.Key == p.Key }) {
+			properties = append(properties, p)
+		}
+	}
+	device.Properties = properties
+	if device.SWVersion == "" {
+		device.SWVersion = last.SWVersion
+	}
+	if known && reflect.DeepEqual(last, device) {
+		return
+	}
+	if !known && len(d.announced) >= maxDevices {
+		clear(d.announced) // a cable has one; this is noise
+	}
+	d.announced[device.ID] = device
+	d.sink.Device(device)
+}
