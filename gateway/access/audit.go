@@ -60,9 +60,9 @@ const (
 )
 
 const (
-	countInto   = time.Hour   // repetitions within it are one event
-	maxStrange  = 20          // different events of a kind that strangers cause in strangeTime
-	strangeTime = time.Minute // further ones are counted into one without names
+	countInto    = time.Hour   // repetitions within it are one event
+	strangeTime  = time.Minute // in which strangers cause
+	maxDifferent = 20          // different events of a kind, or a user those in countInto; more are counted into one
 
 	writeAfter = 5 * time.Second  // a new event is written,
 	writeAgain = time.Minute      // but no sooner after the write before,
@@ -128,11 +128,31 @@ func NewAudit(store *persist.Store, log *slog.Logger) (*Audit, error) {
 // pageKey is the key of a page; keys sort as numbers do.
 func pageKey(page uint64) string { return fmt.Sprintf("%020d", page) }
 
-// forget removes the oldest events that are too many. Called with mu held.
+// forget removes the oldest events that are too many: the oldest login, tried or done,
+// while half of the log is logins, so that who knocks does not wash out what they changed.
+// Called with mu held.
 func (a *Audit) forget() {
 	for len(a.events) > maxEvents || a.size > maxAuditBytes {
-		a.size -= a.events[0].bytes()
-		a.events = slices.Delete(a.events, 0, 1)
+		logins, oldest := 0, 0
+		for i, n := range slices.Backward(a.events) {
+			if n.Kind == LoggedIn || n.strange() {
+				logins, oldest = logins+1, i
+			}
+		}
+		if logins <= len(a.events)/2 {
+			oldest = 0
+		}
+		gone := a.events[oldest]
+		a.size -= gone.bytes()
+		a.events = slices.Delete(a.events, oldest, oldest+1)
+		for _, n := range a.events { // the page is written again without it
+			if n.page == gone.page && !n.fresh && !n.unsaid {
+				n.unsaid, n.since = true, time.Now()
+			}
+			if n.page >= gone.page {
+				break
+			}
+		}
 	}
 }
 
@@ -156,8 +176,13 @@ func (a *Audit) Add(e Event) {
 		a.refusals += uint64(e.Count)
 	}
 	n := a.same(e, now)
-	if n == nil && e.strange() && a.crowded(e.Kind, now) {
+	switch {
+	case n != nil:
+	case e.strange() && a.crowded(now, strangeTime, func(n *entry) bool { return n.Kind == e.Kind }):
 		e = Event{Time: e.Time, Kind: e.Kind, Detail: "many others", Count: e.Count}
+		n = a.same(e, now)
+	case e.Kind == LoggedIn && a.crowded(now, countInto, func(n *entry) bool { return n.Kind == e.Kind && n.User == e.User }):
+		e = Event{Time: e.Time, Kind: e.Kind, User: e.User, Detail: "as many other clients", Count: e.Count}
 		n = a.same(e, now)
 	}
 	if n == nil {
@@ -209,16 +234,16 @@ func (a *Audit) same(e Event, now time.Time) *entry {
 	return nil
 }
 
-// crowded reports whether strangers have caused many events of a kind lately. Called
+// crowded reports whether there have been many different events like one lately. Called
 // with mu held.
-func (a *Audit) crowded(kind string, now time.Time) bool {
+func (a *Audit) crowded(now time.Time, lately time.Duration, like func(*entry) bool) bool {
 	count := 0
 	for _, n := range a.events {
-		if n.Kind == kind && now.Sub(n.first).Abs() < strangeTime {
+		if like(n) && now.Sub(n.first).Abs() < lately {
 			count++
 		}
 	}
-	return count >= maxStrange
+	return count >= maxDifferent
 }
 
 // strange reports whether somebody who is not let in can cause the event.

