@@ -30,11 +30,16 @@ type entrance struct {
 	notices []string // what was wrong at the start, for the pages
 }
 
+// newEntrance returns an entrance whose door may be hung, but not used before
+// openAccess.
+func newEntrance(c AccessConfig) *entrance {
+	return &entrance{lockout: access.NewLockout(), door: newDoor(c.Anonymous)}
+}
+
 // openAccess loads who may do what, and does what the files ask for that a person put on
 // the card. No listener is open yet: nobody is refused because a user is not loaded.
 func (g *gateway) openAccess(ctx context.Context) error {
-	a := &entrance{lockout: access.NewLockout(), door: newDoor(g.config.Access.Anonymous)}
-	g.access = a
+	a := g.access
 	var err error
 	if a.users, err = access.NewUsers(g.store, g.log); err != nil {
 		return err

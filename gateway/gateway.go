@@ -123,15 +123,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 			err = fmt.Errorf("close the store: %w", cerr)
 		}
 	}()
-	if err := g.openAuthority(); err != nil {
-		return err
-	}
-	if err := g.openAccess(ctx); err != nil {
-		return err
-	}
-	if name := g.access.claim.BoxName(); name != "" {
-		g.box.Name = name
-	}
+	g.access = newEntrance(config.Access)
 	m := config.MQTT
 	g.broker, err = broker.New(g.store, broker.Options{
 		MaxPacketSize:     m.MaxPacketSize,
@@ -159,6 +151,16 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	// Not before the broker is there: nobody may write before persist.Store.SetGroupDone.
+	if err := g.openAuthority(); err != nil {
+		return err
+	}
+	if err := g.openAccess(ctx); err != nil {
+		return err
+	}
+	if name := g.access.claim.BoxName(); name != "" {
+		g.box.Name = name
 	}
 	if err := g.build(); err != nil {
 		g.closeListeners()
