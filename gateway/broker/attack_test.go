@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,16 +18,18 @@ import (
 // public, but what was taken from them. wide may subscribe to everything, admin may
 // do everything.
 //
-//	public/small   takes messages of 5 bytes at most, with QoS 0 or 1, not retained
+//	public/small   takes messages of 5 bytes, or limit, at most, with QoS 0 or 1, not retained
 //	public/red     is received by its readers if the payload is "red"
 type guarded struct {
 	*lasting
 	mu    sync.Mutex
 	taken map[string]string // by user: what the topic begins with
+	limit atomic.Int32
 }
 
 func newGuarded(t *testing.T, o broker.Options) *guarded {
 	g := &guarded{taken: make(map[string]string)}
+	g.limit.Store(5)
 	o.Authenticate, o.Authorize = g.authenticate, g.authorize
 	o.Methods = map[string]broker.Method{"name": func(_ context.Context, r *broker.ConnectRequest, _ func([]byte) ([]byte, error)) ([]byte, error) {
 		r.UserName = string(r.AuthenticationData)
@@ -63,7 +66,7 @@ func (g *guarded) authorize(r *broker.ConnectRequest, action broker.Action, topi
 		return broker.Allow
 	case action == broker.Publish && topic == "public/small":
 		return broker.If(func(m *mqtt.Message) bool {
-			return m.Topic == topic && len(m.Payload) <= 5 && m.QoS < 2 && !m.Retain
+			return m.Topic == topic && len(m.Payload) <= int(g.limit.Load()) && m.QoS < 2 && !m.Retain
 		})
 	case action == broker.Receive && topic == "public/red":
 		return broker.If(func(m *mqtt.Message) bool { return string(m.Payload) == "red" })
@@ -345,6 +348,13 @@ func willsAfterTheRights(t *testing.T, g *guarded) {
 	online.drop()
 	watch.barrier()
 	connect(t, g.server, as("eve", clean(mqtt.V50, "delayed"))).bye() // ends the session, at which its will would be due
+	watch.barrier()
+	small := as("eve", durable(mqtt.V50, "small"))
+	small.Will = &mqtt.Message{Topic: "public/small", Payload: []byte("small")}
+	c := connect(t, g.server, small)
+	g.limit.Store(4)
+	g.AccessChanged()
+	c.drop()
 	watch.barrier()
 	willing("delayed", 3600, "taken over")
 	connect(t, g.server, as("eve", clean(mqtt.V50, "delayed"))) // by herself: that is her will
