@@ -102,7 +102,8 @@ func (m *ClientCertificateMode) UnmarshalText(text []byte) error {
 
 // HTTPConfig is where the pages are served.
 type HTTPConfig struct {
-	Listen string `toml:"listen"` // empty: no pages
+	Listen string `toml:"listen"` // empty: none without TLS
+	TLS    string `toml:"tls"`    // empty: none over TLS
 }
 
 // MDNSConfig is how the box is found on the local network.
@@ -276,6 +277,9 @@ func (c Config) problems() []problem {
 	}
 	if c.HTTP.Listen != "" {
 		listen("http.listen", c.HTTP.Listen)
+	}
+	if c.HTTP.TLS != "" {
+		listen("http.tls", c.HTTP.TLS)
 	}
 
 	within := func(key string, value, low, high int) {

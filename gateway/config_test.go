@@ -107,6 +107,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"negative port", "[http]\nlisten = \":-1\"", `F:2: http.listen: ":-1" has no port`},
 		{"url", "[http]\nlisten = \"http://x:80\"", `F:2: http.listen: "http://x:80" is not an address`},
 		{"same port", "[http]\nlisten = \":1883\"", `F:2: http.listen: ":1883" is taken by mqtt.listen[0] = ":1883"; give each listener its own port`},
+		{"same port with TLS", "[http]\ntls = \":8080\"", `F:2: http.tls: ":8080" is taken by http.listen = ":8080"; give each listener its own port`},
 		{"same port, one host", "[http]\nlisten = \"127.0.0.1:8083\"", `F:2: http.listen: "127.0.0.1:8083" is taken by mqtt.websocket[0] = ":8083"`},
 		{"same port, any address", "[mqtt]\nlisten = [\"127.0.0.1:1883\", \"0.0.0.0:1883\"]", `F:2: mqtt.listen[1]: "0.0.0.0:1883" is taken`},
 		{"negative limit", "[mqtt]\nmax_queued_bytes = -1", `F:2: mqtt.max_queued_bytes: -1 is out of range; right is 1024 to`},

@@ -56,7 +56,8 @@ type Options struct {
 // Endpoints are where the house can be reached.
 type Endpoints struct {
 	Brokers   []Endpoint
-	HTTP      net.Addr // nil: no pages
+	HTTP      net.Addr // of the pages without TLS; nil: none
+	HTTPS     net.Addr // of the pages over TLS; nil: none
 	Unclaimed bool     // a person has to claim the box on the page
 	Discovery string   // topic filter of the discovery documents; empty: none
 	State     string   // topic filter of the states of all devices
@@ -82,7 +83,8 @@ type gateway struct {
 	boxState  *homeassistant.BoxState
 	publisher *homeassistant.Publisher
 	brokers   []brokerListener
-	http      net.Listener
+	http      net.Listener // nil: no pages without TLS
+	https     net.Listener // nil: no pages over TLS; it does not speak that itself
 	control   net.Listener // nil: none could be opened
 
 	authority    *access.Authority
@@ -271,7 +273,7 @@ func (g *gateway) modules() []module {
 		add("simulator", simulator.NewMeter(simulator.Options{Link: g.simulatedPort()}).Run)
 	}
 	add("serialbridge", g.bridge.Run)
-	if g.http != nil {
+	if g.http != nil || g.https != nil {
 		add("dashboard", g.runDashboard)
 	}
 	add("backup", g.store.KeepBackups)
@@ -315,8 +317,16 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
+	var listeners []dashboard.Listener
+	if g.http != nil {
+		listeners = append(listeners, dashboard.Listener{Listener: g.http})
+	}
+	if g.https != nil {
+		// Browsers would ask their user for a client certificate.
+		listeners = append(listeners, dashboard.Listener{Listener: g.https, TLS: g.tlsConfig(ClientCertificateOff)})
+	}
 	return dashboard.New(dashboard.Options{
-		Listener:  g.http,
+		Listeners: listeners,
 		Name:      g.box.Name,
 		Version:   g.o.Version,
 		Addresses: g.addresses(),
@@ -363,11 +373,14 @@ func (g *gateway) runMDNS(ctx context.Context) error {
 		}
 	}
 	if g.http != nil {
-		page := port(g.http.Addr())
-		services = append(services,
-			mdns.Service{Instance: g.box.Name, Type: "_http._tcp", Port: page, Text: []string{"path=/"}},
-			mdns.Service{Instance: g.box.Name, Type: "_lintel._tcp", Port: page,
-				Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version}})
+		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_http._tcp", Port: port(g.http.Addr()), Text: []string{"path=/"}})
+	}
+	if g.https != nil {
+		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_https._tcp", Port: port(g.https.Addr()), Text: []string{"path=/"}})
+	}
+	if g.http != nil {
+		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_lintel._tcp", Port: port(g.http.Addr()),
+			Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version}})
 	}
 	err := mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: services, Logger: g.log}).Run(ctx)
 	if err != nil {
@@ -386,6 +399,9 @@ func (g *gateway) endpoints() Endpoints {
 	if g.http != nil {
 		e.HTTP = g.http.Addr()
 	}
+	if g.https != nil {
+		e.HTTPS = g.https.Addr()
+	}
 	if g.publisher != nil {
 		e.Discovery = g.config.HomeAssistant.Prefix + "/device/+/config"
 	}
@@ -395,15 +411,19 @@ func (g *gateway) endpoints() Endpoints {
 // hostName is what the box is called on the network.
 func (g *gateway) hostName() string { return g.config.MDNS.Host + ".local" }
 
-// pageURL is where a person finds the pages.
+// pageURL is where a person finds the pages: over TLS if they are there.
 func (g *gateway) pageURL() string {
-	if g.http == nil {
+	scheme, l, usual := "https", g.https, 443
+	if l == nil {
+		scheme, l, usual = "http", g.http, 80
+	}
+	if l == nil {
 		return ""
 	}
-	if p := port(g.http.Addr()); p != 80 {
-		return fmt.Sprintf("http://%s:%d", g.hostName(), p)
+	if p := port(l.Addr()); p != usual {
+		return fmt.Sprintf("%s://%s:%d", scheme, g.hostName(), p)
 	}
-	return "http://" + g.hostName()
+	return scheme + "://" + g.hostName()
 }
 
 // addresses are where a person finds the broker.

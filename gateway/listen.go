@@ -48,12 +48,23 @@ func (g *gateway) listen() error {
 		}
 	}
 	g.listenControl()
-	if g.config.HTTP.Listen == "" {
-		return nil
+	for _, page := range []struct {
+		key, address string
+		listener     *net.Listener
+	}{
+		{"http.listen", g.config.HTTP.Listen, &g.http},
+		{"http.tls", g.config.HTTP.TLS, &g.https},
+	} {
+		if page.address == "" {
+			continue
+		}
+		l, err := open("tcp", page.address, page.key)
+		if err != nil {
+			return err
+		}
+		*page.listener = l
 	}
-	var err error
-	g.http, err = open("tcp", g.config.HTTP.Listen, "http.listen")
-	return err
+	return nil
 }
 
 // open opens one listener. key is where the address stands in the configuration.
@@ -88,6 +99,9 @@ func (g *gateway) closeListeners() {
 	}
 	if g.http != nil {
 		g.http.Close()
+	}
+	if g.https != nil {
+		g.https.Close()
 	}
 	if g.control != nil {
 		g.control.Close()

@@ -227,9 +227,12 @@ func announce(out io.Writer, e gateway.Endpoints) {
 	if e.HTTP != nil {
 		fmt.Fprintf(out, "page       http://%v\n", e.HTTP)
 	}
+	if e.HTTPS != nil {
+		fmt.Fprintf(out, "page       https://%v\n", e.HTTPS)
+	}
 	if e.Unclaimed {
 		where := "on the page"
-		if e.HTTP == nil {
+		if e.HTTP == nil && e.HTTPS == nil {
 			where = "with " + gateway.PreseedFile + " in the data folder"
 		}
 		fmt.Fprintf(out, "claim      nobody has claimed this box yet, and MQTT lets nobody in: do it %s\n", where)

@@ -55,6 +55,9 @@
 //     nobody can lead a name of their own here (DNS rebinding).
 //   - Calls without their Content-Type, which a form cannot have.
 //
+// Without TLS others in the network can read along. Where the pages are over TLS too, those
+// without it lead there; they stay, for who does not trust the box's authority yet.
+//
 // The first claim is taken from the network of the box only. Failed logins have to wait,
 // see [access.Lockout]; passwords are checked one at a time. The answer is the same
 // whether there is such a user or not.
@@ -72,7 +75,7 @@
 //
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
-// Limits: 64 connections, 16 KiB of request header, 4 KiB of body (64 KiB for a user,
-// 1 MiB for an import), 10 s for a request, 1,000 devices with 64 KiB of state each, 200
-// clients, users or events on a page.
+// Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
+// (64 KiB for a user, 1 MiB for an import), 10 s for a request, 1,000 devices with 64 KiB
+// of state each, 200 clients, users or events on a page.
 package dashboard

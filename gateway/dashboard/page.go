@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"net"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,13 +47,14 @@ type frame struct {
 	User    string // who is logged in; empty: nobody
 	Path    string // of the page
 	Links   []link
+	TLS     string // where the same page is over TLS; empty: it is, or there is none
 }
 
 // link leads to a page that the user may see.
 type link struct{ Path, Name string }
 
 func (s *Server) frame(r *request, title string) frame {
-	f := frame{Title: title, Box: s.name(), User: r.user, Path: r.URL.Path}
+	f := frame{Title: title, Box: s.name(), User: r.user, Path: r.URL.Path, TLS: s.overTLS(r.Request)}
 	if r.level == nobody {
 		return f
 	}
@@ -62,6 +66,28 @@ func (s *Server) frame(r *request, title string) frame {
 		f.Links = append(f.Links, link{"/access", "Access"})
 	}
 	return f
+}
+
+// overTLS returns the URL of the box over TLS for whoever is there without, under the
+// name by which they call it; empty: they are, or there is none. It leads to the
+// beginning: what was typed here, or shown once, is not there.
+func (s *Server) overTLS(r *http.Request) string {
+	if r.TLS != nil || !s.ownHost(r.Host) {
+		return ""
+	}
+	for _, l := range s.o.Listeners {
+		a, ok := l.Addr().(*net.TCPAddr)
+		if l.TLS == nil || !ok {
+			continue
+		}
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		u := url.URL{Scheme: "https", Host: net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(a.Port)), Path: "/"}
+		return u.String()
+	}
+	return ""
 }
 
 // at is an error beside a field, or above a form.

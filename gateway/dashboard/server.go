@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"crypto/tls"
 	"embed"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
@@ -19,7 +21,7 @@ import (
 )
 
 const (
-	maxConnections = 64
+	maxConnections = 64 // of each listener
 	maxHeader      = 16 << 10
 	maxBody        = 4 << 10 // of a request, unless the route says more
 	shutdownTime   = 2 * time.Second
@@ -31,7 +33,7 @@ var assets embed.FS
 // Options are the options of [New]. All functions must be set unless they say
 // otherwise; they may be called from several goroutines at the same time.
 type Options struct {
-	Listener net.Listener
+	Listeners []Listener // of which those with TLS are offered on the pages of the others
 
 	Name      string          // of the box, until its owner gives it one
 	Version   string          // of Lintel
@@ -68,6 +70,23 @@ type Options struct {
 	Logger *slog.Logger // nil: silent
 }
 
+// Listener is where the pages are served.
+type Listener struct {
+	net.Listener
+	TLS *tls.Config // nil: without
+}
+
+// limited returns a listener of connections that are not too many. TLS is the outermost
+// of what is around a connection: else net/http would not know that there is any, and
+// cookies would not be Secure.
+func (l Listener) limited() net.Listener {
+	limited := netutil.LimitListener(l.Listener, maxConnections)
+	if l.TLS == nil {
+		return limited
+	}
+	return tls.NewListener(limited, l.TLS)
+}
+
 // Server serves the page.
 type Server struct {
 	o      Options
@@ -93,9 +112,11 @@ func New(o Options) *Server {
 }
 
 // Run serves until ctx ends, then lets running requests finish for two seconds
-// and returns nil. It closes the listener.
+// and returns nil. It closes the listeners.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.o.Listener.Close()
+	for _, l := range s.o.Listeners {
+		defer l.Close()
+	}
 	for _, leaf := range []string{"availability", "state"} {
 		filter := s.o.BaseTopic + "/+/" + leaf
 		if err := s.o.Broker.Subscribe(ctx, filter, 0, s.values.handle); err != nil {
@@ -124,22 +145,25 @@ func (s *Server) Run(ctx context.Context) error {
 
 // serve serves until ctx ends.
 func (s *Server) serve(ctx context.Context, server *http.Server) error {
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(netutil.LimitListener(s.o.Listener, maxConnections)) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve %s: %w", s.o.Listener.Addr(), err)
-	case <-ctx.Done():
+	var serving errgroup.Group
+	ctx, stop := context.WithCancel(ctx) // one listener that fails ends the others
+	defer stop()
+	for _, l := range s.o.Listeners {
+		serving.Go(func() error {
+			defer stop()
+			if err := server.Serve(l.limited()); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
 	}
+	<-ctx.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		server.Close()
 	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", s.o.Listener.Addr(), err)
-	}
-	return nil
+	return serving.Wait()
 }
 
 // name is what the box is called.

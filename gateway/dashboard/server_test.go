@@ -114,7 +114,7 @@ func listen(t *testing.T, o Options) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Listener = l
+	o.Listeners = append(o.Listeners, Listener{Listener: l})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- New(o).Run(ctx) }()
