@@ -76,7 +76,7 @@ func (g *gateway) openAccess(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("access.roles: %w", err)
 	}
-	a.door.control = a.control
+	a.door.control, a.door.revoked = a.control, g.authority.Revoked
 	a.users.OnChange(a.door.userChanged)
 	return g.lookAtCard(ctx)
 }

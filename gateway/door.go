@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,8 @@ import (
 type door struct {
 	control   *access.Control
 	anonymous map[string]string // role of who shows nothing, by the name of the listener
+
+	revoked func(*x509.Certificate) bool // nil: none is
 
 	generation atomic.Uint64 // counts changes of users
 	changed    chan struct{}
@@ -146,6 +149,11 @@ func (d *door) now(r *broker.ConnectRequest, a *admission) (*access.Identity, er
 // userChanged is access.Users.OnChange: it blocks nobody.
 func (d *door) userChanged(string) {
 	d.generation.Add(1)
+	d.look()
+}
+
+// look makes run look at who is connected. It blocks nobody.
+func (d *door) look() {
 	select {
 	case d.changed <- struct{}{}:
 	default:
@@ -155,8 +163,8 @@ func (d *door) userChanged(string) {
 // settle is after how long a client is connected that was let in before a change.
 const settle = 15 * time.Second
 
-// run brings what users were changed to into force for those who are connected, until
-// ctx ends.
+// run brings what users were changed to into force for those who are connected, and that
+// certificates were revoked, until ctx ends.
 func (d *door) run(ctx context.Context, b *broker.Broker) error {
 	again := time.NewTimer(settle)
 	defer again.Stop()
@@ -179,6 +187,9 @@ func (d *door) leave(r *broker.ConnectRequest) *broker.Refusal {
 	a, ok := r.Identity.(*admission)
 	if !ok {
 		return nil
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && d.revoked != nil && d.revoked(r.TLS.PeerCertificates[0]) {
+		return &broker.Refusal{Code: mqtt.AdministrativeAction, Reason: "the certificate has been revoked"}
 	}
 	if _, err := d.now(r, a); err != nil {
 		return &broker.Refusal{Code: mqtt.AdministrativeAction, Reason: err.Error()}

@@ -325,6 +325,10 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		// Browsers would ask their user for a client certificate.
 		listeners = append(listeners, dashboard.Listener{Listener: g.https, TLS: g.tlsConfig(ClientCertificateOff)})
 	}
+	var issue func(string, []byte) (certPEM, keyPEM []byte, err error)
+	if g.issues() {
+		issue = g.authority.IssueClient
+	}
 	return dashboard.New(dashboard.Options{
 		Listeners: listeners,
 		Name:      g.box.Name,
@@ -350,7 +354,12 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Explain:   g.explain,
 		Reload:    g.access.control.Reload,
 		Root:      g.authority.Root,
-		Logger:    g.log,
+
+		Certificates: g.authority.Issued,
+		Issue:        issue,
+		Revoke:       g.revoke,
+
+		Logger: g.log,
 	}).Run(ctx)
 }
 

@@ -31,6 +31,19 @@ func (g *gateway) openAuthority() error {
 	return err
 }
 
+// issues reports whether certificates that the box issues let anybody in: where the
+// configuration names other authorities it does not trust its own.
+func (g *gateway) issues() bool { return g.config.MQTT.ClientCertificates.CA == "" }
+
+// revoke makes a client certificate invalid, and throws out who is connected with it.
+func (g *gateway) revoke(serial string) error {
+	if err := g.authority.Revoke(serial); err != nil {
+		return err
+	}
+	g.access.door.look()
+	return nil
+}
+
 // names are those under which clients may look for the box.
 func (g *gateway) names() access.Names {
 	n := access.Names{Hosts: []string{g.config.MDNS.Host}}

@@ -30,12 +30,17 @@ const (
 	TokenDeleted   = "token deleted"
 	BoxClaimed     = "claimed"
 	BoxReset       = "reset"
+
+	CertificateIssued  = "certificate issued"
+	CertificateRevoked = "certificate revoked"
+	CertificateRefused = "certificate refused"
 )
 
 // Kinds returns the kinds of events that there are.
 func Kinds() []string {
 	return []string{LoggedIn, LoginRefused, LoginLockedOut, UserAdded, UserChanged, UserDeleted,
-		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset}
+		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
+		CertificateIssued, CertificateRevoked, CertificateRefused}
 }
 
 // Event is something that matters to who looks after the safety of the box.
@@ -247,7 +252,9 @@ func (a *Audit) crowded(now time.Time, lately time.Duration, like func(*entry) b
 }
 
 // strange reports whether somebody who is not let in can cause the event.
-func (e Event) strange() bool { return e.Kind == LoginRefused || e.Kind == LoginLockedOut }
+func (e Event) strange() bool {
+	return e.Kind == LoginRefused || e.Kind == LoginLockedOut || e.Kind == CertificateRefused
+}
 
 const maxEventCount = 1_000_000_000
 
@@ -295,7 +302,8 @@ func (a *Audit) All() []Event {
 	return all
 }
 
-// Refusals returns how many logins were refused or had to wait since the start.
+// Refusals returns how many logins and certificates were refused, or had to wait, since
+// the start.
 func (a *Audit) Refusals() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -38,7 +38,21 @@ type IssuedCertificate struct {
 	Serial  string    // in hexadecimal
 	Name    string    // common name of the subject
 	Issued  time.Time // by the wall clock, which may have been wrong
+	Until   time.Time `json:"-"` // it is valid
 	Revoked bool      `json:"-"` // the CRL says so
+}
+
+// InvalidCertificateError says what is wrong with what somebody wants to have issued or
+// revoked.
+type InvalidCertificateError struct {
+	Field  string // name, csr or serial; empty: there are too many
+	Reason string
+}
+
+func (e *InvalidCertificateError) Error() string { return e.Reason }
+
+func invalidCertificate(field, format string, args ...any) error {
+	return &InvalidCertificateError{field, fmt.Sprintf(format, args...)}
 }
 
 // readClients reads what was issued and revoked.
@@ -127,18 +141,19 @@ func (a *Authority) setRevoked() {
 
 // IssueClient makes a certificate for a client of that name. With a certificate
 // signing request (PEM or DER) it is for the key of that, of which nothing else is
-// used, and keyPEM is nil; else there is a new key, which the box does not keep.
+// used, and keyPEM is nil; else there is a new key, which the box does not keep. The
+// error is an [InvalidCertificateError] or that of the disk.
 func (a *Authority) IssueClient(name string, csr []byte) (certPEM, keyPEM []byte, err error) {
 	if err := checkName(name); err != nil {
-		return nil, nil, fmt.Errorf("client certificate: name %w", err)
+		return nil, nil, invalidCertificate("name", "the name %v", err)
 	}
 	if utf8.RuneCountInString(name) > maxCommonName {
-		return nil, nil, fmt.Errorf("client certificate: name is longer than %d characters", maxCommonName)
+		return nil, nil, invalidCertificate("name", "the name is longer than %d characters", maxCommonName)
 	}
 	var public crypto.PublicKey
 	if csr != nil {
 		if public, err = requestKey(csr); err != nil {
-			return nil, nil, fmt.Errorf("certificate signing request: %w", err)
+			return nil, nil, invalidCertificate("csr", "certificate signing request: %v", err)
 		}
 	} else {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -170,7 +185,7 @@ func (a *Authority) IssueClient(name string, csr []byte) (certPEM, keyPEM []byte
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.issued) >= maxIssued {
-		return nil, nil, fmt.Errorf("client certificate: there are %d already; a new authority (delete %s) starts at none", maxIssued, a.dir)
+		return nil, nil, invalidCertificate("", "there are %d certificates already; a new authority (delete %s) starts at none", maxIssued, a.dir)
 	}
 	issued := append(slices.Clone(a.issued), IssuedCertificate{Serial: serialText(serial), Name: name, Issued: a.today()})
 	text, err := json.Marshal(issued)
@@ -222,18 +237,20 @@ func (a *Authority) Issued() []IssuedCertificate {
 	issued := slices.Clone(a.issued)
 	revoked := *a.revoked.Load()
 	for i := range issued {
-		issued[i].Revoked = revoked[issued[i].Serial]
+		issued[i].Until, issued[i].Revoked = a.root.NotAfter, revoked[issued[i].Serial]
 	}
 	return issued
 }
 
 // Revoke makes a client certificate invalid for ever. When it returns that cannot be
 // lost any more; if it fails the certificate is as good as before, at most until the
-// next start. Whoever is connected with it stays until the caller disconnects it.
+// next start. Whoever is connected with it stays until the caller disconnects it. A
+// serial number that is not listed is taken too: the list may have been damaged. The
+// error is an [InvalidCertificateError] or that of the disk.
 func (a *Authority) Revoke(serial string) error {
 	n, ok := new(big.Int).SetString(serial, 16)
 	if !ok || n.Sign() <= 0 || len(n.Bytes()) > 20 {
-		return fmt.Errorf("revoke: %.60q is no serial number; right are hexadecimal digits", serial)
+		return invalidCertificate("serial", "%.60q is no serial number; right are hexadecimal digits", serial)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -242,7 +259,7 @@ func (a *Authority) Revoke(serial string) error {
 		return nil
 	}
 	if len(revoked) >= maxIssued {
-		return fmt.Errorf("revoke: there are %d already; a new authority (delete %s) starts at none", maxIssued, a.dir)
+		return invalidCertificate("", "%d certificates are revoked already; a new authority (delete %s) starts at none", maxIssued, a.dir)
 	}
 	entries := append(slices.Clone(a.list.RevokedCertificateEntries),
 		x509.RevocationListEntry{SerialNumber: n, RevocationTime: a.today()})

@@ -76,6 +76,13 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	if invalid, ok := errors.AsType[*access.InvalidUserError](err); ok {
 		return wrong("name", "%s", sentence(errors.New(invalid.Reason)))
 	}
+	if invalid, ok := errors.AsType[*access.InvalidCertificateError](err); ok {
+		code := http.StatusBadRequest
+		if invalid.Field == "" {
+			code = http.StatusConflict
+		}
+		return &problem{code, invalid.Field, sentence(err)}
+	}
 	code := 0
 	switch {
 	case errors.Is(err, access.ErrUserExists), errors.Is(err, access.ErrAPITokenExists), errors.Is(err, access.ErrClaimed),

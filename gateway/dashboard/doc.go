@@ -4,7 +4,7 @@
 //	/         the status: broker, sticks, devices, clients
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
-//	/users    logins of devices and of people
+//	/users    logins of devices and of people, client certificates
 //	/access   who may do what and why, sessions, API tokens, audit log
 //	/ca.pem   the certificate of the box's own authority
 //	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
@@ -22,6 +22,9 @@
 //	PATCH  /api/users/NAME         any of "password" or "generate", "roles", "topics", "page", "disabled", "scram"
 //	DELETE /api/users/NAME
 //	POST   /api/users/import?role=ROLE  a password file of mosquitto, as text/plain
+//	GET    /api/certificates       client certificates that the box has issued
+//	POST   /api/certificates       {"name"}, with "csr" in PEM for a key of one's own: a new one, and its key, shown this once
+//	DELETE /api/certificates/SERIAL  revokes one, which disconnects who came with it
 //	GET    /api/tokens             API tokens
 //	POST   /api/tokens             {"name", "level"}: a new one, shown this once
 //	DELETE /api/tokens/NAME
@@ -76,6 +79,6 @@
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
 // Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
-// (64 KiB for a user, 1 MiB for an import), 10 s for a request, 1,000 devices with 64 KiB
-// of state each, 200 clients, users or events on a page.
+// (64 KiB for a user or a certificate, 1 MiB for an import), 10 s for a request, 1,000 devices with 64 KiB
+// of state each, 200 clients, users, certificates or events on a page.
 package dashboard

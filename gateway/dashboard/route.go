@@ -69,6 +69,12 @@ func (s *Server) routes() []route {
 		route{pattern: "PATCH /api/users/{name}", level: admin, body: 64 << 10, serve: s.changeUser},
 		route{pattern: "DELETE /api/users/{name}", level: admin, serve: s.deleteUser},
 
+		route{pattern: "POST /users/certificates/issue", level: admin, body: 64 << 10, serve: s.issueForm},
+		route{pattern: "POST /users/certificates/revoke", level: admin, serve: s.revokeForm},
+		route{pattern: "GET /api/certificates", level: admin, serve: s.listCertificates},
+		route{pattern: "POST /api/certificates", level: admin, body: 64 << 10, serve: s.issueCertificate},
+		route{pattern: "DELETE /api/certificates/{serial}", level: admin, serve: s.revokeCertificate},
+
 		route{pattern: "GET /access", level: operator, serve: s.accessPage},
 		route{pattern: "GET /api/explain", level: operator, serve: s.explain},
 		route{pattern: "GET /api/audit", level: admin, serve: s.listAudit},

@@ -104,6 +104,10 @@ func newBox(t *testing.T) *gate {
 	}
 	g.o.Reload = func(context.Context) error { g.reloads++; return g.reloadError }
 	g.o.Root = func() ([]byte, string) { return []byte("-----BEGIN CERTIFICATE-----\n"), "AB:CD" }
+	authority, err := access.NewAuthority(t.TempDir(), access.AuthorityOptions{
+		Names: func() access.Names { return access.Names{} }, ClockKnown: func() bool { return true }})
+	check(err)
+	g.o.Certificates, g.o.Issue, g.o.Revoke = authority.Issued, authority.IssueClient, authority.Revoke
 	g.url = listen(t, g.o)
 	return g
 }
@@ -252,6 +256,12 @@ var routeTable = map[string]struct {
 	"PATCH /api/users/{name}":  {"admin", 404, 403},
 	"DELETE /api/users/{name}": {"admin", 404, 403},
 
+	"POST /users/certificates/issue":    {"admin", 400, 303},
+	"POST /users/certificates/revoke":   {"admin", 400, 303},
+	"GET /api/certificates":             {"admin", 200, 403},
+	"POST /api/certificates":            {"admin", 400, 403},
+	"DELETE /api/certificates/{serial}": {"admin", 400, 403},
+
 	"GET /api/audit":             {"admin", 200, 403},
 	"POST /access/reload":        {"admin", 303, 303},
 	"POST /api/access/reload":    {"admin", 204, 403},
@@ -268,7 +278,7 @@ var routeTable = map[string]struct {
 // empty returns a request for a route with nothing in it.
 func (rt route) empty() browse {
 	method, path, _ := strings.Cut(rt.pattern, " ")
-	b := browse{method: method, path: strings.NewReplacer("{$}", "", "{name}", "x", "{id}", "x").Replace(path)}
+	b := browse{method: method, path: strings.NewReplacer("{$}", "", "{name}", "x", "{id}", "x", "{serial}", "x").Replace(path)}
 	switch {
 	case method == "GET" || method == "DELETE":
 	case rt.kind != "":

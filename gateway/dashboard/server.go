@@ -67,6 +67,11 @@ type Options struct {
 	// people compare it; nil: there is none.
 	Root func() (pem []byte, fingerprint string)
 
+	// Client certificates of that authority; see [access.Authority].
+	Certificates func() []access.IssuedCertificate                                 // oldest first
+	Issue        func(name string, csr []byte) (certPEM, keyPEM []byte, err error) // nil: they let nobody in
+	Revoke       func(serial string) error                                         // disconnects who came with it
+
 	Logger *slog.Logger // nil: silent
 }
 

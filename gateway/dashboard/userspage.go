@@ -19,6 +19,8 @@ type usersView struct {
 	Error *problem
 	Name  string       // to be added, as it was typed
 	Made  *brokerLogin // a login whose password is shown this once
+
+	Certificates certificatesView
 }
 
 func (s *Server) usersView(r *request) *usersView {
@@ -32,6 +34,7 @@ func (s *Server) usersView(r *request) *usersView {
 			v.Users = append(v.Users, userOf(u))
 		}
 	}
+	v.Certificates = s.certificatesView()
 	return v
 }
 

@@ -1,0 +1,181 @@
+package dashboard
+
+import (
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"lintel/gateway/access"
+)
+
+// maxCertificateRows is how many certificates the page shows; the JSON has them all.
+const maxCertificateRows = 200
+
+// Certificate is a client certificate as GET /api/certificates tells it.
+type Certificate struct {
+	Serial  string    `json:"serial"`
+	Name    string    `json:"name"`
+	Issued  time.Time `json:"issued,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
+	Revoked bool      `json:"revoked"`
+}
+
+// issued is what is told of a new certificate once.
+type issued struct {
+	Name        string `json:"name"`
+	Serial      string `json:"serial"`
+	Certificate string `json:"certificate"`   // PEM
+	Key         string `json:"key,omitempty"` // PEM; none where there was a signing request
+	Authority   string `json:"ca,omitempty"`  // PEM: whom the client trusts
+
+	Nobody bool `json:"-"` // has this name
+}
+
+func (s *Server) certificates() []Certificate {
+	list := []Certificate{}
+	for _, c := range s.o.Certificates() {
+		list = append(list, Certificate(c))
+	}
+	return list
+}
+
+// issue makes a client certificate.
+func (s *Server) issue(r *request, name, csr string) (*issued, error) {
+	if s.o.Issue == nil {
+		return nil, &problem{http.StatusConflict, "", "Certificates of this box let nobody in: it trusts those authorities that the configuration names. Have one of them issue it."}
+	}
+	var request []byte
+	if csr != "" {
+		request = []byte(csr)
+	}
+	certificate, key, err := s.o.Issue(name, request)
+	if err != nil {
+		return nil, err
+	}
+	made := &issued{Name: name, Certificate: string(certificate), Key: string(key)}
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		return nil, errors.New("the authority has issued no PEM")
+	}
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	made.Serial = hex.EncodeToString(parsed.SerialNumber.Bytes())
+	if s.o.Root != nil {
+		root, _ := s.o.Root()
+		made.Authority = string(root)
+	}
+	_, known := s.o.Users.Get(name)
+	made.Nobody = !known
+	s.note(r, access.CertificateIssued, name, ": %s", made.Serial)
+	return made, nil
+}
+
+// revoke revokes a client certificate, and returns what is known of it.
+func (s *Server) revoke(r *request, serial string) (Certificate, error) {
+	serial = strings.ToLower(serial)
+	if err := s.o.Revoke(serial); err != nil {
+		return Certificate{}, err
+	}
+	c := Certificate{Serial: serial, Revoked: true} // one that is not listed, see access.Authority.Revoke
+	for _, listed := range s.certificates() {
+		if listed.Serial == serial {
+			c = listed
+		}
+	}
+	s.note(r, access.CertificateRevoked, c.Name, ": %s", serial)
+	return c, nil
+}
+
+// The JSON API.
+
+func (s *Server) listCertificates(w http.ResponseWriter, _ *request) {
+	s.answer(w, http.StatusOK, struct {
+		Certificates []Certificate `json:"certificates"`
+	}{s.certificates()})
+}
+
+func (s *Server) issueCertificate(w http.ResponseWriter, r *request) {
+	var in struct {
+		Name string `json:"name"`
+		CSR  string `json:"csr"`
+	}
+	err := decode(r, &in)
+	var made *issued
+	if err == nil {
+		made, err = s.issue(r, in.Name, in.CSR)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusCreated, made)
+}
+
+func (s *Server) revokeCertificate(w http.ResponseWriter, r *request) {
+	c, err := s.revoke(r, r.PathValue("serial"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusOK, c)
+}
+
+// The page.
+
+// certificatesView is the part of the users page about client certificates.
+type certificatesView struct {
+	MayIssue bool
+	All      []Certificate // newest first
+	More     int           // that are not shown
+	Error    *problem
+	Name     string // to be issued, as it was typed
+	CSR      string
+	Made     *issued // shown this once
+}
+
+func (s *Server) certificatesView() certificatesView {
+	all := s.certificates()
+	slices.Reverse(all)
+	v := certificatesView{MayIssue: s.o.Issue != nil, All: all[:min(len(all), maxCertificateRows)]}
+	v.More = len(all) - len(v.All)
+	return v
+}
+
+func (s *Server) issueForm(w http.ResponseWriter, r *request) {
+	err := parse(r)
+	name, csr := strings.TrimSpace(r.PostFormValue("name")), strings.TrimSpace(r.PostFormValue("csr"))
+	var made *issued
+	if err == nil {
+		made, err = s.issue(r, name, csr)
+	}
+	v := s.usersView(r)
+	code := http.StatusOK
+	if err != nil {
+		v.Certificates.Error = s.problemOf(r.Request, err)
+		v.Certificates.Name, v.Certificates.CSR = name, csr
+		code = v.Certificates.Error.code
+	}
+	v.Certificates.Made = made
+	s.show(w, code, "users.html", v)
+}
+
+func (s *Server) revokeForm(w http.ResponseWriter, r *request) {
+	err := parse(r)
+	if err == nil {
+		_, err = s.revoke(r, r.PostFormValue("serial"))
+	}
+	if err == nil {
+		http.Redirect(w, r.Request, "/users#certificates", http.StatusSeeOther)
+		return
+	}
+	v := s.usersView(r)
+	v.Certificates.Error = s.problemOf(r.Request, err)
+	s.show(w, v.Certificates.Error.code, "users.html", v)
+}
