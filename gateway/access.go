@@ -70,6 +70,7 @@ func (g *gateway) openAccess(ctx context.Context) error {
 		CertificateName:  func(c *x509.Certificate) string { return g.certificates.Name(c) },
 		CertificateRoles: g.config.Access.CertificateRoles,
 		Claimed:          a.claim.Claimed,
+		ClockKnown:       g.store.ClockKnown,
 		Changed:          func() { g.broker.AccessChanged() },
 		Logger:           g.log,
 	})

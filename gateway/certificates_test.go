@@ -112,6 +112,9 @@ func TestCertificateIsRevoked(t *testing.T) {
 	if _, err := h.connect("one", &pair, "", ""); err == nil {
 		t.Error("the revoked certificate lets its owner in")
 	}
+	if events := h.events(access.CertificateRefused); len(events) != 1 || events[0].User != "lamp" || !strings.Contains(events[0].Detail, "was revoked, serial number "+serial) {
+		t.Errorf("in the audit log: %+v", events)
+	}
 	if _, err := h.connect("four", &other, "", ""); err != nil {
 		t.Errorf("the other certificate of the name does not: %v", err)
 	}

@@ -27,8 +27,15 @@ func (g *gateway) openAuthority() error {
 	}
 	c := g.config.MQTT.ClientCertificates
 	g.certificates, err = access.NewClientCertificates(access.ClientCertificateOptions{
-		Authority: g.authority, CA: c.CA, CRLs: c.CRL, Field: c.Name, ClockKnown: g.store.ClockKnown, Logger: g.log})
+		Authority: g.authority, CA: c.CA, CRLs: c.CRL, Field: c.Name, ClockKnown: g.store.ClockKnown, Refused: g.certificateRefused, Logger: g.log})
 	return err
+}
+
+// certificateRefused writes into the audit log what ended a handshake. The name is what
+// the certificate says, which may be anything. No listener is open before there is a log.
+func (g *gateway) certificateRefused(c *x509.Certificate, err error) {
+	g.access.audit.Add(access.Event{Kind: access.CertificateRefused, User: g.certificates.Name(c),
+		Detail: fmt.Sprintf("%v, serial number %x", err, c.SerialNumber.Bytes())})
 }
 
 // issues reports whether certificates that the box issues let anybody in: where the

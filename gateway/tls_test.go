@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 	"lintel/persist"
@@ -44,6 +45,10 @@ func startSecureBroker(t *testing.T, mode ClientCertificateMode) *secureBroker {
 	}
 	t.Cleanup(func() { store.Close() })
 	g := &gateway{config: DefaultConfig(), o: Options{Data: data}, log: slog.New(slog.DiscardHandler), store: store}
+	g.access = newEntrance(g.config.Access)
+	if g.access.audit, err = access.NewAudit(store, nil); err != nil {
+		t.Fatal(err)
+	}
 	if err := g.openAuthority(); err != nil {
 		t.Fatal(err)
 	}

@@ -42,8 +42,10 @@ Nobody is let in before a person has claimed the box, on its page or with a file
 lintel-preseed.toml in the data folder. A file lintel-reset there takes the box from
 its owner at the next start. SIGHUP reads the role file again.
 
-A backup holds all that is kept but the configuration file, --small leaves queued
-messages out. It is made while lintel runs as well; stop lintel for a restore.
+A backup holds the store: sessions, messages, users, the rules in force. Copy lintel.toml,
+the role file and the folder tls in the data folder, with the certificate authority, as
+well. --small leaves queued messages out. A backup is made while lintel runs, too; stop
+lintel for a restore.
 
 `
 

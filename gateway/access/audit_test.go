@@ -94,6 +94,12 @@ func sameEvents(a, b []Event) bool {
 // TestAuditFlood: whoever knocks in vain a million times with a million names fills
 // neither the log nor the card.
 func TestAuditFlood(t *testing.T) {
+	for _, kind := range []string{LoginRefused, CertificateRefused} {
+		t.Run(kind, func(t *testing.T) { testAuditFlood(t, kind) })
+	}
+}
+
+func testAuditFlood(t *testing.T, kind string) {
 	dir := t.TempDir()
 	store := openUserStore(t, dir)
 	a := newAudit(t, store)
@@ -104,7 +110,7 @@ func TestAuditFlood(t *testing.T) {
 	for s := range seconds {
 		now := start.Add(time.Duration(s) * time.Second)
 		for i := range each {
-			a.Add(Event{Time: now, Kind: LoginRefused, User: fmt.Sprint(s, " ", i), Address: someone})
+			a.Add(Event{Time: now, Kind: kind, User: fmt.Sprint(s, " ", i), Address: someone})
 		}
 		before := store.Stats().BytesWritten
 		a.step(t.Context(), now)

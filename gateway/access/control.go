@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lintel/persist"
 )
@@ -56,9 +57,10 @@ type ControlOptions struct {
 	CertificateName  func(*x509.Certificate) string // nil: certificates are not looked at
 	CertificateRoles []string                       // of a certificate whose name is not that of a user
 
-	Claimed func() bool  // nil: the box is claimed
-	Changed func()       // called when other rules have come into force; may be nil
-	Logger  *slog.Logger // nil: silent
+	Claimed    func() bool  // nil: the box is claimed
+	ClockKnown func() bool  // whether the wall clock is known to be right; nil: it is
+	Changed    func()       // called when other rules have come into force; may be nil
+	Logger     *slog.Logger // nil: silent
 }
 
 // Control says who somebody is. It joins the ways in: certificates, tokens, and names
@@ -294,12 +296,23 @@ func (c *Control) byCertificate(l *Login) (*Identity, error) {
 		}
 		id := c.Identify(user, l)
 		id.Name = name // and no proof: the certificate lets it in whatever the password is
+		id.Expires = c.end(l.Certificate)
 		return id, nil
 	}
 	if len(c.o.CertificateRoles) == 0 {
 		return nil, &Refused{"the name in the certificate is not that of a user"}
 	}
-	return &Identity{User: name, Name: name, ClientID: l.ClientID, Roles: c.o.CertificateRoles}, nil
+	return &Identity{User: name, Name: name, ClientID: l.ClientID, Roles: c.o.CertificateRoles, Expires: c.end(l.Certificate)}, nil
+}
+
+// end returns when a login with a certificate ends; zero: never. While the time is not
+// known nobody can tell, see [ClientCertificates]: the login then stays until the client
+// comes again.
+func (c *Control) end(certificate *x509.Certificate) time.Time {
+	if c.o.ClockKnown != nil && !c.o.ClockKnown() {
+		return time.Time{}
+	}
+	return certificate.NotAfter
 }
 
 func (c *Control) byPassword(ctx context.Context, l *Login) (*Identity, error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/xdg-go/scram"
 
@@ -213,6 +214,41 @@ func TestRenew(t *testing.T) {
 	}
 	if id, err := d.Renew(nobody); err != nil || id != nobody {
 		t.Errorf("certificate of nobody: %+v, %v", id, err)
+	}
+}
+
+// TestCertificateLoginEnds: with its certificate, unless nobody can tell when that is.
+func TestCertificateLoginEnds(t *testing.T) {
+	known := true
+	d := newDoorway(t, ControlOptions{CertificateName: commonName, CertificateRoles: []string{"viewer"}, ClockKnown: func() bool { return known }})
+	d.add(t, User{Name: "lamp", Roles: []string{"device"}}, "correct horse")
+	end := time.Now().Add(time.Hour).Truncate(time.Second)
+	login := func(name string) *Identity {
+		t.Helper()
+		c := certificateOf(name)
+		c.NotAfter = end
+		id, err := d.Login(t.Context(), &Login{ClientID: "c", Certificate: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	for _, name := range []string{"lamp", "no user"} {
+		if id := login(name); !id.Expires.Equal(end) {
+			t.Errorf("%s: the login ends at %v, the certificate at %v", name, id.Expires, end)
+		}
+	}
+	if now, err := d.Renew(login("lamp")); err != nil || !now.Expires.Equal(end) {
+		t.Errorf("with other rights: %+v, %v", now, err)
+	}
+	if id, err := d.Login(t.Context(), withPassword("lamp", "correct horse")); err != nil || !id.Expires.IsZero() {
+		t.Errorf("with a password: %+v, %v", id, err)
+	}
+	known = false
+	for _, name := range []string{"lamp", "no user"} {
+		if id := login(name); !id.Expires.IsZero() {
+			t.Errorf("%s: the login ends at %v, and nobody knows the time", name, id.Expires)
+		}
 	}
 }
 
