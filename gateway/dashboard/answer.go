@@ -96,6 +96,9 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	if code != 0 {
 		return &problem{code, "", sentence(err)}
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &problem{http.StatusServiceUnavailable, "", "The box is busy. Try again in a moment."}
+	}
 	s.log.Error("request not done", "method", r.Method, "path", r.URL.Path, "err", err)
 	return &problem{http.StatusInternalServerError, "", "This could not be done; the log of the box says why."}
 }

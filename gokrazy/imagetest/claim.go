@@ -117,7 +117,10 @@ func (m *machine) claim(ctx context.Context) error {
 // checkClaimed checks that the machine knows its owner, and nobody else.
 func (m *machine) checkClaimed(ctx context.Context) error {
 	var ignored any
-	if err := m.owner().call(ctx, "POST", "/api/login", map[string]string{"user": "admin", "password": ownerPassword}, &ignored); err != nil {
+	err := m.until(ctx, time.Minute, func() error { // an emulated machine is busy for long after its start
+		return m.owner().call(ctx, "POST", "/api/login", map[string]string{"user": "admin", "password": ownerPassword}, &ignored)
+	})
+	if err != nil {
 		return err
 	}
 	if err := m.owner().call(ctx, "POST", "/api/claim", map[string]string{"password": ownerPassword}, &ignored); err == nil {
