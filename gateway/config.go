@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/persist"
 )
@@ -44,7 +45,7 @@ type MQTTConfig struct {
 	WebSocket         []string         `toml:"websocket"`           // addresses for MQTT over WebSocket
 	WebSocketTLS      []string         `toml:"websocket_tls"`       // addresses for MQTT over WebSocket with TLS
 	Unix              []string         `toml:"unix"`                // paths of unix sockets
-	Certificate       string           `toml:"certificate"`         // PEM file: chain of the TLS listeners
+	Certificate       string           `toml:"certificate"`         // PEM file: chain of the TLS listeners; empty: the box makes its own
 	Key               string           `toml:"key"`                 // PEM file: its private key
 	MaxPacketSize     int              `toml:"max_packet_size"`     // bytes, the whole packet
 	MaxConnections    int              `toml:"max_connections"`     // sockets at a time
@@ -63,6 +64,38 @@ type MQTTConfig struct {
 	MaxTopicLevels    int              `toml:"max_topic_levels"`    // of topic names and filters
 	MaxKeepAlive      int              `toml:"max_keep_alive"`      // seconds; 0: no limit
 	KeepAliveFactor   float64          `toml:"keep_alive_factor"`   // times its keep alive a client may be silent
+
+	ClientCertificates ClientCertificateConfig `toml:"client_certificates"`
+}
+
+// ClientCertificateConfig is which certificates of clients are taken for what.
+type ClientCertificateConfig struct {
+	TLS          ClientCertificateMode `toml:"tls"`           // of the listeners mqtt.tls
+	WebSocketTLS ClientCertificateMode `toml:"websocket_tls"` // of the listeners mqtt.websocket_tls
+	CA           string                `toml:"ca"`            // PEM file; empty: the box's own authority
+	CRL          []string              `toml:"crl"`           // PEM or DER files
+	Name         access.NameField      `toml:"name"`          // where the name of the client stands
+}
+
+// ClientCertificateMode is whether a listener asks for client certificates.
+type ClientCertificateMode string
+
+// The modes. Who shows a certificate that is not good is refused in both of the
+// others.
+const (
+	ClientCertificateOff     ClientCertificateMode = "off"
+	ClientCertificateRequest ClientCertificateMode = "request" // who has none may show something else
+	ClientCertificateRequire ClientCertificateMode = "require"
+)
+
+// UnmarshalText reads a ClientCertificateMode.
+func (m *ClientCertificateMode) UnmarshalText(text []byte) error {
+	switch v := ClientCertificateMode(text); v {
+	case ClientCertificateOff, ClientCertificateRequest, ClientCertificateRequire:
+		*m = v
+		return nil
+	}
+	return fmt.Errorf("%q is none of off, request, require", text)
 }
 
 // HTTPConfig is where the pages are served.
@@ -124,6 +157,12 @@ func DefaultConfig() Config {
 			MaxSubscriptions:  10_000,
 			MaxTopicLevels:    200,
 			KeepAliveFactor:   1.5,
+			ClientCertificates: ClientCertificateConfig{
+				TLS:          ClientCertificateRequest,
+				WebSocketTLS: ClientCertificateOff, // browsers would ask their user for one
+				CRL:          []string{},
+				Name:         access.CommonName,
+			},
 		},
 		HTTP:          HTTPConfig{Listen: ":8080"},
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
@@ -214,12 +253,18 @@ func (c Config) problems() []problem {
 			bad(fmt.Sprintf("mqtt.unix[%d]", i), "%q is not a path of its own; right is a file name such as %q", path, "/run/lintel.sock")
 		}
 	}
-	if len(c.MQTT.TLS)+len(c.MQTT.WebSocketTLS) > 0 {
-		if c.MQTT.Certificate == "" {
-			bad("mqtt.certificate", "is missing; the TLS listeners need a PEM file with the certificate and its chain")
-		}
-		if c.MQTT.Key == "" {
-			bad("mqtt.key", "is missing; the TLS listeners need a PEM file with the private key")
+	if c.MQTT.Certificate == "" && c.MQTT.Key != "" {
+		bad("mqtt.certificate", "is missing, though there is a key; right is a PEM file with the certificate and its chain, or neither for the box's own")
+	}
+	if c.MQTT.Certificate != "" && c.MQTT.Key == "" {
+		bad("mqtt.key", "is missing; right is a PEM file with the private key of the certificate")
+	}
+	if cc := c.MQTT.ClientCertificates; cc.CA == "" && cc.Name != "" && cc.Name != access.CommonName {
+		bad("mqtt.client_certificates.name", "%q needs ca: the certificates that the box issues have their name in %q", cc.Name, access.CommonName)
+	}
+	for i, name := range c.MQTT.ClientCertificates.CRL {
+		if name == "" {
+			bad(fmt.Sprintf("mqtt.client_certificates.crl[%d]", i), "is empty; right is a PEM or DER file")
 		}
 	}
 	if c.HTTP.Listen != "" {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
@@ -73,7 +74,11 @@ type gateway struct {
 	brokers   []brokerListener
 	http      net.Listener
 	control   net.Listener // nil: none could be opened
-	clients   []*broker.Client
+
+	authority    *access.Authority
+	certificates *access.ClientCertificates
+
+	clients []*broker.Client
 }
 
 // ballast is the space on the disk that is set aside for opening the store when the
@@ -183,6 +188,9 @@ func (g *gateway) run(ctx context.Context) error {
 // build opens the listeners and connects the parts.
 func (g *gateway) build() error {
 	c := g.config
+	if err := g.openAuthority(); err != nil {
+		return err
+	}
 	if err := g.listen(); err != nil {
 		return err
 	}
@@ -231,6 +239,7 @@ func (g *gateway) modules() []module {
 	for _, l := range g.brokers {
 		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
+	add("authority", g.authority.Run)
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)

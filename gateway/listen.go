@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -25,32 +24,24 @@ type brokerListener struct {
 // both IPv4 and IPv6.
 func (g *gateway) listen() error {
 	c := g.config.MQTT
-	var secure *tls.Config
-	if len(c.TLS)+len(c.WebSocketTLS) > 0 {
-		cert := &certificate{certFile: c.Certificate, keyFile: c.Key, log: g.log}
-		if _, err := cert.get(nil); err != nil {
-			return fmt.Errorf("mqtt.certificate: %w", err)
-		}
-		secure = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12}
-	}
 	for _, kind := range []struct {
 		key, scheme, network string
 		addresses            []string
-		tls                  bool
+		tls                  *tls.Config // nil: without
 	}{
-		{"mqtt.listen", "mqtt", "tcp", c.Listen, false},
-		{"mqtt.tls", "mqtts", "tcp", c.TLS, true},
-		{"mqtt.websocket", "ws", "tcp", c.WebSocket, false},
-		{"mqtt.websocket_tls", "wss", "tcp", c.WebSocketTLS, true},
-		{"mqtt.unix", "unix", "unix", c.Unix, false},
+		{"mqtt.listen", "mqtt", "tcp", c.Listen, nil},
+		{"mqtt.tls", "mqtts", "tcp", c.TLS, g.tlsConfig(c.ClientCertificates.TLS)},
+		{"mqtt.websocket", "ws", "tcp", c.WebSocket, nil},
+		{"mqtt.websocket_tls", "wss", "tcp", c.WebSocketTLS, g.tlsConfig(c.ClientCertificates.WebSocketTLS)},
+		{"mqtt.unix", "unix", "unix", c.Unix, nil},
 	} {
 		for _, address := range kind.addresses {
 			l, err := open(kind.network, address, kind.key)
 			if err != nil {
 				return err
 			}
-			if kind.tls {
-				l = tls.NewListener(l, secure)
+			if kind.tls != nil {
+				l = tls.NewListener(l, kind.tls)
 			}
 			g.brokers = append(g.brokers, brokerListener{l, kind.scheme})
 		}
@@ -127,67 +118,4 @@ func port(a net.Addr) int {
 		return t.Port
 	}
 	return 0
-}
-
-// certificate is the certificate of the TLS listeners. It is read again when its
-// files have changed: whoever renews it need not restart anything.
-type certificate struct {
-	certFile, keyFile string
-	log               *slog.Logger
-
-	mu      sync.Mutex
-	current *tls.Certificate
-	stamp   [2]fileStamp // of the files when they were read, or found unusable
-	looked  time.Time
-}
-
-// fileStamp tells one state of a file from another.
-type fileStamp struct {
-	modified time.Time
-	size     int64
-}
-
-// lookInterval is how often the files are looked at.
-const lookInterval = time.Second
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); c.current == nil || now.Sub(c.looked) >= lookInterval {
-		c.looked = now
-		if err := c.read(); err != nil {
-			if c.current == nil {
-				return nil, err
-			}
-			c.log.Error("certificate not usable, the one before stays", "err", err)
-		}
-	}
-	return c.current, nil
-}
-
-// read reads the files if they have changed.
-func (c *certificate) read() error {
-	var stamp [2]fileStamp
-	for i, name := range []string{c.certFile, c.keyFile} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return err
-		}
-		stamp[i] = fileStamp{info.ModTime(), info.Size()}
-	}
-	if stamp == c.stamp {
-		return nil
-	}
-	read, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		if c.current != nil {
-			c.stamp = stamp // said once for each state of the files
-		}
-		return fmt.Errorf("%s and %s: %w", c.certFile, c.keyFile, err)
-	}
-	if c.current != nil {
-		c.log.Info("certificate read again", "file", c.certFile)
-	}
-	c.current, c.stamp = &read, stamp
-	return nil
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -142,11 +141,18 @@ func TestRefusedWebSocketIsClosed(t *testing.T) {
 	}
 }
 
+// TestUnusableCertificate: the house goes on with its own certificate.
 func TestUnusableCertificate(t *testing.T) {
 	c := localConfig()
 	c.MQTT.TLS = []string{"127.0.0.1:0"}
 	c.MQTT.Certificate, c.MQTT.Key = filepath.Join(t.TempDir(), "cert.pem"), "key.pem"
-	if err := Run(context.Background(), c, Options{Data: t.TempDir()}); err == nil {
-		t.Error("started without a certificate")
+	data := t.TempDir()
+	e, stop := startWith(t, c, data, false)
+	defer stop()
+	i := slices.IndexFunc(e.Brokers, func(b Endpoint) bool { return b.Scheme == "mqtts" })
+	nc, err := tls.Dial("tcp", e.Brokers[i].Addr.String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
 	}
+	nc.Close()
 }

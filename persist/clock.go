@@ -290,3 +290,11 @@ func (s *Store) LookAtClock() time.Duration {
 	}
 	return off
 }
+
+// ClockKnown reports whether the wall clock is known to be right, as far as LookAtClock
+// has found out.
+func (s *Store) ClockKnown() bool {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	return s.clock.known
+}

@@ -425,8 +425,8 @@ func TestBootsInStore(t *testing.T) {
 	}
 	want := func(s *Store, boots int, known bool) {
 		t.Helper()
-		if len(s.clock.boots) != boots || s.clock.known != known {
-			t.Errorf("boots %v, known %t", s.clock.boots, s.clock.known)
+		if len(s.clock.boots) != boots || s.ClockKnown() != known {
+			t.Errorf("boots %v, known %t", s.clock.boots, s.ClockKnown())
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
