@@ -77,6 +77,7 @@ func (g *gateway) openAccess(ctx context.Context) error {
 		return fmt.Errorf("access.roles: %w", err)
 	}
 	a.door.control = a.control
+	a.door.exists = func(user string) bool { _, ok := a.users.Get(user); return ok }
 	a.users.OnChange(a.door.userChanged)
 	return g.lookAtCard(ctx)
 }
