@@ -432,7 +432,7 @@ func TestDevicesBounded(t *testing.T) {
 // Properties are announced with what Home Assistant wants of each class.
 func TestProperties(t *testing.T) {
 	units := map[string]string{
-		"pm1": "µg/m³", "pm25": "µg/m³", "pm4": "µg/m³", "pm10": "µg/m³", "volatile_organic_compounds": "µg/m³",
+		"pm1": "\u03bcg/m³", "pm25": "\u03bcg/m³", "pm4": "\u03bcg/m³", "pm10": "\u03bcg/m³", "volatile_organic_compounds": "\u03bcg/m³",
 		"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "aqi": "", "distance": "m",
 	}
 	key := regexp.MustCompile(`^[a-z0-9_]+$`)

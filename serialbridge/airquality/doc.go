@@ -2,7 +2,8 @@
 // without being asked: the SDS011 and SDS198 of Nova Fitness, the PMSx003 family
 // of Plantower, Honeywell's HPMA115, and the MCU680, a BME680 behind a
 // microcontroller. All speak at 9600 8N1, in frames of fixed length with a
-// header and a sum; which frame holds what is the table of forms.
+// header and a sum; which frame holds what is the table of forms. The MCU680
+// talks by itself once it was told to; telling it is not done here.
 //
 // A frame is published whole or not at all. It is thrown away, and counted with
 // [serialbridge.Sink.Damaged], for one of these reasons:

@@ -15,6 +15,10 @@ var (
 	mcu680    = sensor{"mcu680", "Air quality sensor", "Bosch Sensortec", "MCU680"}
 )
 
+// microgram is the unit as Home Assistant spells it: the Greek letter, not the
+// micro sign.
+const microgram = "\u03bcg/m³"
+
 // plantower32 begins Plantower's frames of 32 bytes, and Honeywell's.
 const plantower32 = "\x42\x4D\x00\x1C"
 
@@ -32,7 +36,7 @@ func forms() []form {
 		{
 			sensor: &sds198, header: "\xAA\xCF", size: 10, valid: validSDS, idAt: 6,
 			fields: []field{
-				{4, u16le, 1, 0, 0, measurement("pm100", "PM100", "µg/m³", "", 0)},
+				{4, u16le, 1, 0, 0, measurement("pm100", "PM100", microgram, "", 0)},
 			},
 		},
 		{
@@ -61,7 +65,7 @@ func forms() []form {
 		{
 			sensor: &pms5003st, header: "\x42\x4D\x00\x24", size: 40, valid: validPlantower,
 			fields: append(append(append(concentrations(), counts(6)...),
-				field{word(12), u16, 1, 0, 0, measurement("formaldehyde", "Formaldehyde", "µg/m³", "volatile_organic_compounds", 0)}),
+				field{word(12), u16, 1, 0, 0, measurement("formaldehyde", "Formaldehyde", microgram, "volatile_organic_compounds", 0)}),
 				climate(13)...),
 		},
 		// Honeywell's answers to "read particle measuring results": nobody
@@ -152,7 +156,7 @@ const (
 // dust is a concentration of particles below a size, named by Home Assistant's
 // class.
 func dust(class, name string, precision int) serialbridge.Property {
-	return measurement(class, name, "µg/m³", class, precision)
+	return measurement(class, name, microgram, class, precision)
 }
 
 // standard is a concentration for which the sensor was calibrated.

@@ -235,7 +235,7 @@ func TestBounds(t *testing.T) {
 func TestProperties(t *testing.T) {
 	units := map[string]string{
 		"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "illuminance": "lx", "moisture": "%",
-		"conductivity": "µS/cm", "carbon_dioxide": "ppm", "volatile_organic_compounds": "mg/m³", "wind_speed": "m/s",
+		"conductivity": "\u03bcS/cm", "carbon_dioxide": "ppm", "volatile_organic_compounds": "mg/m³", "wind_speed": "m/s",
 		"voltage": "V", "signal_strength": "dBm",
 	}
 	key := regexp.MustCompile(`^[a-z0-9_]+$`)

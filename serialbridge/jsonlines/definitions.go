@@ -35,10 +35,11 @@ func definitions() map[string]definition {
 		"tempc2_dp": {measurement("dew_point", "Dew point", "°C", "temperature", 1), -100, 100},
 		"hum":       {measurement("humidity", "Humidity", "%", "humidity", 1), 0, 100},
 		// Some tell the pressure of tyres by this name, in bar.
-		"pres":      {measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
-		"lux":       {measurement("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
-		"moi":       {measurement("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
-		"fer":       {measurement("fertility", "Soil fertility", "µS/cm", "conductivity", 0), 0, 65535},
+		"pres": {measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
+		"lux":  {measurement("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
+		"moi":  {measurement("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
+		// Home Assistant's unit has the Greek letter, not the micro sign.
+		"fer":       {measurement("fertility", "Soil fertility", "\u03bcS/cm", "conductivity", 0), 0, 65535},
 		"co2":       {measurement("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
 		"for":       {measurement("formaldehyde", "Formaldehyde", "mg/m³", "volatile_organic_compounds", 2), 0, 100},
 		"windspeed": {measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), 0, 150},

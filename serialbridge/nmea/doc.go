@@ -46,9 +46,8 @@
 //
 // # Sources
 //
-// The tables of sentences in Garmin's GPS 18x and GPS 19x technical specifications
-// and in u-blox's receiver descriptions; NMEA Revealed, by the authors of
-// gpsd, for GNS and for the modes.
+// The tables of sentences in Garmin's GPS 18 and GPS 19x technical specifications;
+// NMEA Revealed, by the authors of gpsd, for GNS and for the modes.
 //
 // # Contract
 //

@@ -109,7 +109,7 @@ func parseRMC(r *report, fields []string) bool {
 	if !r.valid {
 		return true
 	}
-	// Some receivers send a number without direction when they know none.
+	// A variation without direction says nothing.
 	if direction := fieldOf(fields, 10); direction != "" {
 		v, ok := parseDecimal(fields[9])
 		if !ok || v.n < 0 || direction != "E" && direction != "W" {
