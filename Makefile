@@ -6,11 +6,11 @@ FUZZTIME   ?= 20000x
 GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
-TEST_PACKAGES  := mosquitto-clients avahi-daemon avahi-utils dbus iproute2
+TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short vet check image image-test image-crash interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short vet vuln check image image-test image-crash interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ vet: ## formatting, go vet, staticcheck
 	go tool staticcheck ./...
 	go mod verify >/dev/null
 	go mod tidy -diff
+
+vuln: ## look for known defects in what the program is made of (needs the Go vulnerability database)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
 check: vet race fuzz bench-short crash-short image-test ## what CI runs
 

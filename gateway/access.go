@@ -78,6 +78,7 @@ func (g *gateway) openAccess(ctx context.Context) error {
 		return fmt.Errorf("access.roles: %w", err)
 	}
 	a.door.control, a.door.revoked = a.control, g.authority.Revoked
+	a.door.exists = func(user string) bool { _, ok := a.users.Get(user); return ok }
 	a.users.OnChange(a.door.userChanged)
 	return g.lookAtCard(ctx)
 }

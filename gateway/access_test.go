@@ -267,6 +267,44 @@ func TestUserChangesAtOnce(t *testing.T) {
 	}
 }
 
+// TestDeletedUserLeavesNothing: the session of a user who is deleted ends, so that
+// another may take the client id.
+func TestDeletedUserLeavesNothing(t *testing.T) {
+	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
+	defer stop()
+	o := claim(t, e)
+	login := func(user string) error {
+		options := paho.NewClientOptions().AddBroker("tcp://" + e.Brokers[0].Addr.String()).SetClientID("shed").SetCleanSession(false).
+			SetAutoReconnect(false).SetUsername(user).SetPassword("every " + user + " has one")
+		c := paho.NewClient(options)
+		token := c.Connect()
+		if !token.WaitTimeout(20 * time.Second) {
+			t.Fatal("no answer")
+		}
+		c.Disconnect(250)
+		return token.Error()
+	}
+	for _, name := range []string{"first", "second"} {
+		o.call("POST", "/api/users", map[string]any{"name": name, "password": "every " + name + " has one", "topics": []string{"a/#"}}, nil)
+	}
+	if err := login("first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := login("second"); err == nil {
+		t.Fatal("somebody else took the session of a user")
+	}
+	o.call("DELETE", "/api/users/first", nil, nil)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		err := login("second") // the session ends soon after the answer
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the client id of a user who was deleted cannot be used: %v", err)
+		}
+	}
+}
+
 // TestRolesAreReloaded: SIGHUP reads the role file again, clients stay, and a mistake
 // leaves the rules as they were, over a restart too.
 func TestRolesAreReloaded(t *testing.T) {

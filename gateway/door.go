@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,10 +20,13 @@ type door struct {
 	control   *access.Control
 	anonymous map[string]string // role of who shows nothing, by the name of the listener
 
-	revoked func(*x509.Certificate) bool // nil: none is
-
+	exists     func(user string) bool
+	revoked    func(*x509.Certificate) bool // nil: none is
 	generation atomic.Uint64 // counts changes of users
 	changed    chan struct{}
+
+	mu      sync.Mutex
+	deleted map[string]bool // users whose sessions are to end
 }
 
 // admission is what the door remembers of a client.
@@ -37,7 +42,7 @@ type rights struct {
 }
 
 func newDoor(anonymous map[string]string) *door {
-	return &door{anonymous: anonymous, changed: make(chan struct{}, 1)}
+	return &door{anonymous: anonymous, changed: make(chan struct{}, 1), deleted: make(map[string]bool)}
 }
 
 // authenticate is broker.Options.Authenticate.
@@ -147,8 +152,11 @@ func (d *door) now(r *broker.ConnectRequest, a *admission) (*access.Identity, er
 }
 
 // userChanged is access.Users.OnChange: it blocks nobody.
-func (d *door) userChanged(string) {
+func (d *door) userChanged(name string) {
 	d.generation.Add(1)
+	d.mu.Lock()
+	d.deleted[name] = !d.exists(name)
+	d.mu.Unlock()
 	d.look()
 }
 
@@ -178,6 +186,25 @@ func (d *door) run(ctx context.Context, b *broker.Broker) error {
 		case <-again.C:
 		}
 		b.DisconnectIf(d.leave)
+		d.endSessions(b)
+	}
+}
+
+// endSessions ends the sessions of users who were deleted: nobody else could ever take
+// their client ids. Those of a name that tokens or certificates have too go with them.
+func (d *door) endSessions(b *broker.Broker) {
+	d.mu.Lock()
+	deleted := d.deleted
+	d.deleted = make(map[string]bool)
+	d.mu.Unlock()
+	maps.DeleteFunc(deleted, func(_ string, gone bool) bool { return !gone })
+	if len(deleted) == 0 {
+		return
+	}
+	for _, c := range b.Clients() {
+		if deleted[c.User] {
+			b.EndSession(c.ID, &broker.Refusal{Code: mqtt.AdministrativeAction, Reason: "the user was deleted"})
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func openDoor(t *testing.T) (*door, *access.Users) {
 	d := newDoor(map[string]string{"open": "viewer"})
 	d.control, err = access.NewControl(t.Context(), access.ControlOptions{Store: store, Users: users, Lockout: access.NewLockout(), Audit: audit})
 	fail(t, err)
+	d.exists = func(user string) bool { _, ok := users.Get(user); return ok }
 	users.OnChange(d.userChanged)
 	fail(t, users.Create(t.Context(), access.User{Name: "ann", Topics: []string{"ann/#", "of/ann"}}, []byte("correct horse")))
 	return d, users

@@ -19,7 +19,10 @@ import (
 	"lintel/mdns"
 	"lintel/persist"
 	"lintel/serialbridge"
+	"lintel/serialbridge/airquality"
 	"lintel/serialbridge/dsmr"
+	"lintel/serialbridge/jsonlines"
+	"lintel/serialbridge/nmea"
 	"lintel/serialbridge/simulator"
 	"lintel/serialbridge/sml"
 	"lintel/serialbridge/teleinfo"
@@ -33,6 +36,9 @@ func Drivers() []serialbridge.Driver {
 		sml.Driver(),
 		vedirect.Driver(),
 		teleinfo.Driver(),
+		airquality.Driver(),
+		nmea.Driver(),
+		jsonlines.Driver(),
 	}
 }
 

@@ -22,12 +22,12 @@ type Verdict struct {
 func (p *Policy) Explain(id *Identity, a Action, topic string, m *mqtt.Message) Verdict {
 	switch {
 	case id == nil:
-		return Verdict{Why: "nobody is asking: denied"}
+		return Verdict{Why: "nobody is asking"}
 	case id.Internal:
 		return Verdict{Allow: true, Why: "a part of the house may do everything: allowed"}
 	}
 	if why := refusedTopic(a, topic); why != "" {
-		return Verdict{Why: why + ": denied"}
+		return Verdict{Why: why}
 	}
 	var v Verdict
 	var open []string // rules that depend on the message
@@ -96,10 +96,10 @@ func (o origin) what(r *Rule, id *Identity, topic string) string {
 func (p *Policy) unmatched(id *Identity, a Action, topic string) string {
 	for i := range id.Rules {
 		if err := id.Rules[i].Validate(); err != nil {
-			return fmt.Sprintf("rule %d of the token cannot be used (%s): denied", i+1, err)
+			return fmt.Sprintf("rule %d of the token cannot be used (%s)", i+1, err)
 		}
 	}
-	why := "no rule matches: denied"
+	why := "no rule matches"
 	var gone []string
 	for _, name := range id.Roles {
 		if p.roles[name] == nil {
@@ -113,7 +113,7 @@ func (p *Policy) unmatched(id *Identity, a Action, topic string) string {
 		return why + "; there are no roles and no topics of its own"
 	case a == Subscribe:
 		if part := p.overlapping(id, topic, func(r *Rule) bool { return !r.Deny && r.about(Subscribe) }); len(part) > 0 {
-			return "no rule matches all of it: denied; a part is in " + few(part)
+			return "no rule matches all of it; a part is in " + few(part)
 		}
 	}
 	return why

@@ -1,0 +1,162 @@
+package airquality
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+// maxDevices bounds what is remembered of announced devices.
+const maxDevices = 64
+
+// Reasons for throwing a frame away.
+const (
+	damagedChecksum = "checksum"
+	damagedSyntax   = "syntax"
+)
+
+// A decoder finds frames in a stream of bytes. Only what may still become
+// a frame is kept; of a frame that is none, the first byte is dropped and the
+// rest looked at again, so that a frame within is found.
+type decoder struct {
+	sink  serialbridge.Sink
+	forms []form
+
+	frame     []byte  // what may be the beginning of a frame
+	last      *sensor // that sent the last frame that was of one sensor only
+	said      string  // ID of the device of the last frame
+	announced map[string]serialbridge.Device
+}
+
+func newDecoder(sink serialbridge.Sink, forms []form) *decoder {
+	return &decoder{
+		sink:      sink,
+		forms:     forms,
+		announced: make(map[string]serialbridge.Device),
+	}
+}
+
+// Decode implements serialbridge.Decoder.
+func (d *decoder) Decode(data []byte, received time.Time) {
+	for _, b := range data {
+		d.frame = append(d.frame, b)
+		for len(d.frame) > 0 {
+			n := d.scan(received)
+			if n == 0 {
+				break
+			}
+			d.frame = d.frame[:copy(d.frame, d.frame[n:])]
+		}
+	}
+}
+
+// scan looks at the bytes that there are, and returns how many of them are done
+// with; none if more have to come.
+func (d *decoder) scan(received time.Time) int {
+	size := 0 // of the frame that this begins
+	for i := range d.forms {
+		f := &d.forms[i]
+		n := min(len(d.frame), len(f.header))
+		if f.header[:n] != string(d.frame[:n]) {
+			continue
+		}
+		if len(d.frame) < f.size {
+			return 0
+		}
+		size = f.size // no header is the beginning of another
+		if !f.valid(d.frame[:size]) {
+			d.sink.Damaged(damagedChecksum)
+			return 1
+		}
+		break
+	}
+	if size == 0 {
+		return 1
+	}
+	d.end(d.frame[:size], received)
+	return size
+}
+
+// end judges a frame whose sum is right.
+func (d *decoder) end(frame []byte, received time.Time) {
+	f, quiet := d.formOf(frame)
+	if f == nil {
+		if !quiet {
+			d.sink.Damaged(damagedSyntax)
+		}
+		return
+	}
+	values, ok := f.values(frame)
+	if !ok {
+		d.sink.Damaged(damagedSyntax)
+		return
+	}
+	device := f.device(frame)
+	before := d.said
+	d.said = device.ID
+	if before != device.ID {
+		return // one frame is not enough to believe in a device
+	}
+	d.announce(device)
+	d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
+}
+
+// formOf returns the form of a frame. If there is none, quiet tells whether
+// a sensor sends such frames all the same.
+func (d *decoder) formOf(frame []byte) (f *form, quiet bool) {
+	for i := range d.forms {
+		f := &d.forms[i]
+		if !f.fits(frame) {
+			continue
+		}
+		claim := certain
+		if f.claims != nil {
+			claim = f.claims(frame)
+		}
+		switch {
+		case claim == certain:
+			d.last = f.sensor
+			return f, false
+		case claim == possible && f.sensor == d.last:
+			return f, false
+		case claim == possible:
+			quiet = true
+		}
+	}
+	return nil, quiet
+}
+
+// device returns the device that a frame speaks of.
+func (f *form) device(frame []byte) serialbridge.Device {
+	device := serialbridge.Device{
+		ID:     "airquality_" + f.sensor.kind,
+		Name:   f.sensor.name,
+		Vendor: f.sensor.vendor,
+		Model:  f.sensor.model,
+	}
+	if f.idAt > 0 {
+		if id := frame[f.idAt : f.idAt+2]; id[0] != 0 || id[1] != 0 {
+			device.SerialNumber = fmt.Sprintf("%X", id)
+			device.ID += "_" + device.SerialNumber
+		}
+	}
+	for _, field := range f.fields {
+		device.Properties = append(device.Properties, field.property)
+	}
+	return device
+}
+
+// announce passes on a device that is new or has changed.
+func (d *decoder) announce(device serialbridge.Device) {
+	last, known := d.announced[device.ID]
+	if known && reflect.DeepEqual(last, device) {
+		return
+	}
+	if !known && len(d.announced) >= maxDevices {
+		clear(d.announced) // a stick has one; this is noise
+	}
+	d.announced[device.ID] = device
+	d.sink.Device(device)
+}

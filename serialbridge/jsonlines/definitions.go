@@ -1,0 +1,76 @@
+package jsonlines
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"lintel/serialbridge"
+)
+
+// A definition is what a member means.
+type definition struct {
+	property serialbridge.Property
+	min, max float64 // of a number: what a house can hold
+}
+
+// value returns a member's value as the property's, if it can be that.
+func (d *definition) value(member any) (any, bool) {
+	switch member := member.(type) {
+	case bool:
+		return member, d.property.Kind == serialbridge.Binary
+	case json.Number:
+		// The float nearest to the text prints as the text.
+		v, err := strconv.ParseFloat(string(member), 64)
+		return v + 0, err == nil && // 0 and not -0
+			d.property.Kind == serialbridge.Measurement && d.min <= v && v <= d.max
+	}
+	return nil, false
+}
+
+// definitions returns what is known, by the name of the member. Fahrenheit is left
+// out: it says what Celsius says.
+func definitions() map[string]definition {
+	m := map[string]definition{
+		"tempc":     {measurement("temperature", "Temperature", "°C", "temperature", 1), -100, 1000},
+		"tempc2_dp": {measurement("dew_point", "Dew point", "°C", "temperature", 1), -100, 100},
+		"hum":       {measurement("humidity", "Humidity", "%", "humidity", 1), 0, 100},
+		// Some tell the pressure of tyres by this name, in bar.
+		"pres": {measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
+		"lux":  {measurement("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
+		"moi":  {measurement("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
+		// Home Assistant's unit has the Greek letter, not the micro sign.
+		"fer":       {measurement("fertility", "Soil fertility", "\u03bcS/cm", "conductivity", 0), 0, 65535},
+		"co2":       {measurement("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
+		"for":       {measurement("formaldehyde", "Formaldehyde", "mg/m³", "volatile_organic_compounds", 2), 0, 100},
+		"windspeed": {measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), 0, 150},
+		"open":      {binary("open", "Contact", "opening"), 0, 0},
+		"motion":    {binary("motion", "Motion", "motion"), 0, 0},
+
+		"batt":     {diagnostic(measurement("battery", "Battery", "%", "battery", 0)), 0, 100},
+		"volt":     {diagnostic(measurement("voltage", "Voltage", "V", "voltage", 2)), 0, 100},
+		"batt_low": {diagnostic(binary("battery_low", "Battery low", "battery")), 0, 0},
+		"lowbatt":  {diagnostic(binary("battery_low", "Battery low", "battery")), 0, 0},
+		"rssi":     {diagnostic(measurement("signal", "Signal", "dBm", "signal_strength", 0)), -150, 30},
+	}
+	for probe := range 6 {
+		n := strconv.Itoa(probe + 1)
+		m["tempc"+n] = definition{measurement("temperature_"+n, "Temperature "+n, "°C", "temperature", 1), -100, 1000}
+	}
+	return m
+}
+
+func measurement(key, name, unit, class string, precision int) serialbridge.Property {
+	return serialbridge.Property{
+		Key: key, Name: name, Kind: serialbridge.Measurement,
+		Unit: unit, Class: class, StateClass: "measurement", Precision: precision,
+	}
+}
+
+func binary(key, name, class string) serialbridge.Property {
+	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1}
+}
+
+func diagnostic(p serialbridge.Property) serialbridge.Property {
+	p.Category = serialbridge.Diagnostic
+	return p
+}

@@ -1,0 +1,41 @@
+package jsonlines
+
+import (
+	"testing"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+)
+
+func TestMatch(t *testing.T) {
+	for _, test := range []struct {
+		port hardware.SerialPort
+		want serialbridge.Confidence
+	}{
+		{hardware.SerialPort{VendorID: "303a", ProductID: "1001", Product: "USB JTAG/serial debug unit"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "1a86", ProductID: "55d4"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "2341", ProductID: "0043"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "303a", ProductID: "4001", Product: "Theengs Bridge"}, serialbridge.Sure},
+		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
+		{hardware.SerialPort{}, serialbridge.No},
+	} {
+		if got := Driver().Match(test.port); got != test.want {
+			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
+		}
+	}
+}
+
+func TestDriver(t *testing.T) {
+	d := Driver()
+	if d.Protocol != "jsonlines" || d.Run != nil || len(d.Lines) != 1 {
+		t.Errorf("driver %+v", d)
+	}
+	r := &recorder{}
+	decoder := d.NewDecoder(r)
+	for range 3 {
+		decoder.Decode([]byte(`{"id":"A4:C1:38:74:B0:85","tempc":20.5}`+"\n"), received)
+	}
+	if len(r.readings) != 2 {
+		t.Errorf("%d readings, want 2", len(r.readings))
+	}
+}

@@ -1,0 +1,510 @@
+package nmea
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+// recorder is a sink that keeps what it is told.
+type recorder struct {
+	announcements []serialbridge.Device
+	devices       map[string]serialbridge.Device
+	readings      []serialbridge.Reading
+	damaged       []string
+	disorder      string
+}
+
+func (r *recorder) Device(d serialbridge.Device) {
+	if r.devices == nil {
+		r.devices = make(map[string]serialbridge.Device)
+	}
+	r.announcements = append(r.announcements, d)
+	r.devices[d.ID] = d
+}
+
+func (r *recorder) Reading(reading serialbridge.Reading) {
+	d, ok := r.devices[reading.Device]
+	if !ok {
+		r.disorder = "reading of " + reading.Device + " before its announcement"
+	}
+	for key, value := range reading.Values {
+		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
+		if i < 0 {
+			r.disorder = "value of " + reading.Device + " without property: " + key
+		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
+			r.disorder = fmt.Sprintf("%s is %v, which is no option", key, value)
+		}
+	}
+	r.readings = append(r.readings, reading)
+}
+
+func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+
+var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// decode feeds pieces to a new decoder.
+func decode(t testing.TB, pieces ...string) *recorder {
+	t.Helper()
+	r := &recorder{}
+	d := newDecoder(r)
+	for _, p := range pieces {
+		d.Decode([]byte(p), received)
+	}
+	if r.disorder != "" {
+		t.Fatal(r.disorder)
+	}
+	return r
+}
+
+// sentence adds what stands around a sentence.
+func sentence(text string) string {
+	sum := byte(0)
+	for _, b := range []byte(text) {
+		sum ^= b
+	}
+	return fmt.Sprintf("$%s*%02X\r\n", text, sum)
+}
+
+// knownAs is what makes a talker believed in, and have a fix.
+func knownAs(talker string) string {
+	return sentence(talker+"GLL,,,,,,V") + sentence(talker+"GLL,5000.000,N,00700.000,E,120000,A")
+}
+
+var known = knownAs("GP")
+
+// say returns the values of one sentence of a receiver that is known.
+func say(t testing.TB, text string) (values map[string]any, damaged []string) {
+	t.Helper()
+	r := decode(t, knownAs(text[:2]), sentence(text))
+	if len(r.readings) > 1 {
+		values = r.readings[1].Values
+	}
+	return values, r.damaged
+}
+
+type vector struct {
+	Raw    string
+	Expect map[string]any
+}
+
+func readVectors(t testing.TB) []vector {
+	t.Helper()
+	data, err := os.ReadFile("testdata/sentences.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Vectors []vector }
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Vectors
+}
+
+// TestVectors compares with what was published for each sentence.
+func TestVectors(t *testing.T) {
+	keys := map[string]string{
+		"latitude": "latitude", "longitude": "longitude", "altitude": "altitude", "separation": "geoid_separation",
+		"num_satellites": "satellites", "hdop": "hdop", "vdop": "vdop", "pdop": "pdop", "course": "course", "variation": "magnetic_variation",
+		"true_track": "course", "magnetic_track": "magnetic_course", "ground_speed_kph": "speed",
+		"speed": "speed", "ground_speed_knots": "speed",
+	}
+	vectors := readVectors(t)
+	if len(vectors) != 13 {
+		t.Errorf("%d vectors", len(vectors))
+	}
+	for _, v := range vectors {
+		text, _, _ := strings.Cut(v.Raw[1:], "*")
+		if sentence(text) != v.Raw+"\r\n" {
+			t.Errorf("%s: checksum", v.Raw)
+		}
+		values, damaged := say(t, text)
+		if len(damaged) > 0 {
+			t.Errorf("%s: damaged %q", v.Raw, damaged)
+			continue
+		}
+		if v.Expect["type"] == "GSV" {
+			if len(values) > 0 { // satellites in view are not published
+				t.Errorf("%s: %v", v.Raw, values)
+			}
+			continue
+		}
+		for name, want := range v.Expect {
+			key, ok := keys[name]
+			if !ok {
+				continue
+			}
+			want := want.(float64)
+			if name == "speed" || name == "ground_speed_knots" {
+				want *= 1.852
+			}
+			got, ok := values[key].(float64)
+			if n, whole := values[key].(int64); whole {
+				got, ok = float64(n), true
+			}
+			// The source makes 0 of what is missing; a speed in km/h
+			// was rounded by the receiver.
+			if !ok && want == 0 && strings.Contains(v.Raw, ",,") {
+				continue
+			}
+			tolerance := 1e-8
+			if name == "ground_speed_knots" {
+				tolerance = 0.01
+			}
+			if !ok || math.Abs(got-want) > tolerance {
+				t.Errorf("%s: %s = %v, want %v", v.Raw, key, values[key], want)
+			}
+		}
+		switch v.Expect["type"] {
+		case "RMC":
+			// "dd 13 mm 06 yy 94", "22:05:16.000"
+			date := v.Expect["date"].(string)
+			century := "20"
+			if date[15:] >= "80" {
+				century = "19"
+			}
+			clock := strings.TrimSuffix(v.Expect["time"].(string), ".000")
+			if want := century + date[15:] + "-" + date[9:11] + "-" + date[3:5] + "T" + clock + "Z"; values["time"] != want {
+				t.Errorf("%s: time %v, want %s", v.Raw, values["time"], want)
+			}
+			if values["fix"] != true {
+				t.Errorf("%s: fix %v", v.Raw, values["fix"])
+			}
+		case "GLL":
+			if values["fix"] != true {
+				t.Errorf("%s: fix %v", v.Raw, values["fix"])
+			}
+		case "GGA":
+			if values["fix"] != true || values["fix_quality"] != "GPS" {
+				t.Errorf("%s: fix %v, %v", v.Raw, values["fix"], values["fix_quality"])
+			}
+		case "GSA":
+			if values["fix_type"] != "3D" {
+				t.Errorf("%s: %v", v.Raw, values["fix_type"])
+			}
+		case "ZDA":
+			if values["time"] != "1996-07-12T17:28:09.456Z" {
+				t.Errorf("%s: time %v", v.Raw, values["time"])
+			}
+		}
+	}
+}
+
+// Numbers print as they were sent.
+func TestExact(t *testing.T) {
+	values, _ := say(t, "GPRMC,120000.10,A,5133.820,N,00042.240,W,0.1,359.9,211126,,,A")
+	const want = `{"course":359.9,"fix":true,"latitude":51.56366667,"longitude":-0.704,"speed":0.1852,"time":"2026-11-21T12:00:00.1Z"}`
+	if text, _ := json.Marshal(values); string(text) != want {
+		t.Errorf("%s, want %s", text, want)
+	}
+	for _, test := range []struct {
+		text, hemisphere string
+		want             float64
+	}{
+		{"00000", "E", 0},
+		{"18000.000000", "W", -180},
+		{"17959.999999999", "E", 179.99999998},
+		{"00000.000001", "E", 0.00000002},
+		{"00000.0000001", "W", 0},
+		{"00730", "E", 7.5},
+	} {
+		if got, ok := angle(test.text, test.hemisphere, 3, 180, "E", "W"); !ok || got != test.want {
+			t.Errorf("%s %s = %v, %v", test.text, test.hemisphere, got, ok)
+		}
+	}
+}
+
+// No position is published that is not valid, nor what comes with it.
+func TestInvalid(t *testing.T) {
+	const gga = "GPGGA,120000,5133.82,N,00042.24,W,%s,08,1.0,10,M,40,M,,"
+	const gns = "GNGNS,120000,5133.82,N,00042.24,W,%s,08,1.0,10,40,,"
+	const rmc = "GPRMC,120000,%s,5133.82,N,00042.24,W,1.0,2.0,211126,3.0,E%s"
+	const gll = "GPGLL,5133.82,N,00042.24,W,120000,%s"
+	position := []string{"latitude", "longitude"}
+	all := []string{"latitude", "longitude", "altitude", "hdop", "geoid_separation", "speed", "course", "magnetic_variation", "time"}
+	for _, test := range []struct {
+		text string
+		fix  bool
+	}{
+		{fmt.Sprintf(gga, "0"), false},
+		{fmt.Sprintf(gga, "1"), true},
+		{fmt.Sprintf(gga, "2"), true},
+		{fmt.Sprintf(gga, "3"), true},
+		{fmt.Sprintf(gga, "4"), true},
+		{fmt.Sprintf(gga, "5"), true},
+		{fmt.Sprintf(gga, "6"), false},
+		{fmt.Sprintf(gga, "7"), false},
+		{fmt.Sprintf(gga, "8"), false},
+		{fmt.Sprintf(gns, "A"), true},
+		{fmt.Sprintf(gns, "NNDN"), true},
+		{fmt.Sprintf(gns, "R"), true},
+		{fmt.Sprintf(gns, "NNNN"), false},
+		{fmt.Sprintf(gns, "E"), false},
+		{fmt.Sprintf(gns, "AS"), false},
+		{fmt.Sprintf(gns, "M"), false},
+		{fmt.Sprintf(gns, ""), false},
+		{fmt.Sprintf(rmc, "A", ""), true},
+		{fmt.Sprintf(rmc, "A", ",A"), true},
+		{fmt.Sprintf(rmc, "A", ",D"), true},
+		{fmt.Sprintf(rmc, "A", ",A,V"), true},
+		{fmt.Sprintf(rmc, "A", ","), true},
+		{fmt.Sprintf(rmc, "V", ""), false},
+		{fmt.Sprintf(rmc, "V", ",A"), false},
+		{fmt.Sprintf(rmc, "A", ",N"), false},
+		{fmt.Sprintf(rmc, "A", ",E"), false},
+		{fmt.Sprintf(rmc, "A", ",M"), false},
+		{fmt.Sprintf(rmc, "A", ",S"), false},
+		{"GPRMC,,V,,,,,,,,,,N", false},
+		{fmt.Sprintf(gll, "A"), true},
+		{fmt.Sprintf(gll, "A,F"), true},
+		{fmt.Sprintf(gll, "V"), false},
+		{fmt.Sprintf(gll, "A,S"), false},
+		{"GPGLL,,,,,,V,N", false},
+	} {
+		values, damaged := say(t, test.text)
+		if values["fix"] != test.fix || len(damaged) > 0 {
+			t.Errorf("%s: %v, damaged %q", test.text, values, damaged)
+		}
+		for _, key := range position {
+			if _, ok := values[key]; ok != test.fix {
+				t.Errorf("%s: %s = %v", test.text, key, values[key])
+			}
+		}
+		for _, key := range all {
+			if v, ok := values[key]; ok && !test.fix {
+				t.Errorf("%s: %s = %v", test.text, key, v)
+			}
+		}
+	}
+}
+
+// What says nothing of being valid is believed while there is a fix.
+func TestUnqualified(t *testing.T) {
+	const vtg, zda = "GPVTG,45.5,T,67.5,M,30.45,N,56.40,K", "GPZDA,172809.456,12,07,1996,00,00"
+	fix, lost := "GPGLL,5000.000,N,00700.000,E,120000,A", "GPGLL,,,,,120000,V"
+	for _, test := range []struct {
+		sentences []string
+		want      int // values of the last one; -1: no reading
+	}{
+		{[]string{fix, fix, vtg}, 3},
+		{[]string{fix, fix, zda}, 1},
+		{[]string{lost, fix, vtg}, 3},
+		{[]string{fix, lost, vtg}, -1},
+		{[]string{fix, lost, zda}, -1},
+		{[]string{vtg, vtg}, -1},
+		{[]string{fix, "GLGLL,,,,,120000,V", vtg}, -1},
+		{[]string{fix, "IIGLL,,,,,120000,V", vtg}, 3},
+		{[]string{fix, fix, vtg + ",A"}, 3},
+		{[]string{fix, fix, vtg + ",N"}, -1},
+		{[]string{lost, lost, vtg + ",D"}, 3},
+		{[]string{fix, fix, "GPVTG,,T,,M,,N,,K,N"}, -1},
+		{[]string{fix, fix, "GPVTG,,T,,M,0.1,N,0.2,K,A"}, 1},
+		{[]string{fix, fix, "GPZDA,,,,,,"}, -1},
+	} {
+		r := &recorder{}
+		d := newDecoder(r)
+		before := 0
+		for _, s := range test.sentences {
+			before = len(r.readings)
+			d.Decode([]byte(sentence(s)), received)
+		}
+		got := -1
+		if len(r.readings) > before {
+			got = len(r.readings[before].Values)
+		}
+		if got != test.want || len(r.damaged) > 0 {
+			t.Errorf("%q: %d, want %d; damaged %q", test.sentences, got, test.want, r.damaged)
+		}
+	}
+}
+
+func TestDevices(t *testing.T) {
+	for talker, want := range map[string]string{
+		"GP": "nmea_gnss", "GL": "nmea_gnss", "GA": "nmea_gnss", "GB": "nmea_gnss", "BD": "nmea_gnss", "GQ": "nmea_gnss",
+		"QZ": "nmea_gnss", "GI": "nmea_gnss", "GN": "nmea_gnss", "II": "nmea_ii", "YD": "nmea_yd", "U1": "nmea_u1",
+	} {
+		s := sentence(talker + "GLL,5000.000,N,00700.000,E,120000,A")
+		if r := decode(t, s); len(r.announcements) > 0 {
+			t.Errorf("%s: believed after one sentence", talker)
+		}
+		r := decode(t, s, s)
+		if len(r.announcements) != 1 || r.announcements[0].ID != want || r.announcements[0].Name == "" {
+			t.Errorf("%s: %+v", talker, r.announcements)
+		}
+		if !r.readings[0].Time.Equal(received) {
+			t.Errorf("time %v", r.readings[0].Time)
+		}
+	}
+
+	// What was announced once stays.
+	r := decode(t, known, sentence("GNGSA,A,3,22,19,,,,,,,,,,,3.1,2.0,2.4,1"), known)
+	if d := r.devices["nmea_gnss"]; len(r.announcements) != 2 || len(d.Properties) != 7 {
+		t.Errorf("%d announcements, the last %+v", len(r.announcements), d)
+	}
+
+	r = &recorder{}
+	d := newDecoder(r)
+	for i := range 26 * 26 {
+		s := sentence(string([]byte{'A' + byte(i%26), 'A' + byte(i/26)}) + "GLL,5000.000,N,00700.000,E,120000,A")
+		d.Decode([]byte(s+s), received)
+		if len(d.receivers) > maxDevices {
+			t.Fatalf("%d devices", len(d.receivers))
+		}
+	}
+}
+
+func TestDamage(t *testing.T) {
+	const good = "GPGLL,5000.000,N,00700.000,E,120000,A"
+	whole := sentence(good)
+	for _, test := range []struct {
+		name    string
+		text    string
+		damaged []string
+	}{
+		{"nothing", "", nil},
+		{"wrong checksum", "$" + good + "*00\r\n", []string{"checksum"}},
+		{"lower case", "$GPGLL,,,,,120000,V*" + strings.ToLower(sentence("GPGLL,,,,,120000,V")[20:]), nil},
+		{"no checksum", "$" + good + "\r\n", []string{"checksum"}},
+		{"half a checksum", "$" + good + "*2\r\n", []string{"checksum"}},
+		{"long checksum", whole[:len(whole)-2] + "0\r\n", []string{"checksum"}},
+		{"no digits", "$" + good + "*GG\r\n", []string{"checksum"}},
+		{"wrong character", strings.Replace(whole, "N", "S", 1), []string{"checksum"}},
+		{"cut", whole[:20] + "\r\n", []string{"checksum"}},
+		{"cut short", whole[:20], []string{"truncated"}},
+		{"begins twice", "$", nil},
+		{"a byte of noise within", whole[:20] + "\x80" + whole[20:], []string{"syntax"}},
+		{"too long", "$GPGLL," + strings.Repeat("1", 200) + "\r\n", []string{"too long"}},
+		{"no sentence", "$100 for a receiver*00\r\n", nil},
+		{"lower case address", "$gpgll,\r\n", nil},
+		{"proprietary", "$PUBX,40,GLL*00\r\n$PMTK001,3*00\r\n" + sentence("PGRME,15.0,M,45.0,M,25.0,M"), nil},
+		{"encapsulated", "!AIVDM,1,1,,B,177KQJ5000G?tO`K>RA1wUbN0TKH,0*5C\r\n", nil},
+		{"unknown", sentence("GPXYZ,1,2,3"), nil},
+		{"satellites in view", sentence("GLGSV,3,1,11,03,03,111,00"), nil},
+
+		{"GLL without position", sentence("GPGLL,,,,,120000,A"), []string{"syntax"}},
+		{"GLL of NMEA 1.5", sentence("GPGLL,5000.000,N,00700.000,E"), nil},
+		{"GLL too short", sentence("GPGLL,5000.000,N"), []string{"syntax"}},
+		{"status", sentence("GPGLL,5000.000,N,00700.000,E,120000,B"), []string{"syntax"}},
+		{"mode", sentence("GPGLL,5000.000,N,00700.000,E,120000,A,AA"), []string{"syntax"}},
+		{"latitude of 91°", sentence("GPGLL,9100.000,N,00700.000,E,120000,A"), []string{"syntax"}},
+		{"latitude over 90°", sentence("GPGLL,9000.001,N,00700.000,E,120000,A"), []string{"syntax"}},
+		{"60 minutes", sentence("GPGLL,5060.000,N,00700.000,E,120000,A"), []string{"syntax"}},
+		{"longitude over 180°", sentence("GPGLL,5000.000,N,18000.001,E,120000,A"), []string{"syntax"}},
+		{"hemisphere", sentence("GPGLL,5000.000,E,00700.000,N,120000,A"), []string{"syntax"}},
+		{"no hemisphere", sentence("GPGLL,5000.000,,00700.000,E,120000,A"), []string{"syntax"}},
+		{"short longitude", sentence("GPGLL,5000.000,N,0700.000,E,120000,A"), []string{"syntax"}},
+		{"negative", sentence("GPGLL,-500.000,N,00700.000,E,120000,A"), []string{"syntax"}},
+		{"letter", sentence("GPGLL,5000.0x0,N,00700.000,E,120000,A"), []string{"syntax"}},
+		{"no decimals", sentence("GPGLL,5000.,N,00700.000,E,120000,A"), []string{"syntax"}},
+		{"RMC too short", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1.0"), []string{"syntax"}},
+		{"RMC date", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1.0,2.0,310226,,"), []string{"syntax"}},
+		{"RMC day 0", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1.0,2.0,000226,,"), []string{"syntax"}},
+		{"RMC long date", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1.0,2.0,21112026,,"), []string{"syntax"}},
+		{"RMC time", sentence("GPRMC,240000,A,5000.000,N,00700.000,E,1.0,2.0,211126,,"), []string{"syntax"}},
+		{"RMC short time", sentence("GPRMC,1200,A,5000.000,N,00700.000,E,1.0,2.0,211126,,"), []string{"syntax"}},
+		{"RMC backwards", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,-1.0,2.0,211126,,"), []string{"syntax"}},
+		{"RMC exponent", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1e3,2.0,211126,,"), []string{"syntax"}},
+		{"RMC variation", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1.0,2.0,211126,3.0,N"), []string{"syntax"}},
+		{"RMC no variation", sentence("GPRMC,120000,A,5000.000,N,00700.000,E,1.0,2.0,211126,,E"), []string{"syntax"}},
+		{"GGA too short", sentence("GPGGA,120000,5133.82,N,00042.24,W,1,08,1.0,10,M"), []string{"syntax"}},
+		{"GGA quality", sentence("GPGGA,120000,5133.82,N,00042.24,W,9,08,1.0,10,M,40,M,,"), []string{"syntax"}},
+		{"GGA no quality", sentence("GPGGA,120000,5133.82,N,00042.24,W,,08,1.0,10,M,40,M,,"), []string{"syntax"}},
+		{"GGA satellites", sentence("GPGGA,120000,5133.82,N,00042.24,W,1,x8,1.0,10,M,40,M,,"), []string{"syntax"}},
+		{"GGA altitude", sentence("GPGGA,120000,5133.82,N,00042.24,W,1,08,1.0,1.0.0,M,40,M,,"), []string{"syntax"}},
+		{"GNS mode", sentence("GNGNS,120000,5133.82,N,00042.24,W,AX,08,1.0,10,40,,"), []string{"syntax"}},
+		{"GNS too short", sentence("GNGNS,120000,5133.82,N"), []string{"syntax"}},
+		{"GSA type", sentence("GPGSA,A,4,22,19,,,,,,,,,,,3.1,2.0,2.4"), []string{"syntax"}},
+		{"GSA type 0", sentence("GPGSA,A,0,22,19,,,,,,,,,,,3.1,2.0,2.4"), []string{"syntax"}},
+		{"GSA too short", sentence("GPGSA,A,3,22"), []string{"syntax"}},
+		{"GSA number", sentence("GPGSA,A,3,22,19,,,,,,,,,,,3.1,-,2.4"), []string{"syntax"}},
+		{"VTG", sentence("GPVTG,45.5,67.5,30.45,56.40"), []string{"syntax"}},
+		{"VTG mode", sentence("GPVTG,45.5,T,67.5,M,30.45,N,56.40,K,AA"), []string{"syntax"}},
+		{"ZDA year", sentence("GPZDA,172809,12,07,96,00,00"), []string{"syntax"}},
+		{"ZDA month", sentence("GPZDA,172809,12,13,1996,00,00"), []string{"syntax"}},
+		{"ZDA too short", sentence("GPZDA,172809"), []string{"syntax"}},
+	} {
+		r := decode(t, known, test.text, whole)
+		// One reading of known, one of the sentence behind.
+		if !slices.Equal(r.damaged, test.damaged) || len(r.readings) < 2 {
+			t.Errorf("%s: damaged %q, want %q; %d readings", test.name, r.damaged, test.damaged, len(r.readings))
+		}
+		for _, reading := range r.readings {
+			for _, key := range []string{"latitude", "longitude"} {
+				if v, ok := reading.Values[key]; ok && v != 50.0 && v != 7.0 {
+					t.Errorf("%s: %v", test.name, reading.Values)
+				}
+			}
+		}
+	}
+}
+
+// What other protocols say is no place.
+func TestForeign(t *testing.T) {
+	foreign := "/ISk5\\2MT382-1000\r\n1-0:1.8.1(00001.001*kWh)\r\n!522B\r\n" +
+		"\r\nPID\t0xA389\r\nV\t26201\r\nChecksum\t$" +
+		"\xAA\xC0\x06\x00\x06\x00\x58\xD9\x3D\xAB" +
+		"20;2D;UPM/Esic;ID=0001;TEMP=00cf;HUM=16;BAT=OK;\r\n" +
+		"{\"price\":\"$GPGLL,\"}\r\n"
+	if r := decode(t, foreign); len(r.readings)+len(r.announcements) > 0 || !slices.Equal(r.damaged, []string{"checksum"}) {
+		t.Errorf("foreign: %d readings, damaged %q", len(r.readings), r.damaged)
+	}
+	noise := make([]byte, 1<<20)
+	source := rand.NewChaCha8([32]byte{})
+	source.Read(noise)
+	if r := decode(t, string(noise)); len(r.readings)+len(r.announcements) > 0 {
+		t.Errorf("noise: %+v", r.readings)
+	}
+}
+
+// stream is all vectors in a row, with noise.
+func stream(t testing.TB) string {
+	var s strings.Builder
+	for _, v := range readVectors(t) {
+		s.WriteString(v.Raw + "\r\n$GP\n")
+	}
+	return s.String() + known + s.String()
+}
+
+// The pieces do not matter.
+func TestSplits(t *testing.T) {
+	text := stream(t)
+	want := decode(t, text)
+	if len(want.readings) < 20 || len(want.devices) != 3 {
+		t.Fatalf("%d readings, devices %q", len(want.readings), slices.Sorted(maps.Keys(want.devices)))
+	}
+	for i := range text {
+		if got := decode(t, text[:i], text[i:]); !reflect.DeepEqual(got, want) {
+			t.Fatalf("cut at %d: %+v", i, got)
+		}
+	}
+}
+
+// Properties are announced with what Home Assistant wants of each class.
+func TestProperties(t *testing.T) {
+	units := map[string]string{"distance": "m", "speed": "km/h", "timestamp": "", "enum": ""}
+	key := regexp.MustCompile(`^[a-z0-9_]+$`)
+	seen := make(map[string]bool)
+	for _, p := range properties {
+		if !key.MatchString(p.Key) || p.Name == "" || seen[p.Key] {
+			t.Errorf("bad key or name: %+v", p)
+		}
+		seen[p.Key] = true
+		if unit, ok := units[p.Class]; p.Class != "" && (!ok || unit != p.Unit) {
+			t.Errorf("%s: unit %q of class %q", p.Key, p.Unit, p.Class)
+		}
+		if (p.Class == "enum") != (len(p.Options) > 0) || p.StateClass != "" && p.Kind != serialbridge.Measurement {
+			t.Errorf("%+v", p)
+		}
+	}
+}
