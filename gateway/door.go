@@ -22,7 +22,7 @@ type door struct {
 
 	exists     func(user string) bool
 	revoked    func(*x509.Certificate) bool // nil: none is
-	generation atomic.Uint64 // counts changes of users
+	generation atomic.Uint64                // counts changes of users
 	changed    chan struct{}
 
 	mu      sync.Mutex

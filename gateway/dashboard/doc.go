@@ -23,7 +23,7 @@
 //	DELETE /api/users/NAME
 //	POST   /api/users/import?role=ROLE  a password file of mosquitto, as text/plain
 //	GET    /api/certificates       client certificates that the box has issued
-//	POST   /api/certificates       {"name"}, with "csr" in PEM for a key of one's own: a new one, and its key, shown this once
+//	POST   /api/certificates       {"name"}: a new one, and its key, shown this once; with "csr" in PEM there is none
 //	DELETE /api/certificates/SERIAL  revokes one, which disconnects who came with it
 //	GET    /api/tokens             API tokens
 //	POST   /api/tokens             {"name", "level"}: a new one, shown this once
@@ -79,6 +79,6 @@
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
 // Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
-// (64 KiB for a user or a certificate, 1 MiB for an import), 10 s for a request, 1,000 devices with 64 KiB
-// of state each, 200 clients, users, certificates or events on a page.
+// (64 KiB for a user or a certificate, 1 MiB for an import), 10 s for a request, 1,000
+// devices with 64 KiB of state each, 200 clients, users, certificates or events on a page.
 package dashboard
