@@ -24,11 +24,12 @@ type actuator struct {
 	dims     bool
 }
 
-// actuators are the types of D2-01 by number.
+// actuators are the types of D2-01 by number. Sources do not agree whether 00 and
+// 09 dim; a switch that is shown as one does no harm.
 var actuators = []actuator{
-	0x00: {1, true}, 0x01: {1, false}, 0x02: {1, true}, 0x03: {1, true},
+	0x00: {1, false}, 0x01: {1, false}, 0x02: {1, true}, 0x03: {1, true},
 	0x04: {1, true}, 0x05: {1, true}, 0x06: {1, false}, 0x07: {1, false},
-	0x08: {1, true}, 0x09: {1, true}, 0x0A: {1, false}, 0x0B: {1, false},
+	0x08: {1, true}, 0x09: {1, false}, 0x0A: {1, false}, 0x0B: {1, false},
 	0x0C: {1, false}, 0x0D: {1, false}, 0x0E: {1, false}, 0x0F: {1, false},
 	0x10: {2, false}, 0x11: {2, false}, 0x12: {2, false}, 0x13: {4, false},
 	0x14: {8, false}, 0x15: {4, false}, 0x16: {2, true},

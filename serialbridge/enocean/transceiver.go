@@ -178,8 +178,8 @@ func (x *transceiver) asked(t telegram, q uteQuery) {
 	}
 }
 
-// command does what is wanted. What cannot be done is counted as refused by
-// nobody: the supervisor has checked it against the device's properties.
+// command does what is wanted. The supervisor has checked it against what the
+// device was announced with; what is not possible all the same is passed over.
 func (x *transceiver) command(c serialbridge.Command) error {
 	if x.base == 0 {
 		return nil

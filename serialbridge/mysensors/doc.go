@@ -37,7 +37,7 @@
 // remembers: the number is drawn by lot, so that a clash is unlikely. It tells
 // nodes to use metric units, asks those that are not known to present
 // themselves, and sets variables. A value that was set counts when the node has
-// acknowledged it.
+// acknowledged it. A request for the time is not answered: it is for local time.
 //
 // # Contract
 //

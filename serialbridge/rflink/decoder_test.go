@@ -225,13 +225,15 @@ func TestDamage(t *testing.T) {
 }
 
 func TestPieces(t *testing.T) {
-	all := strings.Join(readLines(t), "")
-	want := decode(t, all)
-	for i := range all {
-		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
+	some := strings.Join(readLines(t)[30:], "") // with switches, levels and blinds
+	want := decode(t, some)
+	for i := range some {
+		if got := decode(t, some[:i], some[i:]); !reflect.DeepEqual(got, want) {
 			t.Fatalf("split at %d", i)
 		}
 	}
+	all := strings.Join(readLines(t), "")
+	want = decode(t, all)
 	if got := decode(t, strings.Split(all, "")...); !reflect.DeepEqual(got, want) {
 		t.Fatal("byte by byte")
 	}

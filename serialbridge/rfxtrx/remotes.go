@@ -31,8 +31,8 @@ type remote struct {
 	commands map[byte]map[byte]action // by subtype and command
 }
 
-// lighting1Commands are those of all code wheels; dim and bright are not known to
-// lead anywhere in particular, and are passed over.
+// lighting1Commands are those of remote controls with code wheels. Dim and bright
+// tell no level and are left out.
 var lighting1Commands = map[byte]action{0: off, 1: on, 5: groupOff, 6: groupOn}
 
 // remotes are the remote controls by type. After the ID stand the unit, the
