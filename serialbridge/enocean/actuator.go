@@ -25,7 +25,7 @@ type actuator struct {
 }
 
 // actuators are the types of D2-01 by number. Sources do not agree whether 00 and
-// 09 dim; a switch that is shown as one does no harm.
+// 09 dim; they are shown as switches, which works with both.
 var actuators = []actuator{
 	0x00: {1, false}, 0x01: {1, false}, 0x02: {1, true}, 0x03: {1, true},
 	0x04: {1, true}, 0x05: {1, true}, 0x06: {1, false}, 0x07: {1, false},

@@ -14,6 +14,8 @@
 // teach-in with profile, or UTE. Until then a sender is listed as a device
 // without readings, and its telegrams are counted as damaged for the reason
 // "unknown profile". A decoder forgets profiles when it ends.
+// Radiator actuators (A5-20) are read only: they want a set point as an answer,
+// which nobody here has.
 //
 // Encrypted telegrams (SEC) are refused: the sender is listed, its model says
 // why there is nothing more, and its telegrams are counted as "encrypted".
