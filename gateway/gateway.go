@@ -22,7 +22,10 @@ import (
 	"lintel/serialbridge/airquality"
 	"lintel/serialbridge/dsmr"
 	"lintel/serialbridge/jsonlines"
+	"lintel/serialbridge/mysensors"
 	"lintel/serialbridge/nmea"
+	"lintel/serialbridge/rflink"
+	"lintel/serialbridge/rfxtrx"
 	"lintel/serialbridge/simulator"
 	"lintel/serialbridge/sml"
 	"lintel/serialbridge/teleinfo"
@@ -39,6 +42,9 @@ func Drivers() []serialbridge.Driver {
 		airquality.Driver(),
 		nmea.Driver(),
 		jsonlines.Driver(),
+		rflink.Driver(),
+		mysensors.Driver(),
+		rfxtrx.Driver(),
 	}
 }
 

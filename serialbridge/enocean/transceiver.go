@@ -1,0 +1,224 @@
+package enocean
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+const (
+	// readIDBase is the common command CO_RD_IDBASE (ESP3 2.5.8).
+	readIDBase = 0x08
+	// returnOK is the code of a response that says yes (ESP3 2.2).
+	returnOK = 0x00
+
+	// answerTime is how long the transceiver may take; ESP3 1.6.1 says half
+	// a second.
+	answerTime = 2 * time.Second
+	// attempts to get the base ID.
+	attempts = 3
+	// teachTime is how long actuators may be taught after the button was
+	// pressed.
+	teachTime = 3 * time.Minute
+	// rockers are the switches that the transceiver can be. 128 IDs from
+	// the base ID on are its own (ESP3 2.5.7).
+	rockers = 8
+)
+
+var errMute = errors.New("the transceiver does not tell its base ID: unplug it, wait a moment and plug it in again")
+
+// A transceiver is a stick that is spoken with.
+type transceiver struct {
+	port    serialbridge.Port
+	sink    serialbridge.Sink
+	decoder *decoder
+
+	base     senderID // zero until it is known
+	failed   error    // of a write while bytes were decoded
+	teaching time.Time
+}
+
+func newTransceiver(port serialbridge.Port, sink serialbridge.Sink, known map[profileID]*profile) *transceiver {
+	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known)}
+	x.decoder.onResponse = x.answered
+	x.decoder.onQuery = x.asked
+	return x
+}
+
+// heard is what the reader got at once.
+type heard struct {
+	data []byte
+	err  error
+}
+
+// run speaks with the transceiver until ctx ends or the port fails.
+func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Command) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	incoming := make(chan heard)
+	go func() {
+		for {
+			buf := make([]byte, 1024)
+			n, err := x.port.Read(buf)
+			select {
+			case incoming <- heard{buf[:n], err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+
+	patience := time.NewTicker(answerTime)
+	defer patience.Stop()
+	tries := 0
+	for ctx.Err() == nil {
+		if x.base == 0 && tries == 0 {
+			tries++
+			if err := x.send(packet{commonCommand, []byte{readIDBase}, nil}); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case h := <-incoming:
+			x.decoder.Decode(h.data, time.Now())
+			if x.failed != nil {
+				return x.failed
+			}
+			if h.err != nil {
+				return h.err
+			}
+		case <-patience.C:
+			if x.base != 0 {
+				patience.Stop()
+				break
+			}
+			if tries == attempts {
+				return errMute
+			}
+			tries++
+			if err := x.send(packet{commonCommand, []byte{readIDBase}, nil}); err != nil {
+				return err
+			}
+		case c := <-commands:
+			if err := x.command(c); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func (x *transceiver) send(p packet) error {
+	_, err := x.port.Write(p.bytes())
+	return err
+}
+
+// answered takes a response. Only CO_RD_IDBASE has one with data: the base ID,
+// and how often it may still be changed.
+func (x *transceiver) answered(p packet) {
+	if x.base != 0 || len(p.data) != 5 || p.data[0] != returnOK {
+		return
+	}
+	base := senderID(binary.BigEndian.Uint32(p.data[1:]))
+	// Base IDs lie between FF800000 and FFFFFF80 (ESP3 2.5.7).
+	if base < 0xFF800000 || base > 0xFFFFFF80 {
+		return
+	}
+	x.base = base
+	x.sink.Device(x.device())
+}
+
+// device is the transceiver itself. It gives no readings, so it is there as long
+// as its stick is.
+func (x *transceiver) device() serialbridge.Device {
+	number := fmt.Sprintf("%08X", uint32(x.base))
+	d := serialbridge.Device{
+		ID:           "enocean_" + number,
+		Name:         "EnOcean transceiver",
+		Vendor:       "EnOcean",
+		SerialNumber: number,
+		Properties: []serialbridge.Property{
+			{Key: "teach_in", Name: "Teach in", Kind: serialbridge.Button, Category: serialbridge.Config, Precision: -1},
+		},
+	}
+	for n := 1; n <= rockers; n++ {
+		for _, b := range buttons {
+			d.Properties = append(d.Properties, serialbridge.Property{
+				Key:  rockerKey(n, b),
+				Name: fmt.Sprintf("Rocker %d %s", n, strings.ToUpper(b)),
+				Kind: serialbridge.Button, Precision: -1,
+			})
+		}
+	}
+	return d
+}
+
+func rockerKey(n int, button string) string { return fmt.Sprintf("rocker_%d_%s", n, button) }
+
+// asked takes a query of somebody who wants to be taught. The answer has to
+// come within 700 ms (EEP 2.6.7, "UTE").
+func (x *transceiver) asked(t telegram, q uteQuery) {
+	_, isActuator := actuatorOf(q.profile)
+	if x.base == 0 || !isActuator || !q.answer || !x.decoder.received.Before(x.teaching) {
+		return
+	}
+	answer := telegram{rorg: ute, payload: uteAccepted(t.payload), sender: x.base}
+	x.failed = x.send(answer.packet(t.sender))
+	if x.failed == nil {
+		x.failed = x.send(telegram{rorg: vld, payload: queryStatus(), sender: x.base}.packet(t.sender))
+	}
+}
+
+// command does what is wanted. The supervisor has checked it against what the
+// device was announced with; what is not possible all the same is passed over.
+func (x *transceiver) command(c serialbridge.Command) error {
+	if x.base == 0 {
+		return nil
+	}
+	if c.Device == x.device().ID {
+		return x.press(c.Key)
+	}
+	for _, s := range x.decoder.senders {
+		a, ok := actuatorOf(s.profile)
+		if !ok || s.device.ID != c.Device {
+			continue
+		}
+		if payload, ok := a.command(c.Key, c.Value); ok {
+			return x.send(telegram{rorg: vld, payload: payload, sender: x.base}.packet(s.id))
+		}
+	}
+	return nil
+}
+
+// press presses a button of the transceiver's device.
+func (x *transceiver) press(key string) error {
+	if key == "teach_in" {
+		x.teaching = time.Now().Add(teachTime)
+		return nil
+	}
+	for n := 1; n <= rockers; n++ {
+		for i, b := range buttons {
+			if key != rockerKey(n, b) {
+				continue
+			}
+			// As a hand does it: down, which acts, and up.
+			t := telegram{rorg: rps, sender: x.base + senderID(n)}
+			t.payload, t.status = []byte{byte(i)<<5 | 0x10}, statusT21|statusNU
+			if err := x.send(t.packet(broadcast)); err != nil {
+				return err
+			}
+			t.payload, t.status = []byte{0}, statusT21
+			return x.send(t.packet(broadcast))
+		}
+	}
+	return nil
+}

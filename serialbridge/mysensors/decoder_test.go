@@ -1,0 +1,314 @@
+package mysensors
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+// recorder is a sink that keeps what it is told.
+type recorder struct {
+	announcements []serialbridge.Device
+	devices       map[string]serialbridge.Device
+	readings      []serialbridge.Reading
+	damaged       []string
+	disorder      string
+}
+
+func (r *recorder) Device(d serialbridge.Device) {
+	if r.devices == nil {
+		r.devices = make(map[string]serialbridge.Device)
+	}
+	r.announcements = append(r.announcements, d)
+	r.devices[d.ID] = d
+}
+
+func (r *recorder) Reading(reading serialbridge.Reading) {
+	d, ok := r.devices[reading.Device]
+	if !ok {
+		r.disorder = "reading of " + reading.Device + " before its announcement"
+	}
+	for key, value := range reading.Values {
+		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
+		if i < 0 {
+			r.disorder = "value of " + reading.Device + " without property: " + key
+		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
+			r.disorder = "value of " + reading.Device + " that is no option: " + key
+		}
+	}
+	r.readings = append(r.readings, reading)
+}
+
+func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+
+var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+var known = variables()
+
+func decode(t testing.TB, pieces ...string) *recorder {
+	t.Helper()
+	r := &recorder{}
+	d := newDecoder(r, known)
+	for _, p := range pieces {
+		d.Decode([]byte(p), received)
+	}
+	if r.disorder != "" {
+		t.Fatal(r.disorder)
+	}
+	return r
+}
+
+// readLines returns the lines of the vectors.
+func readLines(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/lines.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "#") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
+}
+
+func TestVectors(t *testing.T) {
+	r := decode(t, readLines(t))
+	if !slices.Equal(r.damaged, []string{damagedSyntax}) || len(r.readings) != 2 {
+		t.Fatalf("%d readings, damaged %q", len(r.readings), r.damaged)
+	}
+	for i, want := range []map[string]any{{"light_level_0": 43.0}, {"battery": int64(79)}} {
+		if r.readings[i].Device != "mysensors_1" || !maps.Equal(r.readings[i].Values, want) || !r.readings[i].Time.Equal(received) {
+			t.Errorf("%+v, want %v", r.readings[i], want)
+		}
+	}
+	d := r.devices["mysensors_1"]
+	if len(r.devices) != 1 || d.Name != "lighthum demo sens" || d.Model != "MySensors 1.4.1" || len(d.Properties) != 2 {
+		t.Errorf("%+v", r.devices)
+	}
+}
+
+func TestVariables(t *testing.T) {
+	for _, test := range []struct {
+		typ     int
+		payload string
+		want    map[string]any
+		why     string // of damage
+	}{
+		{vTemp, "21.5", map[string]any{"temperature_3": 21.5}, ""},
+		{vTemp, "-0.1", map[string]any{"temperature_3": -0.1}, ""},
+		{vTemp, "-127", nil, damagedImplausible}, // what a DS18B20 says that is not there
+		{vTemp, "", nil, damagedSyntax},
+		{vTemp, "nan", nil, damagedSyntax},
+		{vTemp, "1e3", nil, damagedSyntax},
+		{vTemp, ".5", nil, damagedSyntax},
+		{vTemp, "5.", nil, damagedSyntax},
+		{vTemp, "0x10", nil, damagedSyntax},
+		{vHum, "50", map[string]any{"humidity_3": 50.0}, ""},
+		{vHum, "101", nil, damagedImplausible},
+		{vStatus, "1", map[string]any{"status_3": true}, ""},
+		{vStatus, "0", map[string]any{"status_3": false}, ""},
+		{vStatus, "2", nil, damagedSyntax},
+		{vPercentage, "40", map[string]any{"percentage_3": 40.0}, ""},
+		{vPercentage, "140", nil, damagedImplausible},
+		{vForecast, "sunny", map[string]any{"forecast_3": "sunny"}, ""},
+		{vForecast, "fine", nil, damagedSyntax},
+		{vTripped, "1", map[string]any{"tripped_3": true}, ""},
+		{vKWh, "1234.567", map[string]any{"energy_3": 1234.567}, ""},
+		{vKWh, "-1", nil, damagedImplausible},
+		{vFlowState, "HeatOn", map[string]any{"mode_3": "HeatOn"}, ""},
+		{vVar1 + 1, "anything", map[string]any{"var2_3": "anything"}, ""},
+		{vPosition, "55.722526;13.017972;18", map[string]any{"position_3": "55.722526;13.017972;18"}, ""},
+		{vUp, "", nil, ""},
+		{42, "28FF", nil, ""}, // V_ID
+		{200, "x", nil, ""},
+	} {
+		r := decode(t, fmt.Sprintf("7;3;1;0;%d;%s\n", test.typ, test.payload))
+		var got map[string]any
+		if len(r.readings) > 0 {
+			got = r.readings[0].Values
+		}
+		var damaged []string
+		if test.why != "" {
+			damaged = []string{test.why}
+		}
+		if !maps.Equal(got, test.want) || !slices.Equal(r.damaged, damaged) {
+			t.Errorf("%d %q: %v %q, want %v %q", test.typ, test.payload, got, r.damaged, test.want, damaged)
+		}
+	}
+}
+
+// A child that presents itself says what its variables are about.
+func TestPresentation(t *testing.T) {
+	property := func(r *recorder, key string) serialbridge.Property {
+		for _, p := range r.devices["mysensors_7"].Properties {
+			if p.Key == key {
+				return p
+			}
+		}
+		return serialbridge.Property{}
+	}
+	r := decode(t, "7;3;1;0;16;1\n")
+	if p := property(r, "tripped_3"); p.Class != "" || p.Name != "Tripped 3" {
+		t.Errorf("before: %+v", p)
+	}
+	r = decode(t, "7;3;1;0;16;1\n", "7;3;0;0;0;Garage\n", "7;3;1;0;16;0\n")
+	if p := property(r, "tripped_3"); p.Class != "opening" || p.Name != "Garage (Door)" || len(r.readings) != 2 {
+		t.Errorf("after: %+v", p)
+	}
+	r = decode(t, "7;4;0;0;21;\n", "7;4;1;0;35;12.5\n")
+	if p := property(r, "volume_4"); p.Class != "water" || p.Unit != "m³" || p.StateClass != "total_increasing" {
+		t.Errorf("water: %+v", p)
+	}
+	r = decode(t, "7;5;0;0;5;Blind\n")
+	if n := len(r.devices["mysensors_7"].Properties); n != 4 || len(r.readings) > 0 {
+		t.Errorf("cover: %+v", r.devices)
+	}
+	r = decode(t, "7;255;0;0;17;2.3.2\n", "7;255;3;0;12;1.1\n", "7;255;3;0;11;\n")
+	if d := r.devices["mysensors_7"]; d.Model != "MySensors 2.3.2" || d.SWVersion != "1.1" || d.Name != "MySensors node 7" {
+		t.Errorf("%+v", d)
+	}
+	r = decode(t, "0;255;0;0;18;2.3.2\n")
+	if d := r.devices["mysensors_0"]; d.Name != "MySensors gateway" {
+		t.Errorf("%+v", d)
+	}
+	// Saying it again changes nothing.
+	r = decode(t, "7;3;0;0;0;Garage\n", "7;3;0;0;0;Garage\n", "7;255;3;0;11;A\n", "7;255;3;0;11;A\n")
+	if len(r.announcements) != 2 {
+		t.Errorf("%d announcements", len(r.announcements))
+	}
+}
+
+func TestDamage(t *testing.T) {
+	const good = "1;0;1;0;23;43\n"
+	for _, test := range []struct {
+		name, input string
+		readings    int
+		damaged     []string
+	}{
+		{"half", good[:7] + good, 0, []string{damagedSyntax}},
+		{"half line", good[:7] + "\n" + good, 1, []string{damagedSyntax}},
+		{"no end", good + good[:len(good)-1], 1, nil},
+		{"CR LF", "1;0;1;0;23;43\r\n", 1, nil},
+		{"empty lines", "\n\r\n" + good, 1, nil},
+		{"RFLink", "20;05;Cresta;ID=2801;TEMP=00af;\r\n" + good, 1, []string{damagedSyntax}},
+		{"DSMR", "/ISk5\\2MT382-1000\r\n" + good, 1, []string{damagedSyntax}},
+		{"NMEA", "$GPGGA,1,2\r\n", 0, []string{damagedSyntax}},
+		{"node too great", "256;0;1;0;23;43\n", 0, []string{damagedSyntax}},
+		{"command too great", "1;0;5;0;23;43\n", 0, []string{damagedSyntax}},
+		{"ack too great", "1;0;1;2;23;43\n", 0, []string{damagedSyntax}},
+		{"long number", "0001;0;1;0;23;43\n", 0, []string{damagedSyntax}},
+		{"sign", "+1;0;1;0;23;43\n", 0, []string{damagedSyntax}},
+		{"set of nobody", "255;0;1;0;23;43\n", 0, []string{damagedSyntax}},
+		{"set of a whole node", "1;255;1;0;23;43\n", 0, []string{damagedSyntax}},
+		{"binary", "1;0;1;0;47;a\x00b\n", 0, []string{damagedSyntax}},
+		{"not UTF-8", "1;0;1;0;47;a\xffb\n", 0, []string{damagedSyntax}},
+		{"too long", strings.Repeat("1", maxLine+1) + "\n" + good, 1, []string{damagedTooLong}},
+		{"battery", "1;255;3;0;0;x\n1;255;3;0;0;101\n", 0, []string{damagedSyntax, damagedImplausible}},
+		{"log", "0;255;3;0;9;TSF:MSG:READ,1-1-0,s=0,c=1,t=23,pt=2,l=2,sg=0:43\n", 0, nil},
+		{"ready, id request", "0;255;3;0;14;Gateway startup complete.\n255;255;3;0;3;\n", 0, nil},
+		{"request", "1;0;2;0;2;\n", 0, nil},
+		{"stream", "1;0;4;0;0;\x01\n", 0, nil},
+	} {
+		r := decode(t, test.input)
+		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		}
+	}
+}
+
+func TestPieces(t *testing.T) {
+	all := readLines(t) + "7;3;0;0;0;Garage\n7;3;1;0;16;1\n7;4;1;0;0;-1.5\n"
+	want := decode(t, all)
+	for i := range all {
+		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
+			t.Fatalf("split at %d", i)
+		}
+	}
+	if got := decode(t, strings.Split(all, "")...); !reflect.DeepEqual(got, want) {
+		t.Fatal("byte by byte")
+	}
+}
+
+func TestManyProperties(t *testing.T) {
+	var lines strings.Builder
+	for child := range 200 {
+		fmt.Fprintf(&lines, "7;%d;1;0;0;20\n", child)
+	}
+	lines.WriteString("7;255;3;0;0;50\n")
+	r := decode(t, lines.String())
+	if n := len(r.devices["mysensors_7"].Properties); n != maxProperties || len(r.damaged) != 201-maxProperties || r.damaged[0] != damagedMany {
+		t.Errorf("%d properties, %d damaged", n, len(r.damaged))
+	}
+}
+
+// Numbers print as they came.
+func TestDecimals(t *testing.T) {
+	for _, payload := range []string{"0.1", "20.7", "-3.3", "1234.567", "99999.9"} {
+		v, ok := known[vDistance].read(payload)
+		text, err := json.Marshal(v)
+		if !ok || err != nil || string(text) != payload {
+			t.Errorf("%s: %s", payload, text)
+		}
+	}
+}
+
+// Properties are announced with what Home Assistant wants of each class.
+func TestProperties(t *testing.T) {
+	units := map[string]string{
+		"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "precipitation": "mm", "precipitation_intensity": "mm/h",
+		"wind_direction": "°", "weight": "kg", "power": "W", "energy": "kWh", "volume": "m³", "water": "m³", "gas": "m³",
+		"sound_pressure": "dB", "frequency": "Hz", "illuminance": "lx", "moisture": "%", "voltage": "V", "current": "A", "ph": "",
+		"conductivity": "μS/cm", "reactive_power": "var", "apparent_power": "VA", "power_factor": "",
+	}
+	totals := []string{"precipitation", "energy", "volume", "water", "gas"}
+	conditions := []string{"", "opening", "motion", "smoke", "moisture", "sound", "vibration"}
+	key := regexp.MustCompile(`^[a-z0-9_]+$`)
+	for typ, v := range known {
+		for childType := unknownChild; childType <= sWaterQual; childType++ {
+			p := v.of(3, childType, "")
+			if !key.MatchString(p.Key) || p.Name == "" {
+				t.Errorf("%d: bad key or name: %+v", typ, p)
+			}
+			switch p.Kind {
+			case serialbridge.Measurement:
+				if unit, ok := units[p.Class]; p.Class != "" && (!ok || p.Unit != unit) {
+					t.Errorf("%s: unit %q of class %q", p.Key, p.Unit, p.Class)
+				}
+				if isTotal := slices.Contains(totals, p.Class); isTotal != (p.StateClass == "total_increasing") {
+					t.Errorf("%s: state class %q of class %q", p.Key, p.StateClass, p.Class)
+				}
+			case serialbridge.Binary:
+				if !slices.Contains(conditions, p.Class) {
+					t.Errorf("%s: class %q", p.Key, p.Class)
+				}
+			case serialbridge.Choice:
+				if len(p.Options) == 0 {
+					t.Errorf("%s: no options", p.Key)
+				}
+			case serialbridge.Setting:
+				if !(p.Max > p.Min) || p.Step <= 0 {
+					t.Errorf("%s: %v to %v", p.Key, p.Min, p.Max)
+				}
+			}
+		}
+	}
+	for childType, types := range children {
+		for _, typ := range types {
+			if known[typ] == nil {
+				t.Errorf("child type %d has an unknown variable %d", childType, typ)
+			}
+		}
+	}
+}

@@ -1,0 +1,48 @@
+// Package mysensors speaks with MySensors gateways: an Arduino or ESP with a radio
+// (nRF24, RFM69) behind which self-made sensors and actuators report.
+//
+// The gateway talks in lines (MySensors Serial Protocol 2.x):
+//
+//	node;child;command;ack;type;payload
+//
+// A node is a device of the house. Its children are single sensors or actuators;
+// each of their variables becomes a property, named by the variable and the
+// number of the child: temperature_1. A node presents itself and its children
+// when it starts, which tells what kind of thing a child is and what it is
+// called. A node that has not presented itself is shown all the same, with what
+// its variables tell by themselves. Units are metric.
+//
+// Where the standard gives no unit (wind, distance, flow, dust), there is none.
+// V_ID, V_UNIT_PREFIX, scenes and infrared codes are passed over.
+//
+// There is no checksum: a line is taken as a whole or not at all, and what is
+// not in its place is counted with [serialbridge.Sink.Damaged]:
+//
+//   - "syntax": not of the form above, or a known variable with a value that is
+//     not of its form
+//   - "implausible": a number that such a variable cannot have
+//   - "too long": no end within 256 bytes
+//   - "too many properties": more than 128 of one node
+//
+// # Identity
+//
+// The ID of a device is its number in the radio network, 0 is the gateway's own
+// node. Nodes have nothing else that is unique. Two gateways in one house must
+// therefore not use the same numbers.
+//
+// # Run
+//
+// Run gives a number to a node that asks for one (I_ID_REQUEST), one that was not
+// heard of. Nodes that sleep are not heard of either after a start, and nobody
+// remembers: the number is drawn by lot, so that a clash is unlikely. It tells
+// nodes to use metric units, asks those that are not known to present
+// themselves, and sets variables. A value that was set counts when the node has
+// acknowledged it. A request for the time is not answered: it is for local time.
+//
+// # Contract
+//
+// A decoder is not safe for concurrent use, starts no goroutine and calls its
+// sink from Decode. It holds at most one line of 256 bytes and 255 nodes with at
+// most 128 properties each. Run owns one goroutine, which reads; it ends when the
+// port fails or is closed.
+package mysensors

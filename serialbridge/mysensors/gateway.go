@@ -1,0 +1,145 @@
+package mysensors
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+// maxNode is the greatest number that a node may have.
+const maxNode = 254
+
+// A gateway is a stick that is spoken with.
+type gateway struct {
+	port    serialbridge.Port
+	decoder *decoder
+	given   map[int]bool // numbers that nodes got from us
+	asked   map[int]bool // nodes that were asked to present themselves
+	failed  error        // of a write while bytes were decoded
+}
+
+func newGateway(port serialbridge.Port, sink serialbridge.Sink, known map[int]*variable) *gateway {
+	g := &gateway{port: port, decoder: newDecoder(sink, known), given: make(map[int]bool), asked: make(map[int]bool)}
+	g.decoder.onMessage = g.answer
+	return g
+}
+
+// heard is what the reader got at once.
+type heard struct {
+	data []byte
+	err  error
+}
+
+// run speaks with the gateway until ctx ends or the port fails.
+func (g *gateway) run(ctx context.Context, commands <-chan serialbridge.Command) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	incoming := make(chan heard)
+	go func() {
+		for {
+			buf := make([]byte, 1024)
+			n, err := g.port.Read(buf)
+			select {
+			case incoming <- heard{buf[:n], err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case h := <-incoming:
+			g.decoder.Decode(h.data, time.Now())
+			if g.failed != nil {
+				return g.failed
+			}
+			if h.err != nil {
+				return h.err
+			}
+		case c := <-commands:
+			if m, ok := g.decoder.command(c); ok {
+				g.send(m)
+			}
+			if g.failed != nil {
+				return g.failed
+			}
+		}
+	}
+}
+
+// send sends a message. Its failure ends run.
+func (g *gateway) send(m message) {
+	if _, err := g.port.Write([]byte(m.String())); err != nil && g.failed == nil {
+		g.failed = err
+	}
+}
+
+// answer answers a message that wants it.
+func (g *gateway) answer(m message) {
+	if m.command == internal {
+		switch m.typ {
+		case idRequest:
+			if id, ok := g.freeNumber(); ok {
+				g.given[id] = true
+				g.send(message{node: m.node, child: m.child, command: internal, typ: idResponse, payload: strconv.Itoa(id)})
+			}
+			return
+		case configRequest:
+			g.send(message{node: m.node, child: m.child, command: internal, typ: configRequest, payload: "M"})
+		case gatewayReady:
+			g.send(message{node: nobody, child: wholeNode, command: internal, typ: discover})
+			return
+		}
+	}
+	// A node that was heard but has not said what it is.
+	n := g.decoder.nodes[m.node]
+	if n != nil && !n.presented && !g.asked[n.number] && n.number != 0 {
+		g.asked[n.number] = true
+		g.send(message{node: n.number, child: wholeNode, command: internal, typ: present})
+	}
+}
+
+// freeNumber draws a number that no node is known to have. It reports false if
+// there is none.
+func (g *gateway) freeNumber() (int, bool) {
+	for range 2 {
+		var free []int
+		for id := 1; id <= maxNode; id++ {
+			if g.decoder.nodes[id] == nil && !g.given[id] {
+				free = append(free, id)
+			}
+		}
+		if len(free) > 0 {
+			return free[rand.IntN(len(free))], true
+		}
+		// A node asks again when the answer gets lost: most of what was
+		// given was never used.
+		clear(g.given)
+	}
+	return 0, false
+}
+
+// command returns the message that does what is wanted. The node is to
+// acknowledge it: what it sends back then is the new state.
+func (d *decoder) command(c serialbridge.Command) (message, bool) {
+	for _, n := range d.nodes {
+		if n.device.ID != c.Device {
+			continue
+		}
+		at, ok := n.places[c.Key]
+		if !ok {
+			return message{}, false
+		}
+		payload, ok := d.variables[at.typ].write(c.Value)
+		return message{node: n.number, child: at.child, command: set, ack: true, typ: at.typ, payload: payload}, ok
+	}
+	return message{}, false
+}

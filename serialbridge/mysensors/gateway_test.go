@@ -1,0 +1,206 @@
+package mysensors
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+)
+
+// line is a port whose far end is a test.
+type line struct {
+	toDriver *io.PipeReader
+	far      *io.PipeWriter
+
+	mu      sync.Mutex
+	written string
+	refuse  error
+}
+
+func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
+
+func (l *line) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refuse != nil {
+		return 0, l.refuse
+	}
+	l.written += string(p)
+	return len(p), nil
+}
+
+func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
+func (l *line) SetLine(serialbridge.Line) error { return nil }
+
+// sent returns what was written since the last call.
+func (l *line) sent() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.written
+	l.written = ""
+	return s
+}
+
+// start runs the driver within a synctest bubble.
+func start(t *testing.T) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
+	reader, writer := io.Pipe()
+	l = &line{toDriver: reader, far: writer}
+	r, commands, result = &recorder{}, make(chan serialbridge.Command), make(chan error, 1)
+	go func() { result <- Driver().Run(t.Context(), l, r, commands) }()
+	return l, r, commands, result
+}
+
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, r, commands, result := start(t)
+		hear := func(s string) string {
+			io.WriteString(l.far, s)
+			synctest.Wait()
+			return l.sent()
+		}
+		if s := hear("0;255;3;0;14;Gateway startup complete.\n"); s != "255;255;3;0;20;\n" {
+			t.Errorf("ready: sent %q", s)
+		}
+		// A node that is not known presents itself, once it is asked.
+		if s := hear("7;3;1;0;0;20.5\n"); s != "7;255;3;0;19;\n" {
+			t.Errorf("unknown: sent %q", s)
+		}
+		if s := hear("7;3;1;0;0;20.6\n"); s != "" {
+			t.Errorf("again: sent %q", s)
+		}
+		if s := hear("8;255;0;0;17;2.3.2\n8;255;3;0;6;0\n"); s != "8;255;3;0;6;M\n" {
+			t.Errorf("config: sent %q", s)
+		}
+		hear("8;1;0;0;3;Lamp\n8;2;0;0;4;Dimmer\n8;3;0;0;5;Blind\n8;4;0;0;29;Heating\n")
+		for _, test := range []struct {
+			key   string
+			value any
+			line  string
+		}{
+			{"status_1", true, "8;1;1;1;2;1\n"},
+			{"status_1", false, "8;1;1;1;2;0\n"},
+			{"percentage_2", 33.3, "8;2;1;1;3;33\n"},
+			{"percentage_2", 101.0, ""},
+			{"up_3", true, "8;3;1;1;29;1\n"},
+			{"stop_3", true, "8;3;1;1;31;1\n"},
+			{"setpoint_heat_4", 20.4, "8;4;1;1;45;20.5\n"},
+			{"mode_4", "HeatOn", "8;4;1;1;21;HeatOn\n"},
+			{"mode_4", "Party\n1;1;1;1;2;1", ""},
+			{"status_1", "on", ""},
+			{"temperature_4", 20.0, ""},
+			{"nothing", true, ""},
+		} {
+			commands <- serialbridge.Command{Device: "mysensors_8", Key: test.key, Value: test.value}
+			synctest.Wait()
+			if s := l.sent(); s != test.line {
+				t.Errorf("%s %v: sent %q, want %q", test.key, test.value, s, test.line)
+			}
+		}
+		commands <- serialbridge.Command{Device: "mysensors_9", Key: "status_1", Value: true}
+		synctest.Wait()
+		if s := l.sent(); s != "" {
+			t.Errorf("sent %q to a node that was never heard", s)
+		}
+		// The acknowledgement is the new state.
+		before := len(r.readings)
+		hear("8;1;1;1;2;1\n")
+		if len(r.readings) != before+1 || r.readings[before].Values["status_1"] != true || r.disorder != "" {
+			t.Errorf("%+v %s", r.readings[before:], r.disorder)
+		}
+		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _, result := start(t)
+		io.WriteString(l.far, "1;3;1;0;0;20.5\n254;3;1;0;0;20.5\n")
+		synctest.Wait()
+		l.sent()
+		var given []int
+		for range maxNode - 2 {
+			io.WriteString(l.far, "255;255;3;0;3;\n")
+			synctest.Wait()
+			s, ok := strings.CutPrefix(l.sent(), "255;255;3;0;4;")
+			id, err := strconv.Atoi(strings.TrimSuffix(s, "\n"))
+			if !ok || err != nil || id <= 1 || id >= 254 || slices.Contains(given, id) {
+				t.Fatalf("gave %q after %v", s, given)
+			}
+			given = append(given, id)
+		}
+		// All are given; those that were never heard may be given again.
+		io.WriteString(l.far, "255;255;3;0;3;\n")
+		synctest.Wait()
+		if s := l.sent(); s == "" {
+			t.Error("no number for one more")
+		}
+		// All are in use.
+		for id := 1; id <= maxNode; id++ {
+			io.WriteString(l.far, strconv.Itoa(id)+";255;0;0;17;2.3.2\n")
+		}
+		synctest.Wait()
+		l.sent()
+		io.WriteString(l.far, "255;255;3;0;3;\n")
+		synctest.Wait()
+		if s := l.sent(); s != "" {
+			t.Errorf("gave %q", s)
+		}
+		l.Close()
+		l.far.Close()
+		if err := <-result; err == nil {
+			t.Error("no error")
+		}
+	})
+}
+
+func TestRunFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _, result := start(t)
+		l.mu.Lock()
+		l.refuse = serialbridge.ErrUnplugged
+		l.mu.Unlock()
+		io.WriteString(l.far, "255;255;3;0;3;\n")
+		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
+			t.Error(err)
+		}
+		l.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		reader, writer := io.Pipe()
+		l := &line{toDriver: reader, far: writer}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := Driver().Run(ctx, l, &recorder{}, nil); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		l.Close()
+	})
+}
+
+func TestMatch(t *testing.T) {
+	for _, test := range []struct {
+		port hardware.SerialPort
+		want serialbridge.Confidence
+	}{
+		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523", Product: "USB Serial"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "2341", ProductID: "0043"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "2341", ProductID: "8036", Product: "MySensors Gateway"}, serialbridge.Sure},
+		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
+		{hardware.SerialPort{}, serialbridge.No},
+	} {
+		if got := Driver().Match(test.port); got != test.want {
+			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
+		}
+	}
+}

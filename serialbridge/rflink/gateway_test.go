@@ -1,0 +1,148 @@
+package rflink
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+)
+
+// line is a port whose far end is a test.
+type line struct {
+	toDriver *io.PipeReader
+	far      *io.PipeWriter
+
+	mu      sync.Mutex
+	written string
+}
+
+func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
+
+func (l *line) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written += string(p)
+	return len(p), nil
+}
+
+func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
+func (l *line) SetLine(serialbridge.Line) error { return nil }
+
+// sent returns what was written since the last call.
+func (l *line) sent() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.written
+	l.written = ""
+	return s
+}
+
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		l := &line{toDriver: r, far: w}
+		sink := &recorder{}
+		commands := make(chan serialbridge.Command)
+		result := make(chan error, 1)
+		go func() { result <- Driver().Run(t.Context(), l, sink, commands) }()
+
+		hear := func(s string) {
+			io.WriteString(l.far, s)
+			synctest.Wait()
+		}
+		hear("20;00;Nodo RadioFrequencyLink - RFLink Gateway V1.1 - R46;\r\n")
+		hear("20;06;Kaku;ID=41;SWITCH=1;CMD=ON;\r\n")
+		hear("20;07;NewKaku;ID=cac142;SWITCH=3;CMD=SET_LEVEL=14;\r\n")
+		hear("20;39;RTS;ID=1a602a;SWITCH=01;CMD=DOWN;\r\n")
+		hear("20;41;Conrad RSL2;ID=010002;SWITCH=03;CMD=ON;\r\n")
+		if s := l.sent(); s != "" {
+			t.Errorf("sent %q without being asked", s)
+		}
+		for _, test := range []struct {
+			device, key string
+			value       any
+			line        string
+			then        map[string]any
+		}{
+			{"rflink_kaku_41", "switch_1", false, "10;Kaku;000041;1;OFF;\r\n", map[string]any{"switch_1": false}},
+			{"rflink_newkaku_cac142", "switch_3", true, "10;NewKaku;cac142;3;ON;\r\n", map[string]any{"switch_3": true}},
+			{"rflink_newkaku_cac142", "level_3", 7.0, "10;NewKaku;cac142;3;7;\r\n", map[string]any{"switch_3": true, "level_3": int64(7)}},
+			{"rflink_newkaku_cac142", "level_3", 0.0, "10;NewKaku;cac142;3;OFF;\r\n", map[string]any{"switch_3": false, "level_3": int64(0)}},
+			{"rflink_newkaku_cac142", "level_3", 16.0, "", nil},
+			{"rflink_newkaku_cac142", "level_3", true, "", nil},
+			{"rflink_rts_1a602a", "blind_01", "UP", "10;RTS;1a602a;01;UP;\r\n", map[string]any{"blind_01": "UP"}},
+			{"rflink_conrad_rsl2_010002", "switch_03", true, "", nil}, // can only be heard
+			{"rflink_kaku_41", "switch_2", true, "", nil},
+			{"rflink_kaku_42", "switch_1", true, "", nil},
+		} {
+			before := len(sink.readings)
+			commands <- serialbridge.Command{Device: test.device, Key: test.key, Value: test.value}
+			synctest.Wait()
+			if s := l.sent(); s != test.line {
+				t.Errorf("%s %s %v: sent %q, want %q", test.device, test.key, test.value, s, test.line)
+			}
+			if len(sink.readings) != before {
+				t.Errorf("%s: reading before the gateway said OK", test.device)
+			}
+			hear("20;D3;OK;\r\n")
+			var got map[string]any
+			if len(sink.readings) > before {
+				got = sink.readings[before].Values
+			}
+			if !maps.Equal(got, test.then) {
+				t.Errorf("%s: then %v, want %v", test.device, got, test.then)
+			}
+		}
+
+		// What the gateway refuses does not count as done.
+		before := len(sink.readings)
+		commands <- serialbridge.Command{Device: "rflink_kaku_41", Key: "switch_1", Value: true}
+		hear("20;D4;CMD UNKNOWN;\r\n")
+		if len(sink.readings) != before || len(sink.damaged) != 1 || sink.damaged[0] != damagedRefused || sink.disorder != "" {
+			t.Errorf("%d readings more, damaged %q %s", len(sink.readings)-before, sink.damaged, sink.disorder)
+		}
+
+		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRunEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		l := &line{toDriver: r, far: w}
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- Driver().Run(ctx, l, &recorder{}, nil) }()
+		cancel()
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		l.Close()
+	})
+}
+
+func TestMatch(t *testing.T) {
+	for _, test := range []struct {
+		port hardware.SerialPort
+		want serialbridge.Confidence
+	}{
+		{hardware.SerialPort{VendorID: "2341", ProductID: "0042", Product: "Arduino Mega 2560"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523", Product: "USB Serial"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "2341", ProductID: "0042", Product: "RFLink Gateway"}, serialbridge.Sure},
+		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
+		{hardware.SerialPort{}, serialbridge.No},
+	} {
+		if got := Driver().Match(test.port); got != test.want {
+			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package rflink
+
+import (
+	"slices"
+	"strconv"
+
+	"lintel/serialbridge"
+)
+
+// form is how the value of a label is written.
+type form byte
+
+const (
+	decimal    form = iota // 53
+	hexNumber              // 03d7
+	hexSigned              // 800d is -13: the highest bit is the sign
+	oneOf                  // an index into Options
+	onOff                  // ON or OFF
+	happened               // anything; it is an event
+	batteryLow             // OK or LOW
+)
+
+// A definition is what a label means.
+type definition struct {
+	property serialbridge.Property
+	form     form
+	low      int64 // the least and the greatest raw value that can be
+	high     int64
+	factor   int64 // of the raw value, in units of the last decimal
+}
+
+// value reads the value of a label. It returns nil if there is none that can be.
+func (d *definition) value(s string) (v any, ok bool) {
+	switch d.form {
+	case onOff:
+		return s == "ON", s == "ON" || s == "OFF"
+	case batteryLow:
+		return s == "LOW", s == "LOW" || s == "OK"
+	case happened:
+		return d.property.Options[0], true
+	}
+	base := 10
+	if d.form == hexNumber || d.form == hexSigned {
+		base = 16
+	}
+	u, err := strconv.ParseUint(s, base, 16)
+	if err != nil || len(s) > 5 {
+		return nil, false
+	}
+	n := int64(u)
+	if d.form == oneOf {
+		if n >= int64(len(d.property.Options)) {
+			return nil, true
+		}
+		return d.property.Options[n], true
+	}
+	if d.form == hexSigned && n&0x8000 != 0 {
+		n = -(n & 0x7FFF)
+	}
+	if n < d.low || n > d.high {
+		return nil, true
+	}
+	power := 1.0
+	for range d.property.Precision {
+		power *= 10
+	}
+	return float64(n*d.factor) / power, true
+}
+
+// definitions returns what is known of labels, by name (RFLink Protocol
+// Reference, "Data Fields").
+func definitions() map[string]*definition {
+	m := make(map[string]*definition)
+	number := func(name string, f form, low, high, factor int64, key, text, unit, class string, precision int) *definition {
+		d := &definition{form: f, low: low, high: high, factor: factor, property: serialbridge.Property{
+			Key: key, Name: text, Kind: serialbridge.Measurement, Unit: unit, Class: class, StateClass: "measurement", Precision: precision}}
+		m[name] = d
+		return d
+	}
+	number("TEMP", hexSigned, -600, 1200, 1, "temperature", "Temperature", "°C", "temperature", 1)
+	number("WINCHL", hexSigned, -900, 1200, 1, "wind_chill", "Wind chill", "°C", "temperature", 1)
+	number("WINTMP", hexSigned, -600, 1200, 1, "wind_temperature", "Temperature at wind meter", "°C", "temperature", 1)
+	number("HUM", decimal, 0, 100, 1, "humidity", "Humidity", "%", "humidity", 0)
+	number("BARO", hexNumber, 800, 1100, 1, "pressure", "Pressure", "hPa", "atmospheric_pressure", 0)
+	number("UV", hexNumber, 0, 0xFFFF, 1, "uv", "UV", "", "", 0)
+	number("LUX", hexNumber, 0, 0xFFFF, 1, "illuminance", "Illuminance", "lx", "illuminance", 0)
+	number("RAIN", hexNumber, 0, 0xFFFF, 1, "rain", "Rain", "mm", "precipitation", 1).property.StateClass = "total_increasing"
+	number("RAINTOT", hexNumber, 0, 0xFFFF, 1, "rain_24h", "Rain in 24 hours", "mm", "precipitation", 1).property.StateClass = "total_increasing"
+	number("RAINRATE", hexNumber, 0, 10000, 1, "rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1)
+	number("WINSP", hexNumber, 0, 4000, 1, "wind_speed", "Wind speed", "km/h", "wind_speed", 1)
+	number("AWINSP", hexNumber, 0, 4000, 1, "wind_speed_average", "Average wind speed", "km/h", "wind_speed", 1)
+	number("WINGS", hexNumber, 0, 4000, 1, "wind_gust", "Wind gust", "km/h", "wind_speed", 1)
+	// 16 points of the compass.
+	number("WINDIR", decimal, 0, 15, 225, "wind_direction", "Wind direction", "°", "wind_direction", 1).property.StateClass = "measurement_angle"
+	number("CO2", decimal, 0, 0xFFFF, 1, "co2", "CO₂", "ppm", "carbon_dioxide", 0)
+	number("WATT", hexNumber, 0, 0xFFFF, 1, "power", "Power", "W", "power", 0)
+	number("VOLT", decimal, 0, 500, 1, "voltage", "Voltage", "V", "voltage", 0)
+	number("CURRENT", decimal, 0, 1000, 1, "current", "Current", "A", "current", 0)
+	number("CURRENT2", decimal, 0, 1000, 1, "current_2", "Current 2", "A", "current", 0)
+	number("CURRENT3", decimal, 0, 1000, 1, "current_3", "Current 3", "A", "current", 0)
+
+	other := func(name string, f form, p serialbridge.Property) {
+		p.Precision = -1
+		m[name] = &definition{form: f, property: p}
+	}
+	other("HSTATUS", oneOf, serialbridge.Property{Key: "comfort", Name: "Comfort", Kind: serialbridge.State,
+		Options: []string{"normal", "comfortable", "dry", "wet"}})
+	other("BFORECAST", oneOf, serialbridge.Property{Key: "forecast", Name: "Forecast", Kind: serialbridge.State,
+		Options: []string{"unknown", "sunny", "partly cloudy", "cloudy", "rain"}})
+	other("BAT", batteryLow, serialbridge.Property{Key: "battery_low", Name: "Battery", Kind: serialbridge.Binary,
+		Class: "battery", Category: serialbridge.Diagnostic})
+	other("PIR", onOff, serialbridge.Property{Key: "motion", Name: "Motion", Kind: serialbridge.Binary, Class: "motion"})
+	other("SMOKEALERT", onOff, serialbridge.Property{Key: "smoke", Name: "Smoke", Kind: serialbridge.Binary, Class: "smoke"})
+	other("CHIME", happened, serialbridge.Property{Key: "chime", Name: "Chime", Kind: serialbridge.Event, Class: "doorbell",
+		Options: []string{"ring"}})
+	return m
+}
+
+// sendable are the protocols in which the gateway can switch with an ID, a switch
+// and a command (RFLink Protocol Reference, "Send data via RF").
+var sendable = []string{
+	"AB400D", "Blyss", "Chuango", "Eurodomest", "EV1527", "FA20RF", "FA500", "HomeConfort", "HomeEasy", "Ikea Koppla",
+	"Impuls", "Kaku", "Kambrook", "NewKaku", "Powerfix", "RTS", "X10",
+}
+
+func canSend(protocol string) bool { return slices.Contains(sendable, protocol) }
+
+// blindProtocol is that of Somfy's blinds: their commands are not ON and OFF.
+const blindProtocol = "RTS"
+
+// blindCommands are the commands of a blind.
+var blindCommands = []string{"UP", "DOWN", "STOP"}
+
+// switchOf returns the property of a switch: of a device that can be
+// commanded, or of one that can only be heard.
+func switchOf(protocol, number string) serialbridge.Property {
+	p := serialbridge.Property{Key: switchKey("switch", number), Name: switchName("Switch", number), Kind: serialbridge.Binary, Precision: -1}
+	switch {
+	case protocol == blindProtocol:
+		p.Key, p.Name = switchKey("blind", number), switchName("Blind", number)
+		p.Kind, p.Options = serialbridge.Choice, blindCommands
+	case canSend(protocol):
+		p.Kind = serialbridge.Switch
+	}
+	return p
+}
+
+// maxLevel is the brightest level of dimmers.
+const maxLevel = 15
+
+// levelOf returns the property of a dimmer.
+func levelOf(protocol, number string) serialbridge.Property {
+	p := serialbridge.Property{Key: switchKey("level", number), Name: switchName("Level", number), Kind: serialbridge.Measurement}
+	if canSend(protocol) {
+		p.Kind, p.Max, p.Step = serialbridge.Setting, maxLevel, 1
+	}
+	return p
+}
+
+func switchKey(prefix, number string) string {
+	if number == "" {
+		return prefix
+	}
+	return prefix + "_" + word(number)
+}
+
+func switchName(prefix, number string) string {
+	if number == "" {
+		return prefix
+	}
+	return prefix + " " + number
+}

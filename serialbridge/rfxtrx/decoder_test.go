@@ -1,0 +1,341 @@
+package rfxtrx
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"lintel/serialbridge"
+)
+
+// recorder is a sink that keeps what it is told.
+type recorder struct {
+	announcements []serialbridge.Device
+	devices       map[string]serialbridge.Device
+	readings      []serialbridge.Reading
+	damaged       []string
+	disorder      string
+}
+
+func (r *recorder) Device(d serialbridge.Device) {
+	if r.devices == nil {
+		r.devices = make(map[string]serialbridge.Device)
+	}
+	r.announcements = append(r.announcements, d)
+	r.devices[d.ID] = d
+}
+
+func (r *recorder) Reading(reading serialbridge.Reading) {
+	d, ok := r.devices[reading.Device]
+	if !ok {
+		r.disorder = "reading of " + reading.Device + " before its announcement"
+	}
+	for key, value := range reading.Values {
+		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
+		if i < 0 {
+			r.disorder = "value of " + reading.Device + " without property: " + key
+		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
+			r.disorder = "value of " + reading.Device + " that is no option: " + key
+		}
+	}
+	r.readings = append(r.readings, reading)
+}
+
+func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+
+var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func decode(t testing.TB, pieces ...[]byte) *recorder {
+	t.Helper()
+	r := &recorder{}
+	d := newDecoder(r)
+	for _, p := range pieces {
+		d.Decode(p, received)
+	}
+	if r.disorder != "" {
+		t.Fatal(r.disorder)
+	}
+	return r
+}
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A vector is a packet that was received, and what it says.
+type vector struct {
+	Name, Hex, Device string
+	Twice             bool
+	Values            map[string]any
+
+	data []byte
+}
+
+func readVectors(t testing.TB) []vector {
+	t.Helper()
+	file, err := os.ReadFile("testdata/packets.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []vector
+	if err := json.Unmarshal(file, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	for i := range vectors {
+		vectors[i].data = unhex(t, vectors[i].Hex)
+	}
+	return vectors
+}
+
+func TestVectors(t *testing.T) {
+	for _, v := range readVectors(t) {
+		r := decode(t, v.data)
+		if v.Twice {
+			if len(r.announcements) > 0 || len(r.readings) > 0 {
+				t.Errorf("%s: believed at once", v.Name)
+			}
+			r = decode(t, v.data, v.data)
+		}
+		if len(r.readings) != 1 || len(r.damaged) > 0 {
+			t.Fatalf("%s: %d readings, damaged %q", v.Name, len(r.readings), r.damaged)
+		}
+		text, err := json.Marshal(r.readings[0].Values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var values map[string]any
+		if err := json.Unmarshal(text, &values); err != nil {
+			t.Fatal(err)
+		}
+		if r.readings[0].Device != v.Device || !maps.Equal(values, v.Values) || !r.readings[0].Time.Equal(received) {
+			t.Errorf("%s: %+v, want %s %v", v.Name, r.readings[0], v.Device, v.Values)
+		}
+	}
+}
+
+func TestSensors(t *testing.T) {
+	for _, test := range []struct {
+		hex  string
+		want map[string]any // besides battery and signal
+		why  string         // of damage
+	}{
+		{"0850010012340080" + "59", map[string]any{"temperature": 12.8}, ""},
+		{"0850010012348001" + "59", map[string]any{"temperature": -0.1}, ""},
+		{"0850010012347fff" + "59", nil, damagedImplausible},
+		{"0850000012340080" + "59", nil, damagedUnsupported},
+		{"0850200012340080" + "59", nil, damagedUnsupported},
+		{"085101001234" + "3700" + "59", map[string]any{"humidity": 55.0}, ""},
+		{"085101001234" + "6500" + "59", nil, damagedImplausible},
+		{"0d54020012340" + "0d2" + "3c01" + "03f5" + "02" + "49", map[string]any{"temperature": 21.0, "humidity": 60.0, "pressure": 1013.0}, ""},
+		{"0b5501001234" + "0003" + "0003e9" + "49", map[string]any{"rain": 100.1, "rain_rate": 3.0}, ""},
+		{"0b5502001234" + "0096" + "0003e9" + "49", map[string]any{"rain": 100.1, "rain_rate": 1.5}, ""},
+		{"0b5503001234" + "ffff" + "0003e9" + "49", map[string]any{"rain": 100.1}, ""},
+		{"0b5506001234" + "0000" + "000003" + "49", nil, damagedUnsupported},
+		{"105601001234" + "0167" + "0020" + "0031" + "0000" + "0000" + "49", map[string]any{"wind_direction": 359.0, "wind_speed": 3.2, "wind_gust": 4.9}, ""},
+		{"105604001234" + "0000" + "0020" + "0031" + "0064" + "8005" + "49", map[string]any{
+			"wind_direction": 0.0, "wind_speed": 3.2, "wind_gust": 4.9, "temperature": 10.0, "wind_chill": -0.5}, ""},
+		{"105605001234" + "005a" + "ffff" + "0031" + "ffff" + "ffff" + "49", map[string]any{"wind_direction": 90.0, "wind_gust": 4.9}, ""},
+		{"105601001234" + "0169" + "0020" + "0031" + "0000" + "0000" + "49", nil, damagedImplausible},
+		{"095701001234" + "1f" + "0000" + "49", map[string]any{"uv_index": 3.1}, ""},
+		{"095703001234" + "1f" + "00fa" + "49", map[string]any{"uv_index": 3.1, "temperature": 25.0}, ""},
+		{"115a01001234" + "00" + "000001f4" + "0000000369b2" + "49", map[string]any{"power": 500.0, "energy": 1.0}, ""},
+		{"115a01001234" + "00" + "000001f4" + "0000000000e0" + "49", map[string]any{"power": 500.0, "energy": 0.001}, ""},
+		{"115a01001234" + "01" + "000001f4" + "000000000000" + "49", map[string]any{"power": 500.0}, ""},
+		{"115a01001234" + "01" + "ffffffff" + "000000000000" + "49", nil, damagedImplausible},
+	} {
+		data := unhex(t, test.hex)
+		r := decode(t, data, data)
+		if test.why != "" {
+			if len(r.readings) > 0 || len(r.announcements) > 0 || !slices.Equal(r.damaged, []string{test.why, test.why}) {
+				t.Errorf("%s: %v %q, want %q", test.hex, r.readings, r.damaged, test.why)
+			}
+			continue
+		}
+		if len(r.readings) != 1 || len(r.damaged) > 0 {
+			t.Errorf("%s: %d readings, damaged %q", test.hex, len(r.readings), r.damaged)
+			continue
+		}
+		got := r.readings[0].Values
+		if got["battery_low"] != false {
+			t.Errorf("%s: battery %v", test.hex, got["battery_low"])
+		}
+		delete(got, "battery_low")
+		delete(got, "signal")
+		if !maps.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.hex, got, test.want)
+		}
+	}
+	low := unhex(t, "085001001234008050")
+	if r := decode(t, low, low); r.readings[0].Values["battery_low"] != true {
+		t.Errorf("low battery: %v", r.readings[0].Values)
+	}
+}
+
+func TestRemotes(t *testing.T) {
+	for _, test := range []struct {
+		hex  []string
+		want map[string]any // of the last reading, besides the signal
+		why  string
+	}{
+		{[]string{"0b1100000123456703010f70"}, map[string]any{"switch_3": true}, ""},
+		{[]string{"0b1100000123456703000070"}, map[string]any{"switch_3": false}, ""},
+		{[]string{"0b1100000123456703020770"}, map[string]any{"switch_3": true, "level_3": int64(7)}, ""},
+		{[]string{"0b1100000123456703021070"}, nil, damagedUnsupported}, // level 16
+		{[]string{"0b1100000123456703010f70", "0b1100000123456704010f70", "0b1100000123456700030070"},
+			map[string]any{"switch_3": false, "switch_4": false}, ""},
+		{[]string{"0b1100000000000003010f70"}, nil, damagedImplausible}, // no ID
+		{[]string{"0b1100000123456703090f70"}, nil, damagedUnsupported},
+		{[]string{"0b1109000123456703010f70"}, nil, damagedUnsupported},
+		{[]string{"0710012a51050170"}, nil, damagedImplausible}, // house code Q
+		{[]string{"0710012a41020070"}, map[string]any{"switch_2": false}, ""},
+		{[]string{"0a1402adf394ab02010060"}, map[string]any{"switch_2": true}, ""},
+		{[]string{"09190000009ba8010000"}, map[string]any{"blind_1": "UP"}, ""},
+		{[]string{"09190000009ba8010200"}, map[string]any{"blind_1": "STOP"}, ""},
+		{[]string{"09190000009ba8010300"}, nil, damagedUnsupported}, // pairing
+		{[]string{"0812000000000000" + "00"}, nil, damagedUnsupported},
+	} {
+		var all []byte
+		for _, h := range test.hex {
+			all = append(all, unhex(t, h)...)
+		}
+		r := decode(t, all)
+		var got map[string]any
+		if len(r.readings) > 0 {
+			got = r.readings[len(r.readings)-1].Values
+			delete(got, "signal")
+		}
+		var damaged []string
+		if test.why != "" {
+			damaged = []string{test.why}
+		}
+		if !maps.Equal(got, test.want) || !slices.Equal(r.damaged, damaged) {
+			t.Errorf("%s: %v %q, want %v %q", test.hex, got, r.damaged, test.want, test.why)
+		}
+	}
+}
+
+func TestPieces(t *testing.T) {
+	var all []byte
+	for range 2 {
+		for _, v := range readVectors(t) {
+			all = append(all, v.data...)
+		}
+	}
+	want := decode(t, all)
+	if len(want.readings) != 7 || len(want.damaged) > 0 {
+		t.Fatalf("%d readings, damaged %q", len(want.readings), want.damaged)
+	}
+	for i := range all {
+		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
+			t.Fatalf("split at %d: %+v", i, got)
+		}
+	}
+	var single [][]byte
+	for i := range all {
+		single = append(single, all[i:i+1])
+	}
+	if got := decode(t, single...); !reflect.DeepEqual(got, want) {
+		t.Fatal("byte by byte")
+	}
+}
+
+func TestDamage(t *testing.T) {
+	good := readVectors(t)[1].data
+	for _, test := range []struct {
+		name     string
+		input    []byte
+		readings int
+		damaged  []string
+	}{
+		{"zeros", slices.Concat(make([]byte, 100), good), 1, []string{damagedSyntax}},
+		{"ones", slices.Concat(slices.Repeat([]byte{0xFF}, 100), good), 1, []string{damagedSyntax}},
+		{"text", slices.Concat([]byte("20;00;Nodo RadioFrequencyLink;\r\n"), good), 1, []string{damagedSyntax}},
+		{"wrong length", slices.Concat([]byte{0x08}, good[1:], good), 1, []string{damagedSyntax}},
+		{"twice", slices.Concat(good[1:2], good, []byte{0}, good), 2, []string{damagedSyntax, damagedSyntax}},
+		{"of the transceiver", unhex(t, "0d01000102530200000c2f01010000"+"0402010000")[:14], 0, nil},
+	} {
+		r := decode(t, test.input)
+		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		}
+	}
+
+	// What stands still within a packet is not going on.
+	r := &recorder{}
+	d := newDecoder(r)
+	d.Decode(good[:5], received)
+	d.Decode(good, received.Add(time.Second))
+	if len(r.readings) != 1 || !slices.Equal(r.damaged, []string{damagedTruncated}) {
+		t.Errorf("%d readings, damaged %q", len(r.readings), r.damaged)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	r := &recorder{}
+	d := newDecoder(r)
+	for i := range 2 * maxDevices {
+		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, byte(i >> 8), byte(i), 3, 1, 15, 0x70}, received)
+	}
+	if len(d.transmitters) != maxDevices || len(r.damaged) != maxDevices {
+		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.damaged))
+	}
+	r = &recorder{}
+	d = newDecoder(r)
+	for i := range 200 {
+		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, 2, 3, byte(i), 2, 7, 0x70}, received)
+	}
+	if n := len(r.devices["rfxtrx_11_00_00010203"].Properties); n != maxProperties || r.disorder != "" {
+		t.Errorf("%d properties; %s", n, r.disorder)
+	}
+}
+
+// Properties are announced with what Home Assistant wants of each class.
+func TestProperties(t *testing.T) {
+	units := map[string]string{
+		"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "precipitation": "mm", "precipitation_intensity": "mm/h",
+		"wind_direction": "°", "wind_speed": "m/s", "power": "W", "energy": "kWh", "": "",
+	}
+	key := regexp.MustCompile(`^[a-z0-9_]+$`)
+	all := []serialbridge.Property{battery(), signal()}
+	for kind, s := range sensors {
+		for subtype := byte(1); subtype <= s.subtypes; subtype++ {
+			p := make(packet, lengths[kind][0])
+			p[0], p[1], p[len(p)-2] = kind, subtype, 1
+			for _, v := range s.values(p) {
+				all = append(all, v.property)
+			}
+		}
+	}
+	for _, r := range remotes {
+		all = append(all, r.property(unit{number: 3}), r.property(unit{3, true}))
+	}
+	for _, p := range all {
+		if !key.MatchString(p.Key) || p.Name == "" {
+			t.Errorf("bad key or name: %+v", p)
+		}
+		if p.Kind != serialbridge.Measurement {
+			continue
+		}
+		want := "measurement"
+		switch p.Class {
+		case "precipitation", "energy":
+			want = "total_increasing"
+		case "wind_direction":
+			want = "measurement_angle"
+		}
+		if unit, ok := units[p.Class]; !ok || p.Unit != unit || p.StateClass != want {
+			t.Errorf("%s: unit %q, state class %q of class %q", p.Key, p.Unit, p.StateClass, p.Class)
+		}
+	}
+}

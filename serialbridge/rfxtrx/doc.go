@@ -1,0 +1,38 @@
+// Package rfxtrx speaks with RFXCOM's RFXtrx433 transceivers: it reads weather
+// sensors, energy meters and remote controls at 433 MHz, and switches what
+// remote controls of the same kinds switch.
+//
+// A packet is a byte that says how many follow, a type, a subtype, a running
+// number and what the type has: an ID, values, and strength of the signal with
+// the state of the battery in one byte (RFXtrx User Guide). There is no checksum
+// and nothing that begins a packet; so a packet has to be of a type that is known
+// and of that type's length, and its values must be such as can be. A sensor is
+// shown once it was heard twice. A remote control is shown at once: the first
+// press is not to be lost.
+//
+// Many sensors draw a new ID when their battery is changed; they are new devices
+// then.
+//
+// What is thrown away is counted with [serialbridge.Sink.Damaged]:
+//
+//   - "syntax": bytes that are no packet
+//   - "truncated": nothing came for half a second within a packet
+//   - "implausible": a value that no sensor has
+//   - "unsupported": a packet of a type or subtype that is not read here
+//   - "too many devices": more than 256 were heard
+//   - "command refused": the transceiver could not send
+//
+// # Commands
+//
+// Run resets the transceiver, asks for its status and starts its receiver. It can
+// switch Lighting1, Lighting2 and Lighting5 units and RollerTrol blinds that were
+// heard. Nobody answers by radio, so the state is what was heard or sent last;
+// what the transceiver has not confirmed does not count as sent.
+//
+// # Contract
+//
+// A decoder is not safe for concurrent use, starts no goroutine and calls its
+// sink from Decode. It holds at most one packet of 41 bytes and what it knows of
+// 256 devices with at most 64 properties each. Run owns one goroutine, which
+// reads; it ends when the port fails or is closed.
+package rfxtrx

@@ -1,0 +1,112 @@
+package rfxtrx
+
+import "lintel/serialbridge"
+
+// A value is a number of a sensor in units of the last decimal of its property.
+type value struct {
+	property  serialbridge.Property
+	n         int64
+	low, high int64
+}
+
+// A sensor is a type of packet that tells values.
+type sensor struct {
+	name     string
+	subtypes byte // 1 to this
+	values   func(p packet) []value
+}
+
+func measurement(key, name, unit, class string, precision int) serialbridge.Property {
+	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement,
+		Unit: unit, Class: class, StateClass: "measurement", Precision: precision}
+}
+
+func with(p serialbridge.Property, stateClass string) serialbridge.Property {
+	p.StateClass = stateClass
+	return p
+}
+
+func temperatureOf(n int64) value {
+	return value{measurement("temperature", "Temperature", "°C", "temperature", 1), n, -600, 1200}
+}
+
+func humidityOf(b byte) value {
+	return value{measurement("humidity", "Humidity", "%", "humidity", 0), int64(b), 0, 100}
+}
+
+// sensors are the sensors by type. Offsets count from the type of the packet; the
+// ID is in bytes 3 and 4, battery and signal in the last.
+var sensors = map[byte]sensor{
+	temperature: {"temperature sensor", 0x0B, func(p packet) []value {
+		return []value{temperatureOf(p.signed(5))}
+	}},
+	humidity: {"humidity sensor", 0x03, func(p packet) []value {
+		return []value{humidityOf(p[5])}
+	}},
+	temperatureHum: {"temperature and humidity sensor", 0x0E, func(p packet) []value {
+		return []value{temperatureOf(p.signed(5)), humidityOf(p[7])}
+	}},
+	temperatureHumBar: {"weather sensor", 0x02, func(p packet) []value {
+		return []value{temperatureOf(p.signed(5)), humidityOf(p[7]),
+			{measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 0), p.u16(9), 800, 1100}}
+	}},
+	// Later subtypes count tips of a bucket whose size is not told.
+	rain: {"rain gauge", 0x05, func(p packet) []value {
+		vs := []value{{with(measurement("rain", "Rain", "mm", "precipitation", 1), "total_increasing"),
+			int64(p[7])<<16 | p.u16(8), 0, 1<<24 - 1}}
+		rate := measurement("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 0)
+		switch p.subtype() {
+		case 1:
+			vs = append(vs, value{rate, p.u16(5), 0, 1000})
+		case 2:
+			rate.Precision = 2
+			vs = append(vs, value{rate, p.u16(5), 0, 0xFFFF})
+		}
+		return vs
+	}},
+	wind: {"wind meter", 0x07, func(p packet) []value {
+		vs := []value{
+			{with(measurement("wind_direction", "Wind direction", "°", "wind_direction", 0), "measurement_angle"), p.u16(5), 0, 360},
+			{measurement("wind_gust", "Wind gust", "m/s", "wind_speed", 1), p.u16(9), 0, 1200},
+		}
+		if p.subtype() != 5 { // has no average
+			vs = append(vs, value{measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), p.u16(7), 0, 1200})
+		}
+		if p.subtype() == 4 { // the only one with a thermometer
+			chill := temperatureOf(p.signed(13))
+			chill.property.Key, chill.property.Name = "wind_chill", "Wind chill"
+			vs = append(vs, temperatureOf(p.signed(11)), chill)
+		}
+		return vs
+	}},
+	uv: {"UV sensor", 0x03, func(p packet) []value {
+		vs := []value{{measurement("uv_index", "UV index", "", "", 1), int64(p[5]), 0, 200}}
+		if p.subtype() == 3 { // the only one with a thermometer
+			vs = append(vs, temperatureOf(p.signed(6)))
+		}
+		return vs
+	}},
+	// ELEC2 and ELEC3: the total is in units of 1/223.666 Wh, and zero in the
+	// packets between.
+	energy: {"energy meter", 0x02, func(p packet) []value {
+		vs := []value{{measurement("power", "Power", "W", "power", 0), p.u16(6)<<16 | p.u16(8), 0, 1e6}}
+		if total := p.u16(10)<<32 | p.u16(12)<<16 | p.u16(14); total > 0 {
+			vs = append(vs, value{with(measurement("energy", "Energy", "kWh", "energy", 3), "total_increasing"),
+				(total*1000 + 223666/2) / 223666, 0, 1e12})
+		}
+		return vs
+	}},
+}
+
+// battery is low when the sensor says level 0; most know only 0 and 9.
+func battery() serialbridge.Property {
+	return serialbridge.Property{Key: "battery_low", Name: "Battery", Kind: serialbridge.Binary, Class: "battery",
+		Category: serialbridge.Diagnostic, Precision: -1}
+}
+
+// signal is the strength from 0 to 15.
+func signal() serialbridge.Property {
+	p := measurement("signal", "Signal", "", "", 0)
+	p.Category = serialbridge.Diagnostic
+	return p
+}
