@@ -50,31 +50,11 @@ func newTransceiver(port serialbridge.Port, sink serialbridge.Sink, known map[pr
 	return x
 }
 
-// heard is what the reader got at once.
-type heard struct {
-	data []byte
-	err  error
-}
-
 // run speaks with the transceiver until ctx ends or the port fails.
 func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Command) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	incoming := make(chan heard)
-	go func() {
-		for {
-			buf := make([]byte, 1024)
-			n, err := x.port.Read(buf)
-			select {
-			case incoming <- heard{buf[:n], err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	incoming := serialbridge.Hear(ctx, x.port)
 
 	patience := time.NewTicker(answerTime)
 	defer patience.Stop()
@@ -89,12 +69,12 @@ func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Comm
 		select {
 		case <-ctx.Done():
 		case h := <-incoming:
-			x.decoder.Decode(h.data, time.Now())
+			x.decoder.Decode(h.Data, time.Now())
 			if x.failed != nil {
 				return x.failed
 			}
-			if h.err != nil {
-				return h.err
+			if h.Err != nil {
+				return h.Err
 			}
 		case <-patience.C:
 			if x.base != 0 {

@@ -27,39 +27,19 @@ func newGateway(port serialbridge.Port, sink serialbridge.Sink, labels map[strin
 	return g
 }
 
-// heard is what the reader got at once.
-type heard struct {
-	data []byte
-	err  error
-}
-
 // run speaks with the gateway until ctx ends or the port fails.
 func (g *gateway) run(ctx context.Context, commands <-chan serialbridge.Command) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	incoming := make(chan heard)
-	go func() {
-		for {
-			buf := make([]byte, 1024)
-			n, err := g.port.Read(buf)
-			select {
-			case incoming <- heard{buf[:n], err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	incoming := serialbridge.Hear(ctx, g.port)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case h := <-incoming:
-			g.decoder.Decode(h.data, time.Now())
-			if h.err != nil {
-				return h.err
+			g.decoder.Decode(h.Data, time.Now())
+			if h.Err != nil {
+				return h.Err
 			}
 		case c := <-commands:
 			line, values, ok := g.decoder.commandLine(c)

@@ -47,31 +47,11 @@ func newTransceiver(port serialbridge.Port, sink serialbridge.Sink) *transceiver
 	return x
 }
 
-// heard is what the reader got at once.
-type heard struct {
-	data []byte
-	err  error
-}
-
 // run speaks with the transceiver until ctx ends or the port fails.
 func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Command) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	incoming := make(chan heard)
-	go func() {
-		for {
-			buf := make([]byte, 1024)
-			n, err := x.port.Read(buf)
-			select {
-			case incoming <- heard{buf[:n], err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	incoming := serialbridge.Hear(ctx, x.port)
 
 	if err := x.control(cmdReset); err != nil {
 		return err
@@ -99,10 +79,10 @@ func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Comm
 			}
 		case h := <-incoming:
 			if !deaf {
-				x.decoder.Decode(h.data, time.Now())
+				x.decoder.Decode(h.Data, time.Now())
 			}
-			if h.err != nil {
-				return h.err
+			if h.Err != nil {
+				return h.Err
 			}
 		case c := <-commands:
 			if err := x.command(c); err != nil {
