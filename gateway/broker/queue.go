@@ -27,6 +27,7 @@ type swap struct {
 	tail    []*entry
 	lent    map[uint64]bool // ids of what a member of a share has that is not in the store: it stays there in this queue
 	reader  chan struct{}   // not nil: somebody reads them and nobody else does, until it is closed
+	waits   bool            // reassignSwapped does for that
 }
 
 const (
@@ -122,8 +123,13 @@ func (s *session) startReading() {
 }
 
 func (s *session) stopReading() {
-	close(s.swap.reader)
-	s.swap.reader = nil
+	w := &s.swap
+	close(w.reader)
+	w.reader = nil
+	if w.waits {
+		w.waits = false
+		go s.reassignSwapped()
+	}
 }
 
 // page reads a piece of what is swapped out; expected is how many there were when
@@ -152,7 +158,8 @@ func (s *session) page(from uint64, limit int) (p persist.Page, before uint64, e
 	return p, before, expected, err
 }
 
-// read moves a page of what is swapped out to the head.
+// read moves a page of what is swapped out to the head. If the client has gone meanwhile
+// the page stays where it is: other members of a share may have to get it.
 func (s *session) read() {
 	s.mu.Lock()
 	from := s.swap.from
@@ -166,7 +173,8 @@ func (s *session) read() {
 	case errors.Is(err, persist.ErrClosed):
 	case err != nil:
 		s.broker.log.Error("queue cannot be read", "client", s.id, "err", err)
-	case !s.ended:
+	case s.ended, s.peer == nil && !s.overfull():
+	default:
 		allowed := s.stillAllowed()
 		for _, loaded := range p.Entries {
 			e := s.loadedEntry(loaded)
@@ -252,11 +260,13 @@ func (s *session) stillAllowed() func(*entry) bool {
 
 // visit reads all that is swapped out, page by page, while the client is away.
 // visitor gets entries, without a lock, and returns those that are to stay; it has
-// done with the others what is to be done. Nothing happens if somebody reads already.
-func (s *session) visit(visitor func([]*entry) (left []*entry)) {
+// done with the others what is to be done. If somebody reads already nothing happens; with waits
+// reassignSwapped is called after that.
+func (s *session) visit(waits bool, visitor func([]*entry) (left []*entry)) {
 	s.mu.Lock()
 	w := &s.swap
 	if w.reader != nil || w.count == 0 || s.peer != nil || s.ended {
+		w.waits = w.waits || w.reader != nil && waits
 		s.mu.Unlock()
 		return
 	}
@@ -334,7 +344,7 @@ func sizes(entries []*entry) (n int) {
 
 // sweepSwapped takes out what has expired.
 func (s *session) sweepSwapped() {
-	s.visit(func(entries []*entry) []*entry {
+	s.visit(false, func(entries []*entry) []*entry {
 		now := time.Now()
 		var b persist.Batch
 		entries = slices.DeleteFunc(entries, func(e *entry) bool {
@@ -366,7 +376,7 @@ func (s *session) leaveShares() {
 // reassignSwapped gives what came by shared subscriptions to other members, while
 // the session is offline.
 func (s *session) reassignSwapped() {
-	s.visit(func(entries []*entry) []*entry { return s.broker.reassignSome(entries, false) })
+	s.visit(true, func(entries []*entry) []*entry { return s.broker.reassignSome(entries, false) })
 }
 
 // reassignSome is reassign for those of the entries that came by a share. It

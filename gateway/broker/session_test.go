@@ -375,3 +375,44 @@ func TestRetainedInPieces(t *testing.T) {
 		t.Fatalf("sent %d of %d messages", len(p.published), n)
 	}
 }
+
+// A client goes while a page of its queue is read. The page stays in the store: else
+// the other members of a share would not get it, and what comes behind it would. Who
+// wanted to give the queue to them meanwhile does it then.
+func TestClientGoesWhileItsQueueIsRead(t *testing.T) {
+	b, ctx := newBroker(t, Options{QueueMemory: 1})
+	s := persistentSession(t, b, ctx, "s", &recorder{}, 1)
+	s.mu.Lock()
+	s.suspend()
+	s.mu.Unlock()
+	r := &receiver{session: s, qos: 1}
+	const n = 10
+	for range n {
+		var k keeping
+		var f flushList
+		s.deliver(&message{Message: mqtt.Message{Topic: "t", QoS: 1}}, r, &k, &f)
+		done := make(chan struct{})
+		b.keep(&k, func() { close(done) })
+		<-done
+	}
+	state := func() (head, swapped int, waits bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.queue), s.swap.count, s.swap.waits
+	}
+	head, swapped, _ := state()
+	if swapped == 0 || head+swapped != n {
+		t.Fatalf("%d messages are in memory and %d in the store", head, swapped)
+	}
+	s.mu.Lock()
+	s.swap.reader = make(chan struct{})
+	s.mu.Unlock()
+	s.reassignSwapped()
+	if _, _, waits := state(); !waits {
+		t.Error("who comes while somebody reads is forgotten")
+	}
+	s.read()
+	if h, w, waits := state(); h != head || w != swapped || waits {
+		t.Errorf("%d messages are in memory and %d in the store, %d and %d before; waits %t", h, w, head, swapped, waits)
+	}
+}
