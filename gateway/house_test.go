@@ -24,6 +24,7 @@ var floors = map[string]int{
 	"lintel/serialbridge/zigbee":     2,
 	"lintel/serialbridge/airquality": 2,
 	"lintel/serialbridge/dsmr":       2,
+	"lintel/serialbridge/drivertest": 2,
 	"lintel/serialbridge/jsonlines":  2,
 	"lintel/serialbridge/nmea":       2,
 	"lintel/serialbridge/rfxtrx":     2,

@@ -15,39 +15,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key := range reading.Values {
-		if !slices.ContainsFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -61,8 +32,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -125,19 +96,19 @@ func TestTelegrams(t *testing.T) {
 	for name, telegram := range telegrams {
 		t.Run(name, func(t *testing.T) {
 			r := decode(t, telegram)
-			if len(r.damaged) > 0 {
-				t.Fatalf("damaged: %q", r.damaged)
+			if len(r.Damage) > 0 {
+				t.Fatalf("damaged: %q", r.Damage)
 			}
 			var got []expectedDevice
-			for i, d := range r.announcements {
-				if i >= len(r.readings) || r.readings[i].Device != d.ID {
+			for i, d := range r.Announcements {
+				if i >= len(r.Readings) || r.Readings[i].Device != d.ID {
 					t.Fatalf("device %s has no reading", d.ID)
 				}
-				if !r.readings[i].Time.Equal(received) {
-					t.Errorf("time %v, want %v", r.readings[i].Time, received)
+				if !r.Readings[i].Time.Equal(received) {
+					t.Errorf("time %v, want %v", r.Readings[i].Time, received)
 				}
 				// Through JSON, as the expectation came.
-				text, err := json.Marshal(r.readings[i].Values)
+				text, err := json.Marshal(r.Readings[i].Values)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -147,8 +118,8 @@ func TestTelegrams(t *testing.T) {
 				}
 				got = append(got, expectedDevice{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber, d.SWVersion, d.Via, values})
 			}
-			if len(r.readings) != len(r.announcements) {
-				t.Errorf("%d readings of %d devices", len(r.readings), len(r.announcements))
+			if len(r.Readings) != len(r.Announcements) {
+				t.Errorf("%d readings of %d devices", len(r.Readings), len(r.Announcements))
 			}
 			want := expected[name]
 			for i := range min(len(got), len(want)) {
@@ -175,8 +146,8 @@ func TestNegative(t *testing.T) {
 	_, bad := readTelegrams(t)
 	for name, telegram := range bad {
 		r := decode(t, telegram)
-		if len(r.readings) > 0 || len(r.announcements) > 0 || !slices.Equal(r.damaged, []string{"checksum"}) {
-			t.Errorf("%s: %d readings, damaged %q", name, len(r.readings), r.damaged)
+		if len(r.Readings) > 0 || len(r.Announcements) > 0 || !slices.Equal(r.Damage, []string{"checksum"}) {
+			t.Errorf("%s: %d readings, damaged %q", name, len(r.Readings), r.Damage)
 		}
 	}
 }
@@ -205,7 +176,7 @@ func TestProperties(t *testing.T) {
 	}
 	telegrams, _ := readTelegrams(t)
 	for _, telegram := range telegrams {
-		for _, d := range decode(t, telegram).announcements {
+		for _, d := range decode(t, telegram).Announcements {
 			all = append(all, d.Properties...)
 		}
 	}
@@ -264,8 +235,8 @@ func TestTruncated(t *testing.T) {
 			wholeOther := decode(t, other)
 			end := bytes.LastIndexByte(telegram, '!')
 			for cut := range telegram {
-				first := decode(t, telegram[:cut]).readings
-				if len(first) > 0 && (cut <= end || !reflect.DeepEqual(first, whole.readings)) {
+				first := decode(t, telegram[:cut]).Readings
+				if len(first) > 0 && (cut <= end || !reflect.DeepEqual(first, whole.Readings)) {
 					t.Fatalf("cut at %d: readings", cut)
 				}
 				// The telegram that follows is found, wherever the cut was.
@@ -274,15 +245,15 @@ func TestTruncated(t *testing.T) {
 					want  *recorder
 				}{{other, wholeOther}, {telegram, whole}} {
 					r := decode(t, telegram[:cut], next.bytes)
-					want := append(slices.Clone(first), next.want.readings...)
-					if !reflect.DeepEqual(r.readings, want) {
-						t.Fatalf("cut at %d: the next telegram is not found: damaged %q", cut, r.damaged)
+					want := append(slices.Clone(first), next.want.Readings...)
+					if !reflect.DeepEqual(r.Readings, want) {
+						t.Fatalf("cut at %d: the next telegram is not found: damaged %q", cut, r.Damage)
 					}
 				}
 				// So it is when the tail of one comes first.
 				r := decode(t, telegram[cut:], other)
-				if cut > 0 && !reflect.DeepEqual(r.readings, wholeOther.readings) {
-					t.Fatalf("from %d: the next telegram is not found: damaged %q", cut, r.damaged)
+				if cut > 0 && !reflect.DeepEqual(r.Readings, wholeOther.Readings) {
+					t.Fatalf("from %d: the next telegram is not found: damaged %q", cut, r.Damage)
 				}
 			}
 		})
@@ -301,7 +272,7 @@ func TestBytesLost(t *testing.T) {
 		for _, n := range []int{1, 2, 16, 100} {
 			for cut := 1; cut+n <= len(telegram)-2; cut += 3 {
 				r := decode(t, telegram[:cut], telegram[cut+n:])
-				if len(r.readings) > 0 && !reflect.DeepEqual(r.readings, whole.readings) {
+				if len(r.Readings) > 0 && !reflect.DeepEqual(r.Readings, whole.Readings) {
 					t.Fatalf("%s without %d bytes at %d published something else", name, n, cut)
 				}
 			}
@@ -332,10 +303,10 @@ func TestBitFlips(t *testing.T) {
 					r := decode(t, flipped)
 					harmless := i == len(telegram)-1 || bit == 5 && i < len(telegram)-2 && i >= len(telegram)-6
 					switch {
-					case len(r.readings) > 0 && !(harmless && reflect.DeepEqual(r.readings, whole.readings)):
+					case len(r.Readings) > 0 && !(harmless && reflect.DeepEqual(r.Readings, whole.Readings)):
 						t.Fatalf("bit %d of byte %d published", bit, i)
-					case len(r.readings) == 0 && i >= body && len(r.damaged) != 1:
-						t.Fatalf("bit %d of byte %d: damaged %q", bit, i, r.damaged)
+					case len(r.Readings) == 0 && i >= body && len(r.Damage) != 1:
+						t.Fatalf("bit %d of byte %d: damaged %q", bit, i, r.Damage)
 					}
 				}
 			}
@@ -374,12 +345,12 @@ func TestGarbage(t *testing.T) {
 		for name, telegram := range telegrams {
 			whole := decode(t, telegram)
 			r := decode(t, []byte(garbage), telegram)
-			if !reflect.DeepEqual(r.readings, whole.readings) {
-				t.Errorf("%.40q: %s is not found: damaged %q", garbage, name, r.damaged)
+			if !reflect.DeepEqual(r.Readings, whole.Readings) {
+				t.Errorf("%.40q: %s is not found: damaged %q", garbage, name, r.Damage)
 			}
 			r = decode(t, telegram, []byte(garbage), telegram)
-			if want := append(slices.Clone(whole.readings), whole.readings...); !reflect.DeepEqual(r.readings, want) {
-				t.Errorf("%.40q between: %s is not found: damaged %q", garbage, name, r.damaged)
+			if want := append(slices.Clone(whole.Readings), whole.Readings...); !reflect.DeepEqual(r.Readings, want) {
+				t.Errorf("%.40q between: %s is not found: damaged %q", garbage, name, r.Damage)
 			}
 		}
 	}
@@ -391,8 +362,8 @@ func TestLongGarbageAtTheLimit(t *testing.T) {
 	for n := maxTelegram - len(telegram); n < maxTelegram+4; n++ {
 		start := "/ABC5\r\n"
 		r := decode(t, []byte(start+strings.Repeat("x", n-len(start))), telegram)
-		if len(r.readings) != 2 {
-			t.Fatalf("%d bytes of garbage: the telegram is not found: damaged %q", n, r.damaged)
+		if len(r.Readings) != 2 {
+			t.Fatalf("%d bytes of garbage: the telegram is not found: damaged %q", n, r.Damage)
 		}
 	}
 }
@@ -404,18 +375,18 @@ func TestConcatenated(t *testing.T) {
 	for range 3 {
 		for _, name := range telegramNames(telegrams) {
 			stream = append(stream, telegrams[name]...)
-			want = append(want, decode(t, telegrams[name]).readings...)
+			want = append(want, decode(t, telegrams[name]).Readings...)
 		}
 	}
 	r := decode(t, stream)
-	if len(r.damaged) > 0 {
-		t.Errorf("damaged: %q", r.damaged)
+	if len(r.Damage) > 0 {
+		t.Errorf("damaged: %q", r.Damage)
 	}
-	if !reflect.DeepEqual(r.readings, want) {
+	if !reflect.DeepEqual(r.Readings, want) {
 		t.Error("other readings than one by one")
 	}
-	if len(r.announcements) != len(r.devices) {
-		t.Errorf("%d announcements of %d devices", len(r.announcements), len(r.devices))
+	if len(r.Announcements) != len(r.Devices) {
+		t.Errorf("%d announcements of %d devices", len(r.Announcements), len(r.Devices))
 	}
 }
 
@@ -423,7 +394,7 @@ func TestConcatenated(t *testing.T) {
 func TestDoesNotWait(t *testing.T) {
 	telegrams, _ := readTelegrams(t)
 	for _, name := range []string{"TELEGRAM_V2_2", "TELEGRAM_V5", "TELEGRAM_UNPADDED_CRC"} {
-		if r := decode(t, telegrams[name][:len(telegrams[name])-1]); len(r.readings) == 0 {
+		if r := decode(t, telegrams[name][:len(telegrams[name])-1]); len(r.Readings) == 0 {
 			t.Errorf("%s: waits for the line feed", name)
 		}
 	}
@@ -491,15 +462,15 @@ func TestDamaged(t *testing.T) {
 		r := decode(t, test.telegram)
 		switch {
 		case test.reason == "":
-			if len(r.damaged) > 0 || len(r.readings) != 1 || r.readings[0].Values["energy_import"] != 1.0 {
-				t.Errorf("%s: readings %v, damaged %q", test.name, r.readings, r.damaged)
-			} else if len(r.readings[0].Values) != 1 {
-				t.Errorf("%s: values %v", test.name, r.readings[0].Values)
+			if len(r.Damage) > 0 || len(r.Readings) != 1 || r.Readings[0].Values["energy_import"] != 1.0 {
+				t.Errorf("%s: readings %v, damaged %q", test.name, r.Readings, r.Damage)
+			} else if len(r.Readings[0].Values) != 1 {
+				t.Errorf("%s: values %v", test.name, r.Readings[0].Values)
 			}
-		case len(r.readings) > 0 || len(r.announcements) > 0:
-			t.Errorf("%s: readings %v", test.name, r.readings)
-		case !slices.Equal(r.damaged, []string{test.reason}):
-			t.Errorf("%s: damaged %q, want %q", test.name, r.damaged, test.reason)
+		case len(r.Readings) > 0 || len(r.Announcements) > 0:
+			t.Errorf("%s: readings %v", test.name, r.Readings)
+		case !slices.Equal(r.Damage, []string{test.reason}):
+			t.Errorf("%s: damaged %q, want %q", test.name, r.Damage, test.reason)
 		}
 	}
 }
@@ -508,16 +479,16 @@ func TestAnnouncesWhenTheSetGrows(t *testing.T) {
 	small := telegramWith("0-0:96.1.1(4142)", "1-0:1.8.0(1*kWh)")
 	large := telegramWith("0-0:96.1.1(4142)", "1-0:1.8.0(1*kWh)", "1-0:1.7.0(2*kW)")
 	r := decode(t, small, small, large, small, large)
-	if len(r.announcements) != 2 {
-		t.Fatalf("%d announcements, want 2", len(r.announcements))
+	if len(r.Announcements) != 2 {
+		t.Fatalf("%d announcements, want 2", len(r.Announcements))
 	}
-	if n := len(r.announcements[1].Properties); n != 2 {
+	if n := len(r.Announcements[1].Properties); n != 2 {
 		t.Errorf("%d properties, want 2", n)
 	}
-	if len(r.readings) != 5 {
-		t.Errorf("%d readings, want 5", len(r.readings))
+	if len(r.Readings) != 5 {
+		t.Errorf("%d readings, want 5", len(r.Readings))
 	}
-	if n := len(r.announcements[0].Properties); n != 1 {
+	if n := len(r.Announcements[0].Properties); n != 1 {
 		t.Errorf("the first announcement changed afterwards: %d properties", n)
 	}
 }
@@ -531,8 +502,8 @@ func TestRemembersBoundedDevices(t *testing.T) {
 			t.Fatalf("%d devices remembered", len(d.announced))
 		}
 	}
-	if len(r.devices) != 10*maxDevices {
-		t.Errorf("%d devices announced", len(r.devices))
+	if len(r.Devices) != 10*maxDevices {
+		t.Errorf("%d devices announced", len(r.Devices))
 	}
 }
 

@@ -37,7 +37,7 @@ func TestDriver(t *testing.T) {
 	telegrams, _ := readTelegrams(t)
 	r := &recorder{}
 	d.NewDecoder(r).Decode(telegrams["TELEGRAM_V5"], received)
-	if len(r.readings) != 2 {
-		t.Errorf("%d readings, want 2", len(r.readings))
+	if len(r.Readings) != 2 {
+		t.Errorf("%d readings, want 2", len(r.Readings))
 	}
 }

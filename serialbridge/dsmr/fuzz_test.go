@@ -20,7 +20,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Add(telegramWith("0-0:98.1.0(1)(1-0:1.6.0)(1-0:1.6.0)(200501000000S)(200423192538S)(03.695*kW)", "0-1:24.2.1(1)(2)(3)"))
 	f.Add(telegramWithout("1-0:1.8.0(1*kWh)", "0-1:24.3.0(161107190000)(00)(60)(1)(0-1:24.2.1)(m3)", "(00001.001)"))
 	valid := telegrams["TELEGRAM_V5"]
-	want := decode(f, valid).readings
+	want := decode(f, valid).Readings
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, data)
@@ -45,9 +45,9 @@ func FuzzDecoder(f *testing.F) {
 
 		// Whatever came before, the next valid telegram is found.
 		d.Decode(valid, received)
-		n := len(pieces.readings) - len(want)
-		if n < 0 || !reflect.DeepEqual(pieces.readings[n:], want) {
-			t.Fatalf("a valid telegram behind is not found: damaged %q", pieces.damaged)
+		n := len(pieces.Readings) - len(want)
+		if n < 0 || !reflect.DeepEqual(pieces.Readings[n:], want) {
+			t.Fatalf("a valid telegram behind is not found: damaged %q", pieces.Damage)
 		}
 	})
 }

@@ -9,11 +9,11 @@ import (
 func valuesOf(t *testing.T, telegram []byte) (map[string]map[string]any, *recorder) {
 	t.Helper()
 	r := decode(t, telegram)
-	if len(r.damaged) > 0 {
-		t.Fatalf("damaged: %q", r.damaged)
+	if len(r.Damage) > 0 {
+		t.Fatalf("damaged: %q", r.Damage)
 	}
 	values := make(map[string]map[string]any)
-	for _, reading := range r.readings {
+	for _, reading := range r.Readings {
 		values[reading.Device] = reading.Values
 	}
 	return values, r
@@ -108,7 +108,7 @@ func TestChannels(t *testing.T) {
 			}
 			continue
 		}
-		d := r.devices[test.id]
+		d := r.Devices[test.id]
 		if !maps.Equal(values[test.id], test.want) || d.Name != test.label || d.Via != "dsmr_AB" {
 			t.Errorf("%s: %q %v, want %q %v", test.name, d.Name, values, test.label, test.want)
 		}

@@ -13,49 +13,17 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key, value := range reading.Values {
-		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
-		if i < 0 {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
-			r.disorder = "value of " + reading.Device + " that is no option: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 // last returns the values of the last reading.
-func (r *recorder) last() map[string]any {
-	if len(r.readings) == 0 {
+func last(r *recorder) map[string]any {
+	if len(r.Readings) == 0 {
 		return nil
 	}
-	return r.readings[len(r.readings)-1].Values
+	return r.Readings[len(r.Readings)-1].Values
 }
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -69,8 +37,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -137,19 +105,19 @@ func TestVectors(t *testing.T) {
 				d.Decode(taught(parseID(t, v.Taught), 0x0194E3B9), received)
 			}
 			d.Decode(v.data, received)
-			if r.disorder != "" {
-				t.Fatal(r.disorder)
+			if r.Disorder != "" {
+				t.Fatal(r.Disorder)
 			}
 			for id, model := range v.Devices {
-				if got, ok := r.devices[id]; !ok || got.Model != model {
+				if got, ok := r.Devices[id]; !ok || got.Model != model {
 					t.Errorf("%s: %+v, want model %q", id, got, model)
 				}
 			}
-			if len(r.readings) != len(v.Readings) {
-				t.Fatalf("%d readings, want %d", len(r.readings), len(v.Readings))
+			if len(r.Readings) != len(v.Readings) {
+				t.Fatalf("%d readings, want %d", len(r.Readings), len(v.Readings))
 			}
 			for i, want := range v.Readings {
-				text, err := json.Marshal(r.readings[i].Values)
+				text, err := json.Marshal(r.Readings[i].Values)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -157,15 +125,15 @@ func TestVectors(t *testing.T) {
 				if err := json.Unmarshal(text, &values); err != nil {
 					t.Fatal(err)
 				}
-				if r.readings[i].Device != want.Device || !maps.Equal(values, want.Values) {
-					t.Errorf("%s %v, want %s %v", r.readings[i].Device, values, want.Device, want.Values)
+				if r.Readings[i].Device != want.Device || !maps.Equal(values, want.Values) {
+					t.Errorf("%s %v, want %s %v", r.Readings[i].Device, values, want.Device, want.Values)
 				}
-				if !r.readings[i].Time.Equal(received) {
-					t.Errorf("time %v", r.readings[i].Time)
+				if !r.Readings[i].Time.Equal(received) {
+					t.Errorf("time %v", r.Readings[i].Time)
 				}
 			}
-			if !slices.Equal(r.damaged, v.Damaged) {
-				t.Errorf("damaged %q, want %q", r.damaged, v.Damaged)
+			if !slices.Equal(r.Damage, v.Damaged) {
+				t.Errorf("damaged %q, want %q", r.Damage, v.Damaged)
 			}
 		})
 	}
@@ -211,8 +179,8 @@ func stream(t testing.TB) []byte {
 func TestPieces(t *testing.T) {
 	all := stream(t)
 	want := decode(t, all)
-	if len(want.damaged) > 0 || len(want.readings) != 7 {
-		t.Fatalf("%d readings, damaged %q", len(want.readings), want.damaged)
+	if len(want.Damage) > 0 || len(want.Readings) != 7 {
+		t.Fatalf("%d readings, damaged %q", len(want.Readings), want.Damage)
 	}
 	for i := range all {
 		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
@@ -258,8 +226,8 @@ func TestDamage(t *testing.T) {
 		{"long VLD", packet{radioERP1, append([]byte{0xD2}, make([]byte, 20)...), nil}.bytes(), 0, []string{damagedSyntax}},
 	} {
 		r := decode(t, test.input)
-		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
-			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.Readings), r.Damage, test.readings, test.damaged)
 		}
 	}
 }
@@ -271,13 +239,13 @@ func TestPause(t *testing.T) {
 	d := newDecoder(r, known)
 	d.Decode(good[:12], received)
 	d.Decode(good, received.Add(time.Second))
-	if len(r.readings) != 1 || !slices.Equal(r.damaged, []string{damagedTruncated}) {
-		t.Errorf("%d readings, damaged %q", len(r.readings), r.damaged)
+	if len(r.Readings) != 1 || !slices.Equal(r.Damage, []string{damagedTruncated}) {
+		t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 	d.Decode(good[:12], received.Add(2*time.Second))
 	d.Decode(good[12:], received.Add(2*time.Second+pause))
-	if len(r.readings) != 2 {
-		t.Errorf("%d readings, want 2", len(r.readings))
+	if len(r.Readings) != 2 {
+		t.Errorf("%d readings, want 2", len(r.Readings))
 	}
 }
 
@@ -288,8 +256,8 @@ func TestChangedBytes(t *testing.T) {
 		for _, bit := range []byte{0x01, 0x80, 0xFF} {
 			bad := slices.Clone(good)
 			bad[i] ^= bit
-			if r := decode(t, bad); len(r.announcements) > 0 || len(r.readings) > 0 {
-				t.Errorf("byte %d changed: %v", i, r.readings)
+			if r := decode(t, bad); len(r.Announcements) > 0 || len(r.Readings) > 0 {
+				t.Errorf("byte %d changed: %v", i, r.Readings)
 			}
 		}
 	}
@@ -301,17 +269,17 @@ func TestManySenders(t *testing.T) {
 	for i := range 2 * maxSenders {
 		d.Decode(telegram{rorg: bs1, payload: []byte{9}, sender: senderID(i + 1)}.packet(broadcast).bytes(), received)
 	}
-	if len(d.senders) != maxSenders || len(r.devices) != maxSenders || len(r.damaged) != maxSenders {
-		t.Errorf("%d senders, %d devices, %d damaged", len(d.senders), len(r.devices), len(r.damaged))
+	if len(d.senders) != maxSenders || len(r.Devices) != maxSenders || len(r.Damage) != maxSenders {
+		t.Errorf("%d senders, %d devices, %d damaged", len(d.senders), len(r.Devices), len(r.Damage))
 	}
 }
 
 func TestEncrypted(t *testing.T) {
 	r := decode(t, sent(sec, 0, 1, 2, 3, 4, 5), sent(secTeach, 0, 1, 2, 3))
-	d := r.devices["enocean_01020304"]
-	if len(r.readings) > 0 || !strings.Contains(d.Model, "encrypted") || len(r.announcements) != 1 ||
-		!slices.Equal(r.damaged, []string{damagedEncrypted, damagedEncrypted}) {
-		t.Errorf("%+v, damaged %q", r.announcements, r.damaged)
+	d := r.Devices["enocean_01020304"]
+	if len(r.Readings) > 0 || !strings.Contains(d.Model, "encrypted") || len(r.Announcements) != 1 ||
+		!slices.Equal(r.Damage, []string{damagedEncrypted, damagedEncrypted}) {
+		t.Errorf("%+v, damaged %q", r.Announcements, r.Damage)
 	}
 }
 

@@ -37,10 +37,10 @@ func FuzzDecoder(f *testing.F) {
 		}
 
 		// Whatever came before, the next valid packet is found.
-		before := len(pieces.readings)
+		before := len(pieces.Readings)
 		d.Decode(valid, received.Add(time.Minute))
-		if len(pieces.readings) <= before && len(d.senders) < maxSenders {
-			t.Fatalf("a valid packet behind is not found: damaged %q", pieces.damaged)
+		if len(pieces.Readings) <= before && len(d.senders) < maxSenders {
+			t.Fatalf("a valid packet behind is not found: damaged %q", pieces.Damage)
 		}
 	})
 }

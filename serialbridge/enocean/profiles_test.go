@@ -50,7 +50,7 @@ func TestProfiles(t *testing.T) {
 			"cover_open": false, "sensor_fault": false, "window_open": false, "obstructed": false}},
 	} {
 		r := decode(t, taught(parseID(t, test.profile), testSender), sent(bs4, 0, test.payload...))
-		got := r.last()
+		got := last(r)
 		if got == nil {
 			got = make(map[string]any)
 		}
@@ -97,8 +97,8 @@ func TestRPS(t *testing.T) {
 		{0x21, 0xF0, "handle", "closed"}, // once repeated
 	} {
 		r := decode(t, sent(rps, test.status, test.data))
-		if got := r.last()[test.key]; got != test.want {
-			t.Errorf("status %02X data %02X: %v, want %s", test.status, test.data, r.last(), test.want)
+		if got := last(r)[test.key]; got != test.want {
+			t.Errorf("status %02X data %02X: %v, want %s", test.status, test.data, last(r), test.want)
 		}
 	}
 }
@@ -125,13 +125,13 @@ func TestActuatorStatus(t *testing.T) {
 		{"D2-01-0E", []byte{3, 0x1E}, nil},
 	} {
 		r := decode(t, taught(parseID(t, test.profile), testSender), sent(vld, 0, test.payload...))
-		if !maps.Equal(r.last(), test.want) || len(r.damaged) > 0 {
-			t.Errorf("%s %x: %v %q, want %v", test.profile, test.payload, r.last(), r.damaged, test.want)
+		if !maps.Equal(last(r), test.want) || len(r.Damage) > 0 {
+			t.Errorf("%s %x: %v %q, want %v", test.profile, test.payload, last(r), r.Damage, test.want)
 		}
 	}
 	r := decode(t, taught(parseID(t, "D2-01-01"), testSender), sent(vld, 0, 4, 0), sent(vld, 0, 7, 0, 0))
-	if len(r.readings) > 0 || len(r.damaged) != 2 {
-		t.Errorf("short: %v %q", r.readings, r.damaged)
+	if len(r.Readings) > 0 || len(r.Damage) != 2 {
+		t.Errorf("short: %v %q", r.Readings, r.Damage)
 	}
 }
 
@@ -142,39 +142,39 @@ func TestTeachIn(t *testing.T) {
 	teach := sent(bs4, 0, 0x08, 0x28, 0x0D, 0x80)
 
 	r := decode(t, data, teach, data)
-	d := r.devices[id]
-	if len(r.readings) != 1 || d.Model != "A5-02-05 temperature sensor" || d.Vendor != "Eltako" || d.Name != "EnOcean temperature sensor 01020304" {
-		t.Errorf("%+v, %d readings", d, len(r.readings))
+	d := r.Devices[id]
+	if len(r.Readings) != 1 || d.Model != "A5-02-05 temperature sensor" || d.Vendor != "Eltako" || d.Name != "EnOcean temperature sensor 01020304" {
+		t.Errorf("%+v, %d readings", d, len(r.Readings))
 	}
-	if len(r.damaged) != 1 || r.damaged[0] != damagedProfile {
-		t.Errorf("damaged %q", r.damaged)
+	if len(r.Damage) != 1 || r.Damage[0] != damagedProfile {
+		t.Errorf("damaged %q", r.Damage)
 	}
 
 	// Without profile, or with one that is not known, there are no readings.
 	for _, teach := range [][]byte{sent(bs4, 0, 0x08, 0x28, 0x0D, 0x00), taught(parseID(t, "A5-10-03"), testSender), taught(parseID(t, "D2-05-00"), testSender)} {
 		r := decode(t, teach, data)
-		if len(r.readings) > 0 || len(r.devices) != 1 || len(r.devices[id].Properties) > 0 || len(r.damaged) != 1 {
-			t.Errorf("%x: %+v %q", teach, r.devices, r.damaged)
+		if len(r.Readings) > 0 || len(r.Devices) != 1 || len(r.Devices[id].Properties) > 0 || len(r.Damage) != 1 {
+			t.Errorf("%x: %+v %q", teach, r.Devices, r.Damage)
 		}
 	}
 
 	// Another profile takes the place of the first one; a deletion makes it unknown.
 	r = decode(t, taught(parseID(t, "A5-04-01"), testSender), teach, data)
-	if len(r.readings) != 1 || len(r.devices[id].Properties) != 1 {
-		t.Errorf("%+v", r.devices[id])
+	if len(r.Readings) != 1 || len(r.Devices[id].Properties) != 1 {
+		t.Errorf("%+v", r.Devices[id])
 	}
 	r = decode(t, teach, sent(ute, 0, 0x90, 1, 0x0D, 0, 5, 2, 0xA5), data)
-	if len(r.readings) > 0 {
-		t.Errorf("deleted: %v", r.readings)
+	if len(r.Readings) > 0 {
+		t.Errorf("deleted: %v", r.Readings)
 	}
 	// An actuator that speaks as a rocker too remains an actuator.
 	r = decode(t, taught(parseID(t, "D2-01-01"), testSender), sent(rps, 0x30, 0x10))
-	if d := r.devices[id]; d.Model != "D2-01-01 actuator" || len(r.readings) != 1 || len(d.Properties) != 2 {
+	if d := r.Devices[id]; d.Model != "D2-01-01 actuator" || len(r.Readings) != 1 || len(d.Properties) != 2 {
 		t.Errorf("%+v", d)
 	}
 	// A contact that teaches in has no reading yet.
 	r = decode(t, sent(bs1, 0, 0))
-	if d := r.devices[id]; d.Model != contactModel || len(r.readings) > 0 {
+	if d := r.Devices[id]; d.Model != contactModel || len(r.Readings) > 0 {
 		t.Errorf("%+v", d)
 	}
 }

@@ -82,9 +82,9 @@ func TestRun(t *testing.T) {
 		}
 		l.far.Write(idBase)
 		synctest.Wait()
-		gateway, ok := r.devices["enocean_FF9A0000"]
+		gateway, ok := r.Devices["enocean_FF9A0000"]
 		if !ok || len(gateway.Properties) != 1+4*rockers {
-			t.Fatalf("devices %+v", r.devices)
+			t.Fatalf("devices %+v", r.Devices)
 		}
 
 		// Not taught: an actuator is not answered.
@@ -159,8 +159,8 @@ func TestRunMute(t *testing.T) {
 		if err := end(); !errors.Is(err, errMute) {
 			t.Error(err)
 		}
-		if len(r.devices) > 0 {
-			t.Errorf("devices %v", r.devices)
+		if len(r.Devices) > 0 {
+			t.Errorf("devices %v", r.Devices)
 		}
 	})
 }

@@ -13,39 +13,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key := range reading.Values {
-		if !slices.ContainsFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -57,8 +28,8 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -84,8 +55,8 @@ func TestLines(t *testing.T) {
 	}
 	for _, line := range lines {
 		r := decode(t, line, line)
-		if len(r.announcements) != 1 || len(r.readings) != 1 || len(r.damaged) > 0 {
-			t.Errorf("%s: %d devices, %d readings, damaged %q", line, len(r.announcements), len(r.readings), r.damaged)
+		if len(r.Announcements) != 1 || len(r.Readings) != 1 || len(r.Damage) > 0 {
+			t.Errorf("%s: %d devices, %d readings, damaged %q", line, len(r.Announcements), len(r.Readings), r.Damage)
 			continue
 		}
 		var said map[string]any
@@ -98,10 +69,10 @@ func TestLines(t *testing.T) {
 				want[key] = v
 			}
 		}
-		if got := r.readings[0]; !reflect.DeepEqual(got.Values, want) || !got.Time.Equal(received) {
+		if got := r.Readings[0]; !reflect.DeepEqual(got.Values, want) || !got.Time.Equal(received) {
 			t.Errorf("%s: %+v, want %v", line, got, want)
 		}
-		d := r.announcements[0]
+		d := r.Announcements[0]
 		mac := said["mac"].(string)
 		if d.ID != "jsonlines_"+strings.ReplaceAll(mac, ":", "") || d.SerialNumber != mac ||
 			d.Name != said["model"] || d.Model != said["model"] || d.Vendor != said["brand"] {
@@ -115,17 +86,17 @@ func TestGateway(t *testing.T) {
 	const line = `{"id":"a4c13874b085","mac_type":0,"rssi":-70,"brand":"Oria","tempc":21.10,"tempc2_dp":-0.0,"volt":3.079,"open":true,"more":{"a":[1,2]}}`
 	const named = `{"id":"A4:C1:38:74:B0:85","name":"Cellar","model_id":"T201","hum":50,"batt_low":false,"open":30,"pres":1.9}`
 	r := decode(t, "rst:0x1 (POWERON_RESET)\r\nN: Welcome to OpenMQTTGateway\r\n"+line+"\r\n"+line+"\n"+named+"\n"+named+"\r\n")
-	if len(r.readings) != 3 || len(r.announcements) != 2 || len(r.damaged) > 0 {
-		t.Fatalf("%d readings, %d announcements, damaged %q", len(r.readings), len(r.announcements), r.damaged)
+	if len(r.Readings) != 3 || len(r.Announcements) != 2 || len(r.Damage) > 0 {
+		t.Fatalf("%d readings, %d announcements, damaged %q", len(r.Readings), len(r.Announcements), r.Damage)
 	}
 	const want = `{"dew_point":0,"open":true,"signal":-70,"temperature":21.1,"voltage":3.079}`
-	if text, _ := json.Marshal(r.readings[0].Values); string(text) != want {
+	if text, _ := json.Marshal(r.Readings[0].Values); string(text) != want {
 		t.Errorf("%s, want %s", text, want)
 	}
-	if text, _ := json.Marshal(r.readings[1].Values); string(text) != `{"battery_low":false,"humidity":50}` {
+	if text, _ := json.Marshal(r.Readings[1].Values); string(text) != `{"battery_low":false,"humidity":50}` {
 		t.Errorf("%s", text)
 	}
-	first, last := r.announcements[0], r.announcements[1]
+	first, last := r.Announcements[0], r.Announcements[1]
 	if first.Name != "Bluetooth sensor" || first.Vendor != "Oria" || len(first.Properties) != 5 {
 		t.Errorf("first %+v", first)
 	}
@@ -171,10 +142,10 @@ func TestDamage(t *testing.T) {
 		{"too warm", `{"id":"A4:C1:38:74:B0:85","tempc":1e3000,"hum":100.1}` + "\n", nil, 0},
 	} {
 		r := decode(t, good+"\n", good+"\n", test.text, good+"\n")
-		if !slices.Equal(r.damaged, test.damaged) || len(r.readings) != 2+test.readings {
-			t.Errorf("%s: damaged %q, want %q; %d readings", test.name, r.damaged, test.damaged, len(r.readings))
+		if !slices.Equal(r.Damage, test.damaged) || len(r.Readings) != 2+test.readings {
+			t.Errorf("%s: damaged %q, want %q; %d readings", test.name, r.Damage, test.damaged, len(r.Readings))
 		}
-		for _, reading := range r.readings {
+		for _, reading := range r.Readings {
 			if reading.Values["temperature"] != 20.5 {
 				t.Errorf("%s: %v", test.name, reading.Values)
 			}
@@ -188,14 +159,14 @@ func TestForeign(t *testing.T) {
 		"$GPRMC,220516,A,5133.82,N,00042.24,W,173.8,231.8,130694,004.2,W*70\r\n" +
 		"20;2D;UPM/Esic;ID=0001;TEMP=00cf;HUM=16;BAT=OK;\r\n" +
 		"{\"command\":\"restart\"}\n"
-	if r := decode(t, foreign); len(r.readings)+len(r.announcements)+len(r.damaged) > 0 {
-		t.Errorf("foreign: %d readings, damaged %q", len(r.readings), r.damaged)
+	if r := decode(t, foreign); len(r.Readings)+len(r.Announcements)+len(r.Damage) > 0 {
+		t.Errorf("foreign: %d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 	noise := make([]byte, 1<<20)
 	source := rand.NewChaCha8([32]byte{})
 	source.Read(noise)
-	if r := decode(t, string(noise)); len(r.readings)+len(r.announcements) > 0 {
-		t.Errorf("noise: %+v", r.readings)
+	if r := decode(t, string(noise)); len(r.Readings)+len(r.Announcements) > 0 {
+		t.Errorf("noise: %+v", r.Readings)
 	}
 }
 
@@ -203,8 +174,8 @@ func TestForeign(t *testing.T) {
 func TestSplits(t *testing.T) {
 	text := strings.Join(readLines(t), "") + "boot\n{\n" + strings.Join(readLines(t), "")
 	want := decode(t, text)
-	if len(want.devices) != 6 || !slices.Equal(want.damaged, []string{"syntax"}) {
-		t.Fatalf("%d devices, damaged %q", len(want.devices), want.damaged)
+	if len(want.Devices) != 6 || !slices.Equal(want.Damage, []string{"syntax"}) {
+		t.Fatalf("%d devices, damaged %q", len(want.Devices), want.Damage)
 	}
 	for i := 0; i < len(text); i += 7 {
 		if got := decode(t, text[:i], text[i:]); !reflect.DeepEqual(got, want) {
@@ -226,8 +197,8 @@ func TestBounds(t *testing.T) {
 			t.Fatalf("%d sensors", len(d.sensors))
 		}
 	}
-	if name := r.announcements[0].Name; len(r.announcements) != 1000 || name != strings.Repeat("ä", 64) {
-		t.Errorf("%d devices, the first is %q", len(r.announcements), name)
+	if name := r.Announcements[0].Name; len(r.Announcements) != 1000 || name != strings.Repeat("ä", 64) {
+		t.Errorf("%d devices, the first is %q", len(r.Announcements), name)
 	}
 }
 

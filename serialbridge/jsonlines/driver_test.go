@@ -35,7 +35,7 @@ func TestDriver(t *testing.T) {
 	for range 3 {
 		decoder.Decode([]byte(`{"id":"A4:C1:38:74:B0:85","tempc":20.5}`+"\n"), received)
 	}
-	if len(r.readings) != 2 {
-		t.Errorf("%d readings, want 2", len(r.readings))
+	if len(r.Readings) != 2 {
+		t.Errorf("%d readings, want 2", len(r.Readings))
 	}
 }

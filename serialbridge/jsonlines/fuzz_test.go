@@ -17,7 +17,7 @@ func FuzzDecoder(f *testing.F) {
 		f.Add([]byte(s + s))
 	}
 	const valid = `{"id":"A4:C1:38:74:B0:8F","tempc":20.5,"hum":40}` + "\n"
-	want := decode(f, valid, valid).readings[0]
+	want := decode(f, valid, valid).Readings[0]
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, string(data))
@@ -34,7 +34,7 @@ func FuzzDecoder(f *testing.F) {
 		if !reflect.DeepEqual(pieces, whole) {
 			t.Fatalf("in pieces: %+v, whole: %+v", pieces, whole)
 		}
-		for _, reading := range whole.readings {
+		for _, reading := range whole.Readings {
 			for _, def := range d.definitions {
 				if v, ok := reading.Values[def.property.Key].(float64); ok && (v < -150 || v > 200_000) {
 					t.Fatalf("%s is %v", def.property.Key, v)
@@ -44,8 +44,8 @@ func FuzzDecoder(f *testing.F) {
 
 		// Whatever came before, valid lines are found.
 		d.Decode([]byte("\n"+valid+valid), received)
-		if n := len(pieces.readings); n == 0 || !reflect.DeepEqual(pieces.readings[n-1], want) {
-			t.Fatalf("valid lines behind are not found: damaged %q", pieces.damaged)
+		if n := len(pieces.Readings); n == 0 || !reflect.DeepEqual(pieces.Readings[n-1], want) {
+			t.Fatalf("valid lines behind are not found: damaged %q", pieces.Damage)
 		}
 	})
 }

@@ -13,42 +13,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key, value := range reading.Values {
-		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
-		if i < 0 {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
-			r.disorder = "value of " + reading.Device + " that is no option: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -61,8 +29,8 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -85,17 +53,17 @@ func readLines(t testing.TB) string {
 
 func TestVectors(t *testing.T) {
 	r := decode(t, readLines(t))
-	if !slices.Equal(r.damaged, []string{damagedSyntax}) || len(r.readings) != 2 {
-		t.Fatalf("%d readings, damaged %q", len(r.readings), r.damaged)
+	if !slices.Equal(r.Damage, []string{damagedSyntax}) || len(r.Readings) != 2 {
+		t.Fatalf("%d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 	for i, want := range []map[string]any{{"light_level_0": 43.0}, {"battery": int64(79)}} {
-		if r.readings[i].Device != "mysensors_1" || !maps.Equal(r.readings[i].Values, want) || !r.readings[i].Time.Equal(received) {
-			t.Errorf("%+v, want %v", r.readings[i], want)
+		if r.Readings[i].Device != "mysensors_1" || !maps.Equal(r.Readings[i].Values, want) || !r.Readings[i].Time.Equal(received) {
+			t.Errorf("%+v, want %v", r.Readings[i], want)
 		}
 	}
-	d := r.devices["mysensors_1"]
-	if len(r.devices) != 1 || d.Name != "lighthum demo sens" || d.Model != "MySensors 1.4.1" || len(d.Properties) != 2 {
-		t.Errorf("%+v", r.devices)
+	d := r.Devices["mysensors_1"]
+	if len(r.Devices) != 1 || d.Name != "lighthum demo sens" || d.Model != "MySensors 1.4.1" || len(d.Properties) != 2 {
+		t.Errorf("%+v", r.Devices)
 	}
 }
 
@@ -136,15 +104,15 @@ func TestVariables(t *testing.T) {
 	} {
 		r := decode(t, fmt.Sprintf("7;3;1;0;%d;%s\n", test.typ, test.payload))
 		var got map[string]any
-		if len(r.readings) > 0 {
-			got = r.readings[0].Values
+		if len(r.Readings) > 0 {
+			got = r.Readings[0].Values
 		}
 		var damaged []string
 		if test.why != "" {
 			damaged = []string{test.why}
 		}
-		if !maps.Equal(got, test.want) || !slices.Equal(r.damaged, damaged) {
-			t.Errorf("%d %q: %v %q, want %v %q", test.typ, test.payload, got, r.damaged, test.want, damaged)
+		if !maps.Equal(got, test.want) || !slices.Equal(r.Damage, damaged) {
+			t.Errorf("%d %q: %v %q, want %v %q", test.typ, test.payload, got, r.Damage, test.want, damaged)
 		}
 	}
 }
@@ -152,7 +120,7 @@ func TestVariables(t *testing.T) {
 // A child that presents itself says what its variables are about.
 func TestPresentation(t *testing.T) {
 	property := func(r *recorder, key string) serialbridge.Property {
-		for _, p := range r.devices["mysensors_7"].Properties {
+		for _, p := range r.Devices["mysensors_7"].Properties {
 			if p.Key == key {
 				return p
 			}
@@ -164,7 +132,7 @@ func TestPresentation(t *testing.T) {
 		t.Errorf("before: %+v", p)
 	}
 	r = decode(t, "7;3;1;0;16;1\n", "7;3;0;0;0;Garage\n", "7;3;1;0;16;0\n")
-	if p := property(r, "tripped_3"); p.Class != "opening" || p.Name != "Garage (Door)" || len(r.readings) != 2 {
+	if p := property(r, "tripped_3"); p.Class != "opening" || p.Name != "Garage (Door)" || len(r.Readings) != 2 {
 		t.Errorf("after: %+v", p)
 	}
 	r = decode(t, "7;4;0;0;21;\n", "7;4;1;0;35;12.5\n")
@@ -172,21 +140,21 @@ func TestPresentation(t *testing.T) {
 		t.Errorf("water: %+v", p)
 	}
 	r = decode(t, "7;5;0;0;5;Blind\n")
-	if n := len(r.devices["mysensors_7"].Properties); n != 4 || len(r.readings) > 0 {
-		t.Errorf("cover: %+v", r.devices)
+	if n := len(r.Devices["mysensors_7"].Properties); n != 4 || len(r.Readings) > 0 {
+		t.Errorf("cover: %+v", r.Devices)
 	}
 	r = decode(t, "7;255;0;0;17;2.3.2\n", "7;255;3;0;12;1.1\n", "7;255;3;0;11;\n")
-	if d := r.devices["mysensors_7"]; d.Model != "MySensors 2.3.2" || d.SWVersion != "1.1" || d.Name != "MySensors node 7" {
+	if d := r.Devices["mysensors_7"]; d.Model != "MySensors 2.3.2" || d.SWVersion != "1.1" || d.Name != "MySensors node 7" {
 		t.Errorf("%+v", d)
 	}
 	r = decode(t, "0;255;0;0;18;2.3.2\n")
-	if d := r.devices["mysensors_0"]; d.Name != "MySensors gateway" {
+	if d := r.Devices["mysensors_0"]; d.Name != "MySensors gateway" {
 		t.Errorf("%+v", d)
 	}
 	// Saying it again changes nothing.
 	r = decode(t, "7;3;0;0;0;Garage\n", "7;3;0;0;0;Garage\n", "7;255;3;0;11;A\n", "7;255;3;0;11;A\n")
-	if len(r.announcements) != 2 {
-		t.Errorf("%d announcements", len(r.announcements))
+	if len(r.Announcements) != 2 {
+		t.Errorf("%d announcements", len(r.Announcements))
 	}
 }
 
@@ -222,8 +190,8 @@ func TestDamage(t *testing.T) {
 		{"stream", "1;0;4;0;0;\x01\n", 0, nil},
 	} {
 		r := decode(t, test.input)
-		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
-			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.Readings), r.Damage, test.readings, test.damaged)
 		}
 	}
 }
@@ -248,8 +216,8 @@ func TestManyProperties(t *testing.T) {
 	}
 	lines.WriteString("7;255;3;0;0;50\n")
 	r := decode(t, lines.String())
-	if n := len(r.devices["mysensors_7"].Properties); n != maxProperties || len(r.damaged) != 201-maxProperties || r.damaged[0] != damagedMany {
-		t.Errorf("%d properties, %d damaged", n, len(r.damaged))
+	if n := len(r.Devices["mysensors_7"].Properties); n != maxProperties || len(r.Damage) != 201-maxProperties || r.Damage[0] != damagedMany {
+		t.Errorf("%d properties, %d damaged", n, len(r.Damage))
 	}
 }
 

@@ -37,10 +37,10 @@ func FuzzDecoder(f *testing.F) {
 		}
 
 		// Whatever came before, the next valid line is found.
-		before := len(pieces.readings)
+		before := len(pieces.Readings)
 		d.Decode([]byte("\n"+valid), received)
-		if n := d.nodes[1]; len(n.device.Properties) < maxProperties && len(pieces.readings) <= before {
-			t.Fatalf("a valid line behind is not found: damaged %q", pieces.damaged)
+		if n := d.nodes[1]; len(n.device.Properties) < maxProperties && len(pieces.Readings) <= before {
+			t.Fatalf("a valid line behind is not found: damaged %q", pieces.Damage)
 		}
 	})
 }

@@ -110,10 +110,10 @@ func TestRun(t *testing.T) {
 			t.Errorf("sent %q to a node that was never heard", s)
 		}
 		// The acknowledgement is the new state.
-		before := len(r.readings)
+		before := len(r.Readings)
 		hear("8;1;1;1;2;1\n")
-		if len(r.readings) != before+1 || r.readings[before].Values["status_1"] != true || r.disorder != "" {
-			t.Errorf("%+v %s", r.readings[before:], r.disorder)
+		if len(r.Readings) != before+1 || r.Readings[before].Values["status_1"] != true || r.Disorder != "" {
+			t.Errorf("%+v %s", r.Readings[before:], r.Disorder)
 		}
 		l.far.CloseWithError(serialbridge.ErrUnplugged)
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {

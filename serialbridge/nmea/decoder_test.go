@@ -15,42 +15,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key, value := range reading.Values {
-		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
-		if i < 0 {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
-			r.disorder = fmt.Sprintf("%s is %v, which is no option", key, value)
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -62,8 +30,8 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -88,10 +56,10 @@ var known = knownAs("GP")
 func say(t testing.TB, text string) (values map[string]any, damaged []string) {
 	t.Helper()
 	r := decode(t, knownAs(text[:2]), sentence(text))
-	if len(r.readings) > 1 {
-		values = r.readings[1].Values
+	if len(r.Readings) > 1 {
+		values = r.Readings[1].Values
 	}
-	return values, r.damaged
+	return values, r.Damage
 }
 
 type vector struct {
@@ -316,15 +284,15 @@ func TestUnqualified(t *testing.T) {
 		d := newDecoder(r)
 		before := 0
 		for _, s := range test.sentences {
-			before = len(r.readings)
+			before = len(r.Readings)
 			d.Decode([]byte(sentence(s)), received)
 		}
 		got := -1
-		if len(r.readings) > before {
-			got = len(r.readings[before].Values)
+		if len(r.Readings) > before {
+			got = len(r.Readings[before].Values)
 		}
-		if got != test.want || len(r.damaged) > 0 {
-			t.Errorf("%q: %d, want %d; damaged %q", test.sentences, got, test.want, r.damaged)
+		if got != test.want || len(r.Damage) > 0 {
+			t.Errorf("%q: %d, want %d; damaged %q", test.sentences, got, test.want, r.Damage)
 		}
 	}
 }
@@ -335,22 +303,22 @@ func TestDevices(t *testing.T) {
 		"QZ": "nmea_gnss", "GI": "nmea_gnss", "GN": "nmea_gnss", "II": "nmea_ii", "YD": "nmea_yd", "U1": "nmea_u1",
 	} {
 		s := sentence(talker + "GLL,5000.000,N,00700.000,E,120000,A")
-		if r := decode(t, s); len(r.announcements) > 0 {
+		if r := decode(t, s); len(r.Announcements) > 0 {
 			t.Errorf("%s: believed after one sentence", talker)
 		}
 		r := decode(t, s, s)
-		if len(r.announcements) != 1 || r.announcements[0].ID != want || r.announcements[0].Name == "" {
-			t.Errorf("%s: %+v", talker, r.announcements)
+		if len(r.Announcements) != 1 || r.Announcements[0].ID != want || r.Announcements[0].Name == "" {
+			t.Errorf("%s: %+v", talker, r.Announcements)
 		}
-		if !r.readings[0].Time.Equal(received) {
-			t.Errorf("time %v", r.readings[0].Time)
+		if !r.Readings[0].Time.Equal(received) {
+			t.Errorf("time %v", r.Readings[0].Time)
 		}
 	}
 
 	// What was announced once stays.
 	r := decode(t, known, sentence("GNGSA,A,3,22,19,,,,,,,,,,,3.1,2.0,2.4,1"), known)
-	if d := r.devices["nmea_gnss"]; len(r.announcements) != 2 || len(d.Properties) != 7 {
-		t.Errorf("%d announcements, the last %+v", len(r.announcements), d)
+	if d := r.Devices["nmea_gnss"]; len(r.Announcements) != 2 || len(d.Properties) != 7 {
+		t.Errorf("%d announcements, the last %+v", len(r.Announcements), d)
 	}
 
 	r = &recorder{}
@@ -436,10 +404,10 @@ func TestDamage(t *testing.T) {
 	} {
 		r := decode(t, known, test.text, whole)
 		// One reading of known, one of the sentence behind.
-		if !slices.Equal(r.damaged, test.damaged) || len(r.readings) < 2 {
-			t.Errorf("%s: damaged %q, want %q; %d readings", test.name, r.damaged, test.damaged, len(r.readings))
+		if !slices.Equal(r.Damage, test.damaged) || len(r.Readings) < 2 {
+			t.Errorf("%s: damaged %q, want %q; %d readings", test.name, r.Damage, test.damaged, len(r.Readings))
 		}
-		for _, reading := range r.readings {
+		for _, reading := range r.Readings {
 			for _, key := range []string{"latitude", "longitude"} {
 				if v, ok := reading.Values[key]; ok && v != 50.0 && v != 7.0 {
 					t.Errorf("%s: %v", test.name, reading.Values)
@@ -456,14 +424,14 @@ func TestForeign(t *testing.T) {
 		"\xAA\xC0\x06\x00\x06\x00\x58\xD9\x3D\xAB" +
 		"20;2D;UPM/Esic;ID=0001;TEMP=00cf;HUM=16;BAT=OK;\r\n" +
 		"{\"price\":\"$GPGLL,\"}\r\n"
-	if r := decode(t, foreign); len(r.readings)+len(r.announcements) > 0 || !slices.Equal(r.damaged, []string{"checksum"}) {
-		t.Errorf("foreign: %d readings, damaged %q", len(r.readings), r.damaged)
+	if r := decode(t, foreign); len(r.Readings)+len(r.Announcements) > 0 || !slices.Equal(r.Damage, []string{"checksum"}) {
+		t.Errorf("foreign: %d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 	noise := make([]byte, 1<<20)
 	source := rand.NewChaCha8([32]byte{})
 	source.Read(noise)
-	if r := decode(t, string(noise)); len(r.readings)+len(r.announcements) > 0 {
-		t.Errorf("noise: %+v", r.readings)
+	if r := decode(t, string(noise)); len(r.Readings)+len(r.Announcements) > 0 {
+		t.Errorf("noise: %+v", r.Readings)
 	}
 }
 
@@ -480,8 +448,8 @@ func stream(t testing.TB) string {
 func TestSplits(t *testing.T) {
 	text := stream(t)
 	want := decode(t, text)
-	if len(want.readings) < 20 || len(want.devices) != 3 {
-		t.Fatalf("%d readings, devices %q", len(want.readings), slices.Sorted(maps.Keys(want.devices)))
+	if len(want.Readings) < 20 || len(want.Devices) != 3 {
+		t.Fatalf("%d readings, devices %q", len(want.Readings), slices.Sorted(maps.Keys(want.Devices)))
 	}
 	for i := range text {
 		if got := decode(t, text[:i], text[i:]); !reflect.DeepEqual(got, want) {

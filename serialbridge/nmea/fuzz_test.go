@@ -23,14 +23,14 @@ func FuzzDecoder(f *testing.F) {
 		f.Add([]byte(known + sentence(s) + sentence(s)))
 	}
 	valid := known + known
-	want := decode(f, valid).readings[0]
+	want := decode(f, valid).Readings[0]
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, string(data))
-		if n := bytes.Count(data, []byte("*")); len(whole.readings) > n {
-			t.Fatalf("%d readings of %d checksums", len(whole.readings), n)
+		if n := bytes.Count(data, []byte("*")); len(whole.Readings) > n {
+			t.Fatalf("%d readings of %d checksums", len(whole.Readings), n)
 		}
-		for _, reading := range whole.readings {
+		for _, reading := range whole.Readings {
 			latitude, ok := reading.Values["latitude"].(float64)
 			longitude, _ := reading.Values["longitude"].(float64)
 			if ok && (reading.Values["fix"] != true || latitude < -90 || latitude > 90 || longitude < -180 || longitude > 180) {
@@ -53,8 +53,8 @@ func FuzzDecoder(f *testing.F) {
 
 		// Whatever came before, valid sentences are found.
 		d.Decode([]byte(valid), received)
-		if n := len(pieces.readings); n == 0 || !reflect.DeepEqual(pieces.readings[n-1], want) {
-			t.Fatalf("valid sentences behind are not found: damaged %q", pieces.damaged)
+		if n := len(pieces.Readings); n == 0 || !reflect.DeepEqual(pieces.Readings[n-1], want) {
+			t.Fatalf("valid sentences behind are not found: damaged %q", pieces.Damage)
 		}
 	})
 }

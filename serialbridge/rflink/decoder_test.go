@@ -13,42 +13,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key, value := range reading.Values {
-		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
-		if i < 0 {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
-			r.disorder = "value of " + reading.Device + " that is no option: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -61,8 +29,8 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -96,11 +64,11 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := decode(t, readLines(t)...)
-	if len(r.readings) != len(expected) || len(r.damaged) > 0 {
-		t.Fatalf("%d readings, want %d; damaged %q", len(r.readings), len(expected), r.damaged)
+	if len(r.Readings) != len(expected) || len(r.Damage) > 0 {
+		t.Fatalf("%d readings, want %d; damaged %q", len(r.Readings), len(expected), r.Damage)
 	}
 	for i, want := range expected {
-		text, err := json.Marshal(r.readings[i].Values)
+		text, err := json.Marshal(r.Readings[i].Values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,14 +76,14 @@ func TestVectors(t *testing.T) {
 		if err := json.Unmarshal(text, &values); err != nil {
 			t.Fatal(err)
 		}
-		if r.readings[i].Device != want.Device || !maps.Equal(values, want.Values) {
-			t.Errorf("%d: %s %v, want %s %v", i, r.readings[i].Device, values, want.Device, want.Values)
+		if r.Readings[i].Device != want.Device || !maps.Equal(values, want.Values) {
+			t.Errorf("%d: %s %v, want %s %v", i, r.Readings[i].Device, values, want.Device, want.Values)
 		}
-		if !r.readings[i].Time.Equal(received) {
-			t.Errorf("time %v", r.readings[i].Time)
+		if !r.Readings[i].Time.Equal(received) {
+			t.Errorf("time %v", r.Readings[i].Time)
 		}
 	}
-	d := r.devices["rflink_upm_esic_0001"]
+	d := r.Devices["rflink_upm_esic_0001"]
 	if d.Name != "UPM/Esic 0001" || d.Model != "UPM/Esic" || d.SerialNumber != "0001" || len(d.Properties) != 3 {
 		t.Errorf("%+v", d)
 	}
@@ -162,15 +130,15 @@ func TestValues(t *testing.T) {
 	} {
 		r := decode(t, "20;01;NewKaku;ID=01;"+test.label+";\r\n")
 		var got map[string]any
-		if len(r.readings) > 0 {
-			got = r.readings[0].Values
+		if len(r.Readings) > 0 {
+			got = r.Readings[0].Values
 		}
 		var damaged []string
 		if test.why != "" {
 			damaged = []string{test.why}
 		}
-		if !maps.Equal(got, test.want) || !slices.Equal(r.damaged, damaged) {
-			t.Errorf("%s: %v %q, want %v %q", test.label, got, r.damaged, test.want, damaged)
+		if !maps.Equal(got, test.want) || !slices.Equal(r.Damage, damaged) {
+			t.Errorf("%s: %v %q, want %v %q", test.label, got, r.Damage, test.want, damaged)
 		}
 	}
 }
@@ -182,7 +150,7 @@ func TestAll(t *testing.T) {
 		"20;02;NewKaku;ID=01;SWITCH=2;CMD=ON;\r\n",
 		"20;03;NewKaku;ID=02;SWITCH=1;CMD=ON;\r\n",
 		"20;04;NewKaku;ID=01;SWITCH=1;CMD=ALLOFF;\r\n")
-	last := r.readings[len(r.readings)-1]
+	last := r.Readings[len(r.Readings)-1]
 	if last.Device != "rflink_newkaku_01" || !maps.Equal(last.Values, map[string]any{"switch_1": false, "switch_2": false}) {
 		t.Errorf("%+v", last)
 	}
@@ -218,8 +186,8 @@ func TestDamage(t *testing.T) {
 		{"space at the end", "20;04;NewKaku;ID=000007;SWITCH=2;CMD=ON; \r\n", 1, nil},
 	} {
 		r := decode(t, test.input)
-		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
-			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.Readings), r.Damage, test.readings, test.damaged)
 		}
 	}
 }
@@ -245,16 +213,16 @@ func TestLimits(t *testing.T) {
 	for i := range 2 * maxDevices {
 		d.Decode(fmt.Appendf(nil, "20;05;Cresta;ID=%04x;TEMP=00af;\r\n", i), received)
 	}
-	if len(d.transmitters) != maxDevices || len(r.damaged) != maxDevices {
-		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.damaged))
+	if len(d.transmitters) != maxDevices || len(r.Damage) != maxDevices {
+		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.Damage))
 	}
 	r = &recorder{}
 	d = newDecoder(r, labels)
 	for i := range 2 * maxProperties {
 		d.Decode(fmt.Appendf(nil, "20;05;NewKaku;ID=01;SWITCH=%d;CMD=ON;\r\n", i), received)
 	}
-	if got := len(r.devices["rflink_newkaku_01"].Properties); got != maxProperties || r.disorder != "" {
-		t.Errorf("%d properties; %s", got, r.disorder)
+	if got := len(r.Devices["rflink_newkaku_01"].Properties); got != maxProperties || r.Disorder != "" {
+		t.Errorf("%d properties; %s", got, r.Disorder)
 	}
 }
 

@@ -33,10 +33,10 @@ func FuzzDecoder(f *testing.F) {
 		}
 
 		// Whatever came before, the next valid line is found.
-		before := len(pieces.readings)
+		before := len(pieces.Readings)
 		d.Decode([]byte("\n"+valid), received)
-		if len(d.transmitters) < maxDevices && len(pieces.readings) <= before {
-			t.Fatalf("a valid line behind is not found: damaged %q", pieces.damaged)
+		if len(d.transmitters) < maxDevices && len(pieces.Readings) <= before {
+			t.Fatalf("a valid line behind is not found: damaged %q", pieces.Damage)
 		}
 	})
 }

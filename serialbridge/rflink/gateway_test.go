@@ -81,19 +81,19 @@ func TestRun(t *testing.T) {
 			{"rflink_kaku_41", "switch_2", true, "", nil},
 			{"rflink_kaku_42", "switch_1", true, "", nil},
 		} {
-			before := len(sink.readings)
+			before := len(sink.Readings)
 			commands <- serialbridge.Command{Device: test.device, Key: test.key, Value: test.value}
 			synctest.Wait()
 			if s := l.sent(); s != test.line {
 				t.Errorf("%s %s %v: sent %q, want %q", test.device, test.key, test.value, s, test.line)
 			}
-			if len(sink.readings) != before {
+			if len(sink.Readings) != before {
 				t.Errorf("%s: reading before the gateway said OK", test.device)
 			}
 			hear("20;D3;OK;\r\n")
 			var got map[string]any
-			if len(sink.readings) > before {
-				got = sink.readings[before].Values
+			if len(sink.Readings) > before {
+				got = sink.Readings[before].Values
 			}
 			if !maps.Equal(got, test.then) {
 				t.Errorf("%s: then %v, want %v", test.device, got, test.then)
@@ -101,11 +101,11 @@ func TestRun(t *testing.T) {
 		}
 
 		// What the gateway refuses does not count as done.
-		before := len(sink.readings)
+		before := len(sink.Readings)
 		commands <- serialbridge.Command{Device: "rflink_kaku_41", Key: "switch_1", Value: true}
 		hear("20;D4;CMD UNKNOWN;\r\n")
-		if len(sink.readings) != before || len(sink.damaged) != 1 || sink.damaged[0] != damagedRefused || sink.disorder != "" {
-			t.Errorf("%d readings more, damaged %q %s", len(sink.readings)-before, sink.damaged, sink.disorder)
+		if len(sink.Readings) != before || len(sink.Damage) != 1 || sink.Damage[0] != damagedRefused || sink.Disorder != "" {
+			t.Errorf("%d readings more, damaged %q %s", len(sink.Readings)-before, sink.Damage, sink.Disorder)
 		}
 
 		l.far.CloseWithError(serialbridge.ErrUnplugged)

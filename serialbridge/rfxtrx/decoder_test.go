@@ -12,42 +12,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key, value := range reading.Values {
-		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
-		if i < 0 {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		} else if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, value.(string)) {
-			r.disorder = "value of " + reading.Device + " that is no option: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -58,8 +26,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -102,15 +70,15 @@ func TestVectors(t *testing.T) {
 	for _, v := range readVectors(t) {
 		r := decode(t, v.data)
 		if v.Twice {
-			if len(r.announcements) > 0 || len(r.readings) > 0 {
+			if len(r.Announcements) > 0 || len(r.Readings) > 0 {
 				t.Errorf("%s: believed at once", v.Name)
 			}
 			r = decode(t, v.data, v.data)
 		}
-		if len(r.readings) != 1 || len(r.damaged) > 0 {
-			t.Fatalf("%s: %d readings, damaged %q", v.Name, len(r.readings), r.damaged)
+		if len(r.Readings) != 1 || len(r.Damage) > 0 {
+			t.Fatalf("%s: %d readings, damaged %q", v.Name, len(r.Readings), r.Damage)
 		}
-		text, err := json.Marshal(r.readings[0].Values)
+		text, err := json.Marshal(r.Readings[0].Values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,8 +86,8 @@ func TestVectors(t *testing.T) {
 		if err := json.Unmarshal(text, &values); err != nil {
 			t.Fatal(err)
 		}
-		if r.readings[0].Device != v.Device || !maps.Equal(values, v.Values) || !r.readings[0].Time.Equal(received) {
-			t.Errorf("%s: %+v, want %s %v", v.Name, r.readings[0], v.Device, v.Values)
+		if r.Readings[0].Device != v.Device || !maps.Equal(values, v.Values) || !r.Readings[0].Time.Equal(received) {
+			t.Errorf("%s: %+v, want %s %v", v.Name, r.Readings[0], v.Device, v.Values)
 		}
 	}
 }
@@ -157,16 +125,16 @@ func TestSensors(t *testing.T) {
 		data := unhex(t, test.hex)
 		r := decode(t, data, data)
 		if test.why != "" {
-			if len(r.readings) > 0 || len(r.announcements) > 0 || !slices.Equal(r.damaged, []string{test.why, test.why}) {
-				t.Errorf("%s: %v %q, want %q", test.hex, r.readings, r.damaged, test.why)
+			if len(r.Readings) > 0 || len(r.Announcements) > 0 || !slices.Equal(r.Damage, []string{test.why, test.why}) {
+				t.Errorf("%s: %v %q, want %q", test.hex, r.Readings, r.Damage, test.why)
 			}
 			continue
 		}
-		if len(r.readings) != 1 || len(r.damaged) > 0 {
-			t.Errorf("%s: %d readings, damaged %q", test.hex, len(r.readings), r.damaged)
+		if len(r.Readings) != 1 || len(r.Damage) > 0 {
+			t.Errorf("%s: %d readings, damaged %q", test.hex, len(r.Readings), r.Damage)
 			continue
 		}
-		got := r.readings[0].Values
+		got := r.Readings[0].Values
 		if got["battery_low"] != false {
 			t.Errorf("%s: battery %v", test.hex, got["battery_low"])
 		}
@@ -177,8 +145,8 @@ func TestSensors(t *testing.T) {
 		}
 	}
 	low := unhex(t, "085001001234008050")
-	if r := decode(t, low, low); r.readings[0].Values["battery_low"] != true {
-		t.Errorf("low battery: %v", r.readings[0].Values)
+	if r := decode(t, low, low); r.Readings[0].Values["battery_low"] != true {
+		t.Errorf("low battery: %v", r.Readings[0].Values)
 	}
 }
 
@@ -211,16 +179,16 @@ func TestRemotes(t *testing.T) {
 		}
 		r := decode(t, all)
 		var got map[string]any
-		if len(r.readings) > 0 {
-			got = r.readings[len(r.readings)-1].Values
+		if len(r.Readings) > 0 {
+			got = r.Readings[len(r.Readings)-1].Values
 			delete(got, "signal")
 		}
 		var damaged []string
 		if test.why != "" {
 			damaged = []string{test.why}
 		}
-		if !maps.Equal(got, test.want) || !slices.Equal(r.damaged, damaged) {
-			t.Errorf("%s: %v %q, want %v %q", test.hex, got, r.damaged, test.want, test.why)
+		if !maps.Equal(got, test.want) || !slices.Equal(r.Damage, damaged) {
+			t.Errorf("%s: %v %q, want %v %q", test.hex, got, r.Damage, test.want, test.why)
 		}
 	}
 }
@@ -233,8 +201,8 @@ func TestPieces(t *testing.T) {
 		}
 	}
 	want := decode(t, all)
-	if len(want.readings) != 7 || len(want.damaged) > 0 {
-		t.Fatalf("%d readings, damaged %q", len(want.readings), want.damaged)
+	if len(want.Readings) != 7 || len(want.Damage) > 0 {
+		t.Fatalf("%d readings, damaged %q", len(want.Readings), want.Damage)
 	}
 	for i := range all {
 		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
@@ -266,8 +234,8 @@ func TestDamage(t *testing.T) {
 		{"of the transceiver", unhex(t, "0d01000102530200000c2f01010000"+"0402010000")[:14], 0, nil},
 	} {
 		r := decode(t, test.input)
-		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
-			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.Readings), r.Damage, test.readings, test.damaged)
 		}
 	}
 
@@ -276,8 +244,8 @@ func TestDamage(t *testing.T) {
 	d := newDecoder(r)
 	d.Decode(good[:5], received)
 	d.Decode(good, received.Add(time.Second))
-	if len(r.readings) != 1 || !slices.Equal(r.damaged, []string{damagedTruncated}) {
-		t.Errorf("%d readings, damaged %q", len(r.readings), r.damaged)
+	if len(r.Readings) != 1 || !slices.Equal(r.Damage, []string{damagedTruncated}) {
+		t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 }
 
@@ -287,16 +255,16 @@ func TestLimits(t *testing.T) {
 	for i := range 2 * maxDevices {
 		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, byte(i >> 8), byte(i), 3, 1, 15, 0x70}, received)
 	}
-	if len(d.transmitters) != maxDevices || len(r.damaged) != maxDevices {
-		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.damaged))
+	if len(d.transmitters) != maxDevices || len(r.Damage) != maxDevices {
+		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.Damage))
 	}
 	r = &recorder{}
 	d = newDecoder(r)
 	for i := range 200 {
 		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, 2, 3, byte(i), 2, 7, 0x70}, received)
 	}
-	if n := len(r.devices["rfxtrx_11_00_00010203"].Properties); n != maxProperties || r.disorder != "" {
-		t.Errorf("%d properties; %s", n, r.disorder)
+	if n := len(r.Devices["rfxtrx_11_00_00010203"].Properties); n != maxProperties || r.Disorder != "" {
+		t.Errorf("%d properties; %s", n, r.Disorder)
 	}
 }
 

@@ -39,10 +39,10 @@ func FuzzDecoder(f *testing.F) {
 		}
 
 		// Whatever came before, the next valid packet is found.
-		before := len(pieces.readings)
+		before := len(pieces.Readings)
 		d.Decode(valid, received.Add(time.Minute))
-		if len(d.transmitters) < maxDevices && len(pieces.readings) <= before {
-			t.Fatalf("a valid packet behind is not found: damaged %q", pieces.damaged)
+		if len(d.transmitters) < maxDevices && len(pieces.Readings) <= before {
+			t.Fatalf("a valid packet behind is not found: damaged %q", pieces.Damage)
 		}
 	})
 }

@@ -100,26 +100,26 @@ func TestRun(t *testing.T) {
 			{"rfxtrx_19_00_009ba8", "blind_1", "SIDE", "", status, nil},
 			{"rfxtrx_10_00_A", "switch_1", true, "", status, nil},
 		} {
-			before := len(r.readings)
+			before := len(r.Readings)
 			commands <- serialbridge.Command{Device: test.device, Key: test.key, Value: test.value}
 			synctest.Wait()
 			if s := l.sent(); s != test.packet {
 				t.Errorf("%s %s %v: sent %s, want %s", test.device, test.key, test.value, s, test.packet)
 			}
-			if len(r.readings) != before {
+			if len(r.Readings) != before {
 				t.Errorf("%s: reading before it was confirmed", test.device)
 			}
 			hear(test.answer)
 			var got map[string]any
-			if len(r.readings) > before {
-				got = r.readings[before].Values
+			if len(r.Readings) > before {
+				got = r.Readings[before].Values
 			}
 			if !maps.Equal(got, test.then) {
 				t.Errorf("%s %v: then %v, want %v", test.device, test.value, got, test.then)
 			}
 		}
-		if len(r.damaged) != 1 || r.damaged[0] != damagedRefused || r.disorder != "" {
-			t.Errorf("damaged %q %s", r.damaged, r.disorder)
+		if len(r.Damage) != 1 || r.Damage[0] != damagedRefused || r.Disorder != "" {
+			t.Errorf("damaged %q %s", r.Damage, r.Disorder)
 		}
 		l.far.CloseWithError(serialbridge.ErrUnplugged)
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {

@@ -16,39 +16,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key := range reading.Values {
-		if !slices.ContainsFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -62,8 +33,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -108,7 +79,7 @@ func frames(t testing.TB, capture []byte) [][]byte {
 		case d.inside && d.size == 8:
 			start = i - 7
 		case inside && !d.inside:
-			if f := capture[start : i+1]; len(decode(t, f).damaged) == 0 {
+			if f := capture[start : i+1]; len(decode(t, f).Damage) == 0 {
 				all = append(all, f)
 			}
 		}
@@ -139,25 +110,25 @@ func TestMeters(t *testing.T) {
 	for name, m := range meters {
 		t.Run(name, func(t *testing.T) {
 			r := decode(t, m.bytes)
-			if len(r.readings) != m.OK {
-				t.Errorf("%d readings, want %d", len(r.readings), m.OK)
+			if len(r.Readings) != m.OK {
+				t.Errorf("%d readings, want %d", len(r.Readings), m.OK)
 			}
 			bad := 0
-			for _, reason := range r.damaged {
+			for _, reason := range r.Damage {
 				if reason == damagedChecksum || reason == damagedSyntax {
 					bad++
 				}
 			}
 			if bad != m.Bad {
-				t.Errorf("damaged %q, want %d", r.damaged, m.Bad)
+				t.Errorf("damaged %q, want %d", r.Damage, m.Bad)
 			}
-			for _, d := range r.devices {
+			for _, d := range r.Devices {
 				if got := (identity{d.ID, d.SerialNumber, d.Vendor}); got != want[name] {
 					t.Errorf("identity %+v, want %+v", got, want[name])
 				}
 			}
-			if len(r.devices) != 1 {
-				t.Errorf("%d devices", len(r.devices))
+			if len(r.Devices) != 1 {
+				t.Errorf("%d devices", len(r.Devices))
 			}
 
 			expected := make(map[string][]float64)
@@ -168,7 +139,7 @@ func TestMeters(t *testing.T) {
 				}
 			}
 			got := make(map[string][]float64)
-			for _, reading := range r.readings {
+			for _, reading := range r.Readings {
 				if !reading.Time.Equal(received) {
 					t.Errorf("time %v", reading.Time)
 				}
@@ -242,7 +213,7 @@ func TestExact(t *testing.T) {
 		{"ITRON_OpenWay-3.HZ_without_PIN", "energy_import", "25688"},
 	} {
 		found := false
-		for _, r := range decode(t, meters[test.meter].bytes).readings {
+		for _, r := range decode(t, meters[test.meter].bytes).Readings {
 			text, err := json.Marshal(r.Values[test.key])
 			if err != nil {
 				t.Fatal(err)
@@ -306,19 +277,19 @@ func TestTruncated(t *testing.T) {
 		frame := frames(t, m.bytes)[0]
 		whole := decode(t, frame)
 		for cut := range frame {
-			if r := decode(t, frame[:cut]); len(r.readings) > 0 {
+			if r := decode(t, frame[:cut]); len(r.Readings) > 0 {
 				t.Fatalf("%s cut at %d: readings", name, cut)
 			}
 			r := decode(t, frame[:cut], frame)
-			if !reflect.DeepEqual(r.readings, whole.readings) {
-				t.Fatalf("%s cut at %d: the next frame is not found: damaged %q", name, cut, r.damaged)
+			if !reflect.DeepEqual(r.Readings, whole.Readings) {
+				t.Fatalf("%s cut at %d: the next frame is not found: damaged %q", name, cut, r.Damage)
 			}
-			if n := len(r.damaged); n != min(1, cut/8) {
-				t.Fatalf("%s cut at %d: damaged %q", name, cut, r.damaged)
+			if n := len(r.Damage); n != min(1, cut/8) {
+				t.Fatalf("%s cut at %d: damaged %q", name, cut, r.Damage)
 			}
 			r = decode(t, frame[cut:], frame)
-			if cut > 0 && !reflect.DeepEqual(r.readings, whole.readings) {
-				t.Fatalf("%s from %d: the next frame is not found: damaged %q", name, cut, r.damaged)
+			if cut > 0 && !reflect.DeepEqual(r.Readings, whole.Readings) {
+				t.Fatalf("%s from %d: the next frame is not found: damaged %q", name, cut, r.Damage)
 			}
 		}
 	}
@@ -335,7 +306,7 @@ func TestBitFlips(t *testing.T) {
 				flipped := slices.Clone(frame)
 				flipped[i] ^= 1 << bit
 				r := decode(t, flipped)
-				if len(r.readings) > 0 {
+				if len(r.Readings) > 0 {
 					t.Fatalf("%s: bit %d of byte %d published", name, bit, i)
 				}
 			}
@@ -348,7 +319,7 @@ func TestBytesLost(t *testing.T) {
 		frame := frames(t, m.bytes)[0]
 		for _, n := range []int{1, 2, 7, 40} {
 			for cut := 0; cut+n <= len(frame); cut++ {
-				if r := decode(t, frame[:cut], frame[cut+n:]); len(r.readings) > 0 {
+				if r := decode(t, frame[:cut], frame[cut+n:]); len(r.Readings) > 0 {
 					t.Fatalf("%s without %d bytes at %d published", name, n, cut)
 				}
 			}
@@ -458,18 +429,18 @@ func TestDamaged(t *testing.T) {
 		r := decode(t, test.frame)
 		switch {
 		case test.reason == "":
-			if len(r.damaged) > 0 || len(r.readings) != 1 || !reflect.DeepEqual(r.readings[0].Values, map[string]any{"energy_import": 1.2345}) {
-				t.Errorf("%s: readings %v, damaged %q", test.name, r.readings, r.damaged)
+			if len(r.Damage) > 0 || len(r.Readings) != 1 || !reflect.DeepEqual(r.Readings[0].Values, map[string]any{"energy_import": 1.2345}) {
+				t.Errorf("%s: readings %v, damaged %q", test.name, r.Readings, r.Damage)
 			}
-		case len(r.readings) > 0 || len(r.announcements) > 0:
-			t.Errorf("%s: readings %v", test.name, r.readings)
-		case !slices.Equal(r.damaged, []string{test.reason}):
-			t.Errorf("%s: damaged %q, want %q", test.name, r.damaged, test.reason)
+		case len(r.Readings) > 0 || len(r.Announcements) > 0:
+			t.Errorf("%s: readings %v", test.name, r.Readings)
+		case !slices.Equal(r.Damage, []string{test.reason}):
+			t.Errorf("%s: damaged %q, want %q", test.name, r.Damage, test.reason)
 		}
 		// What is behind is found in any case.
 		behind := decode(t, test.frame, frame(listMessage(importing)))
-		if n := len(behind.readings); n == 0 || behind.readings[n-1].Values["power"] != 300.0 {
-			t.Errorf("%s: the next frame is not found: damaged %q", test.name, behind.damaged)
+		if n := len(behind.Readings); n == 0 || behind.Readings[n-1].Values["power"] != 300.0 {
+			t.Errorf("%s: the next frame is not found: damaged %q", test.name, behind.Damage)
 		}
 	}
 }
@@ -491,8 +462,8 @@ func TestNumbers(t *testing.T) {
 		{"\x62\x03", none, 3},
 	} {
 		r := decode(t, frame(listMessage(listEntry("\x01\x00\x10\x07\x00\xff", "\x62\x1b", test.scaler, test.value))))
-		if len(r.readings) != 1 || r.readings[0].Values["power"] != test.want {
-			t.Errorf("%x: %v, want %v", test.value, r.readings, test.want)
+		if len(r.Readings) != 1 || r.Readings[0].Values["power"] != test.want {
+			t.Errorf("%x: %v, want %v", test.value, r.Readings, test.want)
 		}
 	}
 }
@@ -506,8 +477,8 @@ func TestShortChecksum(t *testing.T) {
 			continue
 		}
 		short := m[:len(m)-4] + "\x62" + m[len(m)-2:]
-		if r := decode(t, frame(short)); len(r.readings) != 1 || r.readings[0].Values["power"] != float64(i) {
-			t.Errorf("%x: damaged %q", short, r.damaged)
+		if r := decode(t, frame(short)); len(r.Readings) != 1 || r.Readings[0].Values["power"] != float64(i) {
+			t.Errorf("%x: damaged %q", short, r.Damage)
 		}
 		return
 	}
@@ -523,19 +494,19 @@ func TestIdentity(t *testing.T) {
 		{strings.Repeat("\xff", 200), "sml_" + strings.Repeat("FF", 32), ""},
 	} {
 		r := decode(t, frame(message("\x63\x07\x01", getList(test.server, energy))))
-		if len(r.announcements) != 1 || r.announcements[0].ID != test.id || r.announcements[0].Vendor != test.vendor {
-			t.Errorf("%q: %+v", test.server, r.announcements)
+		if len(r.Announcements) != 1 || r.Announcements[0].ID != test.id || r.Announcements[0].Vendor != test.vendor {
+			t.Errorf("%q: %+v", test.server, r.Announcements)
 		}
 	}
 	// Without a server ID the objects that hold it are asked, and without
 	// those nothing is published.
 	named := listEntry("\x01\x00\x60\x01\x00\xff", none, none, octets("\x0a\x01EMH\x00\x00\x00\x00\x07"))
 	r := decode(t, frame(message("\x63\x07\x01", getList("", energy, named))))
-	if len(r.announcements) != 1 || r.announcements[0].ID != "sml_1EMH0000000007" {
-		t.Errorf("%+v", r.announcements)
+	if len(r.Announcements) != 1 || r.Announcements[0].ID != "sml_1EMH0000000007" {
+		t.Errorf("%+v", r.Announcements)
 	}
-	if r := decode(t, frame(message("\x63\x07\x01", getList("", energy)))); len(r.announcements) > 0 {
-		t.Errorf("%+v", r.announcements)
+	if r := decode(t, frame(message("\x63\x07\x01", getList("", energy)))); len(r.Announcements) > 0 {
+		t.Errorf("%+v", r.Announcements)
 	}
 }
 
@@ -546,7 +517,7 @@ func TestGarbage(t *testing.T) {
 	}
 	const start = "\x1b\x1b\x1b\x1b\x01\x01\x01\x01"
 	good := frame(listMessage(energy))
-	want := decode(t, good).readings
+	want := decode(t, good).Readings
 	for _, garbage := range []string{
 		"", "\x1b", "\x1b\x1b\x1b\x1b", "\x1b\x1b\x1b\x1b\x1b", "\x1b\x1b\x1b\x1b\x1a\x00\x00\x00", "\x01\x01\x01\x01",
 		start, start + start, start + "\x1b", start + "\x1b\x1b\x1b", start + "\x1b\x1b\x1b\x1b", start + "\x1b\x1b\x1b\x1b\x1a",
@@ -554,8 +525,8 @@ func TestGarbage(t *testing.T) {
 		string(noise), start + string(noise), "/ABC5NAME\r\n\r\n1-0:1.8.0(1*kWh)\r\n!\r\n", "\r\nPID\t0x203\r\nChecksum\tq",
 	} {
 		r := decode(t, []byte(garbage), good, []byte(garbage), good)
-		if !reflect.DeepEqual(r.readings, append(slices.Clone(want), want...)) {
-			t.Errorf("%.30q: %d readings, damaged %q", garbage, len(r.readings), r.damaged)
+		if !reflect.DeepEqual(r.Readings, append(slices.Clone(want), want...)) {
+			t.Errorf("%.30q: %d readings, damaged %q", garbage, len(r.Readings), r.Damage)
 		}
 	}
 }
@@ -563,11 +534,11 @@ func TestGarbage(t *testing.T) {
 func TestAnnouncesWhenTheSetGrows(t *testing.T) {
 	small, large := frame(listMessage(energy)), frame(listMessage(energy, importing))
 	r := decode(t, small, small, large, small, large)
-	if len(r.announcements) != 2 || len(r.announcements[0].Properties) != 1 || len(r.announcements[1].Properties) != 2 {
-		t.Errorf("announcements %+v", r.announcements)
+	if len(r.Announcements) != 2 || len(r.Announcements[0].Properties) != 1 || len(r.Announcements[1].Properties) != 2 {
+		t.Errorf("announcements %+v", r.Announcements)
 	}
-	if len(r.readings) != 5 {
-		t.Errorf("%d readings, want 5", len(r.readings))
+	if len(r.Readings) != 5 {
+		t.Errorf("%d readings, want 5", len(r.Readings))
 	}
 }
 
@@ -580,8 +551,8 @@ func TestRemembersBoundedDevices(t *testing.T) {
 			t.Fatalf("%d devices remembered", len(d.announced))
 		}
 	}
-	if len(r.devices) != 3*maxDevices {
-		t.Errorf("%d devices announced", len(r.devices))
+	if len(r.Devices) != 3*maxDevices {
+		t.Errorf("%d devices announced", len(r.Devices))
 	}
 }
 

@@ -17,7 +17,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Add(frame("\x76\xff\x8f\x8f\x0f"))
 	f.Add([]byte("\x1b\x1b\x1b\x1b\x01\x01\x01\x01\x1b\x1b\x1b\x1b\x1a\x00\x1b\x1b"))
 	valid := frame(listMessage(energy, importing))
-	want := decode(f, valid).readings
+	want := decode(f, valid).Readings
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, data)
@@ -37,9 +37,9 @@ func FuzzDecoder(f *testing.F) {
 
 		// Whatever came before, the next valid frame is found.
 		d.Decode(valid, received)
-		n := len(pieces.readings) - len(want)
-		if n < 0 || !reflect.DeepEqual(pieces.readings[n:], want) {
-			t.Fatalf("a valid frame behind is not found: damaged %q", pieces.damaged)
+		n := len(pieces.Readings) - len(want)
+		if n < 0 || !reflect.DeepEqual(pieces.Readings[n:], want) {
+			t.Fatalf("a valid frame behind is not found: damaged %q", pieces.Damage)
 		}
 
 		// With checksums made right, the tree is what is tried.

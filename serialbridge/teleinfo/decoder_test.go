@@ -15,39 +15,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key := range reading.Values {
-		if !slices.ContainsFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -61,8 +32,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -130,20 +101,20 @@ func TestFrames(t *testing.T) {
 	for name, f := range frames {
 		want := expected[name]
 		r := decode(t, f)
-		if len(r.damaged) > 0 || len(r.readings) != 1 || len(r.announcements) != 1 {
-			t.Errorf("%s: %d readings of %d devices, damaged %q", name, len(r.readings), len(r.announcements), r.damaged)
+		if len(r.Damage) > 0 || len(r.Readings) != 1 || len(r.Announcements) != 1 {
+			t.Errorf("%s: %d readings of %d devices, damaged %q", name, len(r.Readings), len(r.Announcements), r.Damage)
 			continue
 		}
-		d := r.announcements[0]
+		d := r.Announcements[0]
 		got := []string{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber, d.SWVersion}
 		if w := []string{want.ID, "Electricity meter", want.Vendor, want.Model, strings.TrimPrefix(want.ID, "teleinfo_"), want.Version}; !slices.Equal(got, w) {
 			t.Errorf("%s: device %q, want %q", name, got, w)
 		}
-		if !r.readings[0].Time.Equal(received) {
-			t.Errorf("%s: time %v", name, r.readings[0].Time)
+		if !r.Readings[0].Time.Equal(received) {
+			t.Errorf("%s: time %v", name, r.Readings[0].Time)
 		}
 		// Through JSON, as the expectation came.
-		text, err := json.Marshal(r.readings[0].Values)
+		text, err := json.Marshal(r.Readings[0].Values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,8 +193,8 @@ func TestGroups(t *testing.T) {
 		{"unknown label", standardFrame(adsc, "NEW|what ever it is", "NTARF|10"), map[string]any{"tariff_index": int64(10)}},
 	} {
 		r := decode(t, test.frame)
-		if len(r.damaged) > 0 || len(r.readings) != 1 || !reflect.DeepEqual(r.readings[0].Values, test.want) {
-			t.Errorf("%s: %v, damaged %q, want %v", test.name, r.readings, r.damaged, test.want)
+		if len(r.Damage) > 0 || len(r.Readings) != 1 || !reflect.DeepEqual(r.Readings[0].Values, test.want) {
+			t.Errorf("%s: %v, damaged %q, want %v", test.name, r.Readings, r.Damage, test.want)
 		}
 	}
 }
@@ -237,7 +208,7 @@ func TestProperties(t *testing.T) {
 	key := regexp.MustCompile(`^[a-z0-9_]+$`)
 	announced := []serialbridge.Property{overloaded}
 	for _, f := range readFrames(t) {
-		announced = append(announced, decode(t, f).announcements[0].Properties...)
+		announced = append(announced, decode(t, f).Announcements[0].Properties...)
 	}
 	for _, d := range known() {
 		if d.form != status && d.form != relays {
@@ -287,15 +258,15 @@ func TestTruncated(t *testing.T) {
 		whole := decode(t, f)
 		for cut := 0; cut < len(f); cut += 1 + len(f)/300 {
 			r := decode(t, f[:cut], f)
-			if !reflect.DeepEqual(r.readings, whole.readings) {
-				t.Fatalf("%s cut at %d: %d readings, damaged %q", name, cut, len(r.readings), r.damaged)
+			if !reflect.DeepEqual(r.Readings, whole.Readings) {
+				t.Fatalf("%s cut at %d: %d readings, damaged %q", name, cut, len(r.Readings), r.Damage)
 			}
-			if cut > 1 && !slices.Equal(r.damaged, []string{"truncated"}) {
-				t.Fatalf("%s cut at %d: damaged %q", name, cut, r.damaged)
+			if cut > 1 && !slices.Equal(r.Damage, []string{"truncated"}) {
+				t.Fatalf("%s cut at %d: damaged %q", name, cut, r.Damage)
 			}
 			r = decode(t, f[cut:], f)
-			if cut > 0 && (!reflect.DeepEqual(r.readings, whole.readings) || len(r.damaged) > 0) {
-				t.Fatalf("%s from %d: %d readings, damaged %q", name, cut, len(r.readings), r.damaged)
+			if cut > 0 && (!reflect.DeepEqual(r.Readings, whole.Readings) || len(r.Damage) > 0) {
+				t.Fatalf("%s from %d: %d readings, damaged %q", name, cut, len(r.Readings), r.Damage)
 			}
 		}
 	}
@@ -314,14 +285,14 @@ func TestBitFlips(t *testing.T) {
 				flipped := slices.Clone(f)
 				flipped[i] ^= 1 << bit
 				r := decode(t, flipped)
-				if len(r.readings) > 0 && !freeText(f, i) && !reflect.DeepEqual(r.readings, whole.readings) {
-					t.Fatalf("%s: bit %d of byte %d (%q) published %v", name, bit, i, f[i], r.readings[0].Values)
+				if len(r.Readings) > 0 && !freeText(f, i) && !reflect.DeepEqual(r.Readings, whole.Readings) {
+					t.Fatalf("%s: bit %d of byte %d (%q) published %v", name, bit, i, f[i], r.Readings[0].Values)
 				}
 				if flipped[i] == stx {
 					continue // a frame more
 				}
-				if len(r.readings)+len(r.damaged) > 1 || i > 1 && i < len(f)-1 && len(r.readings)+len(r.damaged) != 1 {
-					t.Fatalf("%s: bit %d of byte %d: %d readings, damaged %q", name, bit, i, len(r.readings), r.damaged)
+				if len(r.Readings)+len(r.Damage) > 1 || i > 1 && i < len(f)-1 && len(r.Readings)+len(r.Damage) != 1 {
+					t.Fatalf("%s: bit %d of byte %d: %d readings, damaged %q", name, bit, i, len(r.Readings), r.Damage)
 				}
 			}
 		}
@@ -344,14 +315,14 @@ func TestBytesLost(t *testing.T) {
 	for name, f := range readFrames(t) {
 		whole := decode(t, f)
 		r := decode(t, f[:20], f[21:])
-		if len(r.readings) > 0 {
+		if len(r.Readings) > 0 {
 			t.Errorf("%s without a byte published", name)
 		}
 		// The frame behind is found whatever was lost.
 		for cut := 1; cut+5 < len(f); cut += 3 {
 			r := decode(t, f[:cut], f[cut+5:], f)
-			if n := len(r.readings); n == 0 || !reflect.DeepEqual(r.readings[n-1], whole.readings[0]) {
-				t.Fatalf("%s without 5 bytes at %d: damaged %q", name, cut, r.damaged)
+			if n := len(r.Readings); n == 0 || !reflect.DeepEqual(r.Readings[n-1], whole.Readings[0]) {
+				t.Fatalf("%s without 5 bytes at %d: damaged %q", name, cut, r.Damage)
 			}
 		}
 	}
@@ -412,11 +383,11 @@ func TestDamaged(t *testing.T) {
 		{"endless frame", slices.Concat([]byte("\x02\n"), []byte(strings.Repeat("x", maxFrame))), "too long"},
 	} {
 		r := decode(t, test.frame, good)
-		if len(r.readings) != 1 || r.readings[0].Values["current"] != 7.0 || len(r.announcements) != 1 {
-			t.Errorf("%s: %d readings, the next frame included", test.name, len(r.readings))
+		if len(r.Readings) != 1 || r.Readings[0].Values["current"] != 7.0 || len(r.Announcements) != 1 {
+			t.Errorf("%s: %d readings, the next frame included", test.name, len(r.Readings))
 		}
-		if !slices.Equal(r.damaged, []string{test.reason}) {
-			t.Errorf("%s: damaged %q, want %q", test.name, r.damaged, test.reason)
+		if !slices.Equal(r.Damage, []string{test.reason}) {
+			t.Errorf("%s: damaged %q, want %q", test.name, r.Damage, test.reason)
 		}
 	}
 }
@@ -436,7 +407,7 @@ func TestIdentity(t *testing.T) {
 		{"another mode", [][]byte{a, c, a}, "111"},
 	} {
 		var got string
-		for _, reading := range decode(t, test.frames...).readings {
+		for _, reading := range decode(t, test.frames...).Readings {
 			got += reading.Device[len(reading.Device)-1:]
 		}
 		if got != test.want {
@@ -457,11 +428,11 @@ func TestForeign(t *testing.T) {
 		"\x1b\x1b\x1b\x1b\x01\x01\x01\x01\x76\x05", "/ISk5\x02MT174\r\n\r\n1-0:1.8.0(1*kWh)\r\n!\r\n", strings.Repeat("x", 20000),
 	} {
 		r := decode(t, []byte(foreign), good, []byte(foreign), good)
-		if len(r.readings) != 2 || r.readings[1].Values["current"] != 7.0 {
-			t.Errorf("%.20q: %d readings, damaged %q", foreign, len(r.readings), r.damaged)
+		if len(r.Readings) != 2 || r.Readings[1].Values["current"] != 7.0 {
+			t.Errorf("%.20q: %d readings, damaged %q", foreign, len(r.Readings), r.Damage)
 		}
-		if len(r.damaged) > 0 {
-			t.Errorf("%.20q: damaged %q", foreign, r.damaged)
+		if len(r.Damage) > 0 {
+			t.Errorf("%.20q: damaged %q", foreign, r.Damage)
 		}
 	}
 }
@@ -469,8 +440,8 @@ func TestForeign(t *testing.T) {
 func TestAnnouncesWhenTheSetGrows(t *testing.T) {
 	small, large := historicFrame(adco, "IINST 001"), historicFrame(adco, "IINST 001", "PAPP 00001")
 	r := decode(t, small, small, large, small)
-	if len(r.announcements) != 2 || len(r.announcements[0].Properties) != 1 || len(r.announcements[1].Properties) != 2 {
-		t.Errorf("announcements %+v", r.announcements)
+	if len(r.Announcements) != 2 || len(r.Announcements[0].Properties) != 1 || len(r.Announcements[1].Properties) != 2 {
+		t.Errorf("announcements %+v", r.Announcements)
 	}
 }
 
@@ -484,8 +455,8 @@ func TestRemembersBoundedDevices(t *testing.T) {
 			t.Fatalf("%d devices remembered", len(d.announced))
 		}
 	}
-	if len(r.devices) != 3*maxDevices {
-		t.Errorf("%d devices announced", len(r.devices))
+	if len(r.Devices) != 3*maxDevices {
+		t.Errorf("%d devices announced", len(r.Devices))
 	}
 }
 

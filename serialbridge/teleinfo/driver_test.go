@@ -37,7 +37,7 @@ func TestDriver(t *testing.T) {
 	}
 	r := &recorder{}
 	d.NewDecoder(r).Decode(historicFrame(adco, "IINST 001"), received)
-	if len(r.readings) != 1 {
-		t.Errorf("%d readings, want 1", len(r.readings))
+	if len(r.Readings) != 1 {
+		t.Errorf("%d readings, want 1", len(r.Readings))
 	}
 }

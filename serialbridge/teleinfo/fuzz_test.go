@@ -15,7 +15,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Add([]byte("STGE\tFFFFFFFF"))
 	f.Add([]byte("SMAXSN-1\tE991231235959\t99999"))
 	valid := frames["historic_off_peak"]
-	want := decode(f, valid).readings[0]
+	want := decode(f, valid).Readings[0]
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, data)
@@ -37,9 +37,9 @@ func FuzzDecoder(f *testing.F) {
 		// another meter may have been heard.
 		d.Decode(valid, received)
 		d.Decode(valid, received)
-		n := len(pieces.readings)
-		if n == 0 || !reflect.DeepEqual(pieces.readings[n-1], want) {
-			t.Fatalf("valid frames behind are not found: damaged %q", pieces.damaged)
+		n := len(pieces.Readings)
+		if n == 0 || !reflect.DeepEqual(pieces.Readings[n-1], want) {
+			t.Fatalf("valid frames behind are not found: damaged %q", pieces.Damage)
 		}
 
 		// With the checksum made right, the groups are what is tried.

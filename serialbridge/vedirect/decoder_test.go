@@ -15,39 +15,10 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	devices       map[string]serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.announcements = append(r.announcements, d)
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	d, ok := r.devices[reading.Device]
-	if !ok {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	}
-	for key := range reading.Values {
-		if !slices.ContainsFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
-}
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -61,8 +32,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -106,22 +77,22 @@ func TestDumps(t *testing.T) {
 	for name, dump := range dumps {
 		want := expected[name]
 		r := decode(t, dump)
-		if len(r.damaged) > 0 {
-			t.Errorf("%s: damaged %q", name, r.damaged)
+		if len(r.Damage) > 0 {
+			t.Errorf("%s: damaged %q", name, r.Damage)
 		}
-		if len(r.readings) != want.Readings {
-			t.Errorf("%s: %d readings, want %d", name, len(r.readings), want.Readings)
+		if len(r.Readings) != want.Readings {
+			t.Errorf("%s: %d readings, want %d", name, len(r.Readings), want.Readings)
 		}
-		if len(r.devices) != 1 {
-			t.Fatalf("%s: %d devices", name, len(r.devices))
+		if len(r.Devices) != 1 {
+			t.Fatalf("%s: %d devices", name, len(r.Devices))
 		}
-		d := r.announcements[len(r.announcements)-1]
+		d := r.Announcements[len(r.Announcements)-1]
 		got := []string{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber, d.SWVersion}
 		if w := []string{want.ID, want.Name, "Victron Energy", want.Model, want.Serial, want.Version}; !slices.Equal(got, w) {
 			t.Errorf("%s: device %q, want %q", name, got, w)
 		}
 		last := make(map[string]any)
-		for _, reading := range r.readings {
+		for _, reading := range r.Readings {
 			if !reading.Time.Equal(received) {
 				t.Errorf("%s: time %v", name, reading.Time)
 			}
@@ -196,11 +167,11 @@ func TestFields(t *testing.T) {
 		{"XYZ 17", "xyz", nil},
 	} {
 		r := decode(t, lead, mainBlock("VPV 1", test.field))
-		if len(r.damaged) > 0 || len(r.readings) != 2 {
-			t.Errorf("%s: %d readings, damaged %q", test.field, len(r.readings), r.damaged)
+		if len(r.Damage) > 0 || len(r.Readings) != 2 {
+			t.Errorf("%s: %d readings, damaged %q", test.field, len(r.Readings), r.Damage)
 			continue
 		}
-		got, found := r.readings[1].Values[test.key]
+		got, found := r.Readings[1].Values[test.key]
 		if test.field == "OR 0xFFFFFFFF" {
 			if !found || !strings.HasSuffix(got.(string), "code 2147483648") {
 				t.Errorf("%s: %v", test.field, got)
@@ -216,7 +187,7 @@ func TestFields(t *testing.T) {
 // Numbers print as the device means them.
 func TestExact(t *testing.T) {
 	r := decode(t, lead, mainBlock("V 12345", "I 7", "SOC 1", "H19 3", "T 21", "CE -300"))
-	text, err := json.Marshal(r.readings[1].Values)
+	text, err := json.Marshal(r.Readings[1].Values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,28 +238,28 @@ func TestPieces(t *testing.T) {
 // next one does not.
 func TestTruncated(t *testing.T) {
 	good := mainBlock("V 12810", "I -10", "LOAD ON")
-	want := decode(t, lead, good).readings[1]
+	want := decode(t, lead, good).Readings[1]
 	for cut := range good {
 		r := decode(t, lead, good[:cut], good, good)
 		if cut == 0 {
 			continue
 		}
-		n := len(r.readings)
-		if n < 2 || n > 3 || !reflect.DeepEqual(r.readings[n-1], want) {
-			t.Errorf("cut at %d: %d readings, damaged %q", cut, n, r.damaged)
+		n := len(r.Readings)
+		if n < 2 || n > 3 || !reflect.DeepEqual(r.Readings[n-1], want) {
+			t.Errorf("cut at %d: %d readings, damaged %q", cut, n, r.Damage)
 		}
-		for _, reading := range r.readings[1:] {
+		for _, reading := range r.Readings[1:] {
 			if !reflect.DeepEqual(reading, want) {
 				t.Errorf("cut at %d: published %v", cut, reading.Values)
 			}
 		}
-		if len(r.damaged) != 1 && cut > 1 { // CR CR LF is a beginning as well
-			t.Errorf("cut at %d: damaged %q", cut, r.damaged)
+		if len(r.Damage) != 1 && cut > 1 { // CR CR LF is a beginning as well
+			t.Errorf("cut at %d: damaged %q", cut, r.Damage)
 		}
 		// From within a block: nothing is counted, and the next is found.
 		r = decode(t, good[cut:], lead)
-		if n := len(r.readings); n != 1 && cut > 1 || len(r.damaged) > 0 {
-			t.Errorf("from %d: %d readings, damaged %q", cut, len(r.readings), r.damaged)
+		if n := len(r.Readings); n != 1 && cut > 1 || len(r.Damage) > 0 {
+			t.Errorf("from %d: %d readings, damaged %q", cut, len(r.Readings), r.Damage)
 		}
 	}
 }
@@ -301,7 +272,7 @@ func TestBitFlips(t *testing.T) {
 			flipped[i] ^= 1 << bit
 			r := decode(t, lead, flipped)
 			// Without the first CR LF the block is still whole.
-			if len(r.readings) != 1 && i > 0 {
+			if len(r.Readings) != 1 && i > 0 {
 				t.Fatalf("bit %d of byte %d published", bit, i)
 			}
 		}
@@ -357,22 +328,22 @@ func TestDamaged(t *testing.T) {
 		{"noise between", slices.Concat([]byte("noise"), mainBlock("V 12000")), "syntax+"},
 	} {
 		r := decode(t, lead, test.block)
-		published := len(r.readings) == 2
-		if published && !reflect.DeepEqual(r.readings[1].Values, map[string]any{"battery_voltage": 12.0}) {
-			t.Errorf("%s: values %v", test.name, r.readings[1].Values)
+		published := len(r.Readings) == 2
+		if published && !reflect.DeepEqual(r.Readings[1].Values, map[string]any{"battery_voltage": 12.0}) {
+			t.Errorf("%s: values %v", test.name, r.Readings[1].Values)
 		}
 		reason, intact := strings.CutSuffix(test.reason, "+")
 		intact = intact || reason == ""
 		if published != intact {
-			t.Errorf("%s: published %t, damaged %q", test.name, published, r.damaged)
+			t.Errorf("%s: published %t, damaged %q", test.name, published, r.Damage)
 		}
-		if len(slices.Compact(r.damaged)) > 1 || reason != "" && !slices.Contains(r.damaged, reason) || reason == "" && len(r.damaged) > 0 {
-			t.Errorf("%s: damaged %q, want %q", test.name, r.damaged, reason)
+		if len(slices.Compact(r.Damage)) > 1 || reason != "" && !slices.Contains(r.Damage, reason) || reason == "" && len(r.Damage) > 0 {
+			t.Errorf("%s: damaged %q, want %q", test.name, r.Damage, reason)
 		}
 		// What is behind is found, at the latest at the second block.
 		behind := decode(t, lead, test.block, mainBlock("V 1000"), mainBlock("V 1000"))
-		if n := len(behind.readings); behind.readings[n-1].Values["battery_voltage"] != 1.0 {
-			t.Errorf("%s: the next block is not found: damaged %q", test.name, behind.damaged)
+		if n := len(behind.Readings); behind.Readings[n-1].Values["battery_voltage"] != 1.0 {
+			t.Errorf("%s: the next block is not found: damaged %q", test.name, behind.Damage)
 		}
 	}
 }
@@ -387,8 +358,8 @@ func TestAnyChecksum(t *testing.T) {
 			continue
 		}
 		seen[sum] = true
-		if r := decode(t, lead, b, mainBlock("V 1")); len(r.readings) != 3 || len(r.damaged) > 0 {
-			t.Errorf("checksum %q: %d readings, damaged %q", sum, len(r.readings), r.damaged)
+		if r := decode(t, lead, b, mainBlock("V 1")); len(r.Readings) != 3 || len(r.Damage) > 0 {
+			t.Errorf("checksum %q: %d readings, damaged %q", sum, len(r.Readings), r.Damage)
 		}
 	}
 	for _, b := range []byte(":\r\n\t\x00") {
@@ -422,7 +393,7 @@ func TestIdentity(t *testing.T) {
 		{"nothing known in it", [][]byte{block("PID 0x203"), block("PID 0x203")}, nil},
 	} {
 		var got []string
-		for _, reading := range decode(t, test.blocks...).readings {
+		for _, reading := range decode(t, test.blocks...).Readings {
 			got = append(got, reading.Device)
 		}
 		if !slices.Equal(got, test.want) {
@@ -484,20 +455,20 @@ func TestForeign(t *testing.T) {
 		"\x1b\x1b\x1b\x1b\x01\x01\x01\x01\x76", "\n:7F0ED0072\n", "\r\n" + strings.Repeat("x", 10000),
 	} {
 		r := decode(t, []byte(foreign), []byte(foreign))
-		if len(r.readings) > 0 || len(r.damaged) > 0 && !strings.Contains(foreign, "Checksum") {
-			t.Errorf("%.30q: %d readings, damaged %q", foreign, len(r.readings), r.damaged)
+		if len(r.Readings) > 0 || len(r.Damage) > 0 && !strings.Contains(foreign, "Checksum") {
+			t.Errorf("%.30q: %d readings, damaged %q", foreign, len(r.Readings), r.Damage)
 		}
 		r = decode(t, []byte(foreign), lead, mainBlock("V 1"))
-		if len(r.readings) == 0 {
-			t.Errorf("%.30q: the blocks behind are not found: damaged %q", foreign, r.damaged)
+		if len(r.Readings) == 0 {
+			t.Errorf("%.30q: the blocks behind are not found: damaged %q", foreign, r.Damage)
 		}
 	}
 }
 
 func TestAnnouncesWhenTheSetGrows(t *testing.T) {
 	r := decode(t, lead, mainBlock("V 1"), mainBlock("V 1", "I 2"), mainBlock("V 1"))
-	if len(r.announcements) != 2 || len(r.announcements[0].Properties) != 1 || len(r.announcements[1].Properties) != 2 {
-		t.Errorf("announcements %+v", r.announcements)
+	if len(r.Announcements) != 2 || len(r.Announcements[0].Properties) != 1 || len(r.Announcements[1].Properties) != 2 {
+		t.Errorf("announcements %+v", r.Announcements)
 	}
 }
 
@@ -511,8 +482,8 @@ func TestRemembersBoundedDevices(t *testing.T) {
 			t.Fatalf("%d devices remembered", len(d.announced))
 		}
 	}
-	if len(r.devices) != 3*maxDevices {
-		t.Errorf("%d devices announced", len(r.devices))
+	if len(r.Devices) != 3*maxDevices {
+		t.Errorf("%d devices announced", len(r.Devices))
 	}
 }
 

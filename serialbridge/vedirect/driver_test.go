@@ -34,7 +34,7 @@ func TestDriver(t *testing.T) {
 	}
 	r := &recorder{}
 	d.NewDecoder(r).Decode(lead, received)
-	if len(r.readings) != 1 {
-		t.Errorf("%d readings, want 1", len(r.readings))
+	if len(r.Readings) != 1 {
+		t.Errorf("%d readings, want 1", len(r.Readings))
 	}
 }

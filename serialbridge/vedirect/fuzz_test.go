@@ -14,7 +14,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Add(slices.Concat(lead, []byte(":7F0ED0071\n"), mainBlock("OR 0xFFFFFFFF", "AR 65535", "H6 -1")))
 	f.Add([]byte("\r\nChecksum\t:\r\n:\n\r\nV\t:7F"))
 	valid := slices.Concat(lead, mainBlock("V 12000", "LOAD ON"))
-	want := decode(f, valid).readings[1]
+	want := decode(f, valid).Readings[1]
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, data)
@@ -36,9 +36,9 @@ func FuzzDecoder(f *testing.F) {
 		// with what was before it, and two make the device believed.
 		d.Decode(valid, received)
 		d.Decode(mainBlock("V 12000", "LOAD ON"), received)
-		n := len(pieces.readings)
-		if n == 0 || !reflect.DeepEqual(pieces.readings[n-1], want) {
-			t.Fatalf("valid blocks behind are not found: damaged %q", pieces.damaged)
+		n := len(pieces.Readings)
+		if n == 0 || !reflect.DeepEqual(pieces.Readings[n-1], want) {
+			t.Fatalf("valid blocks behind are not found: damaged %q", pieces.Damage)
 		}
 
 		// With the sum made right, the fields are what is tried.

@@ -1,0 +1,49 @@
+// Package drivertest has what the tests of all drivers need.
+package drivertest
+
+import (
+	"slices"
+
+	"lintel/serialbridge"
+)
+
+// Recorder is a [serialbridge.Sink] that keeps what it is told.
+type Recorder struct {
+	Announcements []serialbridge.Device
+	Devices       map[string]serialbridge.Device // as announced last, by ID
+	Readings      []serialbridge.Reading
+	Damage        []string // reasons
+	Disorder      string   // how the contract of Sink was broken last; empty: it was not
+}
+
+// Device implements [serialbridge.Sink].
+func (r *Recorder) Device(d serialbridge.Device) {
+	if r.Devices == nil {
+		r.Devices = make(map[string]serialbridge.Device)
+	}
+	r.Announcements = append(r.Announcements, d)
+	r.Devices[d.ID] = d
+}
+
+// Reading implements [serialbridge.Sink].
+func (r *Recorder) Reading(reading serialbridge.Reading) {
+	d, ok := r.Devices[reading.Device]
+	if !ok {
+		r.Disorder = "reading of " + reading.Device + " before its announcement"
+	}
+	for key, value := range reading.Values {
+		i := slices.IndexFunc(d.Properties, func(p serialbridge.Property) bool { return p.Key == key })
+		if i < 0 {
+			r.Disorder = "value of " + reading.Device + " without property: " + key
+			continue
+		}
+		text, _ := value.(string)
+		if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, text) {
+			r.Disorder = "value of " + reading.Device + " that is no option: " + key
+		}
+	}
+	r.Readings = append(r.Readings, reading)
+}
+
+// Damaged implements [serialbridge.Sink].
+func (r *Recorder) Damaged(reason string) { r.Damage = append(r.Damage, reason) }
