@@ -22,7 +22,16 @@ type Device struct {
 	HWVersion    string
 	SWVersion    string
 	Via          string // ID of the device that it hangs below; empty for the box itself
-	Properties   []Property
+
+	// Anonymous says that the device does not tell itself from others of its
+	// kind: ID is that of the kind, and the supervisor adds the serial number
+	// of the stick, or the place where it is plugged in, to it.
+	Anonymous bool
+	// WhenUsed says that the device speaks only when something happens to it,
+	// as a remote control does: it is online as long as its stick is.
+	WhenUsed bool
+
+	Properties []Property
 }
 
 // Kind is what a property is in a house.
@@ -38,6 +47,7 @@ const (
 	Setting     Kind = "setting"     // a number that can be commanded, between Min and Max
 	Choice      Kind = "choice"      // one of Options, can be commanded
 	Button      Kind = "button"      // can be pressed, has no state
+	Raw         Kind = "raw"         // bytes as they came, each on its own: never retained, no part of the state; can be commanded
 )
 
 // Category says whether a property is what the device is for (empty), tells
@@ -70,7 +80,7 @@ type Property struct {
 type Reading struct {
 	Device string // Device.ID
 	Time   time.Time
-	Values map[string]any // Property.Key → float64, int64, bool or string
+	Values map[string]any // Property.Key → float64, int64, bool, string, []byte of a Raw, or nil: not known any more
 }
 
 // Command is what somebody wants of a device: one property, one value as it
@@ -78,7 +88,7 @@ type Reading struct {
 type Command struct {
 	Device string
 	Key    string
-	Value  any
+	Value  any // []byte for a Raw
 }
 
 // Broker is what the house needs of the MQTT broker. The broker's in-process

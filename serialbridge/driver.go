@@ -48,6 +48,21 @@ type Sink interface {
 	// Damaged counts a frame that was thrown away, and why
 	// ("checksum", "too long", "syntax"): a constant, short text.
 	Damaged(reason string)
+	// Ignored counts a frame that is whole but says nothing that could be
+	// passed on, and why, in words for a person who may do something about it:
+	// "meter 12345678 is encrypted: its key is needed". It is the same text for
+	// the same cause; only so many different ones are kept.
+	Ignored(reason string)
+
+	// Recall returns all that sticks of this protocol have asked to Remember
+	// up to now, in this run or an earlier one. The map is the caller's.
+	Recall() map[string]string
+	// Remember keeps value under key beyond the end of the program; an empty
+	// value forgets the key. It is for what a device says only once, such as
+	// the profile of an EnOcean sensor. Keys hold at most 64 bytes of
+	// printable ASCII, values 1 KiB, a protocol 1024 keys; what is beyond is
+	// counted as damage and not kept.
+	Remember(key, value string)
 }
 
 // Decoder turns the bytes of a stick into devices and readings. It is pure: no

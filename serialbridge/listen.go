@@ -27,8 +27,9 @@ type probe struct {
 	found    bool
 	readings map[string]int
 	total    int
-	heard    []any // Device and Reading
-	live     Sink  // where it all goes once the probe has won
+	heard    []any // Device, Reading and remembered
+	recall   func() map[string]string
+	live     Sink // where it all goes once the probe has won
 }
 
 func (p *probe) Device(d Device) {
@@ -63,6 +64,25 @@ func (p *probe) Damaged(reason string) {
 	clear(p.readings)
 }
 
+func (p *probe) Ignored(reason string) {
+	if p.live != nil {
+		p.live.Ignored(reason)
+	}
+}
+
+func (p *probe) Recall() map[string]string { return p.recall() }
+
+func (p *probe) Remember(key, value string) {
+	if p.live != nil {
+		p.live.Remember(key, value)
+		return
+	}
+	p.keep(remembered{key, value})
+}
+
+// remembered is what a decoder wants to be kept.
+type remembered struct{ key, value string }
+
 func (p *probe) keep(said any) {
 	if len(p.heard) < maxHeard {
 		p.heard = append(p.heard, said)
@@ -77,6 +97,8 @@ func (p *probe) forward(live Sink) {
 			live.Device(said)
 		case Reading:
 			live.Reading(said)
+		case remembered:
+			live.Remember(said.key, said.value)
 		}
 	}
 	p.heard, p.live = nil, live
@@ -104,7 +126,8 @@ func (st *stick) listen(port *TTY, drivers []*Driver, certain bool) (*probe, err
 			var names []string
 			for _, d := range drivers {
 				if slices.Contains(d.Lines, line) {
-					p := &probe{finding: finding{d, line}, need: need, readings: make(map[string]int)}
+					p := &probe{finding: finding{d, line}, need: need, readings: make(map[string]int),
+						recall: func() map[string]string { return st.s.memory.recall(d.Protocol) }}
 					p.decoder = d.NewDecoder(p)
 					probes = append(probes, p)
 					names = append(names, d.Protocol)

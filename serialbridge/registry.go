@@ -20,6 +20,7 @@ const (
 	maxText       = 4096 // bytes of a value
 	maxEvents     = 16   // that wait for the broker, for each device
 	maxReasons    = 16   // of damage, for each stick
+	maxIgnored    = 64   // reasons why whole frames are ignored, for each stick
 )
 
 // dirty is what of a device waits to be published.

@@ -32,6 +32,7 @@ type StickStatus struct {
 
 	Frames  uint64            // readings passed on
 	Damaged map[string]uint64 // frames thrown away, by reason
+	Ignored map[string]uint64 // whole frames that nothing could be made of, by reason
 	Refused uint64            // commands that no device behind it could take
 	Devices []string          // IDs of the devices heard through it, sorted
 }

@@ -34,6 +34,7 @@ type stick struct {
 	retries  int
 	frames   uint64
 	damaged  map[string]uint64
+	ignored  map[string]uint64
 	refused  uint64
 
 	current  *sink        // of the try that is under way
@@ -215,6 +216,7 @@ func (st *stick) drive(ctx context.Context, p hardware.SerialPort, k *sink, lear
 	if learned != nil {
 		line = learned.line
 	}
+	k.protocol = driver.Protocol
 	port, err := OpenPort(p.Path, line, PortOptions{})
 	if err != nil {
 		return learned, err
@@ -230,6 +232,7 @@ func (st *stick) drive(ctx context.Context, p hardware.SerialPort, k *sink, lear
 				return nil, err
 			}
 			learned = &finding{driver: found.driver, line: found.line}
+			k.protocol = found.driver.Protocol
 			if found.driver.Run == nil {
 				// Its decoder goes on: it may hold the beginning of the next frame.
 				decoder = found.decoder
@@ -344,8 +347,9 @@ func protocols(drivers []Driver) string {
 // sink is the Sink of one try. After the try it is deaf: a driver that was left
 // behind must not speak for the stick any more.
 type sink struct {
-	st     *stick
-	frames uint64 // readings; guarded by the supervisor's mutex
+	st       *stick
+	protocol string // set before a driver gets the sink
+	frames   uint64 // readings; guarded by the supervisor's mutex
 }
 
 func (k *sink) count() uint64 {
@@ -394,6 +398,34 @@ func (k *sink) Damaged(reason string) {
 	defer s.mu.Unlock()
 	if k.st.current == k {
 		k.st.damage(reason)
+	}
+}
+
+func (k *sink) Ignored(reason string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current != k {
+		return
+	}
+	reason = cleanText(reason)
+	if _, ok := k.st.ignored[reason]; !ok && len(k.st.ignored) >= maxIgnored {
+		reason = "other"
+	}
+	k.st.ignored[reason]++
+}
+
+func (k *sink) Recall() map[string]string { return k.st.s.memory.recall(k.protocol) }
+
+func (k *sink) Remember(key, value string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current != k {
+		return
+	}
+	if trouble := s.memory.remember(k.protocol, key, value); trouble != "" {
+		k.st.damage(trouble)
 	}
 }
 

@@ -17,10 +17,13 @@ import (
 
 // NamedPort is a port that is used although USB does not tell of it: the pty
 // of a simulator, a UART on the board's header. It is also how a protocol is
-// laid down for a stick that cannot be recognised.
+// laid down for a stick that cannot be recognised. It has either a Path or a
+// Stick.
 type NamedPort struct {
 	Path     string
-	Protocol string // Driver.Protocol; empty: listen
+	Protocol string  // Driver.Protocol; empty: listen
+	Stick    string  // StickStatus.ID of one that USB tells of, wherever it is plugged in
+	Driver   *Driver // in place of Protocol: one that has settings for this port; nil: none
 }
 
 // Options of New.
@@ -41,6 +44,10 @@ type Options struct {
 	// the same time. It may block: that delays what the same stick
 	// publishes, but not what it hears.
 	OnDevice func(Device)
+
+	// Memory keeps what drivers remember; nil: until the end of the program.
+	// Nobody else writes to it.
+	Memory Memory
 
 	Logger *slog.Logger // nil: silent
 }
@@ -89,6 +96,8 @@ type Supervisor struct {
 	t    timing
 	done chan struct{} // closed when nothing is published any more
 
+	memory *memory
+
 	mu      sync.Mutex // guards all below, and what sticks and devices say is guarded by it
 	sticks  map[string]*stick
 	devices map[string]*device
@@ -109,6 +118,7 @@ func New(o Options) *Supervisor {
 	return &Supervisor{
 		o: o, log: o.Logger, t: defaultTiming(),
 		done:    make(chan struct{}),
+		memory:  newMemory(o.Memory),
 		sticks:  make(map[string]*stick),
 		devices: make(map[string]*device),
 	}
@@ -143,6 +153,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	s.keepers.Go(func() { s.sweep(ctx) })
+	s.keepers.Go(func() {
+		s.memory.keep(ctx, func(err error) { s.log.Error("cannot remember what a stick said", "err", err) })
+	})
 	err := hardware.WatchSerialPorts(ctx, func(ports []hardware.SerialPort) {
 		s.reconcile(ctx, publish, ports)
 	}, hardware.WatchOptions{Root: s.o.Root, Interval: s.t.look, Logger: s.log})
@@ -200,6 +213,7 @@ func (s *Supervisor) remember(publish context.Context, id string) *stick {
 			s: s, id: id,
 			state: Waiting, since: time.Now(),
 			damaged: make(map[string]uint64),
+			ignored: make(map[string]uint64),
 			wake:    make(chan struct{}, 1),
 		}
 		s.sticks[id] = st
@@ -334,7 +348,7 @@ func (s *Supervisor) Sticks() []StickStatus {
 			ID: id, Port: st.usb.Path, USB: st.usb,
 			Protocol: st.protocol, Evidence: st.evidence,
 			State: st.state, Since: st.since, Err: st.err, Retries: st.retries,
-			Frames: st.frames, Damaged: maps.Clone(st.damaged), Refused: st.refused,
+			Frames: st.frames, Damaged: maps.Clone(st.damaged), Ignored: maps.Clone(st.ignored), Refused: st.refused,
 		}
 		if st.named {
 			status.USB = hardware.SerialPort{}

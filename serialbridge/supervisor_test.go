@@ -67,7 +67,7 @@ func TestIdleCostsNothing(t *testing.T) {
 	gone.plug()
 	h := startHouse(t, Options{
 		Drivers: []Driver{linesDriver("lines")},
-		Ports:   []NamedPort{{silent.path, "lines"}, {absent.path, "lines"}, {gone.path, "lines"}},
+		Ports:   []NamedPort{{Path: silent.path, Protocol: "lines"}, {Path: absent.path, Protocol: "lines"}, {Path: gone.path, Protocol: "lines"}},
 	}, defaultTiming())
 	h.status(silent.path, "online", inState(Online))
 	h.status(gone.path, "online", inState(Online))
@@ -177,13 +177,13 @@ func TestStickThatNobodyKnows(t *testing.T) {
 	h.stop()
 	// The user says what it is, by the path: then it is not a stick of the inventory too.
 	path := filepath.Join(u.root, "dev/ttyUSB0")
-	h = startHouse(t, Options{Root: u.root, Drivers: []Driver{stranger}, Ports: []NamedPort{{path, "lines"}}}, quick())
+	h = startHouse(t, Options{Root: u.root, Drivers: []Driver{stranger}, Ports: []NamedPort{{Path: path, Protocol: "lines"}}}, quick())
 	h.status(path, "online", inState(Online))
 	if n := len(h.Sticks()); n != 1 {
 		t.Errorf("%d sticks, want 1", n)
 	}
 	h.stop()
-	h = startHouse(t, Options{Drivers: []Driver{stranger}, Ports: []NamedPort{{path, "linse"}}}, quick())
+	h = startHouse(t, Options{Drivers: []Driver{stranger}, Ports: []NamedPort{{Path: path, Protocol: "linse"}}}, quick())
 	if st := h.status(path, "unknown", inState(Unknown)); !strings.Contains(st.Err, `no protocol "linse"`) {
 		t.Errorf("Err is %q", st.Err)
 	}
@@ -195,7 +195,7 @@ func TestPanicStaysWithItsStick(t *testing.T) {
 	good.plug()
 	h := startHouse(t, Options{
 		Drivers: []Driver{linesDriver("lines")},
-		Ports:   []NamedPort{{bad.path, "lines"}, {good.path, "lines"}},
+		Ports:   []NamedPort{{Path: bad.path, Protocol: "lines"}, {Path: good.path, Protocol: "lines"}},
 	}, quick())
 	h.status(bad.path, "online", inState(Online))
 	h.status(good.path, "online", inState(Online))
@@ -226,7 +226,7 @@ func TestStateAndEvents(t *testing.T) {
 	var announced []string
 	h := startHouse(t, Options{
 		Drivers: []Driver{linesDriver("lines")},
-		Ports:   []NamedPort{{so.path, "lines"}},
+		Ports:   []NamedPort{{Path: so.path, Protocol: "lines"}},
 		OnDevice: func(d Device) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -382,7 +382,7 @@ func talker() Driver {
 func TestCommands(t *testing.T) {
 	so := newSocket(t)
 	so.plug()
-	h := startHouse(t, Options{Drivers: []Driver{talker()}, Ports: []NamedPort{{so.path, "talker"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{talker()}, Ports: []NamedPort{{Path: so.path, Protocol: "talker"}}}, quick())
 	h.status(so.path, "online", inState(Online))
 	so.say("talker attic relay=false .")
 	h.broker.awaitLast(t, "lintel/attic/availability", "online")
@@ -606,7 +606,7 @@ func TestSilenceMeansListeningAgain(t *testing.T) {
 func TestSlowBrokerGetsTheNewest(t *testing.T) {
 	so := newSocket(t)
 	so.plug()
-	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{so.path, "lines"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: so.path, Protocol: "lines"}}}, quick())
 	h.status(so.path, "online", inState(Online))
 	h.broker.set(func() { h.broker.held = true })
 	const frames = 2000
@@ -625,7 +625,7 @@ func TestSlowBrokerGetsTheNewest(t *testing.T) {
 func TestFailingBrokerIsTriedAgain(t *testing.T) {
 	so := newSocket(t)
 	so.plug()
-	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{so.path, "lines"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: so.path, Protocol: "lines"}}}, quick())
 	h.status(so.path, "online", inState(Online))
 	h.broker.set(func() { h.broker.refuse = errors.New("full") })
 	so.say("lines a temperature=1 .")
@@ -638,7 +638,7 @@ func TestFailingBrokerIsTriedAgain(t *testing.T) {
 func TestRepublish(t *testing.T) {
 	so := newSocket(t)
 	so.plug()
-	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{so.path, "lines"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: so.path, Protocol: "lines"}}}, quick())
 	h.status(so.path, "online", inState(Online))
 	so.say("lines a temperature=1 .", "lines b humidity=2 .")
 	h.broker.awaitLast(t, "lintel/b/state", `{"humidity":2}`)
@@ -672,7 +672,7 @@ func TestRepublish(t *testing.T) {
 func TestEndSaysOffline(t *testing.T) {
 	so := newSocket(t)
 	so.plug()
-	h := startHouse(t, Options{Drivers: []Driver{talker()}, Ports: []NamedPort{{so.path, "talker"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{talker()}, Ports: []NamedPort{{Path: so.path, Protocol: "talker"}}}, quick())
 	h.status(so.path, "online", inState(Online))
 	so.say("talker a temperature=1 .")
 	h.broker.awaitLast(t, "lintel/a/availability", "online")
@@ -697,7 +697,7 @@ func TestStubbornDriver(t *testing.T) {
 		close(spoke)
 		return nil
 	}}
-	h := startHouse(t, Options{Drivers: []Driver{stubborn}, Ports: []NamedPort{{so.path, "stubborn"}}}, tm)
+	h := startHouse(t, Options{Drivers: []Driver{stubborn}, Ports: []NamedPort{{Path: so.path, Protocol: "stubborn"}}}, tm)
 	h.broker.awaitLast(t, "lintel/a/availability", "online")
 	h.stop()
 	openPort(t, so.path, PortOptions{}) // it is free
@@ -845,7 +845,7 @@ func TestDeviceBehindTwoSticks(t *testing.T) {
 	a, b := newSocket(t), newSocket(t)
 	a.plug()
 	b.plug()
-	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{a.path, "lines"}, {b.path, "lines"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: a.path, Protocol: "lines"}, {Path: b.path, Protocol: "lines"}}}, quick())
 	h.status(a.path, "online", inState(Online))
 	h.status(b.path, "online", inState(Online))
 	a.say("lines m temperature=1 .")
@@ -910,7 +910,7 @@ func (deafBroker) Subscribe(context.Context, string, mqtt.SubscriptionOptions, f
 func TestLeftOnline(t *testing.T) {
 	so := newSocket(t)
 	so.plug()
-	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{so.path, "lines"}}}, quick())
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: so.path, Protocol: "lines"}}}, quick())
 	h.status(so.path, "online", inState(Online))
 	so.say("lines attic temperature=1 .")
 	h.broker.awaitLast(t, "lintel/attic/availability", "online")

@@ -43,7 +43,7 @@ func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
 		in = f
 	}
 	lines := bufio.NewWriter(out)
-	sink := &lineSink{out: lines, damaged: make(map[string]int)}
+	sink := &lineSink{out: lines, damaged: make(map[string]int), ignored: make(map[string]int), memory: make(map[string]string)}
 	decoder := drivers[i].NewDecoder(sink)
 	buf := make([]byte, 4096)
 	for {
@@ -68,6 +68,9 @@ func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
 		fmt.Fprintf(diagnostics, ", %d damaged (%s)", sink.damaged[reason], reason)
 	}
 	fmt.Fprintln(diagnostics)
+	for _, reason := range slices.Sorted(maps.Keys(sink.ignored)) {
+		fmt.Fprintf(diagnostics, "%d times: %s\n", sink.ignored[reason], reason)
+	}
 	return nil
 }
 
@@ -76,6 +79,8 @@ type lineSink struct {
 	out      io.Writer
 	readings int
 	damaged  map[string]int
+	ignored  map[string]int
+	memory   map[string]string
 	err      error
 }
 
@@ -96,3 +101,9 @@ func (s *lineSink) Reading(r serialbridge.Reading) {
 }
 
 func (s *lineSink) Damaged(reason string) { s.damaged[reason]++ }
+
+func (s *lineSink) Ignored(reason string) { s.ignored[reason]++ }
+
+func (s *lineSink) Recall() map[string]string { return maps.Clone(s.memory) }
+
+func (s *lineSink) Remember(key, value string) { s.memory[key] = value }

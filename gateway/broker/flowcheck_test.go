@@ -537,8 +537,11 @@ func playFlow(t *testing.T, s *server, script []byte) {
 	last.Close()
 }
 
+// flowServer starts a server for scripts, which connect as often as they can.
 func flowServer(t testing.TB) *server {
-	return startServer(t, t.TempDir(), broker.Options{MaxInflight: flowInflight, ReceiveMaximum: flowReceiveMaximum})
+	const often = 1 << 20
+	return startServer(t, t.TempDir(), broker.Options{MaxInflight: flowInflight, ReceiveMaximum: flowReceiveMaximum,
+		ConnectRate: often, AddressRate: often})
 }
 
 // FuzzFlow lets the fuzzer write the scripts.

@@ -8,16 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/dsmr"
 )
-
-// devices keeps what a decoder announces.
-type devices map[string]serialbridge.Device
-
-func (d devices) Device(device serialbridge.Device) { d[device.ID] = device }
-func (devices) Reading(serialbridge.Reading)        {}
-func (devices) Damaged(string)                      {}
 
 // TestMeters holds the documents of real meters against what Home Assistant
 // accepts without dropping a key.
@@ -35,12 +28,12 @@ func TestMeters(t *testing.T) {
 	s := loadSchema(t)
 	checked := 0
 	for _, name := range slices.Sorted(maps.Keys(file.Telegrams)) {
-		found := make(devices)
+		found := new(drivertest.Recorder)
 		decoder := dsmr.Driver().NewDecoder(found)
 		for range 2 { // some decoders want to see a frame before they trust it
 			decoder.Decode([]byte(file.Telegrams[name]), time.Now())
 		}
-		for id, d := range found {
+		for id, d := range found.Devices {
 			doc, err := Document(testBox, d, Options{})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/dsmr"
 )
 
@@ -40,30 +41,20 @@ func readMeter(path string) (meter, error) {
 	if err != nil {
 		return meter{}, err
 	}
-	m := meter{telegram, make(map[string]serialbridge.Device), make(map[string]map[string]any)}
-	sink := sink{meter: m}
-	dsmr.Driver().NewDecoder(&sink).Decode(telegram, time.Now())
-	if len(m.values) == 0 || sink.damaged != "" {
-		return meter{}, fmt.Errorf("%s: no valid telegram: %s", path, sink.damaged)
+	sink := new(drivertest.Recorder)
+	dsmr.Driver().NewDecoder(sink).Decode(telegram, time.Now())
+	if len(sink.Readings) == 0 || len(sink.Damage) > 0 {
+		return meter{}, fmt.Errorf("%s: no valid telegram: %s", path, sink.Damage)
+	}
+	m := meter{telegram, sink.Devices, make(map[string]map[string]any)}
+	for _, r := range sink.Readings {
+		if m.values[r.Device] == nil {
+			m.values[r.Device] = make(map[string]any)
+		}
+		maps.Copy(m.values[r.Device], r.Values)
 	}
 	return m, nil
 }
-
-type sink struct {
-	meter   meter
-	damaged string
-}
-
-func (s *sink) Device(d serialbridge.Device) { s.meter.devices[d.ID] = d }
-
-func (s *sink) Reading(r serialbridge.Reading) {
-	if s.meter.values[r.Device] == nil {
-		s.meter.values[r.Device] = make(map[string]any)
-	}
-	maps.Copy(s.meter.values[r.Device], r.Values)
-}
-
-func (s *sink) Damaged(reason string) { s.damaged = reason }
 
 // seen checks that messages hold the state of every device of the telegram and
 // its discovery document, with every property.

@@ -16,34 +16,18 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	announcements []serialbridge.Device
-	readings      []serialbridge.Reading
-	damaged       []string
-	disorder      string
-}
-
-func (r *recorder) Device(d serialbridge.Device) { r.announcements = append(r.announcements, d) }
+// recorder also holds every reading to carry all that was announced.
+type recorder struct{ drivertest.Recorder }
 
 func (r *recorder) Reading(reading serialbridge.Reading) {
-	i := slices.IndexFunc(r.announcements, func(d serialbridge.Device) bool { return d.ID == reading.Device })
-	if i < 0 {
-		r.disorder = "reading of " + reading.Device + " before its announcement"
-	} else if len(reading.Values) != len(r.announcements[i].Properties) {
-		r.disorder = "not every property of " + reading.Device + " has a value"
+	r.Recorder.Reading(reading)
+	if len(reading.Values) != len(r.Devices[reading.Device].Properties) {
+		r.Disorder = "not every property of " + reading.Device + " has a value"
 	}
-	for key := range reading.Values {
-		if i >= 0 && !slices.ContainsFunc(r.announcements[i].Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
-			r.disorder = "value of " + reading.Device + " without property: " + key
-		}
-	}
-	r.readings = append(r.readings, reading)
 }
-
-func (r *recorder) Damaged(reason string) { r.damaged = append(r.damaged, reason) }
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -55,8 +39,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
-	if r.disorder != "" {
-		t.Fatal(r.disorder)
+	if r.Disorder != "" {
+		t.Fatal(r.Disorder)
 	}
 	return r
 }
@@ -145,16 +129,16 @@ func TestCaptures(t *testing.T) {
 				pieces = append(pieces, unhex(t, line))
 			}
 			r := decode(t, pieces...)
-			if len(r.damaged) > 0 || len(r.announcements) != 1 || len(r.readings) != len(capture.HexLines) {
-				t.Fatalf("%d devices, %d readings, damaged %q", len(r.announcements), len(r.readings), r.damaged)
+			if len(r.Damage) > 0 || len(r.Announcements) != 1 || len(r.Readings) != len(capture.HexLines) {
+				t.Fatalf("%d devices, %d readings, damaged %q", len(r.Announcements), len(r.Readings), r.Damage)
 			}
-			d := r.announcements[0]
+			d := r.Announcements[0]
 			if got := [5]string{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber}; got != devices[name] {
 				t.Errorf("device %q, want %q", got, devices[name])
 			}
 			header := strings.Split(capture.CSV[0], ", ")
 			for i, line := range capture.CSV[1:] {
-				reading := r.readings[i]
+				reading := r.Readings[i]
 				if reading.Device != d.ID || !reading.Time.Equal(received) || len(reading.Values) != len(header)-1 {
 					t.Errorf("reading %+v", reading)
 				}
@@ -190,13 +174,13 @@ func number(v any) (float64, bool) {
 // Numbers print as the sensor meant them.
 func TestExact(t *testing.T) {
 	r := decode(t, sds(3, 0, 0x0F, 0x27, 1, 2), sds(3, 0, 0x0F, 0x27, 1, 2))
-	if text, _ := json.Marshal(r.readings[0].Values); string(text) != `{"pm10":999.9,"pm25":0.3}` {
+	if text, _ := json.Marshal(r.Readings[0].Values); string(text) != `{"pm10":999.9,"pm25":0.3}` {
 		t.Errorf("SDS011: %s", text)
 	}
 	frame := mcu(t, "FFF6 0AC4 018B89 3019 FFFFFFFF FFF6")
 	r = decode(t, frame, frame)
 	const want = `{"altitude":-10,"gas_resistance":4294967.295,"humidity":27.56,"iaq":25,"iaq_accuracy":3,"pressure":1012.57,"temperature":-0.1}`
-	if text, _ := json.Marshal(r.readings[0].Values); string(text) != want {
+	if text, _ := json.Marshal(r.Readings[0].Values); string(text) != want {
 		t.Errorf("MCU680: %s", text)
 	}
 }
@@ -231,12 +215,12 @@ func TestDescribed(t *testing.T) {
 			map[string]any{"pm25": 1.0, "pm10": 2.0}},
 	} {
 		r := decode(t, test.frame, test.frame)
-		if len(r.readings) != 1 || len(r.damaged) > 0 {
-			t.Errorf("%s: %d readings, damaged %q", test.name, len(r.readings), r.damaged)
+		if len(r.Readings) != 1 || len(r.Damage) > 0 {
+			t.Errorf("%s: %d readings, damaged %q", test.name, len(r.Readings), r.Damage)
 			continue
 		}
-		if r.readings[0].Device != test.id || !reflect.DeepEqual(r.readings[0].Values, test.want) {
-			t.Errorf("%s: %+v", test.name, r.readings[0])
+		if r.Readings[0].Device != test.id || !reflect.DeepEqual(r.Readings[0].Values, test.want) {
+			t.Errorf("%s: %+v", test.name, r.Readings[0])
 		}
 	}
 }
@@ -286,15 +270,15 @@ func TestClaims(t *testing.T) {
 	} {
 		r := decode(t, test.frames...)
 		var kinds []string
-		for _, reading := range r.readings {
+		for _, reading := range r.Readings {
 			kinds = append(kinds, strings.TrimPrefix(reading.Device, "airquality_"))
 		}
-		if got := strings.Join(kinds, " "); got != test.want || len(r.damaged) != test.damaged {
-			t.Errorf("%s: %q, damaged %q; want %q, %d", test.name, got, r.damaged, test.want, test.damaged)
+		if got := strings.Join(kinds, " "); got != test.want || len(r.Damage) != test.damaged {
+			t.Errorf("%s: %q, damaged %q; want %q, %d", test.name, got, r.Damage, test.want, test.damaged)
 		}
-		for _, reason := range r.damaged {
+		for _, reason := range r.Damage {
 			if reason != "syntax" {
-				t.Errorf("%s: damaged %q", test.name, r.damaged)
+				t.Errorf("%s: damaged %q", test.name, r.Damage)
 			}
 		}
 	}
@@ -330,8 +314,8 @@ func TestDamage(t *testing.T) {
 		{"answer to a command", [][]byte{good, unhex(t, "AA C5 02 01 01 00 58 D9 35 AB"), good}, 1, nil},
 	} {
 		r := decode(t, test.pieces...)
-		if len(r.readings) != test.readings || !slices.Equal(r.damaged, test.damaged) {
-			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.readings), r.damaged, test.readings, test.damaged)
+		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
+			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.Readings), r.Damage, test.readings, test.damaged)
 		}
 	}
 
@@ -343,8 +327,8 @@ func TestDamage(t *testing.T) {
 		mcu(t, "097D 0AC4 018B89 4019 00009EF2 0005"), // accuracy 4
 	} {
 		r := decode(t, frame)
-		if len(r.readings) > 0 || !slices.Equal(r.damaged, []string{"syntax"}) {
-			t.Errorf("% X: %d readings, damaged %q", frame, len(r.readings), r.damaged)
+		if len(r.Readings) > 0 || !slices.Equal(r.Damage, []string{"syntax"}) {
+			t.Errorf("% X: %d readings, damaged %q", frame, len(r.Readings), r.Damage)
 		}
 	}
 }
@@ -354,13 +338,13 @@ func TestDamage(t *testing.T) {
 func TestBits(t *testing.T) {
 	for name, capture := range readCaptures(t).Sensors {
 		good := unhex(t, capture.HexLines[0])
-		want := decode(t, good, good).readings
+		want := decode(t, good, good).Readings
 		for i := range 8 * len(good) {
 			frame := slices.Clone(good)
 			frame[i/8] ^= 1 << (i % 8)
 			r := decode(t, frame, good, good)
-			if !reflect.DeepEqual(r.readings, want) {
-				t.Errorf("%s, bit %d: %+v", name, i, r.readings)
+			if !reflect.DeepEqual(r.Readings, want) {
+				t.Errorf("%s, bit %d: %+v", name, i, r.Readings)
 			}
 		}
 	}
@@ -377,15 +361,15 @@ func TestForeign(t *testing.T) {
 	foreign = append(foreign, "$GPRMC,220516,A,5133.82,N,00042.24,W,173.8,231.8,130694,004.2,W*70\r\n"...)
 	foreign = append(foreign, "/ISk5\\2MT382-1000\r\n1-0:1.8.1(00001.001*kWh)\r\n!\r\n\r\nPID\t0xA389\r\nV\t26201\r\n"...)
 	foreign = append(foreign, unhex(t, "1b1b1b1b01010101760512345678620062007263010176010102310b")...)
-	if r := decode(t, foreign); len(r.readings)+len(r.announcements)+len(r.damaged) > 0 {
-		t.Errorf("foreign: %d readings, damaged %q", len(r.readings), r.damaged)
+	if r := decode(t, foreign); len(r.Readings)+len(r.Announcements)+len(r.Damage) > 0 {
+		t.Errorf("foreign: %d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 
 	noise := make([]byte, 1<<20)
 	source := rand.NewChaCha8([32]byte{})
 	source.Read(noise)
-	if r := decode(t, noise); len(r.readings)+len(r.announcements) > 0 {
-		t.Errorf("noise: %+v", r.readings)
+	if r := decode(t, noise); len(r.Readings)+len(r.Announcements) > 0 {
+		t.Errorf("noise: %+v", r.Readings)
 	}
 }
 
@@ -400,8 +384,8 @@ func TestSplits(t *testing.T) {
 		stream = append(stream, 0xAA, 0xC0, 0x42)
 	}
 	want := decode(t, stream)
-	if len(want.announcements) != len(captures) {
-		t.Fatalf("%d devices", len(want.announcements))
+	if len(want.Announcements) != len(captures) {
+		t.Fatalf("%d devices", len(want.Announcements))
 	}
 	for i := range stream {
 		if got := decode(t, stream[:i], stream[i:]); !reflect.DeepEqual(got, want) {

@@ -34,7 +34,7 @@ func TestDriver(t *testing.T) {
 	for range 3 {
 		decoder.Decode(sds(6, 0, 6, 0, 0x58, 0xD9), received)
 	}
-	if len(r.readings) != 2 {
-		t.Errorf("%d readings, want 2", len(r.readings))
+	if len(r.Readings) != 2 {
+		t.Errorf("%d readings, want 2", len(r.Readings))
 	}
 }

@@ -22,12 +22,12 @@ func FuzzDecoder(f *testing.F) {
 	f.Add(plantower(4, 7, 9, 23, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 	f.Add(plantower(1, 2, 3, 4, 5, 6, 700, 80, 9, 3, 2, 1, 21, 0xFFFB, 456, 0, 0x9100))
 	valid := sds(6, 0, 6, 0, 0x58, 0xD9)
-	want := decode(f, valid, valid).readings[0]
+	want := decode(f, valid, valid).Readings[0]
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, data)
-		if n := validFrames(data); len(whole.readings) > n {
-			t.Fatalf("%d readings of %d valid frames", len(whole.readings), n)
+		if n := validFrames(data); len(whole.Readings) > n {
+			t.Fatalf("%d readings of %d valid frames", len(whole.Readings), n)
 		}
 
 		// The pieces do not matter.
@@ -48,8 +48,8 @@ func FuzzDecoder(f *testing.F) {
 		for range 8 {
 			d.Decode(valid, received)
 		}
-		if n := len(pieces.readings); n == 0 || !reflect.DeepEqual(pieces.readings[n-1], want) {
-			t.Fatalf("valid frames behind are not found: damaged %q", pieces.damaged)
+		if n := len(pieces.Readings); n == 0 || !reflect.DeepEqual(pieces.Readings[n-1], want) {
+			t.Fatalf("valid frames behind are not found: damaged %q", pieces.Damage)
 		}
 	})
 }

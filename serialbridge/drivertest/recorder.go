@@ -2,6 +2,7 @@
 package drivertest
 
 import (
+	"maps"
 	"slices"
 
 	"lintel/serialbridge"
@@ -13,7 +14,9 @@ type Recorder struct {
 	Devices       map[string]serialbridge.Device // as announced last, by ID
 	Readings      []serialbridge.Reading
 	Damage        []string // reasons
-	Disorder      string   // how the contract of Sink was broken last; empty: it was not
+	Overheard     []string // reasons of Ignored
+	Memory        map[string]string
+	Disorder      string // how the contract of Sink was broken last; empty: it was not
 }
 
 // Device implements [serialbridge.Sink].
@@ -38,7 +41,7 @@ func (r *Recorder) Reading(reading serialbridge.Reading) {
 			continue
 		}
 		text, _ := value.(string)
-		if o := d.Properties[i].Options; len(o) > 0 && !slices.Contains(o, text) {
+		if o := d.Properties[i].Options; len(o) > 0 && value != nil && !slices.Contains(o, text) {
 			r.Disorder = "value of " + reading.Device + " that is no option: " + key
 		}
 	}
@@ -47,3 +50,40 @@ func (r *Recorder) Reading(reading serialbridge.Reading) {
 
 // Damaged implements [serialbridge.Sink].
 func (r *Recorder) Damaged(reason string) { r.Damage = append(r.Damage, reason) }
+
+// Ignored implements [serialbridge.Sink].
+func (r *Recorder) Ignored(reason string) { r.Overheard = append(r.Overheard, reason) }
+
+// Recall implements [serialbridge.Sink].
+func (r *Recorder) Recall() map[string]string { return maps.Clone(r.Memory) }
+
+// Remember implements [serialbridge.Sink].
+func (r *Recorder) Remember(key, value string) {
+	if r.Memory == nil {
+		r.Memory = make(map[string]string)
+	}
+	if r.Memory[key] = value; value == "" {
+		delete(r.Memory, key)
+	}
+}
+
+// Discard is a [serialbridge.Sink] that keeps nothing.
+type Discard struct{}
+
+// Device implements [serialbridge.Sink].
+func (Discard) Device(serialbridge.Device) {}
+
+// Reading implements [serialbridge.Sink].
+func (Discard) Reading(serialbridge.Reading) {}
+
+// Damaged implements [serialbridge.Sink].
+func (Discard) Damaged(string) {}
+
+// Ignored implements [serialbridge.Sink].
+func (Discard) Ignored(string) {}
+
+// Recall implements [serialbridge.Sink].
+func (Discard) Recall() map[string]string { return nil }
+
+// Remember implements [serialbridge.Sink].
+func (Discard) Remember(string, string) {}

@@ -517,16 +517,10 @@ func TestCRC(t *testing.T) {
 	}
 }
 
-type discard struct{}
-
-func (discard) Device(serialbridge.Device)   {}
-func (discard) Reading(serialbridge.Reading) {}
-func (discard) Damaged(string)               {}
-
 func BenchmarkDecode(b *testing.B) {
 	telegrams, _ := readTelegrams(b)
 	telegram := telegrams["TELEGRAM_V5"]
-	d := newDecoder(discard{}, registry())
+	d := newDecoder(drivertest.Discard{}, registry())
 	b.SetBytes(int64(len(telegram)))
 	b.ReportAllocs()
 	for b.Loop() {

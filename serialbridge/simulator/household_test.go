@@ -8,26 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/dsmr"
 )
 
-// recorder is a sink that keeps what it is told.
-type recorder struct {
-	devices  map[string]serialbridge.Device
-	readings []serialbridge.Reading
-	damaged  []string
-}
-
-func (r *recorder) Device(d serialbridge.Device) {
-	if r.devices == nil {
-		r.devices = make(map[string]serialbridge.Device)
-	}
-	r.devices[d.ID] = d
-}
-
-func (r *recorder) Reading(reading serialbridge.Reading) { r.readings = append(r.readings, reading) }
-func (r *recorder) Damaged(reason string)                { r.damaged = append(r.damaged, reason) }
+type recorder = drivertest.Recorder
 
 // values returns what a decoder of P1 telegrams should make of figures. The
 // zone is given: it is not for the code under test to say.
@@ -88,26 +73,26 @@ func TestTelegramsDecode(t *testing.T) {
 		for i := range test.n {
 			now := test.from.Add(time.Duration(i) * test.step)
 			f := h.At(now)
-			r.readings = r.readings[:0]
+			r.Readings = r.Readings[:0]
 			decoder.Decode(Telegram(f), now)
-			if len(r.readings) != 2 || len(r.damaged) > 0 {
-				t.Fatalf("%v: %d readings, damaged %q", now, len(r.readings), r.damaged)
+			if len(r.Readings) != 2 || len(r.Damage) > 0 {
+				t.Fatalf("%v: %d readings, damaged %q", now, len(r.Readings), r.Damage)
 			}
 			meter, gas := values(f, test.zone)
 			if now.Before(epoch) {
 				gas["time"] = "2020-01-01T00:00:00+01:00"
 			}
 			for i, want := range []map[string]any{meter, gas} {
-				if !maps.Equal(r.readings[i].Values, want) {
-					t.Fatalf("%v: decoded\n%v, want\n%v", now, r.readings[i].Values, want)
+				if !maps.Equal(r.Readings[i].Values, want) {
+					t.Fatalf("%v: decoded\n%v, want\n%v", now, r.Readings[i].Values, want)
 				}
 			}
 		}
-		if len(r.devices) != 2 {
-			t.Errorf("%d devices", len(r.devices))
+		if len(r.Devices) != 2 {
+			t.Errorf("%d devices", len(r.Devices))
 		}
-		meter := r.devices["dsmr_LINTEL00000000007"]
-		gas := r.devices["dsmr_LINTELG0000000007"]
+		meter := r.Devices["dsmr_LINTEL00000000007"]
+		gas := r.Devices["dsmr_LINTELG0000000007"]
 		if meter.Name != "Electricity meter" || gas.Name != "Gas meter" || gas.Via != meter.ID {
 			t.Errorf("devices %+v %+v", meter, gas)
 		}

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lintel/serialbridge"
 	"lintel/serialbridge/dsmr"
 )
 
@@ -109,7 +108,7 @@ func read(t *testing.T, f *os.File, enough func(*recorder) bool) *recorder {
 	for !enough(sink) {
 		n, err := f.Read(buf)
 		if err != nil {
-			t.Fatalf("after %d readings, damaged %q: %v", len(sink.readings), sink.damaged, err)
+			t.Fatalf("after %d readings, damaged %q: %v", len(sink.Readings), sink.Damage, err)
 		}
 		decoder.Decode(buf[:n], time.Now())
 	}
@@ -117,24 +116,24 @@ func read(t *testing.T, f *os.File, enough func(*recorder) bool) *recorder {
 }
 
 func readings(n int) func(*recorder) bool {
-	return func(r *recorder) bool { return len(r.readings) >= n }
+	return func(r *recorder) bool { return len(r.Readings) >= n }
 }
 
 func TestMeterOnAPty(t *testing.T) {
 	m := start(t)
 	f := m.open(t)
 	sink := read(t, f, readings(40))
-	if len(sink.damaged) > 0 {
-		t.Fatalf("damaged: %q", sink.damaged)
+	if len(sink.Damage) > 0 {
+		t.Fatalf("damaged: %q", sink.Damage)
 	}
 	for i := 0; i < 40; i += 2 {
-		at, err := time.Parse(time.RFC3339, sink.readings[i].Values["meter_time"].(string))
+		at, err := time.Parse(time.RFC3339, sink.Readings[i].Values["meter_time"].(string))
 		if err != nil {
 			t.Fatal(err)
 		}
 		meter, gas := values(NewHousehold(0).At(at), time.FixedZone("", 3600))
-		if !maps.Equal(sink.readings[i].Values, meter) || !maps.Equal(sink.readings[i+1].Values, gas) {
-			t.Fatalf("reading %d: %v", i, sink.readings[i])
+		if !maps.Equal(sink.Readings[i].Values, meter) || !maps.Equal(sink.Readings[i+1].Values, gas) {
+			t.Fatalf("reading %d: %v", i, sink.Readings[i])
 		}
 	}
 	if err := m.stop(); err != nil {
@@ -151,7 +150,7 @@ func TestNobodyReads(t *testing.T) {
 	m.telegrams(t, 100) // some 90 KiB: more than a pty stores
 	before := <-m.ticks
 	sink := read(t, m.open(t), readings(2))
-	at, err := time.Parse(time.RFC3339, sink.readings[0].Values["meter_time"].(string))
+	at, err := time.Parse(time.RFC3339, sink.Readings[0].Values["meter_time"].(string))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +168,8 @@ func TestSlowReader(t *testing.T) {
 	sink := read(t, f, readings(200))
 	// The first read may have ended inside a telegram, of which this decoder
 	// has not seen the beginning; what it did not see is not damage.
-	if len(sink.damaged) > 0 {
-		t.Errorf("damaged: %q", sink.damaged)
+	if len(sink.Damage) > 0 {
+		t.Errorf("damaged: %q", sink.Damage)
 	}
 }
 
@@ -186,8 +185,8 @@ func TestWritingToTheMeter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if sink := read(t, f, readings(20)); len(sink.damaged) > 0 {
-		t.Errorf("damaged: %q", sink.damaged)
+	if sink := read(t, f, readings(20)); len(sink.Damage) > 0 {
+		t.Errorf("damaged: %q", sink.Damage)
 	}
 }
 
@@ -197,23 +196,23 @@ func TestFaults(t *testing.T) {
 	read(t, f, readings(2))
 
 	m.Corrupt()
-	sink := read(t, f, func(r *recorder) bool { return len(r.damaged) > 0 && len(r.readings) > 10 })
-	if len(sink.damaged) != 1 {
-		t.Errorf("corrupt: damaged %q", sink.damaged)
+	sink := read(t, f, func(r *recorder) bool { return len(r.Damage) > 0 && len(r.Readings) > 10 })
+	if len(sink.Damage) != 1 {
+		t.Errorf("corrupt: damaged %q", sink.Damage)
 	}
 	m.Truncate()
-	sink = read(t, f, func(r *recorder) bool { return len(r.damaged) > 0 && len(r.readings) > 10 })
-	if len(sink.damaged) != 1 {
-		t.Errorf("truncate: damaged %q", sink.damaged)
+	sink = read(t, f, func(r *recorder) bool { return len(r.Damage) > 0 && len(r.Readings) > 10 })
+	if len(sink.Damage) != 1 {
+		t.Errorf("truncate: damaged %q", sink.Damage)
 	}
 	m.Corrupt()
 	m.Truncate()
-	sink = read(t, f, func(r *recorder) bool { return len(r.damaged) > 1 && len(r.readings) > 10 })
-	if len(sink.damaged) != 2 {
-		t.Errorf("corrupt and truncate: damaged %q", sink.damaged)
+	sink = read(t, f, func(r *recorder) bool { return len(r.Damage) > 1 && len(r.Readings) > 10 })
+	if len(sink.Damage) != 2 {
+		t.Errorf("corrupt and truncate: damaged %q", sink.Damage)
 	}
-	for _, reading := range sink.readings {
-		if _, ok := sink.devices[reading.Device]; !ok || !strings.HasPrefix(reading.Device, "dsmr_LINTEL") {
+	for _, reading := range sink.Readings {
+		if _, ok := sink.Devices[reading.Device]; !ok || !strings.HasPrefix(reading.Device, "dsmr_LINTEL") {
 			t.Errorf("reading of %s", reading.Device)
 		}
 	}
@@ -365,5 +364,3 @@ func TestRaw(t *testing.T) {
 		t.Errorf("read % x", got)
 	}
 }
-
-var _ serialbridge.Sink = (*recorder)(nil)

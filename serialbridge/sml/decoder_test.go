@@ -70,7 +70,7 @@ func readMeters(t testing.TB) map[string]meter {
 func frames(t testing.TB, capture []byte) [][]byte {
 	t.Helper()
 	var all [][]byte
-	d := newDecoder(discard{}, objects())
+	d := newDecoder(drivertest.Discard{}, objects())
 	start := 0
 	for i, b := range capture {
 		inside := d.inside
@@ -566,15 +566,9 @@ func TestCRC(t *testing.T) {
 	}
 }
 
-type discard struct{}
-
-func (discard) Device(serialbridge.Device)   {}
-func (discard) Reading(serialbridge.Reading) {}
-func (discard) Damaged(string)               {}
-
 func BenchmarkDecode(b *testing.B) {
 	capture := readMeters(b)["ISKRA_MT175_eHZ"].bytes
-	d := newDecoder(discard{}, objects())
+	d := newDecoder(drivertest.Discard{}, objects())
 	b.SetBytes(int64(len(capture)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -460,15 +460,9 @@ func TestRemembersBoundedDevices(t *testing.T) {
 	}
 }
 
-type discard struct{}
-
-func (discard) Device(serialbridge.Device)   {}
-func (discard) Reading(serialbridge.Reading) {}
-func (discard) Damaged(string)               {}
-
 func BenchmarkDecode(b *testing.B) {
 	f := readFrames(b)["standard_three_phases"]
-	d := newDecoder(discard{}, known())
+	d := newDecoder(drivertest.Discard{}, known())
 	b.SetBytes(int64(len(f)))
 	b.ReportAllocs()
 	for b.Loop() {

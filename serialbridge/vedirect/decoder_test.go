@@ -487,15 +487,9 @@ func TestRemembersBoundedDevices(t *testing.T) {
 	}
 }
 
-type discard struct{}
-
-func (discard) Device(serialbridge.Device)   {}
-func (discard) Reading(serialbridge.Reading) {}
-func (discard) Damaged(string)               {}
-
 func BenchmarkDecode(b *testing.B) {
 	dump := readDumps(b)["bvm702"]
-	d := newDecoder(discard{}, known())
+	d := newDecoder(drivertest.Discard{}, known())
 	b.SetBytes(int64(len(dump)))
 	b.ReportAllocs()
 	for b.Loop() {
