@@ -56,6 +56,9 @@ func (d *device) parseValue(key string, payload []byte) ([]Command, error) {
 	if len(payload) > maxCommand {
 		return nil, errLongValue
 	}
+	if d.isRaw(key) {
+		return []Command{{Device: d.own, Key: key, Value: bytes.Clone(payload)}}, nil
+	}
 	c, err := d.check(key, string(bytes.TrimSpace(payload)))
 	if err != nil {
 		return nil, err
@@ -64,15 +67,15 @@ func (d *device) parseValue(key string, payload []byte) ([]Command, error) {
 }
 
 // check gives a value the type of its property: bool for a Switch, float64 for a
-// Setting, one of the Options for a Choice, true for a Button. Text is taken
-// for all of them, since a bare value has no type.
+// Setting, one of the Options for a Choice, true for a Button, []byte for a Raw.
+// Text is taken for all of them, since a bare value has no type.
 func (d *device) check(key string, value any) (Command, error) {
 	i := slices.IndexFunc(d.Properties, func(p Property) bool { return p.Key == key })
 	if i < 0 {
 		return Command{}, fmt.Errorf("%q is no property of the device", cleanText(key))
 	}
 	p := &d.Properties[i]
-	c := Command{Device: d.ID, Key: key}
+	c := Command{Device: d.own, Key: key}
 	text, isText := value.(string)
 	switch p.Kind {
 	case Switch:
@@ -108,10 +111,19 @@ func (d *device) check(key string, value any) (Command, error) {
 		c.Value = text
 	case Button:
 		c.Value = true
+	case Raw:
+		if !isText {
+			return c, fmt.Errorf("%s: not a text", key)
+		}
+		c.Value = []byte(text)
 	default:
 		return c, fmt.Errorf("%s cannot be commanded", key)
 	}
 	return c, nil
+}
+
+func (d *device) isRaw(key string) bool {
+	return slices.ContainsFunc(d.Properties, func(p Property) bool { return p.Key == key && p.Kind == Raw })
 }
 
 // pass gives commands to the driver that runs on the stick.

@@ -85,6 +85,11 @@ type Driver struct {
 	// Lines are the settings to listen at, likeliest first.
 	Lines []Line
 
+	// Advice is what a person should do with a stick that is for sure of this
+	// kind and that the house does not speak with; empty: it does. The rest
+	// of such a driver is Protocol and Match.
+	Advice string
+
 	// NewDecoder returns a decoder that puts what it finds into sink. It is
 	// the same for the live path, for listening and for lintelctl decode.
 	NewDecoder func(sink Sink) Decoder

@@ -149,6 +149,9 @@ var lineProperties = []Property{
 	{Key: "level", Kind: Setting, Min: 0, Max: 100},
 	{Key: "mode", Kind: Choice, Options: []string{"eco", "party"}},
 	{Key: "restart", Kind: Button},
+	{Key: "energy", Kind: Measurement, Unit: "kWh", Class: "energy", StateClass: "total_increasing"},
+	{Key: "clock", Kind: State, Class: "timestamp"},
+	{Key: "bytes", Kind: Raw},
 }
 
 func (d *linesDecoder) Decode(data []byte, received time.Time) {
@@ -269,6 +272,9 @@ func startHouse(t *testing.T, o Options, tm timing) *house {
 	o.Broker = h.broker
 	if o.Root == "" {
 		o.Root = t.TempDir() // not this machine's USB
+	}
+	if o.Interval == 0 {
+		o.Interval = -1 // each reading tells
 	}
 	h.Supervisor = New(o)
 	h.Supervisor.t = tm

@@ -84,6 +84,10 @@ func (st *stick) deliver(ctx context.Context, d *device) error {
 		return nil
 	}
 	what, device := d.dirty, d.Device
+	if what&dirtyState != 0 {
+		d.settle()
+		d.published = time.Now()
+	}
 	messages := d.messages(s.o.BaseTopic)
 	s.mu.Unlock()
 	if what&dirtyDevice != 0 && s.o.OnDevice != nil {

@@ -35,10 +35,15 @@ const (
 // device is what the supervisor knows of a device. It is guarded by the
 // supervisor's mutex.
 type device struct {
-	Device // never changed in place: it is given away
+	Device        // never changed in place: it is given away
+	own    string // its ID for the driver, which is another one if it is anonymous
 	owner  *stick
-	values map[string]any // the last ones, without events
+	values map[string]any // the last ones, without events; nil: not known any more
 	online bool
+	totals totals
+
+	published time.Time   // of the state; zero: never
+	due       *time.Timer // until the state is published; nil: nothing waits
 
 	heard    time.Time     // last reading; zero: none since the stick was opened
 	usual    time.Duration // longest time between readings of late
@@ -48,15 +53,19 @@ type device struct {
 	events []eventSaid // oldest first
 }
 
-type eventSaid struct{ key, what string }
+// eventSaid is what happened once: an Event, or the bytes of a Raw.
+type eventSaid struct {
+	key     string
+	payload []byte
+}
 
 // silentTooLong tells whether a device must be thought to be gone. One that
 // never gives a reading, such as a row of buttons, is there with its stick.
 func (d *device) silentTooLong(now time.Time, t timing) bool {
-	switch d.readings {
-	case 0:
+	switch {
+	case d.readings == 0 || d.WhenUsed:
 		return false
-	case 1:
+	case d.readings == 1:
 		return now.Sub(d.heard) > t.quietOnce
 	}
 	return now.Sub(d.heard) > max(t.quiet, 5*d.usual)
@@ -85,16 +94,20 @@ func (d *device) hear(now time.Time) {
 }
 
 // merge takes the values of a reading. It returns why some were left out, or "".
-func (d *device) merge(values map[string]any) (trouble string) {
+func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
+	if !d.totals.plausible(d.Properties, values, now) {
+		return "implausible"
+	}
+	var news news
 	for key, value := range values {
 		i := slices.IndexFunc(d.Properties, func(p Property) bool { return p.Key == key })
-		switch {
-		case i < 0:
+		if i < 0 {
 			trouble = "unknown property"
-		case !presentable(value):
-			trouble = "unusable value"
-		case d.Properties[i].Kind == Event:
-			what, ok := value.(string)
+			continue
+		}
+		p := &d.Properties[i]
+		if p.Kind == Event || p.Kind == Raw {
+			payload, ok := occurrence(p.Kind, value)
 			if !ok {
 				trouble = "unusable value"
 				continue
@@ -103,14 +116,32 @@ func (d *device) merge(values map[string]any) (trouble string) {
 				d.events = d.events[1:] // the broker is slow: the newest count
 				trouble = "event lost"
 			}
-			d.events = append(d.events, eventSaid{key, what})
+			d.events = append(d.events, eventSaid{key, payload})
 			d.owner.enqueue(d, 0)
-		default:
-			d.values[key] = value
-			d.owner.enqueue(d, dirtyState)
+			continue
+		}
+		if !presentable(value) {
+			trouble = "unusable value"
+			continue
+		}
+		before, known := d.values[key]
+		if d.values[key] = value; !known || before != value {
+			news = max(news, newsOf(p))
 		}
 	}
+	d.tell(news, now)
 	return trouble
+}
+
+// occurrence returns what is published of something that happens.
+func occurrence(kind Kind, value any) (payload []byte, ok bool) {
+	switch v := value.(type) {
+	case string:
+		return mustJSON(map[string]string{"event_type": v}), kind == Event && len(v) <= maxText
+	case []byte:
+		return v, kind == Raw && len(v) <= maxText
+	}
+	return nil, false
 }
 
 // presentable tells whether a value is one that JSON and a house can hold.
@@ -120,7 +151,7 @@ func presentable(value any) bool {
 		return !math.IsNaN(v) && !math.IsInf(v, 0)
 	case string:
 		return len(v) <= maxText
-	case int64, bool:
+	case int64, bool, nil:
 		return true
 	}
 	return false
@@ -138,7 +169,7 @@ func (d *device) messages(base string) []mqtt.Message {
 		ms = append(ms, mqtt.Message{Topic: topic + "availability", Payload: []byte(payload), QoS: 1, Retain: true})
 	}
 	for _, e := range d.events {
-		ms = append(ms, mqtt.Message{Topic: topic + e.key, Payload: mustJSON(map[string]string{"event_type": e.what}), QoS: 1})
+		ms = append(ms, mqtt.Message{Topic: topic + e.key, Payload: e.payload, QoS: 1})
 	}
 	if d.dirty&dirtyState != 0 && len(d.values) > 0 {
 		// QoS 0: the next reading replaces it, and a meter speaks every
@@ -158,9 +189,9 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-// announce takes what a stick says of a device. It returns why it was refused,
-// or "".
-func (s *Supervisor) announce(st *stick, said Device) (trouble string) {
+// announce takes what a stick says of a device, which its driver calls own. It
+// returns why it was refused, or "".
+func (s *Supervisor) announce(st *stick, own string, said Device) (trouble string) {
 	if !validID(said.ID) {
 		return "bad device id"
 	}
@@ -173,6 +204,8 @@ func (s *Supervisor) announce(st *stick, said Device) (trouble string) {
 		}
 		d = &device{Device: said, owner: st, values: make(map[string]any)}
 		s.devices[said.ID] = d
+		d.resume(s.before[said.ID])
+		delete(s.before, said.ID)
 		st.enqueue(d, dirtyDevice)
 	case !reflect.DeepEqual(d.Device, said):
 		d.Device = said
@@ -184,6 +217,7 @@ func (s *Supervisor) announce(st *stick, said Device) (trouble string) {
 		d.moveTo(st)
 		st.enqueue(d, dirtyDevice|dirtyState)
 	}
+	d.own = own
 	d.moveTo(st)
 	d.setOnline(true)
 	return ""

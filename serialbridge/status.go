@@ -25,6 +25,7 @@ type StickStatus struct {
 	USB      hardware.SerialPort // zero for a port without USB facts
 	Protocol string              // Driver.Protocol; empty while nothing is recognised
 	Evidence string              // why it is that protocol, in words for a person
+	BySocket bool                // it has no serial number: ID is good as long as it stays in its socket
 	State    StickState
 	Since    time.Time // of State
 	Err      string    // the last failure and what to do next; empty after a good run

@@ -17,10 +17,11 @@ import (
 // stick is one port and what is done with it. Its fields are guarded by the
 // supervisor's mutex unless said otherwise.
 type stick struct {
-	s      *Supervisor
-	id     string // constant
-	named  bool   // constant: a NamedPort
-	pinned string // constant: protocol that the user has laid down
+	s     *Supervisor
+	id    string // constant
+	named bool   // constant: a NamedPort with a Path
+
+	pinned NamedPort // constant: what the user has laid down
 
 	usb    hardware.SerialPort // Path alone for a named one
 	cancel context.CancelFunc  // ends keep; nil: the stick is not there
@@ -299,12 +300,15 @@ func (st *stick) feed(port *TTY, decoder Decoder, k *sink, silence time.Duration
 // one, and evidence says why.
 func (st *stick) candidates(p hardware.SerialPort) (drivers []*Driver, certain bool, evidence string, err error) {
 	all := st.s.o.Drivers
-	if st.pinned != "" {
-		i := slices.IndexFunc(all, func(d Driver) bool { return d.Protocol == st.pinned })
+	if d := st.pinned.Driver; d != nil {
+		return []*Driver{d}, true, byUser, nil
+	}
+	if protocol := st.pinned.Protocol; protocol != "" {
+		i := slices.IndexFunc(all, func(d Driver) bool { return d.Protocol == protocol && d.Advice == "" })
 		if i < 0 {
-			return nil, false, "", fmt.Errorf("%w: there is no protocol %q, only %s", errUnknown, st.pinned, protocols(all))
+			return nil, false, "", fmt.Errorf("%w: there is no protocol %q, only %s", errUnknown, protocol, protocols(all))
 		}
-		return []*Driver{&all[i]}, true, "set by the user", nil
+		return []*Driver{&all[i]}, true, byUser, nil
 	}
 	var active []string
 	for i := range all {
@@ -317,6 +321,8 @@ func (st *stick) candidates(p hardware.SerialPort) (drivers []*Driver, certain b
 			}
 		}
 		switch {
+		case confidence == Sure && d.Advice != "":
+			return nil, false, "", fmt.Errorf("%w: %s", errUnknown, d.Advice)
 		case confidence == Sure:
 			return []*Driver{d}, true, fmt.Sprintf("USB says %s %s (%s:%s)",
 				p.Manufacturer, p.Product, p.VendorID, p.ProductID), nil
@@ -336,10 +342,15 @@ func (st *stick) candidates(p hardware.SerialPort) (drivers []*Driver, certain b
 	return nil, false, "", fmt.Errorf("%w: if you know what it speaks, set its protocol (%s)", errUnknown, protocols(all))
 }
 
+// byUser is the evidence of a protocol that was set.
+const byUser = "set by the user"
+
 func protocols(drivers []Driver) string {
 	var names []string
 	for _, d := range drivers {
-		names = append(names, d.Protocol)
+		if d.Advice == "" {
+			names = append(names, d.Protocol)
+		}
 	}
 	return strings.Join(names, ", ")
 }
@@ -349,7 +360,10 @@ func protocols(drivers []Driver) string {
 type sink struct {
 	st       *stick
 	protocol string // set before a driver gets the sink
-	frames   uint64 // readings; guarded by the supervisor's mutex
+
+	// Guarded by the supervisor's mutex.
+	frames uint64            // readings
+	known  map[string]string // ID in the house of anonymous devices, by that of the driver
 }
 
 func (k *sink) count() uint64 {
@@ -365,7 +379,7 @@ func (k *sink) Device(d Device) {
 	if k.st.current != k {
 		return
 	}
-	if trouble := s.announce(k.st, d); trouble != "" {
+	if trouble := s.announce(k.st, d.ID, k.identify(d)); trouble != "" {
 		k.st.damage(trouble)
 	}
 }
@@ -377,7 +391,7 @@ func (k *sink) Reading(r Reading) {
 	if k.st.current != k {
 		return
 	}
-	d := s.devices[r.Device]
+	d := s.devices[k.inHouse(r.Device)]
 	if d == nil {
 		k.st.damage("unannounced device")
 		return
@@ -386,8 +400,9 @@ func (k *sink) Reading(r Reading) {
 	k.st.frames++
 	k.st.err, k.st.retries = "", 0
 	d.moveTo(k.st)
-	d.hear(time.Now())
-	if trouble := d.merge(r.Values); trouble != "" {
+	now := time.Now()
+	d.hear(now)
+	if trouble := d.merge(r.Values, now); trouble != "" {
 		k.st.damage(trouble)
 	}
 }

@@ -24,6 +24,8 @@ type NamedPort struct {
 	Protocol string  // Driver.Protocol; empty: listen
 	Stick    string  // StickStatus.ID of one that USB tells of, wherever it is plugged in
 	Driver   *Driver // in place of Protocol: one that has settings for this port; nil: none
+
+	Interval time.Duration // in place of Options.Interval; 0: that one
 }
 
 // Options of New.
@@ -44,6 +46,11 @@ type Options struct {
 	// the same time. It may block: that delays what the same stick
 	// publishes, but not what it hears.
 	OnDevice func(Device)
+
+	// Interval is the least time between two states of one device, as far as
+	// only measured values change; 0: a second, negative: none. AtLeast is how
+	// often a state is published that does not change; 0: each minute.
+	Interval, AtLeast time.Duration
 
 	// Memory keeps what drivers remember; nil: until the end of the program.
 	// Nobody else writes to it.
@@ -101,7 +108,8 @@ type Supervisor struct {
 	mu      sync.Mutex // guards all below, and what sticks and devices say is guarded by it
 	sticks  map[string]*stick
 	devices map[string]*device
-	wanted  []*stick // the order in which sticks were first seen
+	before  map[string]map[string]any // by Device.ID: states from before this start of devices that were not heard yet
+	wanted  []*stick                  // the order in which sticks were first seen
 
 	keepers    sync.WaitGroup // one goroutine for each stick that is there
 	publishers sync.WaitGroup // one for each stick that is remembered
@@ -112,6 +120,12 @@ func New(o Options) *Supervisor {
 	if o.BaseTopic == "" {
 		o.BaseTopic = "lintel"
 	}
+	if o.Interval == 0 {
+		o.Interval = defaultInterval
+	}
+	if o.AtLeast == 0 {
+		o.AtLeast = defaultAtLeast
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -121,6 +135,7 @@ func New(o Options) *Supervisor {
 		memory:  newMemory(o.Memory),
 		sticks:  make(map[string]*stick),
 		devices: make(map[string]*device),
+		before:  make(map[string]map[string]any),
 	}
 }
 
@@ -134,20 +149,17 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.publishers.Wait()
 	defer stopPublishing()
 
-	for _, filter := range []string{s.o.BaseTopic + "/+/set", s.o.BaseTopic + "/+/set/+"} {
-		if err := s.o.Broker.Subscribe(ctx, filter, 1, s.command); err != nil {
-			return fmt.Errorf("subscribe to %s: %w", filter, err)
-		}
-	}
-	filter := s.o.BaseTopic + "/+/availability"
-	if err := s.o.Broker.Subscribe(ctx, filter, 1, func(m mqtt.Message) { s.correct(ctx, m) }); err != nil {
-		return fmt.Errorf("subscribe to %s: %w", filter, err)
+	if err := s.subscribe(ctx); err != nil {
+		return fmt.Errorf("subscribe to the topics of devices: %w", err)
 	}
 	for _, p := range s.o.Ports {
+		if p.Path == "" {
+			continue // USB tells when it is there
+		}
 		s.mu.Lock()
 		st := s.remember(publish, p.Path)
 		if st.cancel == nil { // else it is named twice
-			st.named, st.pinned = true, p.Protocol
+			st.named = true
 			s.appear(ctx, st, hardware.SerialPort{Path: p.Path})
 		}
 		s.mu.Unlock()
@@ -174,6 +186,9 @@ func (s *Supervisor) reconcile(ctx, publish context.Context, ports []hardware.Se
 	defer s.mu.Unlock()
 	named := make(map[string]bool)
 	for _, p := range s.o.Ports {
+		if p.Path == "" {
+			continue
+		}
 		named[p.Path] = true
 		if node, err := filepath.EvalSymlinks(p.Path); err == nil {
 			named[node] = true
@@ -215,6 +230,11 @@ func (s *Supervisor) remember(publish context.Context, id string) *stick {
 			damaged: make(map[string]uint64),
 			ignored: make(map[string]uint64),
 			wake:    make(chan struct{}, 1),
+		}
+		for _, p := range s.o.Ports {
+			if p.Path == id || p.Stick == id {
+				st.pinned = p
+			}
 		}
 		s.sticks[id] = st
 		s.wanted = append(s.wanted, st)
@@ -293,6 +313,11 @@ func (s *Supervisor) Republish(ctx context.Context) error {
 func (s *Supervisor) flush(ctx context.Context) error {
 	var flushed []chan struct{}
 	s.mu.Lock()
+	for _, d := range s.devices {
+		if d.settle() {
+			d.owner.enqueue(d, dirtyState)
+		}
+	}
 	for _, st := range s.sticks {
 		done := make(chan struct{})
 		flushed = append(flushed, done)
@@ -353,6 +378,7 @@ func (s *Supervisor) Sticks() []StickStatus {
 		if st.named {
 			status.USB = hardware.SerialPort{}
 		}
+		status.BySocket = bySocket(id, status.USB)
 		for id, d := range s.devices {
 			if d.owner == st {
 				status.Devices = append(status.Devices, id)

@@ -313,22 +313,22 @@ func canceled() context.Context {
 func TestMergeRefuses(t *testing.T) {
 	s := New(Options{Broker: newRecorder()})
 	st := s.remember(canceled(), "x")
-	s.announce(st, Device{ID: "a", Properties: lineProperties})
+	s.announce(st, "a", Device{ID: "a", Properties: lineProperties})
 	d := s.devices["a"]
-	for _, bad := range []any{math.NaN(), math.Inf(1), float32(1), nil, []byte("x"), strings.Repeat("x", maxText+1)} {
-		if got := d.merge(map[string]any{"temperature": bad}); got != "unusable value" {
+	for _, bad := range []any{math.NaN(), math.Inf(1), float32(1), []byte("x"), strings.Repeat("x", maxText+1)} {
+		if got := d.merge(map[string]any{"temperature": bad}, time.Now()); got != "unusable value" {
 			t.Errorf("%v: %q", bad, got)
 		}
 	}
-	if got := d.merge(map[string]any{"button": true}); got != "unusable value" {
+	if got := d.merge(map[string]any{"button": true}, time.Now()); got != "unusable value" {
 		t.Errorf("event: %q", got)
 	}
 	for range maxEvents {
-		if got := d.merge(map[string]any{"button": "single"}); got != "" {
+		if got := d.merge(map[string]any{"button": "single"}, time.Now()); got != "" {
 			t.Errorf("event: %q", got)
 		}
 	}
-	if got := d.merge(map[string]any{"button": "double"}); got != "event lost" || len(d.events) != maxEvents || d.events[maxEvents-1].what != "double" {
+	if got := d.merge(map[string]any{"button": "double"}, time.Now()); got != "event lost" || len(d.events) != maxEvents || string(d.events[maxEvents-1].payload) != `{"event_type":"double"}` {
 		t.Errorf("event: %q, %v", got, d.events)
 	}
 	for i := range maxDevices + 5 {
@@ -336,7 +336,7 @@ func TestMergeRefuses(t *testing.T) {
 		if i >= maxDevices-1 { // and "a"
 			want = "too many devices"
 		}
-		if got := s.announce(st, Device{ID: fmt.Sprint("d", i)}); got != want {
+		if got := s.announce(st, "", Device{ID: fmt.Sprint("d", i)}); got != want {
 			t.Fatalf("device %d: %q", i, got)
 		}
 	}
@@ -462,7 +462,7 @@ func FuzzCommand(f *testing.F) {
 	for _, seed := range []string{`{"relay":true}`, `{"level":1e400}`, `{"mode":"eco","level":"7"}`, `ON`, `42`, "\xff", `{"restart":{}}`} {
 		f.Add("level", []byte(seed))
 	}
-	d := &device{Device: Device{ID: "a", Properties: lineProperties}}
+	d := &device{Device: Device{ID: "a", Properties: lineProperties}, own: "a"}
 	f.Fuzz(func(t *testing.T, key string, payload []byte) {
 		check := func(c Command) {
 			ok := false
@@ -715,7 +715,7 @@ func TestBackOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := New(Options{Broker: newRecorder(), Drivers: []Driver{linesDriver("lines")}})
-		st := &stick{s: s, id: "x", pinned: "lines", wake: make(chan struct{}, 1)}
+		st := &stick{s: s, id: "x", pinned: NamedPort{Protocol: "lines"}, wake: make(chan struct{}, 1)}
 		s.sticks["x"] = st
 		ctx, cancel := context.WithCancel(t.Context())
 		go st.keep(ctx, hardware.SerialPort{Path: file})
@@ -756,7 +756,7 @@ func TestBackOffIsReset(t *testing.T) {
 		s := New(Options{Broker: newRecorder(), Drivers: []Driver{d}})
 		ctx, cancel := context.WithCancel(t.Context())
 		st := s.remember(ctx, "x")
-		st.pinned = "p"
+		st.pinned = NamedPort{Protocol: "p"}
 		go st.keep(ctx, hardware.SerialPort{Path: path})
 		time.Sleep(12 * time.Second) // runs at 0, 2, 5, 10
 		lasts.Store(int64(2 * time.Minute))
@@ -893,7 +893,7 @@ func TestSticksAreForgotten(t *testing.T) {
 
 func TestRunWithoutBroker(t *testing.T) {
 	s := New(Options{Broker: deafBroker{}})
-	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "subscribe to lintel/+/set: closed") {
+	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "subscribe to the topics of devices: closed") {
 		t.Errorf("Run = %v", err)
 	}
 }

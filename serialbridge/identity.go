@@ -1,0 +1,68 @@
+package serialbridge
+
+import (
+	"fmt"
+	"hash/fnv"
+	"path/filepath"
+	"strings"
+
+	"lintel/hardware"
+)
+
+// maxSuffix bounds what an anonymous device gets of its stick, in bytes.
+const maxSuffix = 32
+
+// suffix is what tells the devices of this stick from those of its twins: the
+// serial number of the stick, the socket that it is in if it has none, or the name
+// of a port that USB does not know of.
+func (st *stick) suffix() string {
+	name := filepath.Base(st.id)
+	if !st.named {
+		// hardware.SerialPort.ID is vendor:product:serial:interface.
+		name = strings.TrimSuffix(st.id, ":00")
+		for range 2 {
+			_, name, _ = strings.Cut(name, ":")
+		}
+	}
+	name = strings.Map(func(r rune) rune {
+		if !validID(string(r)) {
+			return '_'
+		}
+		return r
+	}, name)
+	if len(name) > maxSuffix {
+		h := fnv.New32a()
+		h.Write([]byte(st.id))
+		name = fmt.Sprintf("%s_%08x", name[:maxSuffix-9], h.Sum32())
+	}
+	return name
+}
+
+// bySocket tells whether a stick is known only by the socket that it is in.
+func bySocket(id string, p hardware.SerialPort) bool {
+	return p.PortPath != "" && strings.Contains(id, p.PortPath)
+}
+
+// identify gives an anonymous device the ID that it has in the house, and one that
+// hangs below it the right Via. The driver goes on to use its own.
+func (k *sink) identify(d Device) Device {
+	if d.Anonymous {
+		if k.known == nil {
+			k.known = make(map[string]string)
+		}
+		if len(k.known) < maxDevices {
+			k.known[d.ID] = d.ID + "_" + k.st.suffix()
+		}
+		d.ID = k.inHouse(d.ID)
+	}
+	d.Via = k.inHouse(d.Via)
+	return d
+}
+
+// inHouse returns the ID in the house of a device of the driver.
+func (k *sink) inHouse(id string) string {
+	if known, ok := k.known[id]; ok {
+		return known
+	}
+	return id
+}

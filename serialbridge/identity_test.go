@@ -1,0 +1,111 @@
+package serialbridge
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lintel/gateway/mqtt"
+)
+
+// Two identical sticks have two devices, each of which takes its own commands.
+func TestTwins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := newRecorder()
+		s := New(Options{Broker: broker, Interval: -1})
+		var commands []chan Command
+		for i, id := range []string{"1a86:7523:1-1.2:00", "1a86:7523:1-1.3:01", "/dev/ttyAMA0", "0403:6001:an endless serial number that nobody needs:00"} {
+			s.mu.Lock()
+			st := s.remember(t.Context(), id)
+			st.named = id[0] == '/'
+			k := &sink{st: st}
+			st.current, st.commands = k, make(chan Command, 1)
+			s.mu.Unlock()
+			commands = append(commands, st.commands)
+			k.Device(Device{ID: "hub", Anonymous: true})
+			k.Device(Device{ID: "dust", Anonymous: true, Via: "hub", Properties: lineProperties})
+			k.Reading(Reading{Device: "dust", Values: map[string]any{"temperature": float64(i)}})
+		}
+		synctest.Wait()
+		var ids []string
+		for _, d := range s.Devices() {
+			ids = append(ids, d.ID+" "+d.Via)
+		}
+		want := []string{
+			"dust_1-1_2 hub_1-1_2", "dust_1-1_3_01 hub_1-1_3_01", "dust_an_endless_serial_numbe_379905d2 hub_an_endless_serial_numbe_379905d2",
+			"dust_ttyAMA0 hub_ttyAMA0", "hub_1-1_2 ", "hub_1-1_3_01 ", "hub_an_endless_serial_numbe_379905d2 ", "hub_ttyAMA0 ",
+		}
+		if !slices.Equal(ids, want) {
+			t.Errorf("devices %q, want %q", ids, want)
+		}
+		if got := last(broker.messages, "lintel/dust_1-1_3_01/state"); got != `{"temperature":1}` {
+			t.Errorf("state %s", got)
+		}
+		s.command(mqtt.Message{Topic: "lintel/dust_1-1_3_01/set/relay", Payload: []byte("ON")})
+		if len(commands[1]) != 1 {
+			t.Fatal("the command did not arrive")
+		}
+		if c := <-commands[1]; c.Device != "dust" || c.Value != true {
+			t.Errorf("command %+v", c)
+		}
+	})
+}
+
+// Bytes go both ways as they are.
+func TestRawBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := newRecorder()
+		s := New(Options{Broker: broker})
+		s.mu.Lock()
+		st := s.remember(t.Context(), "stick")
+		k := &sink{st: st}
+		st.current, st.commands = k, make(chan Command, 2)
+		s.mu.Unlock()
+		k.Device(Device{ID: "a", Properties: lineProperties})
+		k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": []byte("\x00\xff\n")}})
+		k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": []byte("\x00\xff\n")}})
+		k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": "text"}})
+		synctest.Wait()
+		if ms := broker.all("lintel/a/bytes"); len(ms) != 2 || string(ms[1].Payload) != "\x00\xff\n" || ms[1].Retain {
+			t.Errorf("published %v", ms)
+		}
+		if got := st.damaged["unusable value"]; got != 1 {
+			t.Errorf("%d unusable", got)
+		}
+		s.command(mqtt.Message{Topic: "lintel/a/set/bytes", Payload: []byte(" \xfe\r\n")})
+		s.command(mqtt.Message{Topic: "lintel/a/set", Payload: []byte(`{"bytes":"ü\n"}`)})
+		if c := <-st.commands; string(c.Value.([]byte)) != " \xfe\r\n" {
+			t.Errorf("command %+v", c)
+		}
+		if c := <-st.commands; string(c.Value.([]byte)) != "ü\n" {
+			t.Errorf("command %+v", c)
+		}
+	})
+}
+
+// A remote control is there although it says nothing for days.
+func TestSpeaksWhenUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Broker: newRecorder()})
+		s.mu.Lock()
+		st := s.remember(t.Context(), "stick")
+		k := &sink{st: st}
+		st.current = k
+		s.mu.Unlock()
+		for _, d := range []Device{{ID: "remote", WhenUsed: true}, {ID: "sensor"}} {
+			d.Properties = lineProperties
+			k.Device(d)
+			k.Reading(Reading{Device: d.ID, Values: map[string]any{"temperature": 1.0}})
+			k.Reading(Reading{Device: d.ID, Values: map[string]any{"temperature": 2.0}})
+		}
+		go s.sweep(t.Context())
+		time.Sleep(48 * time.Hour)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.devices["remote"].online || s.devices["sensor"].online {
+			t.Errorf("remote online %v, sensor %v", s.devices["remote"].online, s.devices["sensor"].online)
+		}
+	})
+}
