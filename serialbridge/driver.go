@@ -8,14 +8,6 @@ import (
 	"lintel/hardware"
 )
 
-// Line is the setting of a serial line.
-type Line struct {
-	Baud     int
-	DataBits int  // 7 or 8
-	Parity   byte // 'N', 'E' or 'O'
-	StopBits int  // 1 or 2
-}
-
 // Confidence is how sure a driver is that a stick is its own.
 type Confidence int
 

@@ -34,6 +34,16 @@ const (
 type PortOptions struct {
 	HardwareFlow bool          // RTS/CTS
 	WriteTimeout time.Duration // for one Write; zero is 5 s
+
+	// Observe is told what was read and written, and each setting of the line;
+	// data is good only until it returns. It must not block. nil: nobody is.
+	Observe func(kind ChunkKind, data []byte)
+}
+
+func (o *PortOptions) observe(kind ChunkKind, data []byte) {
+	if o.Observe != nil {
+		o.Observe(kind, data)
+	}
 }
 
 // TTY is a serial port of this machine, or a pty: a Port over tarm/serial. One
@@ -185,53 +195,8 @@ func (p *TTY) SetLine(l Line) error {
 		return p.failure("set", err)
 	}
 	p.line = l
+	p.o.observe(LineSet, []byte(l.String()))
 	return nil
-}
-
-// termios is the raw mode of tarm/serial, with any baud rate: BOTHER says that
-// the rate is in Ospeed as a number.
-func (l Line) termios() (unix.Termios, error) {
-	t := unix.Termios{
-		Iflag:  unix.IGNPAR,
-		Cflag:  unix.CREAD | unix.CLOCAL | unix.BOTHER,
-		Ispeed: uint32(l.Baud),
-		Ospeed: uint32(l.Baud),
-	}
-	t.Cc[unix.VMIN] = 0
-	t.Cc[unix.VTIME] = uint8(readTimeout / (100 * time.Millisecond))
-	if l.Baud < 50 || l.Baud > 4_000_000 {
-		return t, fmt.Errorf("%d baud: not between 50 and 4000000", l.Baud)
-	}
-	switch l.DataBits {
-	case 7:
-		t.Cflag |= unix.CS7
-	case 8:
-		t.Cflag |= unix.CS8
-	default:
-		return t, fmt.Errorf("%d data bits: neither 7 nor 8", l.DataBits)
-	}
-	switch l.Parity {
-	case 'N':
-	case 'E':
-		t.Cflag |= unix.PARENB
-	case 'O':
-		t.Cflag |= unix.PARENB | unix.PARODD
-	default:
-		return t, fmt.Errorf("parity %q: none of N, E and O", l.Parity)
-	}
-	switch l.StopBits {
-	case 1:
-	case 2:
-		t.Cflag |= unix.CSTOPB
-	default:
-		return t, fmt.Errorf("%d stop bits: neither 1 nor 2", l.StopBits)
-	}
-	return t, nil
-}
-
-// String writes a line as people do: 9600 8N1.
-func (l Line) String() string {
-	return fmt.Sprintf("%d %d%c%d", l.Baud, l.DataBits, l.Parity, l.StopBits)
 }
 
 // SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on, to
@@ -264,6 +229,7 @@ func (p *TTY) Read(b []byte) (int, error) {
 		start := time.Now()
 		n, err := p.tty.Read(b)
 		if n > 0 {
+			p.o.observe(Received, b[:n])
 			return n, nil
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -312,6 +278,9 @@ func (p *TTY) Write(b []byte) (int, error) {
 	p.side.SetWriteDeadline(time.Now().Add(p.o.WriteTimeout))
 	p.mu.Unlock()
 	n, err := p.side.Write(b)
+	if n > 0 {
+		p.o.observe(Sent, b[:n])
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && !p.isClosed() {
 		p.dropOutput()
 		return n, fmt.Errorf("write %s: the device took no data for %v: %w", p.path, p.o.WriteTimeout, os.ErrDeadlineExceeded)

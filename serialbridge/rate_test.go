@@ -130,7 +130,10 @@ func TestTotals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, say, states := bench(t, Options{Interval: -1})
 		implausible := func() uint64 { return s.Sticks()[0].Damaged["implausible"] }
-		energy := func(kWh float64) { say(map[string]any{"energy": kWh, "temperature": kWh}); time.Sleep(10 * time.Second) }
+		energy := func(kWh float64) {
+			say(map[string]any{"energy": kWh, "temperature": kWh})
+			time.Sleep(10 * time.Second)
+		}
 		energy(1000)
 		energy(1000.1)
 		states()

@@ -36,6 +36,8 @@ type stick struct {
 	frames   uint64
 	damaged  map[string]uint64
 	ignored  map[string]uint64
+	line     string // setting of the port while it is open, as text
+	taps     taps   // has its own lock
 	refused  uint64
 
 	current  *sink        // of the try that is under way
@@ -123,6 +125,7 @@ func (st *stick) keep(ctx context.Context, p hardware.SerialPort) {
 			learned = nil
 		case errors.Is(r.err, ErrUnplugged):
 			log.Info("unplugged")
+			st.observe(Happened, []byte("unplugged"))
 			retry.reset()
 			retries = 0
 			st.fail(Waiting, unplugged, retries)
@@ -193,7 +196,7 @@ func (st *stick) try(ctx context.Context, p hardware.SerialPort, learned *findin
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.current, st.commands = nil, nil
+	st.current, st.commands, st.line = nil, nil, ""
 	for _, d := range s.devices {
 		if d.owner == st {
 			d.setOnline(false)
@@ -218,7 +221,7 @@ func (st *stick) drive(ctx context.Context, p hardware.SerialPort, k *sink, lear
 		line = learned.line
 	}
 	k.protocol = driver.Protocol
-	port, err := OpenPort(p.Path, line, PortOptions{})
+	port, err := OpenPort(p.Path, line, PortOptions{Observe: st.observe})
 	if err != nil {
 		return learned, err
 	}

@@ -197,6 +197,9 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 		doc.Device.Name = d.ID
 	}
 	for _, p := range d.Properties {
+		if p.Kind == serialbridge.Raw {
+			continue // Home Assistant has no entity for bytes
+		}
 		if !validKey.MatchString(p.Key) {
 			return nil, fmt.Errorf("device %s: property key %q: only lower case letters, digits and _ are allowed", d.ID, p.Key)
 		}

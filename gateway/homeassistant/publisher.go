@@ -296,6 +296,9 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	for key, platform := range gone {
 		doc.Components[key] = component{Platform: platform}
 	}
+	if len(doc.Components) == 0 {
+		return // a port that is lent or bridged: nothing to show
+	}
 	payload, err := doc.marshal()
 	if err == nil {
 		// Home Assistant may know of all that from now on.
