@@ -351,6 +351,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		BaseTopic: g.config.Serial.BaseTopic,
 		Sticks:    g.bridge.Sticks,
 		Devices:   g.bridge.Devices,
+		Capture:   g.bridge.Capture,
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,

@@ -77,16 +77,12 @@ func (b *box) call(method, path, kind string, body []byte, out any) error {
 		return fmt.Errorf("the box does not answer: %w", err)
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode >= 300 {
+		return refusal(answer)
+	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("the answer of the box is cut: %w", err)
-	}
-	if answer.StatusCode >= 300 {
-		var refused struct{ Error string }
-		if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
-			refused.Error = answer.Status + ": is that a Lintel box?"
-		}
-		return errors.New(refused.Error)
 	}
 	if out == nil {
 		return nil
@@ -95,6 +91,19 @@ func (b *box) call(method, path, kind string, body []byte, out any) error {
 		return fmt.Errorf("the box answers something else than is expected, is it of another version than this command? %w", err)
 	}
 	return nil
+}
+
+// refusal returns what a box says why it does not do what it was asked.
+func refusal(answer *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("the answer of the box is cut: %w", err)
+	}
+	var refused struct{ Error string }
+	if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
+		refused.Error = answer.Status + ": is that a Lintel box?"
+	}
+	return errors.New(refused.Error)
 }
 
 // send is call with a value as JSON.

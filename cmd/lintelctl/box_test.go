@@ -18,7 +18,7 @@ import (
 )
 
 // claimedBox runs a box and returns its URL and an API token of an admin.
-func claimedBox(t *testing.T) (address, token string) {
+func claimedBox(t *testing.T, simulate bool) (address, token string) {
 	t.Helper()
 	c := gateway.DefaultConfig()
 	c.MQTT.Listen, c.MQTT.WebSocket, c.HTTP.Listen = []string{"127.0.0.1:0"}, nil, "127.0.0.1:0"
@@ -27,7 +27,7 @@ func claimedBox(t *testing.T) (address, token string) {
 	ready, ended := make(chan gateway.Endpoints, 1), make(chan error, 1)
 	data := t.TempDir()
 	go func() {
-		ended <- gateway.Run(ctx, c, gateway.Options{Data: data, Version: "test", Ready: func(e gateway.Endpoints) { ready <- e }})
+		ended <- gateway.Run(ctx, c, gateway.Options{Data: data, Simulate: simulate, Version: "test", Ready: func(e gateway.Endpoints) { ready <- e }})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -65,7 +65,7 @@ func claimedBox(t *testing.T) (address, token string) {
 }
 
 func TestUsersOfABox(t *testing.T) {
-	address, token := claimedBox(t)
+	address, token := claimedBox(t, false)
 	file := func(name, text string) string {
 		name = filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

@@ -15,7 +15,7 @@ import (
 	"lintel/serialbridge"
 )
 
-// decode reads the raw bytes of a stick and prints what its driver makes of
+// decode reads the raw bytes of a stick, or a capture of it, and prints what its driver makes of
 // them, a JSON object a line:
 //
 //	{"device":"dsmr_…","values":{"power_import":0.244,…}}
@@ -45,20 +45,29 @@ func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
 	lines := bufio.NewWriter(out)
 	sink := &lineSink{out: lines, damaged: make(map[string]int), ignored: make(map[string]int), memory: make(map[string]string)}
 	decoder := drivers[i].NewDecoder(sink)
-	buf := make([]byte, 4096)
-	for {
-		n, err := in.Read(buf)
-		decoder.Decode(buf[:n], time.Now())
+	said := bufio.NewReaderSize(in, 4096)
+	head, _ := said.Peek(32)
+	take := func(data []byte, at time.Time) error {
+		decoder.Decode(data, at)
 		if sink.err == nil {
 			// Whoever pipes a live stick in sees each reading at once.
 			sink.err = lines.Flush()
 		}
-		if err == io.EOF || sink.err != nil {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("read: %w", err)
-		}
+		return sink.err
+	}
+	var err error
+	if serialbridge.IsCapture(head) {
+		err = serialbridge.ReadCapture(said, func(c serialbridge.Chunk) error {
+			if c.Kind != serialbridge.Received {
+				return nil
+			}
+			return take(c.Data, c.Time)
+		})
+	} else {
+		err = decodeBytes(said, take)
+	}
+	if err != nil && sink.err == nil {
+		return fmt.Errorf("read: %w", err)
 	}
 	if sink.err != nil {
 		return fmt.Errorf("write: %w", sink.err)
@@ -72,6 +81,23 @@ func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
 		fmt.Fprintf(diagnostics, "%d times: %s\n", sink.ignored[reason], reason)
 	}
 	return nil
+}
+
+// decodeBytes gives take the bytes of a stick as they come.
+func decodeBytes(in io.Reader, take func([]byte, time.Time) error) error {
+	buf := make([]byte, 4096)
+	for {
+		n, err := in.Read(buf)
+		if terr := take(buf[:n], time.Now()); terr != nil {
+			return terr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // lineSink prints readings.

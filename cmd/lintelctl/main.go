@@ -15,6 +15,7 @@ var version = "dev"
 const usage = `Lintelctl looks after Lintel boxes.
 
 	lintelctl decode PROTOCOL [FILE]   what a stick said, a JSON object a line
+	lintelctl record [STICK]           what goes over the port of a stick of a box, for decode; record --help
 	lintelctl bench [--broker ADDRESS] what a broker on this machine can bear; bench --help
 	lintelctl users list|add NAME|password NAME|delete NAME|import FILE
 	                                   who is let in by a box; users --help
@@ -47,6 +48,8 @@ func run(args []string, in io.Reader, out, diagnostics io.Writer) error {
 	switch args[0] {
 	case "decode":
 		return decode(args[1:], in, out, diagnostics)
+	case "record":
+		return record(args[1:], out, diagnostics)
 	case "bench":
 		return runBench(args[1:], out, diagnostics)
 	case "users":

@@ -75,6 +75,8 @@ func (s *Server) routes() []route {
 		route{pattern: "POST /api/certificates", level: admin, body: 64 << 10, serve: s.issueCertificate},
 		route{pattern: "DELETE /api/certificates/{serial}", level: admin, serve: s.revokeCertificate},
 
+		route{pattern: "GET /api/capture", level: operator, serve: s.capture},
+
 		route{pattern: "GET /access", level: operator, serve: s.accessPage},
 		route{pattern: "GET /api/explain", level: operator, serve: s.explain},
 		route{pattern: "GET /api/audit", level: admin, serve: s.listAudit},

@@ -144,6 +144,18 @@ func (g *gate) session(user string) string {
 
 func (g *gate) do(b browse) answered {
 	g.t.Helper()
+	res := g.open(b)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return answered{res, string(text)}
+}
+
+// open makes a request and returns the answer, whose body may go on.
+func (g *gate) open(b browse) *http.Response {
+	g.t.Helper()
 	body := b.body
 	contentType := ""
 	switch {
@@ -182,12 +194,7 @@ func (g *gate) do(b browse) answered {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return answered{res, string(text)}
+	return res
 }
 
 // want checks the status of an answer, and that errors of the API are JSON that says something.
@@ -241,6 +248,7 @@ var routeTable = map[string]struct {
 	"GET /{$}":        {"viewer", 200, 303},
 	"GET /api/status": {"viewer", 200, 403},
 
+	"GET /api/capture": {"operator", 404, 403},
 	"GET /access":      {"operator", 200, 303},
 	"GET /api/explain": {"operator", 400, 403},
 

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,6 +46,7 @@ type Options struct {
 
 	Sticks  func() []serialbridge.StickStatus
 	Devices func() []serialbridge.Device
+	Capture func(ctx context.Context, stick string, w io.Writer, flush func() error) error // as of [serialbridge.Supervisor]
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
 	Healthy func() error    // nil: the house works
@@ -100,6 +102,8 @@ type Server struct {
 
 	logins   sync.Mutex // held while a password is checked
 	changing sync.Mutex // held while users are changed, so that an admin is left
+
+	captures chan struct{} // full: there are as many as there may be
 }
 
 // New returns a server that answers nobody until Run.
@@ -107,7 +111,7 @@ func New(o Options) *Server {
 	if o.BaseTopic == "" {
 		o.BaseTopic = "lintel"
 	}
-	s := &Server{o: o, log: o.Logger}
+	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -71,7 +71,8 @@ func house() Options {
 					Protocol: "dsmr", Evidence: "named by its USB strings", State: serialbridge.Online, Since: since, Frames: 5391,
 					Damaged: map[string]uint64{"checksum": 2, "too long": 1}, Devices: []string{"dsmr_1"}},
 				{ID: "/dev/pts/3", Port: "/dev/pts/3", State: serialbridge.Failed, Since: since, Err: "permission denied; run Lintel as a member of the group dialout"},
-				{ID: "x", USB: hardware.SerialPort{Product: hostile}, State: serialbridge.Listening, Since: since},
+				{ID: "x", USB: hardware.SerialPort{Product: hostile}, State: serialbridge.Listening, Since: since,
+					BySocket: true, Ignored: map[string]uint64{"meter 12345678 is encrypted: its key is needed": 1234, hostile: 1}},
 			}
 		},
 		Devices: func() []serialbridge.Device {

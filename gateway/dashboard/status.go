@@ -61,6 +61,8 @@ type Stick struct {
 	Error    string            `json:"error,omitempty"`
 	Frames   uint64            `json:"frames"`
 	Damaged  map[string]uint64 `json:"damaged,omitempty"`
+	Ignored  map[string]uint64 `json:"ignored,omitempty"`   // whole frames that nothing can be made of
+	BySocket bool              `json:"by_socket,omitempty"` // it is known by the socket that it is in
 	Devices  []string          `json:"devices"`
 }
 
@@ -111,7 +113,8 @@ func (s *Server) status() Status {
 	for _, k := range s.o.Sticks() {
 		st.Sticks = append(st.Sticks, Stick{
 			ID: k.ID, Name: stickName(k), Protocol: k.Protocol, Evidence: k.Evidence, State: string(k.State),
-			Since: k.Since, Error: k.Err, Frames: k.Frames, Damaged: k.Damaged, Devices: append([]string{}, k.Devices...),
+			Since: k.Since, Error: k.Err, Frames: k.Frames, Damaged: k.Damaged, Ignored: k.Ignored, BySocket: k.BySocket,
+			Devices: append([]string{}, k.Devices...),
 		})
 	}
 	for _, d := range s.o.Devices() {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+)
+
+const recordUsage = `lintelctl record writes what goes over the port of a stick of a box, as text with
+its times, until it is interrupted or the time is over:
+
+	lintelctl record --box http://lintel.local --for 60 0403:6001:A1B2C3D4:00 > capture.txt
+	lintelctl decode dsmr capture.txt
+
+Without STICK the only one of the box is meant. A capture may hold what is
+nobody else's business: look at it before you give it away.
+
+`
+
+// record writes a capture of a stick of a box.
+func record(args []string, out, diagnostics io.Writer) error {
+	flags := flag.NewFlagSet("lintelctl record", flag.ContinueOnError)
+	flags.SetOutput(diagnostics)
+	flags.Usage = func() { fmt.Fprint(diagnostics, recordUsage); flags.PrintDefaults() }
+	b := boxFlags(flags)
+	seconds := flags.Int("for", 60, "`seconds` to record")
+	sticks, err := parseBox(flags, b, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(sticks) > 1 {
+		return fmt.Errorf("record takes one stick: %w", errUsage)
+	}
+	if len(sticks) == 0 {
+		var status struct{ Sticks []struct{ ID string } }
+		if err := b.call("GET", "/api/status", "", nil, &status); err != nil {
+			return err
+		}
+		for _, s := range status.Sticks {
+			sticks = append(sticks, s.ID)
+		}
+		if len(sticks) != 1 {
+			return fmt.Errorf("the box has %d sticks (%s): say which one", len(sticks), strings.Join(sticks, ", "))
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	query := url.Values{"stick": {sticks[0]}, "seconds": {fmt.Sprint(*seconds)}}
+	err = b.stream(ctx, "/api/capture?"+query.Encode(), out)
+	if ctx.Err() != nil {
+		return nil // whoever interrupts it has enough
+	}
+	return err
+}
+
+// stream copies the answer to a GET to out as it comes.
+func (b *box) stream(ctx context.Context, path string, out io.Writer) error {
+	request, err := http.NewRequestWithContext(ctx, "GET", b.url+path, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+b.token)
+	client := http.Client{Transport: b.client.Transport} // no limit of time
+	answer, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("the box does not answer: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return refusal(answer)
+	}
+	if _, err := io.Copy(out, answer.Body); err != nil {
+		return fmt.Errorf("the capture is cut: %w", err)
+	}
+	return nil
+}
