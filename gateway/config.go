@@ -118,19 +118,6 @@ type HomeAssistantConfig struct {
 	Prefix  string `toml:"prefix"` // discovery prefix
 }
 
-// SerialConfig is about the sticks.
-type SerialConfig struct {
-	BaseTopic string       `toml:"base_topic"`
-	Ports     []PortConfig `toml:"ports"`
-}
-
-// PortConfig names a port that USB does not tell of, or fixes what is plugged
-// into one that it does.
-type PortConfig struct {
-	Path     string `toml:"path"`
-	Protocol string `toml:"protocol"` // empty: listen
-}
-
 // LogConfig is what the log says.
 type LogConfig struct {
 	Level slog.Level `toml:"level"`
@@ -170,7 +157,7 @@ func DefaultConfig() Config {
 		HTTP:          HTTPConfig{Listen: ":8080"},
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
 		HomeAssistant: HomeAssistantConfig{Enabled: true, Prefix: "homeassistant"},
-		Serial:        SerialConfig{BaseTopic: "lintel", Ports: []PortConfig{}},
+		Serial:        defaultSerial(),
 		Access:        defaultAccess(),
 		Log:           LogConfig{Level: slog.LevelInfo},
 	}
@@ -312,23 +299,7 @@ func (c Config) problems() []problem {
 	if err := checkTopic(c.HomeAssistant.Prefix); err != nil {
 		bad("homeassistant.prefix", "%v", err)
 	}
-	if err := checkTopic(c.Serial.BaseTopic); err != nil {
-		bad("serial.base_topic", "%v", err)
-	}
-	seen := make(map[string]int)
-	for i, p := range c.Serial.Ports {
-		key := fmt.Sprintf("serial.ports[%d]", i)
-		if p.Path == "" {
-			bad(key+".path", "is missing; right is a device such as %q", "/dev/serial/by-id/…")
-		} else if first, ok := seen[p.Path]; ok {
-			bad(key+".path", "%q is already serial.ports[%d]; name each port once", p.Path, first)
-		} else {
-			seen[p.Path] = i
-		}
-		if p.Protocol != "" && !protocolName.MatchString(p.Protocol) {
-			bad(key+".protocol", "%q is not a protocol; right is a name such as %q, or nothing to listen", p.Protocol, "dsmr")
-		}
-	}
+	c.Serial.problems(bad)
 	c.accessProblems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
@@ -336,10 +307,7 @@ func (c Config) problems() []problem {
 	return ps
 }
 
-var (
-	hostLabel    = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`) // RFC 1123 §2.1
-	protocolName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
-)
+var hostLabel = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`) // RFC 1123 §2.1
 
 // checkTopic checks the beginning of the topics that Lintel publishes to.
 func checkTopic(topic string) error {

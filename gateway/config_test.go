@@ -35,7 +35,7 @@ func TestConfigReadmeIsDefaults(t *testing.T) {
 			t.Errorf("README.md does not name %s", key)
 		}
 	}
-	if c, err := parseConfig("README.md", blocks[1][1]); err != nil || len(c.Serial.Ports) != 1 {
+	if c, err := parseConfig("README.md", blocks[1][1]); err != nil || len(c.Serial.Ports) != 2 {
 		t.Errorf("second block: %+v, %v", c.Serial, err)
 	}
 }
@@ -73,7 +73,7 @@ ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1"}]
 	want.MQTT.MaxInflight = 16
 	want.MQTT.KeepAliveFactor = 2
 	want.HTTP.Listen = ""
-	want.Serial.Ports = []PortConfig{{"/dev/ttyUSB0", "dsmr"}, {"/dev/ttyUSB1", ""}}
+	want.Serial.Ports = []PortConfig{{Path: "/dev/ttyUSB0", Protocol: "dsmr"}, {Path: "/dev/ttyUSB1"}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c, want)
 	}
@@ -131,6 +131,12 @@ func TestConfigMistakes(t *testing.T) {
 		{"empty level", "[serial]\nbase_topic = \"lintel/\"", `F:2: serial.base_topic: "lintel/" has an empty level`},
 		{"host", "[mdns]\nhost = \"lintel.local\"", `F:2: mdns.host: "lintel.local" is not a host name`},
 		{"port without path", "[[serial.ports]]\nprotocol = \"dsmr\"", `F:1: serial.ports[0].path: is missing`},
+		{"port with path and stick", "[[serial.ports]]\npath = \"a\"\nstick = \"b\"", `F:3: serial.ports[0].stick: there is a path too`},
+		{"stick twice", "[[serial.ports]]\nstick = \"a\"\n[[serial.ports]]\nstick = \"a\"", `F:4: serial.ports[1].stick: "a" is already serial.ports[0]`},
+		{"interval", "[serial]\ninterval = -1", `F:2: serial.interval: -1 is out of range; right is 0 to 86400 seconds`},
+		{"no interval", "[serial]\ninterval = nan", `F:2: serial.interval: NaN is out of range`},
+		{"interval of a port", "[[serial.ports]]\npath = \"a\"\ninterval = 1e9", `F:3: serial.ports[0].interval: 1e+09 is out of range`},
+		{"never", "[serial]\nat_least = 0", `F:2: serial.at_least: 0 is out of range`},
 		{"protocol", "[[serial.ports]]\npath = \"/dev/ttyUSB0\"\nprotocol = \"DSMR\"", `F:3: serial.ports[0].protocol: "DSMR" is not a protocol`},
 		{"anonymous where nobody listens", "[access]\nroles = \"\"\nanonymous = { \":1884\" = \"viewer\" }", `F:3: access.anonymous.:1884: nothing listens on ":1884"; right is one of :1883, :8083`},
 		{"anonymous in a table", "[access]\n[access.anonymous]\n\":1883\" = \"viewer\"\n\"[::1]:1\" = \"viewer\"", `F:4: access.anonymous.[::1]:1: nothing listens on "[::1]:1"`},

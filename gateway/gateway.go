@@ -30,6 +30,7 @@ import (
 	"lintel/serialbridge/sml"
 	"lintel/serialbridge/teleinfo"
 	"lintel/serialbridge/vedirect"
+	"lintel/serialbridge/zwave"
 )
 
 // Drivers are the protocols that sticks may speak.
@@ -45,6 +46,7 @@ func Drivers() []serialbridge.Driver {
 		rflink.Driver(),
 		mysensors.Driver(),
 		rfxtrx.Driver(),
+		zwave.Driver(),
 	}
 }
 
@@ -256,15 +258,18 @@ func (g *gateway) build() error {
 			Options:   homeassistant.Options{Prefix: c.HomeAssistant.Prefix, BaseTopic: c.Serial.BaseTopic},
 			Republish: g.republish, Memory: memory, Logger: g.log})
 	}
-	var ports []serialbridge.NamedPort
-	for _, p := range c.Serial.Ports {
-		ports = append(ports, serialbridge.NamedPort{Path: p.Path, Protocol: p.Protocol})
-	}
+	ports := c.Serial.ports()
 	if g.o.Simulate {
 		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr"})
 	}
+	learned, err := persist.NewBucket[string](g.store, "serialbridge")
+	if err != nil {
+		return err
+	}
 	g.bridge = serialbridge.New(serialbridge.Options{
-		Broker: bridgeClient, Drivers: Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic, OnDevice: g.onDevice, Logger: g.log})
+		Broker: bridgeClient, Drivers: Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic,
+		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
+		OnDevice: g.onDevice, Memory: learned, Logger: g.log})
 	return nil
 }
 

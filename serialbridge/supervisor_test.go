@@ -930,3 +930,35 @@ func TestLeftOnline(t *testing.T) {
 		}
 	}
 }
+
+// A stick that is known and not spoken with is not opened, and its owner is told
+// what to do.
+func TestAdvice(t *testing.T) {
+	u := usbRoot{t, t.TempDir()}
+	u.plug("ttyUSB0", "X")
+	zwave := Driver{Protocol: "zwave", Match: func(hardware.SerialPort) Confidence { return Sure }, Advice: "use something else"}
+	h := startHouse(t, Options{Root: u.root, Drivers: []Driver{linesDriver("lines"), zwave}}, quick())
+	if st := h.status("0403:6001:X:00", "unknown", inState(Unknown)); !strings.Contains(st.Err, "use something else") {
+		t.Errorf("%+v", st)
+	}
+}
+
+// A stick whose protocol is set is known by its own id, wherever it is plugged in.
+func TestPinnedStick(t *testing.T) {
+	u := usbRoot{t, t.TempDir()}
+	far := u.plug("ttyUSB0", "X")
+	pinned := linesDriver("pinned")
+	h := startHouse(t, Options{Root: u.root, Drivers: []Driver{linesDriver("lines")},
+		Ports: []NamedPort{{Stick: "0403:6001:Y:00", Protocol: "lines"}, {Stick: "0403:6001:X:00", Driver: &pinned}}}, quick())
+	st := h.status("0403:6001:X:00", "online", inState(Online))
+	if st.Protocol != "pinned" || st.Evidence != byUser || st.USB.Serial != "X" {
+		t.Errorf("%+v", st)
+	}
+	if _, err := far.WriteString("pinned a temperature=1 .\n"); err != nil {
+		t.Fatal(err)
+	}
+	h.broker.awaitLast(t, "lintel/a/state", `{"temperature":1}`)
+	if n := len(h.Sticks()); n != 1 {
+		t.Errorf("%d sticks, want 1", n)
+	}
+}

@@ -27,10 +27,15 @@ func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
 	}
 	drivers := gateway.Drivers()
 	i := slices.IndexFunc(drivers, func(d serialbridge.Driver) bool { return d.Protocol == args[0] })
+	if i >= 0 && drivers[i].NewDecoder == nil {
+		return fmt.Errorf("there is nothing to decode of %s", args[0])
+	}
 	if i < 0 {
 		var known []string
 		for _, d := range drivers {
-			known = append(known, d.Protocol)
+			if d.NewDecoder != nil {
+				known = append(known, d.Protocol)
+			}
 		}
 		return fmt.Errorf("there is no protocol %q, but %s: %w", args[0], strings.Join(known, ", "), errUsage)
 	}
