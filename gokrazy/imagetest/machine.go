@@ -19,9 +19,9 @@ import (
 // firmware is where Debian's qemu-efi-aarch64 puts UEFI.
 const firmware = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
 
-// stick is the socket, in the directory of a machine, that is the other end of
-// the serial line. The machine has the FTDI stick while somebody is connected.
-const stick = "stick.sock"
+// stick is the socket, in the directory of a machine, that is the other end of a
+// serial line. The machine has that FTDI stick while somebody is connected.
+func stick(i int) string { return fmt.Sprintf("stick%d.sock", i) }
 
 // board is a kind of machine that an image is for.
 type board struct {
@@ -136,9 +136,12 @@ func (b board) boot(ctx context.Context, dir string, test func(*machine) error) 
 		"-display", "none", "-monitor", "none", "-no-reboot",
 		"-netdev", fmt.Sprintf("user,id=net,hostfwd=tcp:%s-:1883,hostfwd=tcp:%s-:80", m.mqtt, m.http),
 		"-device", b.netdev+",netdev=net",
-		"-chardev", "socket,id=stick,server=on,wait=off,path="+stick,
-		"-device", "usb-serial,chardev=stick",
 	)
+	for i := range captures {
+		args = append(args,
+			"-chardev", fmt.Sprintf("socket,id=stick%d,server=on,wait=off,path=%s", i, stick(i)),
+			"-device", fmt.Sprintf("usb-serial,chardev=stick%d", i))
+	}
 
 	log, err := os.Create(filepath.Join(dir, "qemu.log"))
 	if err != nil {
@@ -231,10 +234,10 @@ func (m *machine) awaitPage(ctx context.Context) error {
 	return nil
 }
 
-// plugIn plugs the meter into the machine, which sends telegram once a second,
-// as meters do, until the returned function is called.
-func (m *machine) plugIn(ctx context.Context, telegram []byte) (unplug func(), err error) {
-	line, err := net.Dial("unix", filepath.Join(m.dir, stick))
+// plugIn plugs meter i into the machine, which sends telegram once a second, as
+// meters do, until the returned function is called.
+func (m *machine) plugIn(ctx context.Context, i int, telegram []byte) (unplug func(), err error) {
+	line, err := net.Dial("unix", filepath.Join(m.dir, stick(i)))
 	if err != nil {
 		return nil, fmt.Errorf("plug in the meter: %w", err)
 	}

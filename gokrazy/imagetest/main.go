@@ -1,6 +1,6 @@
 // Command imagetest boots the images that gokrazy/build.sh made, in QEMU,
-// plugs a meter into them and checks that an independent MQTT client sees what
-// the meter says, that Home Assistant is told about it, and that nothing of it
+// plugs meters into them and checks that an independent MQTT client sees what
+// the meters say, that Home Assistant is told about it, and that nothing of it
 // is lost when the power fails.
 //
 //	go run ./gokrazy/imagetest            all boards
@@ -87,13 +87,13 @@ func run(ctx context.Context, names []string, kills int) error {
 		}
 		return nil
 	}
-	meter, err := readMeter("gokrazy/imagetest/testdata/dsmr5.txt")
+	meters, err := readMeters("gokrazy/imagetest/testdata")
 	if err != nil {
 		return err
 	}
 	for _, b := range selected {
 		start := time.Now()
-		if err := testBoard(ctx, b, meter); err != nil {
+		if err := testBoard(ctx, b, meters); err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 		fmt.Printf("%s: passed in %.0f s\n", b.name, time.Since(start).Seconds())
@@ -141,7 +141,7 @@ func (b board) flash(ctx context.Context) (dir string, err error) {
 
 // testBoard boots the board twice from the same card: the first time it is
 // stopped as by pulling the plug.
-func testBoard(ctx context.Context, b board, meter meter) error {
+func testBoard(ctx context.Context, b board, meters meters) error {
 	dir, err := b.flash(ctx)
 	if err != nil {
 		return err
@@ -165,16 +165,18 @@ func testBoard(ctx context.Context, b board, meter meter) error {
 		}
 		defer client.close()
 
-		unplug, err := m.plugIn(ctx, meter.telegram)
-		if err != nil {
-			return err
+		for i, telegram := range meters.telegrams {
+			unplug, err := m.plugIn(ctx, i, telegram)
+			if err != nil {
+				return err
+			}
+			defer unplug()
 		}
-		defer unplug()
 		plugged := time.Now()
-		if err := client.await(ctx, meterTimeout, meter.seen); err != nil {
+		if err := client.await(ctx, meterTimeout, meters.seen); err != nil {
 			return err
 		}
-		fmt.Printf("%s: the meter's state and discovery documents are right %.1f s after it was plugged in\n", b.name, time.Since(plugged).Seconds())
+		fmt.Printf("%s: the states and discovery documents of the meters are right %.1f s after they were plugged in\n", b.name, time.Since(plugged).Seconds())
 
 		if err := m.run(ctx, stateWritten); err != nil {
 			return err
@@ -201,12 +203,12 @@ func testBoard(ctx context.Context, b board, meter meter) error {
 			if got := seen[markerTopic].Payload; got != marker {
 				return fmt.Errorf("%s was acknowledged as %q before the power failed, and now is %q", markerTopic, marker, got)
 			}
-			return meter.seen(seen)
+			return meters.seen(seen)
 		})
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s: state, discovery and the acknowledged message are there without the meter\n", b.name)
+		fmt.Printf("%s: state, discovery and the acknowledged message are there without the meters\n", b.name)
 		return nil
 	})
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -15,50 +17,70 @@ import (
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/dsmr"
+	"lintel/serialbridge/sml"
 )
 
-// figures are what a person reads in the capture: energy taken and given back,
-// power, gas. They are searched for as numbers, so that this does not depend
-// on the decoder that runs in the image and in readMeter.
-var figures = map[string]float64{
-	"1-0:1.8.1 in kWh": 4.426,
-	"1-0:1.8.2 in kWh": 2.399,
-	"1-0:2.8.1 in kWh": 2.444,
-	"1-0:1.7.0 in kW":  0.244,
-	"0-1:24.2.1 in m³": 0.107,
+// captures are what the meters of the test send, each in a stick of its own, and
+// what a person reads in it: energy taken and given back, power, gas. Those figures
+// are searched for as numbers, so that this does not depend on the decoders that
+// run in the image and in readMeters.
+var captures = []struct {
+	file    string
+	driver  serialbridge.Driver
+	figures map[string]float64
+}{
+	{"dsmr5.txt", dsmr.Driver(), map[string]float64{
+		"1-0:1.8.1 in kWh": 4.426,
+		"1-0:1.8.2 in kWh": 2.399,
+		"1-0:2.8.1 in kWh": 2.444,
+		"1-0:1.7.0 in kW":  0.244,
+		"0-1:24.2.1 in m³": 0.107,
+	}},
+	{"sml.txt", sml.Driver(), map[string]float64{
+		"1-0:1.8.0 in kWh": 13.2329,
+		"1-0:2.8.0 in kWh": 1500.3213,
+		"1-0:16.7.0 in W":  -105.5,
+	}},
 }
 
-// meter is a telegram and what it means.
-type meter struct {
-	telegram []byte
-	devices  map[string]serialbridge.Device
-	values   map[string]map[string]any // Device.ID, Property.Key
+// meters are telegrams and what they mean.
+type meters struct {
+	telegrams [][]byte // of each stick
+	devices   map[string]serialbridge.Device
+	values    map[string]map[string]any // Device.ID, Property.Key
 }
 
-// readMeter decodes a captured telegram with the code that runs in the image.
-func readMeter(path string) (meter, error) {
-	telegram, err := os.ReadFile(path)
-	if err != nil {
-		return meter{}, err
-	}
-	sink := new(drivertest.Recorder)
-	dsmr.Driver().NewDecoder(sink).Decode(telegram, time.Now())
-	if len(sink.Readings) == 0 || len(sink.Damage) > 0 {
-		return meter{}, fmt.Errorf("%s: no valid telegram: %s", path, sink.Damage)
-	}
-	m := meter{telegram, sink.Devices, make(map[string]map[string]any)}
-	for _, r := range sink.Readings {
-		if m.values[r.Device] == nil {
-			m.values[r.Device] = make(map[string]any)
+// readMeters decodes captured telegrams with the code that runs in the image.
+func readMeters(folder string) (meters, error) {
+	m := meters{devices: make(map[string]serialbridge.Device), values: make(map[string]map[string]any)}
+	for _, c := range captures {
+		telegram, err := os.ReadFile(filepath.Join(folder, c.file))
+		if err != nil {
+			return meters{}, err
 		}
-		maps.Copy(m.values[r.Device], r.Values)
+		if binary, err := hex.DecodeString(strings.TrimSpace(string(telegram))); err == nil {
+			telegram = binary
+		}
+		m.telegrams = append(m.telegrams, telegram)
+		sink := new(drivertest.Recorder)
+		c.driver.NewDecoder(sink).Decode(telegram, time.Now())
+		if len(sink.Readings) == 0 || len(sink.Damage) > 0 {
+			return meters{}, fmt.Errorf("%s: no valid telegram: %s", c.file, sink.Damage)
+		}
+		maps.Copy(m.devices, sink.Devices)
+		for _, r := range sink.Readings {
+			if m.values[r.Device] == nil {
+				m.values[r.Device] = make(map[string]any)
+			}
+			maps.Copy(m.values[r.Device], r.Values)
+		}
 	}
 	return m, nil
 }
 
 // seen checks that messages hold the state of every device of the telegram and
 // its discovery document, with every property.
-func (m meter) seen(messages map[string]message) error {
+func (m meters) seen(messages map[string]message) error {
 	var numbers []float64
 	for id, values := range m.values {
 		topic := "lintel/" + id + "/state"
@@ -80,9 +102,11 @@ func (m meter) seen(messages map[string]message) error {
 			return err
 		}
 	}
-	for name, figure := range figures {
-		if !slices.Contains(numbers, figure) {
-			return fmt.Errorf("no state holds %s = %v", name, figure)
+	for _, c := range captures {
+		for name, figure := range c.figures {
+			if !slices.Contains(numbers, figure) {
+				return fmt.Errorf("no state holds %s = %v", name, figure)
+			}
 		}
 	}
 	return nil

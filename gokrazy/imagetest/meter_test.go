@@ -10,7 +10,7 @@ import (
 // TestSeen holds the check of the image test against what the image would
 // publish, and takes every message and every value away once.
 func TestSeen(t *testing.T) {
-	m, err := readMeter("testdata/dsmr5.txt")
+	m, err := readMeters("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
