@@ -11,14 +11,32 @@
 //
 //	DEVICE/state         JSON object with the last value of every property; retained
 //	DEVICE/availability  online or offline; retained
-//	DEVICE/KEY           {"event_type": …} of an Event, when it happens; not retained
+//	DEVICE/KEY           {"event_type": …} of an Event, when it happens, and the bytes of a Raw; not retained
 //	DEVICE/set           JSON object of commands, taken as a whole or not at all
 //	DEVICE/set/KEY       one command, its value bare
 //
-// All are published with quality of service 1. A device is offline when its
-// stick is gone, and when nothing was heard of it for five times its usual
-// interval, at least a minute. Retained commands are refused: they are of the
-// past.
+// All are published with quality of service 1, but states with 0: the next one
+// replaces it. A state is published at most each second as long as only numbers
+// change, a tenth of that if anything else does, and at least each minute if the
+// device speaks (Options.Interval, Options.AtLeast). What a device does not know any
+// more is null. After a restart a device goes on from the state that is retained.
+//
+// A device is offline when its stick is gone, and when nothing was heard of it for
+// five times its usual interval, at least a minute. Retained commands are refused:
+// they are of the past.
+//
+// # What is believed
+//
+// A stick is opened for the driver that knows its USB strings; else it is listened to
+// and nothing is written to it, until two valid frames of one protocol came. A reading
+// in which a total falls, or rises by more than a house can use in the time, is counted
+// as "implausible" and not published, unless the next one goes on from there.
+//
+// # Identity
+//
+// The ID of a device comes from what it says of itself. One that says nothing that
+// would tell it from its twin (Device.Anonymous) gets the serial number of its stick
+// added, or the place where that is plugged in.
 //
 // # Contract
 //
@@ -29,13 +47,14 @@
 // panic.
 //
 // Locks: one mutex in Supervisor guards what is known of sticks and devices. It
-// is never held while a driver, the broker or OnDevice is called. TTY has its
-// own, which nothing else is taken under.
+// is never held while a driver, the broker or OnDevice is called. TTY, the memory of
+// drivers and the captures of a stick have their own, under which no other is taken.
 //
 // Limits: 64 sticks are remembered and 1024 devices; a device has at most 256
 // properties. Each device waits at most once in its stick's queue to the broker
 // and is published as it is when its turn comes, with at most 16 events.
-// 16 commands wait for a driver. What is over a limit is dropped and counted.
+// 16 commands wait for a driver, which may remember 1024 texts. What is over a limit
+// is dropped and counted.
 //
 // It is written for Linux.
 package serialbridge

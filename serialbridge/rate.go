@@ -3,6 +3,7 @@ package serialbridge
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,10 @@ const (
 	happening = 100 * time.Millisecond
 
 	maxState = 64 << 10 // bytes of a state that is taken up again
+
+	// stale is how long after the start a value from before it is shown that
+	// was not heard since.
+	stale = 24 * time.Hour
 )
 
 // news is how much a reading tells that was not known.
@@ -101,10 +106,14 @@ func (s *Supervisor) recall(m mqtt.Message) {
 	if !m.Retain || !validID(id) || len(m.Payload) > maxState || json.Unmarshal(m.Payload, &values) != nil {
 		return
 	}
+	maps.DeleteFunc(values, func(key string, value any) bool {
+		return !validKey(key) || value == nil || !presentable(value)
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d := s.devices[id]; d != nil {
-		d.resume(values)
+		d.before = values
+		d.resume()
 	} else if len(s.before) < maxDevices {
 		s.before[id] = values
 	}
@@ -112,38 +121,36 @@ func (s *Supervisor) recall(m mqtt.Message) {
 
 // resume takes what a device is known to have said before this start: a sensor
 // that tells its humidity less often than its temperature keeps both, and a total
-// is held against what it was.
-func (d *device) resume(values map[string]any) {
-	for key, value := range values {
-		i := slices.IndexFunc(d.Properties, func(p Property) bool { return p.Key == key })
-		if _, heard := d.values[key]; heard || i < 0 || !presentable(value) || value == nil {
+// is held against what it was. Some drivers know a property only when it was heard
+// again; until then its value stays in the state as it was.
+func (d *device) resume() {
+	for _, p := range d.Properties {
+		value, known := d.before[p.Key]
+		if !known {
 			continue
 		}
-		p := &d.Properties[i]
-		number, isNumber := value.(float64)
-		text, isText := value.(string)
-		_, isBool := value.(bool)
-		switch p.Kind {
-		case Measurement, Setting:
-			if !isNumber {
-				continue
-			}
-		case State, Choice:
-			if !isText || len(p.Options) > 0 && !slices.Contains(p.Options, text) {
-				continue
-			}
-		case Binary, Switch:
-			if !isBool {
-				continue
-			}
-		default:
+		delete(d.before, p.Key)
+		if _, heard := d.values[p.Key]; heard || !fits(&p, value) {
 			continue
 		}
-		d.values[key] = value
-		if isNumber && isTotal(p) {
-			d.totals.set(key, number, time.Time{})
+		d.values[p.Key] = value
+		if number, ok := value.(float64); ok && isTotal(&p) {
+			d.totals.set(p.Key, number, time.Time{})
 		}
 	}
+}
+
+// fits tells whether a value out of JSON is one of the property.
+func fits(p *Property, value any) bool {
+	switch v := value.(type) {
+	case float64:
+		return p.Kind == Measurement || p.Kind == Setting
+	case string:
+		return (p.Kind == State || p.Kind == Choice) && (len(p.Options) == 0 || slices.Contains(p.Options, v))
+	case bool:
+		return p.Kind == Binary || p.Kind == Switch
+	}
+	return false
 }
 
 // subscribe asks the broker for what the supervisor wants to hear.

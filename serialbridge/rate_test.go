@@ -189,11 +189,12 @@ func TestStateOutlastsARestart(t *testing.T) {
 		if err := json.Unmarshal([]byte(last(broker.messages, "lintel/a/state")), &state); err != nil {
 			t.Fatal(err)
 		}
-		if want := map[string]any{"temperature": 3.0, "open": true, "mode": "eco", "energy": 501.0}; fmt.Sprint(state) != fmt.Sprint(want) {
+		if want := map[string]any{"temperature": 3.0, "open": true, "mode": "eco", "energy": 501.0, "gone": 4.0}; fmt.Sprint(state) != fmt.Sprint(want) {
 			t.Errorf("state %v, want %v", state, want)
 		}
-		if len(s.before) != 0 {
-			t.Errorf("still remembered: %v", s.before)
+		k.Device(Device{ID: "a", Properties: append(lineProperties[:len(lineProperties):len(lineProperties)], Property{Key: "gone", Kind: State})})
+		if len(s.before) != 0 || len(s.devices["a"].before) != 0 {
+			t.Errorf("still remembered: %v, %v", s.before, s.devices["a"].before)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package serialbridge
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -39,6 +40,7 @@ type device struct {
 	own    string // its ID for the driver, which is another one if it is anonymous
 	owner  *stick
 	values map[string]any // the last ones, without events; nil: not known any more
+	before map[string]any // values from before this start that were not heard since, nor are of a property that is known
 	online bool
 	totals totals
 
@@ -174,7 +176,12 @@ func (d *device) messages(base string) []mqtt.Message {
 	if d.dirty&dirtyState != 0 && len(d.values) > 0 {
 		// QoS 0: the next reading replaces it, and a meter speaks every
 		// second. The broker writes the latest to the card now and then.
-		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(d.values), Retain: true})
+		values := d.values
+		if len(d.before) > 0 {
+			values = maps.Clone(d.before)
+			maps.Copy(values, d.values)
+		}
+		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(values), Retain: true})
 	}
 	d.dirty, d.events = 0, nil
 	return ms
@@ -204,8 +211,9 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 		}
 		d = &device{Device: said, owner: st, values: make(map[string]any)}
 		s.devices[said.ID] = d
-		d.resume(s.before[said.ID])
+		d.before = s.before[said.ID]
 		delete(s.before, said.ID)
+		d.resume()
 		st.enqueue(d, dirtyDevice)
 	case !reflect.DeepEqual(d.Device, said):
 		d.Device = said
@@ -214,6 +222,7 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 				delete(d.values, key)
 			}
 		}
+		d.resume()
 		d.moveTo(st)
 		st.enqueue(d, dirtyDevice|dirtyState)
 	}

@@ -394,6 +394,7 @@ func (s *Supervisor) Sticks() []StickStatus {
 func (s *Supervisor) sweep(ctx context.Context) {
 	tick := time.NewTicker(s.t.sweep)
 	defer tick.Stop()
+	start := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -404,6 +405,12 @@ func (s *Supervisor) sweep(ctx context.Context) {
 				if d.online && d.silentTooLong(now, s.t) {
 					d.setOnline(false)
 				}
+				if now.Sub(start) > stale {
+					d.before = nil
+				}
+			}
+			if now.Sub(start) > stale {
+				clear(s.before)
 			}
 			s.mu.Unlock()
 		}
