@@ -109,3 +109,71 @@ func TestSpeaksWhenUsed(t *testing.T) {
 		}
 	})
 }
+
+// Two valid frames are enough to know a protocol, of different devices too, and also
+// if nothing can be made of them: a meter whose key is missing is one that its owner
+// wants to hear of.
+func TestProbeCountsFrames(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 11, 22, 12, 0, s, 0, time.UTC) }
+	for _, test := range []struct {
+		name  string
+		heard func(p *probe)
+		found bool
+	}{
+		{"one frame with much in it", func(p *probe) {
+			p.now = at(1)
+			p.Reading(Reading{Device: "a"})
+			p.Reading(Reading{Device: "b"})
+		}, false},
+		{"two frames at once", func(p *probe) {
+			p.now = at(1)
+			p.Reading(Reading{Device: "a"})
+			p.Reading(Reading{Device: "a"})
+		}, true},
+		{"two devices", func(p *probe) {
+			p.now = at(1)
+			p.Reading(Reading{Device: "a"})
+			p.now = at(9)
+			p.Reading(Reading{Device: "b"})
+		}, true},
+		{"two encrypted ones", func(p *probe) {
+			p.now = at(1)
+			p.Ignored("key")
+			p.now = at(2)
+			p.Ignored("key")
+		}, true},
+		{"damage in between", func(p *probe) {
+			p.now = at(1)
+			p.Reading(Reading{Device: "a"})
+			p.Damaged("checksum")
+			p.now = at(2)
+			p.Reading(Reading{Device: "a"})
+		}, false},
+		{"damage before", func(p *probe) {
+			p.Damaged("checksum")
+			p.now = at(1)
+			p.Reading(Reading{Device: "a"})
+			p.now = at(2)
+			p.Reading(Reading{Device: "a"})
+		}, true},
+	} {
+		p := &probe{need: 2, readings: make(map[string]int)}
+		if test.heard(p); p.found != test.found {
+			t.Errorf("%s: found %v", test.name, p.found)
+		}
+		live := &toldSink{}
+		if n := len(p.heard); test.found {
+			if p.forward(live); live.told != n {
+				t.Errorf("%s: %d of %d passed on", test.name, live.told, n)
+			}
+		}
+	}
+}
+
+type toldSink struct {
+	probe
+	told int
+}
+
+func (s *toldSink) Reading(Reading) { s.told++ }
+func (s *toldSink) Ignored(string)  { s.told++ }

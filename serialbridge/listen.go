@@ -23,11 +23,14 @@ type finding struct {
 type probe struct {
 	finding
 	decoder  Decoder
-	need     int // readings of one device, without damage in between
+	need     int // valid frames, without damage in between
+	now      time.Time
 	found    bool
-	readings map[string]int
+	frames   int
+	last     time.Time      // of the last frame
+	readings map[string]int // since the last damage, by device
 	total    int
-	heard    []any // Device, Reading and remembered
+	heard    []any // Device, Reading, ignored and remembered
 	recall   func() map[string]string
 	live     Sink // where it all goes once the probe has won
 }
@@ -46,12 +49,22 @@ func (p *probe) Reading(r Reading) {
 		return
 	}
 	p.keep(r)
-	p.total++
 	// One frame may hold readings of several devices, but hardly two of one.
 	if len(p.readings) < maxHeard {
 		p.readings[r.Device]++
 	}
-	if p.readings[r.Device] >= p.need {
+	p.valid(p.readings[r.Device])
+}
+
+// valid notes a valid frame: bytes that come together may be one frame in which
+// there is much, or several, of which same is told.
+func (p *probe) valid(same int) {
+	p.total++
+	if p.now != p.last {
+		p.last = p.now
+		p.frames++
+	}
+	if max(p.frames, same) >= p.need {
 		p.found = true
 	}
 }
@@ -62,13 +75,20 @@ func (p *probe) Damaged(reason string) {
 		return
 	}
 	clear(p.readings)
+	p.frames = 0
 }
 
 func (p *probe) Ignored(reason string) {
 	if p.live != nil {
 		p.live.Ignored(reason)
+		return
 	}
+	p.keep(ignored(reason))
+	p.valid(0)
 }
+
+// ignored is why nothing could be made of a frame.
+type ignored string
 
 func (p *probe) Recall() map[string]string { return p.recall() }
 
@@ -97,6 +117,8 @@ func (p *probe) forward(live Sink) {
 			live.Device(said)
 		case Reading:
 			live.Reading(said)
+		case ignored:
+			live.Ignored(string(said))
 		case remembered:
 			live.Remember(said.key, said.value)
 		}
@@ -163,6 +185,7 @@ func (st *stick) listenAt(port *TTY, line Line, probes []*probe) (*probe, error)
 		now := time.Now()
 		for _, p := range probes {
 			before := p.total
+			p.now = now
 			p.decoder.Decode(buf[:n], now)
 			if p.found {
 				port.SetReadDeadline(time.Time{})
