@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -89,6 +90,19 @@ func checkTree(value any, t reflect.Type, key string, known []string) []problem 
 			return []problem{{key, fmt.Sprintf("%v is not a level; right are debug, info, warn and error", value)}}
 		}
 		return nil
+	}
+	if t == reflect.TypeFor[time.Duration]() {
+		text, ok := value.(string)
+		if !ok {
+			return wrong("a text such as \"20ms\" or \"10m\"")
+		}
+		if _, err := time.ParseDuration(text); err != nil {
+			return []problem{{key, fmt.Sprintf("%q is no duration; right is one such as \"20ms\" or \"10m\"", text)}}
+		}
+		return nil
+	}
+	if t.Kind() == reflect.Pointer { // nil where the file says nothing
+		return checkTree(value, t.Elem(), key, known)
 	}
 	if u, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler); ok {
 		text, ok := value.(string)
@@ -287,7 +301,7 @@ func keyLines(text string) map[string]int {
 		l = strings.TrimSpace(l)
 		if header, ok := strings.CutPrefix(l, "[["); ok {
 			name, _, _ := strings.Cut(header, "]]")
-			table = plainKey(name)
+			table = indexed(plainKey(name), count)
 			note(table, n)
 			count[table]++
 			table = fmt.Sprintf("%s[%d]", table, count[table]-1)
@@ -296,7 +310,7 @@ func keyLines(text string) map[string]int {
 		}
 		if header, ok := strings.CutPrefix(l, "["); ok {
 			name, _, _ := strings.Cut(header, "]")
-			table = plainKey(name)
+			table = indexed(plainKey(name), count)
 			note(table, n)
 			continue
 		}
@@ -305,6 +319,20 @@ func keyLines(text string) map[string]int {
 		}
 	}
 	return lines
+}
+
+// indexed adds to a dotted key which element of each list of tables is meant: the
+// last one so far, of which count tells how many there are.
+func indexed(key string, count map[string]int) string {
+	path := ""
+	names := strings.Split(key, ".")
+	for i, name := range names {
+		path = joinKey(path, name)
+		if n := count[path]; n > 0 && i < len(names)-1 {
+			path = fmt.Sprintf("%s[%d]", path, n-1)
+		}
+	}
+	return path
 }
 
 // plainKey takes spaces and quotes off a dotted key.
