@@ -190,9 +190,8 @@ func (s *Server) servePage(w http.ResponseWriter, r *request) {
 	f.Refresh = true
 	s.show(w, http.StatusOK, "page.html", struct {
 		Status
-		Frame  frame
-		Record bool // sticks may be recorded
-	}{s.status(), f, may(r.level, access.Operator)})
+		Frame frame
+	}{s.status(), f})
 }
 
 func (s *Server) serveStatus(w http.ResponseWriter, _ *request) {

@@ -24,7 +24,7 @@ var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func decode(t testing.TB, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, definitions())
+	d := newDecoder(r, definitions(), radioDefinitions())
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
@@ -34,9 +34,9 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	return r
 }
 
-func readLines(t testing.TB) []string {
+func readLines(t testing.TB, name string) []string {
 	t.Helper()
-	data, err := os.ReadFile("testdata/lines.jsonl")
+	data, err := os.ReadFile("testdata/" + name + ".jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestLines(t *testing.T) {
 		"tempc": "temperature", "hum": "humidity", "batt": "battery", "for": "formaldehyde", "moi": "moisture",
 		"lux": "illuminance", "lowbatt": "battery_low", "motion": "motion",
 	}
-	lines := readLines(t)
+	lines := readLines(t, "lines")
 	if len(lines) != 14 {
 		t.Errorf("%d lines", len(lines))
 	}
@@ -172,7 +172,7 @@ func TestForeign(t *testing.T) {
 
 // The pieces do not matter.
 func TestSplits(t *testing.T) {
-	text := strings.Join(readLines(t), "") + "boot\n{\n" + strings.Join(readLines(t), "")
+	text := strings.Join(readLines(t, "lines"), "") + "boot\n{\n" + strings.Join(readLines(t, "lines"), "")
 	want := decode(t, text)
 	if len(want.Devices) != 6 || !slices.Equal(want.Damage, []string{"syntax"}) {
 		t.Fatalf("%d devices, damaged %q", len(want.Devices), want.Damage)
@@ -189,7 +189,7 @@ func TestSplits(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	r := &recorder{}
-	d := newDecoder(r, definitions())
+	d := newDecoder(r, definitions(), radioDefinitions())
 	for i := range 1000 {
 		line := fmt.Sprintf(`{"id":"0000%08X","name":%q,"tempc":1}`+"\n", i+1, strings.Repeat("ä", 1000))
 		d.Decode([]byte(line+line), received)
@@ -222,8 +222,11 @@ func TestProperties(t *testing.T) {
 			}
 		case serialbridge.Measurement:
 			unit, ok := units[p.Class]
-			if p.Class == "battery" {
+			switch p.Class {
+			case "battery":
 				unit, ok = "%", true
+			case "":
+				unit, ok = p.Unit, true
 			}
 			if !ok || unit != p.Unit || p.StateClass != "measurement" || d.min >= d.max {
 				t.Errorf("%s: %+v", name, d)

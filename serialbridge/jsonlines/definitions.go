@@ -43,6 +43,7 @@ func definitions() map[string]definition {
 		"co2":       {measurement("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
 		"for":       {measurement("formaldehyde", "Formaldehyde", "mg/m³", "volatile_organic_compounds", 2), 0, 100},
 		"windspeed": {measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), 0, 150},
+		"rot":       {measurement("rotation", "Rotation", "°", "", 1), -360, 360},
 		"open":      {binary("open", "Contact", "opening"), 0, 0},
 		"motion":    {binary("motion", "Motion", "motion"), 0, 0},
 
@@ -57,6 +58,25 @@ func definitions() map[string]definition {
 		m["tempc"+n] = definition{measurement("temperature_"+n, "Temperature "+n, "°C", "temperature", 1), -100, 1000}
 	}
 	return m
+}
+
+// presses are how a button is pressed, by the number that Theengs has for it: older
+// and newer versions count long ones differently.
+var presses = map[json.Number]string{"1": "single", "2": "double", "3": "triple", "4": "long", "9": "long", "11": "hold"}
+
+// addPress adds that a button was pressed. Only the number of the packet tells one
+// press from another, since a button says it several times.
+func (r *report) addPress(members map[string]any) {
+	if identifier(members["packet"], 16) == "" {
+		return
+	}
+	for _, name := range []string{"press", "button"} {
+		n, _ := members[name].(json.Number)
+		if what := presses[n]; what != "" {
+			r.add(serialbridge.Property{Key: "button", Name: "Button", Kind: serialbridge.Event, Class: "button",
+				Options: []string{"single", "double", "triple", "long", "hold"}, Precision: -1}, what)
+		}
+	}
 }
 
 func measurement(key, name, unit, class string, precision int) serialbridge.Property {

@@ -10,7 +10,7 @@ import (
 // Driver returns the driver for gateways that write lines of JSON. They are only
 // listened to: the driver has no Run, and its devices take no commands.
 func Driver() serialbridge.Driver {
-	definitions := definitions()
+	definitions, radio := definitions(), radioDefinitions()
 	return serialbridge.Driver{
 		Protocol: "jsonlines",
 		Match:    match,
@@ -18,12 +18,12 @@ func Driver() serialbridge.Driver {
 			{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1},
 		},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink, definitions)
+			return newDecoder(sink, definitions, radio)
 		},
 	}
 }
 
-var productName = regexp.MustCompile(`(?i)OpenMQTTGateway|Theengs`)
+var productName = regexp.MustCompile(`(?i)OpenMQTTGateway|Theengs|rtl_433`)
 
 // match knows the boards on which such gateways run, which say nothing of the
 // program.

@@ -2,11 +2,12 @@ package jsonlines
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
 
 func FuzzDecoder(f *testing.F) {
-	for _, line := range readLines(f) {
+	for _, line := range slices.Concat(readLines(f, "lines"), readLines(f, "radio"), readLines(f, "shelly")) {
 		f.Add([]byte(line + line))
 		f.Add([]byte(line[:len(line)/2]))
 	}
@@ -24,7 +25,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// The pieces do not matter.
 		pieces := &recorder{}
-		d := newDecoder(pieces, definitions())
+		d := newDecoder(pieces, definitions(), radioDefinitions())
 		for i := range data {
 			d.Decode(data[i:i+1], received)
 			if len(d.line) > maxLine || len(d.sensors) > maxSensors {

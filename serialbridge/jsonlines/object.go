@@ -91,6 +91,8 @@ func identify(members map[string]any) (serialbridge.Device, bool) {
 		Vendor:       text(members, "brand"),
 		Model:        cmp.Or(text(members, "model"), text(members, "model_id")),
 		SerialNumber: strings.Join(pairs, ":"),
+		// Buttons, and sensors for contact and motion.
+		WhenUsed: text(members, "type") == "BTN" || text(members, "type") == "CTMO",
 	}, true
 }
 
