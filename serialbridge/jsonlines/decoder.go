@@ -99,7 +99,7 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 
 // logged is how OpenMQTTGateway logs what it tells by MQTT, and how examples of
 // rtl_433_ESP write what they receive. The object is at the end of the line.
-var logged = []string{"N: Send on /BTtoMQTT", "N: Send on /RTL_433toMQTT", "N: Received message : "}
+var logged = []string{"N: Send on /BTtoMQTT", "N: Send on /RTL_433toMQTT", "N: Send on /433toMQTT", "N: Received message : "}
 
 // object returns the part of the line that is an object, if there is one.
 func (d *decoder) object() []byte {
@@ -134,6 +134,9 @@ func (d *decoder) end(received time.Time) {
 		r = d.interpret(members)
 	} else if device, radio = identifyRadio(members); radio {
 		r = d.interpretRadio(members)
+	} else if device, radio = identifyCode(members); radio {
+		r = report{values: make(map[string]any)}
+		r.addEvent("code", "Code", "button", "received")
 	} else {
 		return
 	}

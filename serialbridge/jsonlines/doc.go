@@ -8,17 +8,20 @@
 //
 //	N: Send on /RTL_433toMQTT/Acurite-Tower/B/2043 msg {"model":"Acurite-Tower", …}
 //
-// What of it is published is the tables of definitions, one for sensors with a
-// Bluetooth address and one for those of rtl_433, which have a model and an ID;
-// other members are passed over, and so are values of another JSON type than the
-// table's or outside of what a house can hold: several gateways use one name for
-// two things, such as "open" for a contact and for a blind.
+// What of it is published is in two tables of definitions, one for sensors with a
+// Bluetooth address and one for those of rtl_433, which have a model and an ID. Other
+// members are passed over, and so are values of another JSON type than the table's or
+// outside of what a house can hold: several gateways use one name for two things,
+// such as "open" for a contact and for a blind. Of the codes that receivers with the
+// library rc-switch tell, {"value":1315156,"protocol":1,"length":24}, each is a device
+// with one event.
 //
-// All other lines that do not begin with '{' are the talk of the gateway's firmware and are
-// passed over. Objects without an address or a model, or with nothing that is known
-// but the strength of their signal, are passed over too: the air is full of phones.
-// So are the tyres of passing cars (type TPMS). An encrypted sensor is told to
+// All other lines that do not begin with '{' are the talk of the gateway's firmware
+// and are passed over. Objects without an address or a model, or with nothing that is
+// known but the strength of their signal, are passed over too: the air is full of
+// phones. So are the tyres of passing cars (type TPMS). An encrypted sensor is told to
 // [serialbridge.Sink.Ignored].
+//
 // A line that begins with '{' is thrown away, and counted with
 // [serialbridge.Sink.Damaged], for one of these reasons:
 //
@@ -61,7 +64,7 @@
 // and words of radio sensors. A contact says open or close as its state, a receiver of
 // switches ON or OFF; battery_ok is 0, 1 or a level in between.
 //
-// github.com/1technophile/OpenMQTTGateway, main.cpp: the log.
+// github.com/1technophile/OpenMQTTGateway, main.cpp: the log; docs/use/rf.md: codes.
 //
 // # Contract
 //

@@ -47,6 +47,20 @@ func identifyRadio(members map[string]any) (serialbridge.Device, bool) {
 	return d, true
 }
 
+// identifyCode returns the device that a receiver with the library rc-switch speaks of,
+// which knows nothing of devices but codes of 24 bits or so: each is a button, or a
+// sensor that has nothing else to say.
+func identifyCode(members map[string]any) (serialbridge.Device, bool) {
+	value, protocol, length := identifier(members["value"], 16), identifier(members["protocol"], 3), identifier(members["length"], 3)
+	if value == "" || protocol == "" || length == "" || value == "0" {
+		return serialbridge.Device{}, false
+	}
+	return serialbridge.Device{
+		ID: "jsonlines_rf_code_" + protocol + "_" + value, Name: "Code " + value, Model: "Protocol " + protocol + ", " + length + " bits",
+		SerialNumber: value,
+	}, true
+}
+
 // identifier returns an ID or a channel, which are numbers without a fraction or short
 // words; empty if it is neither.
 func identifier(member any, limit int) string {

@@ -74,6 +74,7 @@ func TestLogged(t *testing.T) {
 		{"N: Received message : " + sensor, 1},
 		{"N: Send on /RTL_433toMQTT/Nexus-TH/1/7 msg " + sensor, 1},
 		{"N: Send on /RTL_433toMQTT msg " + sensor, 1},
+		{"N: Send on /433toMQTT msg " + `{"value":1315156,"protocol":1,"length":24,"delay":317}`, 1},
 		{"N: Send on /BTtoMQTT/A4C13874B085 msg " + `{"id":"A4:C1:38:74:B0:85","tempc":20.5}`, 1},
 		{"N: Send on /SYStoMQTT msg " + `{"mac":"A4:C1:38:74:B0:85","tempc":50.5}`, 0}, // of the gateway itself
 		{"N: Received message : ", 0},

@@ -332,6 +332,26 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// 255 is 100 percent, with as many digits as a person writes for the scale.
+func TestLimits(t *testing.T) {
+	zero, hundred := 0.0, 100.0
+	for _, scale := range []float64{0.392157, 0.3921569, 0.39215686, 0.39215687} {
+		s := newScaling(&Property{Scale: scale})
+		n, _ := decimal("255")
+		if v, ok := within(s.value(n), &zero, &hundred); !ok || v < 99.99 || v > 100 || s.text(100) != "255" {
+			t.Errorf("%v: %v, %v, back %s", scale, v, ok, s.text(100))
+		}
+	}
+	for v, want := range map[float64]bool{-1e-7: true, -1e-5: false, 100.00005: true, 100.0002: false, 50: true} {
+		if got, ok := within(v, &zero, &hundred); ok != want || ok && (got < 0 || got > 100) {
+			t.Errorf("%v: %v, %v", v, got, ok)
+		}
+	}
+	if v, ok := within(1e9, &zero, nil); v != 1e9 || !ok {
+		t.Error(v, ok)
+	}
+}
+
 func TestChecksums(t *testing.T) {
 	// The check values that such sums are known by.
 	const check = "123456789"

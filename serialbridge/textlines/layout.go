@@ -196,8 +196,8 @@ func (p *property) read(f field) (any, verdict) {
 		if !ok {
 			return nil, wrong
 		}
-		v := p.scaling.value(n)
-		if p.min != nil && v < *p.min || p.max != nil && v > *p.max {
+		v, ok := within(p.scaling.value(n), p.min, p.max)
+		if !ok {
 			return nil, implausible
 		}
 		return v, good

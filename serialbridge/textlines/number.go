@@ -64,14 +64,27 @@ func (s scaling) value(n *big.Rat) float64 {
 }
 
 // text returns the number that stands for a value in a line, with as many decimals
-// as it has, at most nine.
+// as it has, at most three: that of 100 is 255 though the scale is 0.392157.
 func (s scaling) text(value float64) string {
 	r := exact(value)
 	r.Sub(r, s.offset)
-	t := r.Quo(r, s.scale).FloatString(9)
+	t := r.Quo(r, s.scale).FloatString(3)
 	t = strings.TrimRight(strings.TrimRight(t, "0"), ".")
 	if t == "-0" || t == "" {
 		t = "0"
 	}
 	return t
+}
+
+// within returns the number if it is between the limits, of which each may be missing.
+// What is next to a limit is at it, as scales are written with some digits only.
+func within(v float64, low, high *float64) (float64, bool) {
+	const near = 1e-6
+	if low != nil && v < *low {
+		return *low, *low-v <= near*max(1, math.Abs(*low))
+	}
+	if high != nil && v > *high {
+		return *high, v-*high <= near*max(1, math.Abs(*high))
+	}
+	return v, true
 }
