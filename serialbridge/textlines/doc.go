@@ -48,8 +48,11 @@
 //
 // # Commands
 //
-// What is commanded is written as the text that the options have for the property. If
-// the board does not tell the property, what was commanded last is what is known.
+// What is commanded is written as the text that the options have for the property; a
+// number as the board has it, scale and offset taken off, with three decimals at most.
+// Devices that take commands are announced before they say a word, unless their ID is
+// in the data. If the board does not tell the property, what was commanded last is what
+// is known.
 //
 // # Contract
 //
