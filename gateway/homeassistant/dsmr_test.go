@@ -29,7 +29,7 @@ func TestMeters(t *testing.T) {
 	checked := 0
 	for _, name := range slices.Sorted(maps.Keys(file.Telegrams)) {
 		found := new(drivertest.Recorder)
-		decoder := dsmr.Driver().NewDecoder(found)
+		decoder := dsmr.Driver(dsmr.Options{}).NewDecoder(found)
 		for range 2 { // some decoders want to see a frame before they trust it
 			decoder.Decode([]byte(file.Telegrams[name]), time.Now())
 		}
