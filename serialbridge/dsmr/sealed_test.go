@@ -124,7 +124,11 @@ func TestSealed(t *testing.T) {
 	telegrams, _ := readTelegrams(t)
 	frames, _ := readSealed(t)
 	for _, f := range frames {
-		want := decode(t, telegrams[f.Telegram]).Readings
+		clear := decode(t, telegrams[f.Telegram])
+		want := clear.Readings
+		if len(want) == 0 {
+			t.Fatalf("%s: %s is not read: damaged %q", f.Name, f.Telegram, clear.Damage)
+		}
 		if again := seal(t, f, f.Counter, telegrams[f.Telegram]); !bytes.Equal(again, f.frame) {
 			t.Errorf("%s: sealed here it is another frame", f.Name)
 		}
@@ -140,7 +144,8 @@ func TestSealed(t *testing.T) {
 		} {
 			r := decodeWith(t, test.o, f.frame)
 			if len(r.Damage)+len(r.Overheard) > 0 || len(r.Readings) != len(want) {
-				t.Errorf("%s, %s: %d readings, damaged %q, ignored %q", f.Name, test.name, len(r.Readings), r.Damage, r.Overheard)
+				t.Errorf("%s, %s: %d readings, want %d, damaged %q, ignored %q",
+					f.Name, test.name, len(r.Readings), len(want), r.Damage, r.Overheard)
 				continue
 			}
 			for i, reading := range r.Readings {
