@@ -39,12 +39,12 @@
 // telegram. Hence a key need not stand under the name of its meter.
 //
 // The authentication key is not needed to decrypt, only to verify the tag.
-// Luxembourg's specification gives all meters the same public one, but meters in
-// the field have others (github.com/ndokter/dsmr_parser, pull request 185), and
-// owners in Austria are given one which they often leave out. Without it the
-// telegram must have a CRC that is right, which is as much as a meter that does
-// not encrypt offers. A meter whose tag was right once, with the key given or the
-// public one, has to have it right from then on.
+// Luxembourg's specification gives all meters the same public one, but there are
+// meters that have another (github.com/ndokter/dsmr_parser, pull request 185); in
+// Austria each meter has its own. Where it is not known the telegram must have a
+// CRC that is right, which is as much as a meter that does not encrypt offers. A
+// meter whose tag was right once, with the key given or the public one, has to
+// have it right from then on.
 //
 // Frame counters are kept in memory for as long as the decoder lives and are not
 // remembered beyond: that would write to the card every few seconds; a mark that
