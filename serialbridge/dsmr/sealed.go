@@ -120,9 +120,8 @@ func (k key) open(frame []byte) (plain []byte, f fitting) {
 	return plain, vouchedByCRC
 }
 
-// withoutTag decrypts without looking at the tag: GCM encrypts in counter mode,
-// and its first block but one follows the nonce with 00000002 (NIST SP 800-38D,
-// 7.1).
+// withoutTag decrypts without looking at the tag. GCM encrypts in counter mode,
+// which begins with the block of nonce and 00000002 (NIST SP 800-38D, 7.1).
 func (k key) withoutTag(nonce, sealed []byte) []byte {
 	plain := make([]byte, len(sealed))
 	cipher.NewCTR(k.block, append(bytes.Clone(nonce), 0, 0, 0, 2)).XORKeyStream(plain, sealed)
