@@ -36,7 +36,7 @@ import (
 // Drivers are the protocols that sticks may speak.
 func Drivers() []serialbridge.Driver {
 	return []serialbridge.Driver{
-		dsmr.Driver(),
+		dsmr.Driver(dsmr.Options{}),
 		sml.Driver(),
 		vedirect.Driver(),
 		teleinfo.Driver(),

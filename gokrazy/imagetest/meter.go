@@ -29,7 +29,7 @@ var captures = []struct {
 	driver  serialbridge.Driver
 	figures map[string]float64
 }{
-	{"dsmr5.txt", dsmr.Driver(), map[string]float64{
+	{"dsmr5.txt", dsmr.Driver(dsmr.Options{}), map[string]float64{
 		"1-0:1.8.1 in kWh": 4.426,
 		"1-0:1.8.2 in kWh": 2.399,
 		"1-0:2.8.1 in kWh": 2.444,

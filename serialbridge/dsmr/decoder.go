@@ -27,6 +27,7 @@ const (
 	damagedSyntax    = "syntax"
 	damagedTruncated = "truncated"
 	damagedTooLong   = "too long"
+	damagedReplayed  = "replayed"
 )
 
 // position is where in a telegram the decoder is.
@@ -37,6 +38,7 @@ const (
 	inHeader                 // in the identification line
 	inBody                   // in the lines of objects
 	inEnd                    // behind '!'
+	inSealed                 // in one that is encrypted
 )
 
 // A decoder finds telegrams in a stream of bytes, line by line. What does not
@@ -44,6 +46,7 @@ const (
 type decoder struct {
 	sink     serialbridge.Sink
 	registry map[string]definition
+	keys     []key
 
 	position position
 	line     []byte // the current line so far
@@ -51,13 +54,21 @@ type decoder struct {
 	crc      uint16 // over the telegram so far, up to and including '!'
 	telegram telegram
 
+	tail   [headSize]byte // of the stream: what a sealed telegram is known by
+	sealed []byte         // the sealed telegram so far
+	need   int            // its size
+	title  string         // of the sealed telegram that the lines come from
+	meters map[systemTitle]openedMeter
+
 	announced map[string]serialbridge.Device
 }
 
-func newDecoder(sink serialbridge.Sink, registry map[string]definition) *decoder {
+func newDecoder(sink serialbridge.Sink, registry map[string]definition, keys []key) *decoder {
 	return &decoder{
 		sink:      sink,
 		registry:  registry,
+		keys:      keys,
+		meters:    make(map[systemTitle]openedMeter),
 		announced: make(map[string]serialbridge.Device),
 	}
 }
@@ -65,10 +76,31 @@ func newDecoder(sink serialbridge.Sink, registry map[string]definition) *decoder
 // Decode implements serialbridge.Decoder.
 func (d *decoder) Decode(data []byte, received time.Time) {
 	for _, b := range data {
-		d.next(b, received)
+		copy(d.tail[:], d.tail[1:])
+		d.tail[headSize-1] = b
+		// No telegram holds such a head but by a chance of 2⁻⁴⁴ a byte: who
+		// sees one is at the beginning of a sealed telegram, whatever came
+		// before, and so bytes that got lost cost only one telegram.
+		if n, ok := sealedSize(d.tail[:]); ok {
+			if d.position > inHeader {
+				d.sink.Damaged(damagedTruncated)
+			}
+			d.position, d.need = inSealed, n
+			d.sealed = append(d.sealed[:0], d.tail[:]...)
+			continue
+		}
+		if d.position != inSealed {
+			d.next(b, received)
+			continue
+		}
+		if d.sealed = append(d.sealed, b); len(d.sealed) == d.need {
+			d.position = outside
+			d.unseal(received)
+		}
 	}
 }
 
+// next takes a byte that is not encrypted, or not any more.
 func (d *decoder) next(b byte, received time.Time) {
 	// IEC 62056-21: neither an identification nor a data line holds
 	// a second '/' of its own, so this one begins a telegram.
@@ -119,7 +151,7 @@ func (d *decoder) begin() {
 	d.line = d.line[:0]
 	d.size = 0
 	d.crc = 0
-	d.telegram = telegram{}
+	d.telegram = telegram{title: d.title}
 }
 
 // header looks at the identification line after each byte. What is not one was

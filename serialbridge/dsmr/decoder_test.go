@@ -28,7 +28,7 @@ var registry = sync.OnceValue(definitions)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, registry())
+	d := newDecoder(r, registry(), nil)
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
@@ -495,7 +495,7 @@ func TestAnnouncesWhenTheSetGrows(t *testing.T) {
 
 func TestRemembersBoundedDevices(t *testing.T) {
 	r := &recorder{}
-	d := newDecoder(r, registry())
+	d := newDecoder(r, registry(), nil)
 	for i := range 10 * maxDevices {
 		d.Decode(telegramWith(fmt.Sprintf("0-0:96.1.1(id%d)", i), "1-0:1.8.0(1*kWh)"), received)
 		if len(d.announced) > maxDevices {
@@ -520,7 +520,7 @@ func TestCRC(t *testing.T) {
 func BenchmarkDecode(b *testing.B) {
 	telegrams, _ := readTelegrams(b)
 	telegram := telegrams["TELEGRAM_V5"]
-	d := newDecoder(drivertest.Discard{}, registry())
+	d := newDecoder(drivertest.Discard{}, registry(), nil)
 	b.SetBytes(int64(len(telegram)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -7,19 +7,27 @@ import (
 	"lintel/serialbridge"
 )
 
-// Driver returns the driver for P1 ports. A P1 port only talks: the driver has
-// no Run, and its devices take no commands.
-func Driver() serialbridge.Driver {
+// Driver returns the driver for P1 ports, with options that have passed Check. A
+// P1 port only talks: the driver has no Run, and its devices take no commands.
+func Driver(o Options) serialbridge.Driver {
 	registry := definitions()
+	keys := o.keyring()
+	lines := []serialbridge.Line{
+		{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1}, // DSMR 4 and later
+		{Baud: 9600, DataBits: 7, Parity: 'E', StopBits: 1},   // DSMR 2.2 and 3
+	}
+	if len(keys) > 0 {
+		// Encryption came after DSMR 4. Seven bits would garble it, and
+		// there is nothing to find out: a key that does not fit is told at
+		// once.
+		lines = lines[:1]
+	}
 	return serialbridge.Driver{
 		Protocol: "dsmr",
 		Match:    match,
-		Lines: []serialbridge.Line{
-			{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1}, // DSMR 4 and later
-			{Baud: 9600, DataBits: 7, Parity: 'E', StopBits: 1},   // DSMR 2.2 and 3
-		},
+		Lines:    lines,
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink, registry)
+			return newDecoder(sink, registry, keys)
 		},
 	}
 }

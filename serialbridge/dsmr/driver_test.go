@@ -23,14 +23,14 @@ func TestMatch(t *testing.T) {
 		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
 		{hardware.SerialPort{}, serialbridge.No},
 	} {
-		if got := Driver().Match(test.port); got != test.want {
+		if got := Driver(Options{}).Match(test.port); got != test.want {
 			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
 		}
 	}
 }
 
 func TestDriver(t *testing.T) {
-	d := Driver()
+	d := Driver(Options{})
 	if d.Protocol != "dsmr" || d.Run != nil || len(d.Lines) != 2 {
 		t.Errorf("driver %+v", d)
 	}

@@ -21,6 +21,9 @@ func identity(t *telegram) (id, serial string) {
 			}
 		}
 	}
+	if t.title != "" {
+		return deviceID(t.title), "" // the header is that of the model
+	}
 	return deviceID(t.header), ""
 }
 
@@ -109,6 +112,7 @@ var vendors = map[string]string{
 	"KMP": "Kamstrup",
 	"LGF": "Landis+Gyr",
 	"LGZ": "Landis+Gyr",
+	"LUX": "Luxmetering",
 	"NES": "Networked Energy Services",
 	"SAG": "Sagemcom",
 	"XMX": "Landis+Gyr",

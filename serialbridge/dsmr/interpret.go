@@ -44,10 +44,10 @@ func interpret(t *telegram, registry map[string]definition) ([]report, bool) {
 		}
 		seen[o.code] = true
 		f := good
-		if n, ok := channel(o.code); ok {
-			channels[n] = append(channels[n], o)
-		} else if d, known := registry[o.code]; known {
+		if d, known := registry[o.code]; known {
 			f = meter.add(d, o.values)
+		} else if n, ok := channel(o.code); ok {
+			channels[n] = append(channels[n], o)
 		} else {
 			switch o.code {
 			case "1-0:99.97.0":
@@ -285,7 +285,7 @@ func interpretChannel(objects []object) (report, fit) {
 			if f := r.addChannelValue(suffix, o.values, deviceType); f == wrong || f == odd {
 				return r, f
 			}
-		case "24.4.0", "96.3.10":
+		case "24.4.0":
 			others = append(others, o)
 		}
 	}

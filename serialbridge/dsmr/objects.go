@@ -76,6 +76,8 @@ func definitions() map[string]definition {
 		{"2", "power_export", "Power export", "kW", "power", 3},
 		{"3", "reactive_power_import", "Reactive power import", "kvar", "reactive_power", 3},
 		{"4", "reactive_power_export", "Reactive power export", "kvar", "reactive_power", 3},
+		{"9", "apparent_power_import", "Apparent power import", "kVA", "apparent_power", 3},
+		{"10", "apparent_power_export", "Apparent power export", "kVA", "apparent_power", 3},
 		{"13", "power_factor", "Power factor", "", "power_factor", 3},
 		{"14", "frequency", "Frequency", "Hz", "frequency", 2},
 	} {
@@ -105,6 +107,12 @@ func definitions() map[string]definition {
 	add("0-0:1.0.0", clock, moment("meter_time", "Meter time"))
 	add("0-0:96.14.0", indicator, state("tariff", "Tariff"))
 	add("0-0:96.3.10", enumerated, diagnostic(options("breaker", "Breaker", breakerStates())))
+	// Relays of the electricity meter itself, for its owner's loads. Only
+	// their codes look like those of M-Bus channels.
+	for n := 1; n <= 4; n++ {
+		add(fmt.Sprintf("0-%d:96.3.10", n), enumerated,
+			diagnostic(options(fmt.Sprintf("relay_%d", n), fmt.Sprintf("Relay %d", n), breakerStates())))
+	}
 	// The limiter: power in DSMR 4, current in DSMR 3, apparent power in
 	// Luxembourg.
 	add("0-0:17.0.0", number,

@@ -12,7 +12,8 @@ import (
 type telegram struct {
 	header  string // identification line without '/'
 	objects []object
-	checked bool // a CRC vouches for it
+	checked bool   // a CRC vouches for it
+	title   string // system title of the meter; empty: it was not encrypted
 }
 
 // An object is a line such as 0-1:24.2.1(161129200000W)(00981.443*m3).

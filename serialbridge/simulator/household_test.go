@@ -69,7 +69,7 @@ func TestTelegramsDecode(t *testing.T) {
 	} {
 		h := NewHousehold(7)
 		r := &recorder{}
-		decoder := dsmr.Driver().NewDecoder(r)
+		decoder := dsmr.Driver(dsmr.Options{}).NewDecoder(r)
 		for i := range test.n {
 			now := test.from.Add(time.Duration(i) * test.step)
 			f := h.At(now)

@@ -100,7 +100,7 @@ func (r *running) open(t *testing.T) *os.File {
 func read(t *testing.T, f *os.File, enough func(*recorder) bool) *recorder {
 	t.Helper()
 	sink := &recorder{}
-	decoder := dsmr.Driver().NewDecoder(sink)
+	decoder := dsmr.Driver(dsmr.Options{}).NewDecoder(sink)
 	if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
