@@ -2,13 +2,16 @@
 // with a stick may run on another machine.
 //
 // One client at a time has the port; the others are refused by a closed
-// connection, which is counted with [serialbridge.Sink.Ignored]. One who comes
-// while the client before is leaving waits a quarter of a second. Who has the
-// port, and how much went through, are properties of the device "lend". A lease
-// ends when the client closes its side of the connection, when it does not
-// answer for about half a minute (TCP keepalive), when it takes no data for that
-// long while there are some, when no byte went either way for Options.Idle, and
-// when the stick is gone.
+// connection, which is counted with [serialbridge.Sink.Ignored]. Who has the
+// port, and how much went through, are properties of the device "lend".
+//
+// A lease ends when the client closes its side of the connection; the stick has
+// half a second more to answer, as with socat, unless another client waits. It
+// ends when the client does not answer for about half a minute (TCP keepalive)
+// or takes no data for that long while there are some, when no byte went either
+// way for Options.Idle, and when the stick is gone. A second client waits a
+// quarter of a second before it is refused: the first one may be leaving just
+// then.
 //
 // # Security
 //

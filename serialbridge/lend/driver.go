@@ -115,6 +115,7 @@ func Driver(o Options) serialbridge.Driver {
 	if o.Line == "" {
 		o.Line = defaultLine
 	}
+	counted := &counters{}
 	line, lineErr := serialbridge.ParseLine(o.Line)
 	d := serialbridge.Driver{
 		Protocol: "lend",
@@ -130,7 +131,7 @@ func Driver(o Options) serialbridge.Driver {
 			l := &lender{
 				port: port, sink: sink,
 				line: line, telnet: o.RFC2217, idle: o.Idle, allowed: allowed,
-				t: defaultTiming(),
+				t: defaultTiming(), counted: counted,
 			}
 			return l.serve(ctx, listener)
 		},

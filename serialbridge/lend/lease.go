@@ -3,6 +3,7 @@ package lend
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -23,6 +24,7 @@ const (
 type event struct {
 	sent    int // bytes, written to the stick
 	damaged string
+	leaving bool // nothing follows
 
 	answer    []byte // to be sent to it
 	binary    bool   // our data to it are eight bits wide
@@ -44,7 +46,7 @@ type lease struct {
 	conn   net.Conn
 	port   serialbridge.Port
 	telnet bool
-	stall  time.Duration
+	t      timing
 
 	events   chan event
 	outgoing chan item     // closed when nothing follows: then the lease ends
@@ -59,10 +61,10 @@ type lease struct {
 }
 
 // begin gives the port to a client.
-func begin(conn net.Conn, port serialbridge.Port, line serialbridge.Line, telnet bool, stall time.Duration) *lease {
+func begin(conn net.Conn, port serialbridge.Port, line serialbridge.Line, telnet bool, t timing) *lease {
 	ctx, cancel := context.WithCancel(context.Background())
 	le := &lease{
-		conn: conn, port: port, line: line, telnet: telnet, stall: stall,
+		conn: conn, port: port, line: line, telnet: telnet, t: t,
 		events: make(chan event), outgoing: make(chan item), ended: make(chan struct{}),
 		end: cancel,
 	}
@@ -104,7 +106,7 @@ func (le *lease) write(ctx context.Context) {
 			buf = e.escape(buf[:0], data, it.binary)
 			data = buf
 		}
-		le.conn.SetWriteDeadline(time.Now().Add(le.stall))
+		le.conn.SetWriteDeadline(time.Now().Add(le.t.stall))
 		if _, err := le.conn.Write(data); err != nil {
 			le.stalled = errors.Is(err, os.ErrDeadlineExceeded)
 			return
@@ -140,15 +142,32 @@ func (le *lease) read(ctx context.Context) {
 				e.answer = agreed.answer(c)
 			}
 			e.binary, e.suspended = agreed.ours[optionBinary] == on, com.suspended
-			select {
-			case le.events <- e:
-			case <-ctx.Done():
+			if !le.tell(ctx, e) {
 				return
+			}
+		}
+		if errors.Is(err, io.EOF) && le.tell(ctx, event{leaving: true}) {
+			// It may only have said all it had to say, and wait for the answer.
+			rest := time.NewTimer(le.t.linger)
+			defer rest.Stop()
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
 			}
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// tell hands over an event, unless the lease ends first.
+func (le *lease) tell(ctx context.Context, e event) bool {
+	select {
+	case le.events <- e:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,13 +35,14 @@ const (
 // timing is every duration that a lender goes by.
 type timing struct {
 	publish  time.Duration // between two readings of one lease
+	linger   time.Duration // that the stick has to answer one who has said all he had to say
 	handOver time.Duration // that the next client waits for one that may just be leaving
 	stall    time.Duration // that a client may take no data
 	farewell time.Duration // for the last data when the stick is gone
 }
 
 func defaultTiming() timing {
-	return timing{publish: 10 * time.Second, handOver: 250 * time.Millisecond, stall: deadClient, farewell: time.Second}
+	return timing{publish: 10 * time.Second, linger: 500 * time.Millisecond, handOver: 250 * time.Millisecond, stall: deadClient, farewell: time.Second}
 }
 
 // listen opens the address at which a port is lent.
@@ -77,14 +79,20 @@ type lender struct {
 	answer   []byte // telnet commands, to be handed over before it
 	binary   bool   // as the client wants data
 	paused   bool   // it wants none now
+	leaving  bool   // it says no more
 	quiet    *time.Timer
 	next     net.Conn // a client that waits for the one before to leave
 	handOver *time.Timer
 
-	received, sent int64 // bytes in all leases
-	changed        bool  // since they were published
-	tick           *time.Ticker
+	counted *counters
+	changed bool // since they were published
+	tick    *time.Ticker
 }
+
+// counters are the bytes that went through a port in all leases. They outlast a
+// Run, since what falls is no total; one Run may still be ending when the next
+// one has begun.
+type counters struct{ received, sent atomic.Int64 }
 
 // serve lends the port to one client after the other until ctx ends or the port
 // fails. It closes the listener.
@@ -105,7 +113,7 @@ func (l *lender) serve(ctx context.Context, listener net.Listener) error {
 	defer l.tick.Stop()
 
 	l.sink.Device(device())
-	l.publish()
+	l.publishClient()
 	defer l.close()
 	for {
 		// What was heard waits until the client has taken what came before.
@@ -202,6 +210,7 @@ func (l *lender) arrive(conn net.Conn) {
 		// One who comes right after another may be heard before it.
 		l.next = conn
 		l.handOver.Reset(l.t.handOver)
+		l.makeRoom()
 	default:
 		l.refuse(conn)
 	}
@@ -216,6 +225,14 @@ func addressOf(conn net.Conn) (netip.AddrPort, bool) {
 	}
 	a := tcp.AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()), true
+}
+
+// makeRoom does not let the next client wait for one who only listens for a last
+// answer.
+func (l *lender) makeRoom() {
+	if l.leaving && l.next != nil {
+		l.lease.end()
+	}
 }
 
 func (l *lender) refuse(conn net.Conn) {
@@ -237,14 +254,14 @@ func (l *lender) begin(conn net.Conn) {
 	}
 	from, _ := addressOf(conn)
 	l.client = from.String()
-	l.lease = begin(conn, l.port, l.line, l.telnet, l.t.stall)
+	l.lease = begin(conn, l.port, l.line, l.telnet, l.t)
 	if l.telnet {
 		l.answer = offers()
 	}
 	if l.idle > 0 {
 		l.quiet.Reset(l.idle)
 	}
-	l.publish()
+	l.publishClient()
 }
 
 // hear takes what the stick said during a lease.
@@ -253,7 +270,7 @@ func (l *lender) hear(data []byte) {
 		return
 	}
 	l.data = data
-	l.received += int64(len(data))
+	l.counted.received.Add(int64(len(data)))
 	l.active()
 }
 
@@ -271,8 +288,13 @@ func (l *lender) handle(e event, incoming <-chan serialbridge.Heard) error {
 		l.sink.Damaged(e.damaged)
 	}
 	if e.sent > 0 {
-		l.sent += int64(e.sent)
+		l.counted.sent.Add(int64(e.sent))
 		l.active()
+	}
+	if e.leaving {
+		l.leaving = true
+		l.makeRoom()
+		return nil
 	}
 	l.binary, l.paused = e.binary, e.suspended
 	if e.answer != nil {
@@ -290,7 +312,7 @@ func (l *lender) purge(incoming <-chan serialbridge.Heard) error {
 	for range maxPurge {
 		select {
 		case h := <-incoming:
-			l.received += int64(len(h.Data))
+			l.counted.received.Add(int64(len(h.Data)))
 			if h.Err != nil {
 				return h.Err
 			}
@@ -309,8 +331,8 @@ func (l *lender) finish() error {
 		l.sink.Ignored(fmt.Sprintf("a client was disconnected: %s took no data for %v", holder.Addr(), l.t.stall))
 	}
 	l.lease, l.client = nil, ""
-	l.data, l.answer, l.binary, l.paused = nil, nil, false, false
-	l.publish()
+	l.data, l.answer, l.binary, l.paused, l.leaving = nil, nil, false, false, false
+	l.publishClient()
 	if le.portErr != nil {
 		return le.portErr
 	}
@@ -354,14 +376,21 @@ func (l *lender) close() {
 		<-l.lease.ended
 	}
 	l.client = ""
-	l.publish()
+	l.publishClient()
 }
 
-// publish tells of the lease.
+// publishClient tells what went through the port up to now and who has it. The
+// counters are by themselves: after a restart they are not believed at once.
+func (l *lender) publishClient() {
+	l.publish()
+	l.sink.Reading(serialbridge.Reading{Device: deviceID, Time: time.Now(), Values: map[string]any{keyClient: l.client}})
+}
+
+// publish tells what went through the port.
 func (l *lender) publish() {
 	l.changed = false
 	l.tick.Reset(l.t.publish)
 	l.sink.Reading(serialbridge.Reading{Device: deviceID, Time: time.Now(), Values: map[string]any{
-		keyClient: l.client, keyReceived: l.received, keySent: l.sent,
+		keyReceived: l.counted.received.Load(), keySent: l.counted.sent.Load(),
 	}})
 }

@@ -26,8 +26,8 @@ func TestPyserial(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	l.sink.await(t, "the end of the lease", func(r drivertest.Recorder) bool {
-		n := len(r.Readings)
-		return n > 2 && r.Readings[n-1].Values[keyClient] == ""
+		last := lastOf(r)
+		return last[keyClient] == "" && last[keySent] != int64(0)
 	})
 	if r := l.sink.soFar(); len(r.Damage)+len(r.Overheard) != 0 {
 		t.Errorf("damaged %q, ignored %q", r.Damage, r.Overheard)

@@ -1,6 +1,7 @@
 package lend
 
 import (
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -42,13 +43,15 @@ func (l *ledger) soFar() drivertest.Recorder {
 	return l.recorder
 }
 
-// last returns what was published last.
-func (l *ledger) last() map[string]any {
-	readings := l.soFar().Readings
-	if len(readings) == 0 {
-		return nil
+// last returns what was published last of each property.
+func (l *ledger) last() map[string]any { return lastOf(l.soFar()) }
+
+func lastOf(r drivertest.Recorder) map[string]any {
+	last := make(map[string]any)
+	for _, reading := range r.Readings {
+		maps.Copy(last, reading.Values)
 	}
-	return readings[len(readings)-1].Values
+	return last
 }
 
 // soon is how long a test waits for what must happen.
@@ -71,6 +74,7 @@ func (l *ledger) await(t *testing.T, what string, ok func(drivertest.Recorder) b
 func (l *ledger) awaitClient(t *testing.T, client string) {
 	t.Helper()
 	l.await(t, "client "+client, func(r drivertest.Recorder) bool {
-		return len(r.Readings) > 0 && r.Readings[len(r.Readings)-1].Values[keyClient] == client
+		last := lastOf(r)
+		return last[keyClient] == client && last[keySent] != nil
 	})
 }

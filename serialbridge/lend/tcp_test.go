@@ -28,18 +28,30 @@ type lent struct {
 	result  chan error
 }
 
-// lend runs the driver until the test ends.
-func lend(t *testing.T, o Options) *lent {
+// freeAddress returns one that nobody uses now.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Listen = free.Addr().String()
-	free.Close()
-	l := &lent{stick: newStick(), address: o.Listen, sink: newLedger(), result: make(chan error, 1)}
+	defer free.Close()
+	return free.Addr().String()
+}
+
+// lend makes a driver and runs it until the test ends.
+func lend(t *testing.T, o Options) *lent {
+	t.Helper()
+	o.Listen = freeAddress(t)
+	return run(t, Driver(o), o.Listen)
+}
+
+// run runs a driver that lends at an address until the test ends.
+func run(t *testing.T, d serialbridge.Driver, address string) *lent {
+	t.Helper()
+	l := &lent{stick: newStick(), address: address, sink: newLedger(), result: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { l.result <- Driver(o).Run(ctx, l.stick, l.sink, nil) }()
+	go func() { l.result <- d.Run(ctx, l.stick, l.sink, nil) }()
 	t.Cleanup(func() {
 		cancel()
 		l.stick.Close()
@@ -187,6 +199,44 @@ func TestHangUp(t *testing.T) {
 		t.Errorf("%v, or other bytes", err)
 	}
 	l.sink.awaitClient(t, "")
+}
+
+// One who says that he has said all gets the answer to it.
+func TestLastAnswer(t *testing.T) {
+	l := lend(t, Options{})
+	c := l.lease(t)
+	io.WriteString(c, "well?")
+	c.CloseWrite()
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(l.heard, got); err != nil || string(got) != "well?" {
+		t.Errorf("stick got %q, %v", got, err)
+	}
+	io.WriteString(l.far, "answer")
+	if got, err := io.ReadAll(c); string(got) != "answer" || err != nil {
+		t.Errorf("the client got %q, %v", got, err)
+	}
+	l.sink.awaitClient(t, "")
+}
+
+// What went through a port does not fall when its stick comes back.
+func TestCounters(t *testing.T) {
+	o := Options{Listen: freeAddress(t)}
+	d := Driver(o)
+	l := run(t, d, o.Listen)
+	c := l.lease(t)
+	io.WriteString(c, "12345")
+	if _, err := io.ReadFull(l.heard, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	l.sink.awaitClient(t, "")
+	l.far.CloseWithError(serialbridge.ErrUnplugged)
+	err := <-l.result
+	l.result <- err
+	l = run(t, d, o.Listen)
+	if last := l.sink.last(); last[keySent] != int64(5) || last[keyReceived] != int64(0) {
+		t.Errorf("after a replug: %v", last)
+	}
 }
 
 func TestSecondClient(t *testing.T) {

@@ -24,9 +24,9 @@ const (
 
 	minGap       = time.Millisecond
 	maxGap       = time.Minute
-	maxMaxLength = 16 << 10 // as long as a command may be
-	maxDelimiter = 16       // bytes
-	maxID        = 64       // bytes of a device's ID
+	maxMaxLength = 4096 // as long as a value may be
+	maxDelimiter = 16   // bytes
+	maxID        = 64   // bytes of a device's ID
 )
 
 // Options of Driver: how the bytes of one port are cut into messages. The zero

@@ -14,7 +14,7 @@ func TestCheck(t *testing.T) {
 		{},
 		{Name: "boiler"},
 		{Mode: "lines", Delimiter: "\r\n", MaxLength: 1, Line: "9600 7E1"},
-		{Mode: "frames", Gap: 3 * time.Millisecond, MaxLength: 16384},
+		{Mode: "frames", Gap: 3 * time.Millisecond, MaxLength: 4096},
 	} {
 		if err := o.Check(); err != nil {
 			t.Errorf("%+v: %v", o, err)
@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 		{Options{Mode: Frames, Delimiter: ";"}, "delimiter"},
 		{Options{Delimiter: "12345678901234567"}, "delimiter"},
 		{Options{MaxLength: -1}, "max_length"},
-		{Options{MaxLength: 16385}, "max_length"},
+		{Options{MaxLength: 4097}, "max_length"},
 		{Options{Line: "9600"}, "line"},
 	} {
 		if err := test.o.Check(); err == nil || !strings.Contains(err.Error(), test.says) {
