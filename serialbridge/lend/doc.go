@@ -27,7 +27,8 @@
 // is none it is read and dropped, so that nobody hears what was meant for
 // another. A client that reads slowly holds up the reading from the port: what
 // is more than the buffers of the kernel is lost there, since a stick cannot be
-// told to wait.
+// told to wait. A stick that takes no data for as long as the port waits has
+// failed: the lease ends, and the supervisor opens it anew.
 //
 // Each lease begins with the configured setting of the line.
 //

@@ -116,23 +116,15 @@ func (l *lender) serve(ctx context.Context, listener net.Listener) error {
 	l.publishClient()
 	defer l.close()
 	for {
-		// What was heard waits until the client has taken what came before.
 		stick, events, ended := incoming, (<-chan event)(nil), (<-chan struct{})(nil)
-		var outgoing chan<- item
-		var it item
+		outgoing, it := l.offer()
 		if l.lease != nil {
 			ended = l.lease.ended
 			if l.data != nil {
-				stick = nil
-			}
-			switch {
-			case l.answer != nil:
-				outgoing, it = l.lease.outgoing, item{data: l.answer, telnet: true}
-			case l.data != nil && !l.paused:
-				outgoing, it = l.lease.outgoing, item{data: l.data, binary: l.binary}
+				stick = nil // until the client has taken what came before
 			}
 			if l.answer == nil {
-				events = l.lease.events
+				events = l.lease.events // else it has to take the answer first
 			}
 		}
 		select {
@@ -175,6 +167,19 @@ func (l *lender) serve(ctx context.Context, listener net.Listener) error {
 			}
 		}
 	}
+}
+
+// offer returns what is to be handed over next; to nil if there is nothing.
+func (l *lender) offer() (to chan<- item, it item) {
+	switch {
+	case l.lease == nil:
+		return nil, item{}
+	case l.answer != nil:
+		return l.lease.outgoing, item{data: l.answer, telnet: true}
+	case l.data != nil && !l.paused:
+		return l.lease.outgoing, item{data: l.data, binary: l.binary}
+	}
+	return nil, item{}
 }
 
 // accept takes connections until the listener fails or ctx ends.

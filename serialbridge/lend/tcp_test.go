@@ -123,24 +123,11 @@ func TestTransfer(t *testing.T) {
 				}
 				result <- nil
 			}
-			fromStick := io.Reader(c)
-			toStick := down
+			fromStick, toStick := io.Reader(c), down
 			if telnet {
+				agreeOnBinary(t, c)
 				fromStick = &telnetReader{from: c, p: parser{binary: true}}
-				toStick = new(escaper).escape([]byte{iac, do, 0, iac, will, 0}, down, true)
-				// Binary before the stick speaks.
-				if _, err := c.Write(toStick[:6]); err != nil {
-					t.Fatal(err)
-				}
-				toStick = append([]byte{iac, sb, optionComPort, comSignature, iac, se}, toStick[6:]...)
-				signed := make([]byte, 15+6+len(signature))
-				if _, err := c.Write(toStick[:6]); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := io.ReadFull(c, signed); err != nil {
-					t.Fatal(err)
-				}
-				toStick = toStick[6:]
+				toStick = new(escaper).escape(nil, down, true)
 			}
 			go func() { _, err := l.far.Write(up); result <- err }()
 			go func() { _, err := c.Write(toStick); result <- err }()
@@ -157,6 +144,21 @@ func TestTransfer(t *testing.T) {
 				t.Errorf("counted %v", last)
 			}
 		})
+	}
+}
+
+// agreeOnBinary agrees to what a client is offered and asks for something, so that
+// it is known when that has been heard.
+func agreeOnBinary(t *testing.T, c net.Conn) {
+	t.Helper()
+	ask := append([]byte{iac, do, optionBinary, iac, will, optionBinary}, subnegotiation(optionComPort, comSetDataSize, 0)...)
+	if _, err := c.Write(ask); err != nil {
+		t.Fatal(err)
+	}
+	want := append(offers(), subnegotiation(optionComPort, fromServer+comSetDataSize, 8)...)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("got % X, want % X; %v", got, want, err)
 	}
 }
 
@@ -247,10 +249,9 @@ func TestSecondClient(t *testing.T) {
 		t.Errorf("ignored %q", r.Overheard)
 	}
 	io.WriteString(first, "still here")
-	if got := make([]byte, 10); true {
-		if _, err := io.ReadFull(l.heard, got); err != nil || string(got) != "still here" {
-			t.Errorf("stick got %q, %v", got, err)
-		}
+	got := make([]byte, 10)
+	if _, err := io.ReadFull(l.heard, got); err != nil || string(got) != "still here" {
+		t.Errorf("stick got %q, %v", got, err)
 	}
 	// Coming back at once is no second client.
 	for range 20 {

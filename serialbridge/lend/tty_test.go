@@ -35,12 +35,7 @@ func TestTTY(t *testing.T) {
 	l.sink.awaitClient(t, "")
 
 	c := l.lease(t)
-	const question = "\xff\xfb\x00\xff\xfd\x00\xff\xfa\x2c\x01\x00\x01\xc2\x00\xff\xf0"
-	io.WriteString(c, question)
-	answer := make([]byte, 15+10)
-	if _, err := io.ReadFull(c, answer); err != nil || !bytes.HasSuffix(answer, []byte("\xff\xfa\x2c\x65\x00\x01\xc2\x00\xff\xf0")) {
-		t.Fatalf("answered % X, %v", answer, err)
-	}
+	agreeOnBinary(t, c)
 	up, down := noise(4, 64<<10), noise(5, 64<<10)
 	// A pty takes 4 KiB and then waits for who reads.
 	go device.Write(up)
