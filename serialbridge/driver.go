@@ -72,6 +72,8 @@ type Driver struct {
 	Protocol string
 
 	// Match says from the USB strings alone whether this is the driver's stick.
+	// It is nil if only the user can know: the stick has to be asked, or any
+	// bytes would do. Such a driver runs where it was chosen.
 	Match func(hardware.SerialPort) Confidence
 
 	// Lines are the settings to listen at, likeliest first.

@@ -84,6 +84,42 @@ func TestRawBytes(t *testing.T) {
 	})
 }
 
+// A burst of bytes waits for the broker as far as there is room, and what is lost
+// is the oldest, and counted.
+func TestRawBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := newRecorder()
+		broker.held = true
+		s := New(Options{Broker: broker})
+		s.mu.Lock()
+		st := s.remember(t.Context(), "stick")
+		k := &sink{st: st}
+		st.current = k
+		s.mu.Unlock()
+		k.Device(Device{ID: "a", Properties: lineProperties})
+		say := func(b []byte) { k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": b}}) }
+		synctest.Wait() // availability is with the broker
+		for i := range 300 {
+			say([]byte{byte(i)})
+		}
+		if n := st.damaged["event lost"]; n != 0 {
+			t.Errorf("%d of 300 lines are lost", n)
+		}
+		for range 30 {
+			say(make([]byte, maxText))
+		}
+		lost := int(st.damaged["event lost"])
+		if d := s.devices["a"]; d.waiting > maxRaw || len(d.events) != maxRaw/(maxText+64) || lost == 0 {
+			t.Errorf("%d wait in %d bytes, %d times some were lost", len(d.events), d.waiting, lost)
+		}
+		broker.set(func() { broker.held = false })
+		synctest.Wait()
+		if n := len(broker.all("lintel/a/bytes")); n != maxRaw/(maxText+64) {
+			t.Errorf("%d are published", n)
+		}
+	})
+}
+
 // A remote control is there although it says nothing for days.
 func TestSpeaksWhenUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

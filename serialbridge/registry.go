@@ -18,10 +18,11 @@ const (
 	maxName       = 256 // bytes of any one text
 	maxProperties = 256
 	maxOptions    = 64
-	maxText       = 4096 // bytes of a value
-	maxEvents     = 16   // that wait for the broker, for each device
-	maxReasons    = 16   // of damage, for each stick
-	maxIgnored    = 64   // reasons why whole frames are ignored, for each stick
+	maxText       = 4096     // bytes of a value
+	maxEvents     = 16       // that wait for the broker, for each device
+	maxRaw        = 64 << 10 // bytes that do, and 64 more for each piece
+	maxReasons    = 16       // of damage, for each stick
+	maxIgnored    = 64       // reasons why whole frames are ignored, for each stick
 )
 
 // dirty is what of a device waits to be published.
@@ -51,8 +52,9 @@ type device struct {
 	usual    time.Duration // longest time between readings of late
 	readings int           // since the stick was opened
 
-	dirty  dirty
-	events []eventSaid // oldest first
+	dirty   dirty
+	events  []eventSaid // oldest first
+	waiting int         // size of events
 }
 
 // eventSaid is what happened once: an Event, or the bytes of a Raw.
@@ -114,12 +116,9 @@ func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
 				trouble = "unusable value"
 				continue
 			}
-			if len(d.events) == maxEvents {
-				d.events = d.events[1:] // the broker is slow: the newest count
+			if !d.happen(p.Kind, eventSaid{key, payload}) {
 				trouble = "event lost"
 			}
-			d.events = append(d.events, eventSaid{key, payload})
-			d.owner.enqueue(d, 0)
 			continue
 		}
 		if !presentable(value) {
@@ -134,6 +133,23 @@ func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
 	d.tell(news, now)
 	return trouble
 }
+
+// happen has something published that happened. Where the broker is slow it drops
+// what has waited longest, and reports false: of events the newest count.
+func (d *device) happen(kind Kind, e eventSaid) (kept bool) {
+	d.events = append(d.events, e)
+	d.waiting += e.size()
+	kept = true
+	for kind == Event && len(d.events) > maxEvents || kind == Raw && d.waiting > maxRaw {
+		d.waiting -= d.events[0].size()
+		d.events = d.events[1:]
+		kept = false
+	}
+	d.owner.enqueue(d, 0)
+	return kept
+}
+
+func (e eventSaid) size() int { return len(e.payload) + 64 }
 
 // occurrence returns what is published of something that happens.
 func occurrence(kind Kind, value any) (payload []byte, ok bool) {
@@ -183,7 +199,7 @@ func (d *device) messages(base string) []mqtt.Message {
 		}
 		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(values), Retain: true})
 	}
-	d.dirty, d.events = 0, nil
+	d.dirty, d.events, d.waiting = 0, nil, 0
 	return ms
 }
 

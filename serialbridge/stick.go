@@ -316,12 +316,12 @@ func (st *stick) candidates(p hardware.SerialPort) (drivers []*Driver, certain b
 	var active []string
 	for i := range all {
 		d := &all[i]
+		if d.Match == nil {
+			continue // only the user can know
+		}
 		confidence := Possible
 		if !st.named {
-			confidence = No
-			if d.Match != nil {
-				confidence = d.Match(p)
-			}
+			confidence = d.Match(p)
 		}
 		switch {
 		case confidence == Sure && d.Advice != "":

@@ -962,3 +962,18 @@ func TestPinnedStick(t *testing.T) {
 		t.Errorf("%d sticks, want 1", n)
 	}
 }
+
+// What any bytes would do for, or what has to be asked, is never taken for granted.
+func TestDriverForWhoeverChoosesIt(t *testing.T) {
+	so := newSocket(t)
+	so.plug()
+	chosen := linesDriver("lines")
+	chosen.Match = nil
+	h := startHouse(t, Options{Drivers: []Driver{chosen}, Ports: []NamedPort{{Path: so.path}}}, quick())
+	if st := h.status(so.path, "unknown", inState(Unknown)); !strings.Contains(st.Err, "set its protocol (lines)") {
+		t.Errorf("Err is %q", st.Err)
+	}
+	h.stop()
+	h = startHouse(t, Options{Drivers: []Driver{chosen}, Ports: []NamedPort{{Path: so.path, Protocol: "lines"}}}, quick())
+	h.status(so.path, "online", inState(Online))
+}
