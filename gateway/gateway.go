@@ -19,36 +19,8 @@ import (
 	"lintel/mdns"
 	"lintel/persist"
 	"lintel/serialbridge"
-	"lintel/serialbridge/airquality"
-	"lintel/serialbridge/dsmr"
-	"lintel/serialbridge/jsonlines"
-	"lintel/serialbridge/mysensors"
-	"lintel/serialbridge/nmea"
-	"lintel/serialbridge/rflink"
-	"lintel/serialbridge/rfxtrx"
 	"lintel/serialbridge/simulator"
-	"lintel/serialbridge/sml"
-	"lintel/serialbridge/teleinfo"
-	"lintel/serialbridge/vedirect"
-	"lintel/serialbridge/zwave"
 )
-
-// Drivers are the protocols that sticks may speak.
-func Drivers() []serialbridge.Driver {
-	return []serialbridge.Driver{
-		dsmr.Driver(dsmr.Options{}),
-		sml.Driver(),
-		vedirect.Driver(),
-		teleinfo.Driver(),
-		airquality.Driver(),
-		nmea.Driver(),
-		jsonlines.Driver(),
-		rflink.Driver(),
-		mysensors.Driver(),
-		rfxtrx.Driver(),
-		zwave.Driver(),
-	}
-}
 
 // Options are what the command line says and the configuration does not.
 type Options struct {
@@ -267,7 +239,7 @@ func (g *gateway) build() error {
 		return err
 	}
 	g.bridge = serialbridge.New(serialbridge.Options{
-		Broker: bridgeClient, Drivers: Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic,
+		Broker: bridgeClient, Drivers: c.Serial.Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic,
 		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
 		OnDevice: g.onDevice, Memory: learned, Logger: g.log})
 	return nil

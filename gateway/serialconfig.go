@@ -2,10 +2,27 @@ package gateway
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/airquality"
+	"lintel/serialbridge/dsmr"
+	"lintel/serialbridge/jsonlines"
+	"lintel/serialbridge/lend"
+	"lintel/serialbridge/mysensors"
+	"lintel/serialbridge/nmea"
+	"lintel/serialbridge/raw"
+	"lintel/serialbridge/rflink"
+	"lintel/serialbridge/rfxtrx"
+	"lintel/serialbridge/sml"
+	"lintel/serialbridge/teleinfo"
+	"lintel/serialbridge/textlines"
+	"lintel/serialbridge/vedirect"
+	"lintel/serialbridge/zwave"
 )
 
 // SerialConfig is about the sticks.
@@ -14,6 +31,7 @@ type SerialConfig struct {
 	Interval  float64      `toml:"interval"` // seconds between two states of a device at least, while only numbers change; 0: none
 	AtLeast   int          `toml:"at_least"` // seconds after which a state that does not change is published again
 	Ports     []PortConfig `toml:"ports"`
+	DSMR      dsmr.Options `toml:"dsmr"` // the keys of meters, wherever they are plugged in
 }
 
 // PortConfig names a port that USB does not tell of, or fixes what is plugged
@@ -23,13 +41,28 @@ type PortConfig struct {
 	Stick    string  `toml:"stick"`    // in place of path: the id that the page shows
 	Protocol string  `toml:"protocol"` // empty: listen
 	Interval float64 `toml:"interval"` // in place of serial.interval; 0: that one
+
+	// Settings of the protocol of that name.
+	TextLines textlines.Options `toml:"textlines"`
+	Raw       raw.Options       `toml:"raw"`
+	Lend      lend.Options      `toml:"lend"`
+}
+
+// portDrivers are the drivers that have settings for each port.
+var portDrivers = []struct {
+	protocol string
+	driver   func(PortConfig) serialbridge.Driver
+	options  func(PortConfig) interface{ Check() error }
+}{
+	{"textlines", func(p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }, func(p PortConfig) interface{ Check() error } { return p.TextLines }},
+	{"raw", func(p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }, func(p PortConfig) interface{ Check() error } { return p.Raw }},
+	{"lend", func(p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }, func(p PortConfig) interface{ Check() error } { return p.Lend }},
 }
 
 func defaultSerial() SerialConfig {
-	return SerialConfig{BaseTopic: "lintel", Interval: 1, AtLeast: 60, Ports: []PortConfig{}}
+	return SerialConfig{BaseTopic: "lintel", Interval: 1, AtLeast: 60, Ports: []PortConfig{},
+		DSMR: dsmr.Options{Keys: map[string]string{}, AuthenticationKeys: map[string]string{}}}
 }
-
-var protocolName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
 // maxInterval bounds the seconds between two states.
 const maxInterval = 24 * 60 * 60
@@ -48,6 +81,13 @@ func (c SerialConfig) problems(bad func(key, format string, args ...any)) {
 	if c.AtLeast < 1 || c.AtLeast > maxInterval {
 		bad("serial.at_least", "%d is out of range; right is 1 to %d seconds", c.AtLeast, maxInterval)
 	}
+	badLines(bad, "serial.dsmr", c.DSMR.Check())
+	var protocols []string
+	for _, d := range c.Drivers() {
+		if d.Advice == "" {
+			protocols = append(protocols, d.Protocol)
+		}
+	}
 	seen := make(map[string]int)
 	for i, p := range c.Ports {
 		key := fmt.Sprintf("serial.ports[%d]", i)
@@ -65,20 +105,80 @@ func (c SerialConfig) problems(bad func(key, format string, args ...any)) {
 		default:
 			seen[name] = i
 		}
-		if p.Protocol != "" && !protocolName.MatchString(p.Protocol) {
-			bad(key+".protocol", "%q is not a protocol; right is a name such as %q, or nothing to listen", p.Protocol, "dsmr")
+		if p.Protocol != "" && !slices.Contains(protocols, p.Protocol) {
+			bad(key+".protocol", "%q is not a protocol; right is one of %s, or nothing to listen", p.Protocol, strings.Join(protocols, ", "))
 		}
 		interval(key+".interval", p.Interval)
+		for _, d := range portDrivers {
+			options := d.options(p)
+			switch {
+			case p.Protocol == d.protocol:
+				badLines(bad, key+"."+d.protocol, options.Check())
+			case !reflect.ValueOf(options).IsZero():
+				bad(key+"."+d.protocol, "is for protocol = %q alone", d.protocol)
+			}
+		}
 	}
 }
+
+// badLines tells bad what a driver says of its settings, a line each, of which some
+// begin with the key that is meant.
+func badLines(bad func(key, format string, args ...any), key string, err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSuffix(line, "\n")
+		if sub, text, ok := strings.Cut(line, ": "); ok && keyPath.MatchString(sub) {
+			bad(key+"."+sub, "%s", text)
+		} else {
+			bad(key, "%s", line)
+		}
+	}
+}
+
+// keyPath is a path such as properties[2].unit.
+var keyPath = regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
 
 // ports are the ports that the user has named.
 func (c SerialConfig) ports() []serialbridge.NamedPort {
 	var ports []serialbridge.NamedPort
 	for _, p := range c.Ports {
-		ports = append(ports, serialbridge.NamedPort{Path: p.Path, Stick: p.Stick, Protocol: p.Protocol, Interval: seconds(p.Interval)})
+		named := serialbridge.NamedPort{Path: p.Path, Stick: p.Stick, Protocol: p.Protocol, Interval: seconds(p.Interval)}
+		for _, d := range portDrivers {
+			if d.protocol == p.Protocol {
+				named.Driver = new(d.driver(p))
+			}
+		}
+		ports = append(ports, named)
 	}
 	return ports
+}
+
+// Drivers are the protocols that sticks may speak. Those that have settings for each
+// port have those of the first one.
+func (c SerialConfig) Drivers() []serialbridge.Driver {
+	drivers := []serialbridge.Driver{
+		dsmr.Driver(c.DSMR),
+		sml.Driver(),
+		vedirect.Driver(),
+		teleinfo.Driver(),
+		airquality.Driver(),
+		nmea.Driver(),
+		jsonlines.Driver(),
+		rflink.Driver(),
+		mysensors.Driver(),
+		rfxtrx.Driver(),
+		zwave.Driver(),
+	}
+	for _, d := range portDrivers {
+		var port PortConfig
+		if i := slices.IndexFunc(c.Ports, func(p PortConfig) bool { return p.Protocol == d.protocol }); i >= 0 {
+			port = c.Ports[i]
+		}
+		drivers = append(drivers, d.driver(port))
+	}
+	return drivers
 }
 
 // interval is what package serialbridge calls so.

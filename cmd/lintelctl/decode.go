@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -22,22 +24,35 @@ import (
 //
 // Damaged frames are counted on the diagnostics output.
 func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
+	flags := flag.NewFlagSet("lintelctl decode", flag.ContinueOnError)
+	flags.SetOutput(diagnostics)
+	config := flags.String("config", "", "configuration `file` of the box, for keys of meters and settings of ports")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return errUsage
+	}
+	args = flags.Args()
 	if len(args) < 1 || len(args) > 2 {
 		return fmt.Errorf("decode takes a protocol and at most one file: %w", errUsage)
 	}
-	drivers := gateway.Drivers()
-	i := slices.IndexFunc(drivers, func(d serialbridge.Driver) bool { return d.Protocol == args[0] })
-	if i >= 0 && drivers[i].NewDecoder == nil {
-		return fmt.Errorf("there is nothing to decode of %s", args[0])
-	}
-	if i < 0 {
-		var known []string
-		for _, d := range drivers {
-			if d.NewDecoder != nil {
-				known = append(known, d.Protocol)
-			}
+	c := gateway.DefaultConfig()
+	if *config != "" {
+		var err error
+		if c, err = gateway.LoadConfig(*config); err != nil {
+			return err
 		}
-		return fmt.Errorf("there is no protocol %q, but %s: %w", args[0], strings.Join(known, ", "), errUsage)
+	}
+	var drivers []serialbridge.Driver
+	var known []string
+	for _, d := range c.Serial.Drivers() {
+		if d.NewDecoder != nil {
+			drivers, known = append(drivers, d), append(known, d.Protocol)
+		}
+	}
+	i := slices.Index(known, args[0])
+	if i < 0 {
+		return fmt.Errorf("there is no protocol %q to decode, but %s: %w", args[0], strings.Join(known, ", "), errUsage)
 	}
 	if len(args) == 2 {
 		f, err := os.Open(args[1])

@@ -14,7 +14,8 @@ var version = "dev"
 
 const usage = `Lintelctl looks after Lintel boxes.
 
-	lintelctl decode PROTOCOL [FILE]   what a stick said, a JSON object a line
+	lintelctl decode [--config FILE] PROTOCOL [FILE]
+	                                   what a stick said, a JSON object a line
 	lintelctl record [STICK]           what goes over the port of a stick of a box, for decode; record --help
 	lintelctl bench [--broker ADDRESS] what a broker on this machine can bear; bench --help
 	lintelctl users list|add NAME|password NAME|delete NAME|import FILE

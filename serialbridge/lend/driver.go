@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
@@ -119,7 +118,6 @@ func Driver(o Options) serialbridge.Driver {
 	line, lineErr := serialbridge.ParseLine(o.Line)
 	d := serialbridge.Driver{
 		Protocol: "lend",
-		Match:    func(hardware.SerialPort) serialbridge.Confidence { return serialbridge.No },
 		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, _ <-chan serialbridge.Command) error {
 			if wrong != nil {
 				return fmt.Errorf("lend: %w", wrong)

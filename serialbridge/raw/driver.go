@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
@@ -119,8 +118,6 @@ func Driver(o Options) serialbridge.Driver {
 	o = o.complete()
 	d := serialbridge.Driver{
 		Protocol: "raw",
-		// Any bytes are fine for it: only the user can choose it.
-		Match: func(hardware.SerialPort) serialbridge.Confidence { return serialbridge.No },
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
 			return newDecoder(sink, o)
 		},

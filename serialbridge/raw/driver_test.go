@@ -4,9 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"lintel/hardware"
-	"lintel/serialbridge"
 )
 
 func TestCheck(t *testing.T) {
@@ -58,7 +55,7 @@ func TestDriver(t *testing.T) {
 	if l := Driver(Options{Line: "9600 7E1"}).Lines; len(l) != 1 || l[0].String() != "9600 7E1" {
 		t.Errorf("lines %v", l)
 	}
-	if c := d.Match(hardware.SerialPort{VendorID: "0403", ProductID: "6001"}); c != serialbridge.No {
-		t.Errorf("takes a stick that nobody gave it: %d", c)
+	if d.Match != nil {
+		t.Error("takes a stick that nobody gave it")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
@@ -20,7 +19,6 @@ func Driver(o Options) serialbridge.Driver {
 	}
 	d := serialbridge.Driver{
 		Protocol: "textlines",
-		Match:    func(hardware.SerialPort) serialbridge.Confidence { return serialbridge.No },
 		Lines:    []serialbridge.Line{line},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
 			return newDecoder(sink, l)
