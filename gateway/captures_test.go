@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
+)
+
+var update = flag.Bool("update", false, "write the table of captures into serialbridge/README.md")
+
+// TestCaptures holds the table of protocols, devices and captures in the README against
+// what the drivers make of them. That each value is right is shown beside each driver,
+// against what is published of it.
+func TestCaptures(t *testing.T) {
+	const readme = "../serialbridge/README.md"
+	drivers := DefaultConfig().Serial.Drivers()
+	var table strings.Builder
+	table.WriteString("\n| protocol | capture | devices | readings | damaged | ignored |\n|---|---|---|---|---|---|\n")
+	all := 0
+	for _, protocol := range drivertest.Protocols() {
+		i := slices.IndexFunc(drivers, func(d serialbridge.Driver) bool { return d.Protocol == protocol })
+		if i < 0 {
+			t.Errorf("there are captures of %s, and no driver", protocol)
+			continue
+		}
+		captures, err := drivertest.Captures("../serialbridge", protocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range captures {
+			said := new(drivertest.Recorder)
+			decoder := drivers[i].NewDecoder(said)
+			for range 2 { // what has no checksum is believed when it comes again
+				if len(said.Readings) == 0 {
+					decoder.Decode(c.Data, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+				}
+			}
+			fmt.Fprintf(&table, "| `%s` | %s | %s | %d | %s | %s |\n", protocol, c.Name, models(said.Devices), len(said.Readings),
+				counted(said.Damage), counted(said.Overheard))
+			all++
+		}
+	}
+	fmt.Fprintf(&table, "\n%d captures.\n", all)
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(text), "<!-- captures -->\n")
+	now, after, ok := strings.Cut(rest, "<!-- /captures -->")
+	if !ok {
+		t.Fatal("the README has no place for the table")
+	}
+	if now == table.String() {
+		return
+	}
+	if !*update {
+		t.Fatalf("the README has another table; go test -run Captures ./gateway -update writes it:\n%s", table.String())
+	}
+	if err := os.WriteFile(readme, []byte(before+"<!-- captures -->\n"+table.String()+"<!-- /captures -->"+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// models says what devices are, each kind once with how many there are.
+func models(devices map[string]serialbridge.Device) string {
+	var kinds []string
+	for _, d := range devices {
+		kinds = append(kinds, cmp.Or(strings.TrimSpace(d.Vendor+" "+d.Model), d.Name))
+	}
+	const most = 8
+	if n := len(kinds); n > most {
+		slices.Sort(kinds)
+		kinds = append(slices.Compact(kinds)[:most], fmt.Sprintf("and others, %d devices in all", n))
+		return strings.Join(kinds, ", ")
+	}
+	return counted(kinds)
+}
+
+// counted lists texts, each once with its count.
+func counted(texts []string) string {
+	count := make(map[string]int)
+	for _, text := range texts {
+		count[strings.ReplaceAll(text, "|", "/")]++
+	}
+	var list []string
+	for _, text := range slices.Sorted(maps.Keys(count)) {
+		if n := count[text]; n > 1 {
+			text = fmt.Sprintf("%d × %s", n, text)
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
+
+// The README shows configurations that are right.
+func TestSerialReadme(t *testing.T) {
+	text, err := os.ReadFile("../serialbridge/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```toml\n")[1:]
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		if _, err := parseConfig("README.md", block); err != nil {
+			t.Errorf("%v in\n%s", err, block)
+		}
+	}
+	if len(blocks) < 7 {
+		t.Errorf("%d configurations", len(blocks))
+	}
+}
