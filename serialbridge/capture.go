@@ -146,7 +146,7 @@ func parseChunk(line string, from time.Time) (Chunk, error) {
 		}
 	case "=", "!":
 	default:
-		return Chunk{}, fmt.Errorf("%.20q is none of <, >, = and !", kind)
+		return Chunk{}, fmt.Errorf("%.20q is no kind of line: < and > are bytes, = and ! are text", kind)
 	}
 	c.Kind = ChunkKind(kind[0])
 	return c, nil
