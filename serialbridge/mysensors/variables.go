@@ -56,6 +56,9 @@ const (
 	sWaterQual  = 39
 )
 
+// maxChildType is the last of them.
+const maxChildType = sWaterQual
+
 // unknownChild is the type of a child that was not presented.
 const unknownChild = -1
 
