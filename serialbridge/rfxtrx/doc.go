@@ -1,5 +1,5 @@
 // Package rfxtrx speaks with RFXCOM's RFXtrx433 transceivers: it reads weather
-// sensors, energy meters and remote controls at 433 MHz, and switches what
+// sensors, energy meters, contacts, detectors and remote controls at 433 MHz, and switches what
 // remote controls of the same kinds switch.
 //
 // A packet is a byte that says how many follow, a type, a subtype, a running
@@ -17,10 +17,12 @@
 //
 //   - "syntax": bytes that are no packet
 //   - "truncated": nothing came for half a second within a packet
-//   - "implausible": a value that no sensor has
-//   - "unsupported": a packet of a type or subtype that is not read here
-//   - "too many devices": more than 256 were heard
+//   - "implausible": a value that no sensor has, or one that is in doubt as above
 //   - "command refused": the transceiver could not send
+//
+// [serialbridge.Sink.Ignored] tells of packets of types, subtypes and commands
+// that are not read here. 256 devices are kept; when there are more, one that was
+// heard just once makes room, and if there is none, the new one is ignored.
 //
 // # Commands
 //
@@ -29,10 +31,14 @@
 // heard. Nobody answers by radio, so the state is what was heard or sent last;
 // what the transceiver has not confirmed does not count as sent.
 //
+// A device that was switched by command is remembered, and can be switched after
+// the next start without being heard before; 64 are. It has a button, Forget.
+// What neighbours switch is not remembered.
+//
 // # Contract
 //
 // A decoder is not safe for concurrent use, starts no goroutine and calls its
-// sink from Decode. It holds at most one packet of 41 bytes and what it knows of
+// sink from Decode, and newDecoder does so, too. It holds at most one packet of 41 bytes and what it knows of
 // 256 devices with at most 64 properties each. Run owns one goroutine, which
 // reads; it ends when the port fails or is closed.
 package rfxtrx
