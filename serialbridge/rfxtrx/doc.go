@@ -1,14 +1,18 @@
 // Package rfxtrx speaks with RFXCOM's RFXtrx433 transceivers: it reads weather
-// sensors, energy meters, contacts, detectors and remote controls at 433 MHz, and switches what
-// remote controls of the same kinds switch.
+// sensors, energy meters, contacts, detectors and remote controls at 433 MHz, and
+// switches what remote controls of the same kinds switch.
 //
 // A packet is a byte that says how many follow, a type, a subtype, a running
 // number and what the type has: an ID, values, and strength of the signal with
 // the state of the battery in one byte (RFXtrx User Guide). There is no checksum
 // and nothing that begins a packet; so a packet has to be of a type that is known
-// and of that type's length, and its values must be such as can be. A sensor is
-// shown once it was heard twice. A remote control is shown at once: the first
-// press is not to be lost.
+// and of that type's length, its subtype and command such as exist, and its values
+// such as can be. What is right behind noise does not begin a device: its
+// beginning may be elsewhere. A sensor is shown once it was heard twice, and a
+// temperature, humidity, pressure or total that is too far from the one before
+// once it was said twice. A remote control, a contact or a detector is shown at
+// once: the first press is not to be lost. These speak when something happens;
+// they are there as long as the transceiver is.
 //
 // Many sensors draw a new ID when their battery is changed; they are new devices
 // then.

@@ -136,8 +136,10 @@ type deframer struct {
 
 // next takes a byte.
 func (f *deframer) next(b byte, received time.Time) {
-	if len(f.buf) > 0 && received.Sub(f.last) > pause {
-		f.damaged(damagedTruncated)
+	if received.Sub(f.last) > pause {
+		if len(f.buf) > 0 {
+			f.damaged(damagedTruncated)
+		}
 		f.buf = f.buf[:0]
 		f.outside = false
 	}
