@@ -9,8 +9,8 @@
 // and of that type's length, its subtype and command such as exist, and its values
 // such as can be. What is right behind noise does not begin a device: its
 // beginning may be elsewhere. A sensor is shown once it was heard twice, and a
-// temperature, humidity, pressure or total that is too far from the one before
-// once it was said twice. A remote control, a contact or a detector is shown at
+// temperature, humidity, pressure or amount of rain that is too far from the one
+// before once it was said twice. A remote control, a contact or a detector is shown at
 // once: the first press is not to be lost. These speak when something happens;
 // they are there as long as the transceiver is.
 //

@@ -106,7 +106,7 @@ var sensors = map[byte]sensor{
 		vs := []value{{measurement("power", "Power", "W", "power", 0), p.u16(6)<<16 | p.u16(8), 0, 1e6, 0}}
 		if total := p.u16(10)<<32 | p.u16(12)<<16 | p.u16(14); total > 0 {
 			vs = append(vs, value{with(measurement("energy", "Energy", "kWh", "energy", 3), "total_increasing"),
-				(total*1000 + 223666/2) / 223666, 0, 1e12, 100e3})
+				(total*1000 + 223666/2) / 223666, 0, 1e12, 0})
 		}
 		return vs
 	}},
