@@ -28,9 +28,10 @@
 // use by a neighbour would put his windows into this house, and remember them.
 //
 // A stick that has not learned anything yet begins with Learn on, so that a new
-// one speaks without anything being set. It only listens then: actuators that
-// wait for an answer, and are ours with it, are taught when somebody has turned
-// Learn on.
+// one speaks without anything being set; what a neighbour uses in these ten
+// minutes is learned with it, and can be forgotten. The stick only listens then:
+// actuators that wait for an answer, and are ours with it, are taught when
+// somebody has turned Learn on.
 //
 // What was learned is remembered, profiles that are not known here too: a later
 // version may know them. It is shared by all transceivers; one that is running

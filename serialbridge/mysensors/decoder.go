@@ -3,6 +3,7 @@ package mysensors
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,9 @@ type node struct {
 	presented bool
 	library   string // version of MySensors, as it presented itself
 	children  map[int]child
-	places    map[string]place // of properties, by key
+	places    map[string]place   // of properties, by key
+	last      map[string]float64 // numbers, by key
+	doubted   map[string]float64 // numbers that were too far from the last ones, by key
 	device    serialbridge.Device
 	changed   bool // the device is to be announced
 }
@@ -161,8 +164,11 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 		}
 		n := d.node(m.node)
 		key, isNew, ok := d.has(n, m.child, m.typ)
-		if ok {
+		switch {
+		case ok && n.believes(key, value, v.jump):
 			values = map[string]any{key: value}
+		case ok:
+			d.sink.Damaged(damagedImplausible)
 		}
 		if isNew {
 			d.keepChild(n, m.child)
@@ -222,6 +228,7 @@ func (d *decoder) node(number int) *node {
 // begin begins to know a node.
 func (d *decoder) begin(number int) *node {
 	n := &node{number: number, changed: true, children: make(map[int]child), places: make(map[string]place),
+		last: make(map[string]float64), doubted: make(map[string]float64),
 		device: serialbridge.Device{ID: "mysensors_" + strconv.Itoa(number), Name: nameless(number), Model: "MySensors", Anonymous: true}}
 	if number != 0 {
 		n.device.Properties = slices.Clone(d.own)
@@ -229,6 +236,24 @@ func (d *decoder) begin(number int) *node {
 	d.nodes[number] = n
 	delete(d.given, number)
 	return n
+}
+
+// believes tells whether a value is not too far from what the node said before, or
+// was said twice: without a checksum a point or a digit may be lost.
+func (n *node) believes(key string, value any, jump float64) bool {
+	number, ok := value.(float64)
+	if !ok || jump == 0 {
+		return true
+	}
+	last, known := n.last[key]
+	doubted, again := n.doubted[key]
+	delete(n.doubted, key)
+	if known && math.Abs(number-last) > jump && !(again && math.Abs(number-doubted) <= jump) {
+		n.doubted[key] = number
+		return false
+	}
+	n.last[key] = number
+	return true
 }
 
 // present notes that a node has said of which version it is.

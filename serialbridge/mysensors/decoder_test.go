@@ -226,6 +226,35 @@ func TestFirstLine(t *testing.T) {
 	}
 }
 
+// A number that lost its point is not believed at once.
+func TestDoubt(t *testing.T) {
+	for _, test := range []struct {
+		values  []string
+		want    []float64
+		damaged int
+	}{
+		{[]string{"20.5", "205", "20.6"}, []float64{20.5, 20.6}, 1},
+		{[]string{"20.5", "60", "61"}, []float64{20.5, 61}, 1}, // a stove
+		{[]string{"20.5", "60", "-20", "20.6"}, []float64{20.5, 20.6}, 2},
+		{[]string{"20.5", "45", "20"}, []float64{20.5, 45, 20}, 0},
+	} {
+		var lines strings.Builder
+		for _, v := range test.values {
+			fmt.Fprintf(&lines, "7;3;1;0;0;%s\n7;4;1;0;13;%s\n", v, v) // a distance may be any
+		}
+		r := decode(t, lines.String())
+		var got []float64
+		for _, reading := range r.Readings {
+			if v, ok := reading.Values["temperature_3"]; ok {
+				got = append(got, v.(float64))
+			}
+		}
+		if !slices.Equal(got, test.want) || len(r.Damage) != test.damaged || len(r.Readings) != len(test.want)+len(test.values) {
+			t.Errorf("%v: %v, damaged %q", test.values, got, r.Damage)
+		}
+	}
+}
+
 // What is whole but of no use is told in words.
 func TestIgnored(t *testing.T) {
 	for _, test := range []struct{ input, want string }{

@@ -25,7 +25,9 @@
 //
 //   - "syntax": not of the form above, or a known variable with a value that is
 //     not of its form
-//   - "implausible": a number that such a variable cannot have
+//   - "implausible": a number that such a variable cannot have, or a temperature,
+//     humidity or pressure that is too far from the one before and was not said
+//     twice
 //   - "too long": no end within 256 bytes
 //   - "too many properties": more than 128 of one node
 //
