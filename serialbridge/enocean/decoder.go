@@ -188,6 +188,7 @@ func (d *decoder) actuator(t telegram, values map[string]any) *sender {
 	for _, property := range properties {
 		s.has(property)
 	}
+	s.measures = s.measures || t.payload[0]&0x0F == cmdMeasurement
 	return s
 }
 

@@ -68,7 +68,9 @@
 // transceiver's device, then teach-in at the actuator; its UTE query is answered.
 // Other actuators are taught to one of the eight rockers that the transceiver has
 // under the IDs behind the base ID, as if to a switch at the wall. At the start
-// the actuators that were learned are asked for their state, one after the other.
+// the actuators that were learned are asked for their state, their energy and
+// their power, one after the other; those that measure are asked again every five
+// minutes.
 //
 // # Contract
 //

@@ -14,6 +14,7 @@ type sender struct {
 	profile      profileID
 	manufacturer manufacturerID
 	meters       []byte // the different DB0 of an A5-12
+	measures     bool   // a D2-01 that has told energy or power
 	device       serialbridge.Device
 	announced    serialbridge.Device // as it was last passed on
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,11 @@ const (
 	learnTime = 10 * time.Minute
 	// queryPause is between two questions to actuators.
 	queryPause = 500 * time.Millisecond
+	// measureEvery is how often actuators that measure are asked: many say
+	// nothing of it by themselves.
+	measureEvery = 5 * time.Minute
+	// maxQuestions may wait: state, energy and power of each actuator.
+	maxQuestions = 3 * maxSenders
 	// rockers are the switches that the transceiver can be. 128 IDs from
 	// the base ID on are its own (ESP3 2.5.7).
 	rockers = 8
@@ -44,9 +50,15 @@ type transceiver struct {
 	base   senderID // zero until it is known
 	failed error    // of a write while bytes were decoded
 
-	closing *time.Timer // ends the learning
-	asking  *time.Timer // for the next of unasked
-	unasked []senderID  // actuators that have not been asked for their state
+	closing   *time.Timer // ends the learning
+	asking    *time.Timer // for the next question
+	questions []question  // that are to be asked, one after the other
+}
+
+// A question is a telegram for an actuator that wants an answer.
+type question struct {
+	of      senderID
+	payload []byte
 }
 
 func newTransceiver(port serialbridge.Port, sink serialbridge.Sink, known map[profileID]*profile) *transceiver {
@@ -71,6 +83,8 @@ func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Comm
 	x.asking = time.NewTimer(queryPause)
 	x.asking.Stop()
 	defer x.asking.Stop()
+	measure := time.NewTicker(measureEvery)
+	defer measure.Stop()
 	tries := 0
 	for ctx.Err() == nil {
 		if x.base == 0 && tries == 0 {
@@ -107,6 +121,13 @@ func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Comm
 			if err := x.ask(); err != nil {
 				return err
 			}
+		case <-measure.C:
+			x.enquire(func(s *sender) [][]byte {
+				if !s.measures {
+					return nil
+				}
+				return queryMeasurements()
+			})
 		case c := <-commands:
 			if err := x.command(c); err != nil {
 				return err
@@ -136,24 +157,45 @@ func (x *transceiver) answered(p packet) {
 	x.sink.Device(x.device())
 	// A stick that was just bought begins with it. It only listens, then.
 	x.learn(len(x.decoder.senders) == 0, false)
-	for id, s := range x.decoder.senders {
-		if _, isActuator := actuatorOf(s.profile); isActuator {
-			x.unasked = append(x.unasked, id)
-		}
-	}
-	slices.Sort(x.unasked)
-	x.asking.Reset(queryPause)
+	x.enquire(func(*sender) [][]byte { return append([][]byte{queryStatus()}, queryMeasurements()...) })
 }
 
-// ask asks the next actuator for its state.
+// enquire plans to ask all actuators that were learned, those questions that about
+// returns for each.
+func (x *transceiver) enquire(about func(*sender) [][]byte) {
+	if len(x.questions) > 0 {
+		return // some are still being asked
+	}
+	for _, id := range slices.Sorted(maps.Keys(x.decoder.senders)) {
+		s := x.decoder.senders[id]
+		if _, isActuator := actuatorOf(s.profile); !isActuator {
+			continue
+		}
+		for _, payload := range about(s) {
+			x.plan(question{id, payload})
+		}
+	}
+}
+
+// plan puts a question behind those that wait.
+func (x *transceiver) plan(q question) {
+	if len(x.questions) == 0 {
+		x.asking.Reset(queryPause)
+	}
+	if len(x.questions) < maxQuestions {
+		x.questions = append(x.questions, q)
+	}
+}
+
+// ask asks the next question.
 func (x *transceiver) ask() error {
-	if len(x.unasked) == 0 {
+	if len(x.questions) == 0 {
 		return nil
 	}
-	id := x.unasked[0]
-	x.unasked = x.unasked[1:]
+	q := x.questions[0]
+	x.questions = x.questions[1:]
 	x.asking.Reset(queryPause)
-	return x.send(telegram{rorg: vld, payload: queryStatus(), sender: x.base}.packet(id))
+	return x.send(telegram{rorg: vld, payload: q.payload, sender: x.base}.packet(q.of))
 }
 
 // learn begins or ends the learning.
@@ -209,6 +251,9 @@ func (x *transceiver) asked(t telegram, q uteQuery) {
 	x.failed = x.send(telegram{rorg: ute, payload: answerTo(t.payload, first), sender: x.base}.packet(t.sender))
 	if _, isActuator := actuatorOf(q.profile); x.failed == nil && isActuator && !q.deletion {
 		x.failed = x.send(telegram{rorg: vld, payload: queryStatus(), sender: x.base}.packet(t.sender))
+		for _, payload := range queryMeasurements() {
+			x.plan(question{t.sender, payload})
+		}
 	}
 }
 

@@ -93,6 +93,35 @@ func equalTelegrams(a, b []telegram) bool {
 	})
 }
 
+// measurements ask an actuator for energy and power.
+var measurements = []telegram{
+	{rorg: vld, payload: []byte{6, 0x1E}, sender: testBase},
+	{rorg: vld, payload: []byte{6, 0x3E}, sender: testBase},
+}
+
+// Who has told energy or power is asked again and again, others once.
+func TestRunMeasures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, r, _, end := start(t, map[string]string{"01020304": "D2-01-0B 03E", "01020305": "D2-01-01 03E", "01020306": "A5-02-05 00D"})
+		defer end()
+		l.far.Write(idBase)
+		<-time.After(10 * queryPause)
+		synctest.Wait()
+		if ps := l.sent(t); len(ps) != 1+6 {
+			t.Errorf("sent %v", ps)
+		}
+		l.far.Write(sent(vld, 0, 7, 0x60, 0, 0, 0, 60))
+		<-time.After(2*measureEvery + 10*queryPause)
+		synctest.Wait()
+		if got, want := l.telegrams(t), append(measurements, measurements...); !equalTelegrams(got, want) {
+			t.Errorf("sent %+v, want %+v", got, want)
+		}
+		if len(r.Readings) != 2 || r.Readings[1].Values["power"] != 60.0 { // the first one is that of Learn
+			t.Errorf("%+v", r.Readings)
+		}
+	})
+}
+
 const gatewayID = "enocean_FF9A0000"
 
 // uteQueryOf returns a query of an actuator that wants an answer.
@@ -137,6 +166,9 @@ func TestRun(t *testing.T) {
 		}
 		<-time.After(learnTime) // of the bubble
 		synctest.Wait()
+		if got, want := l.telegrams(t), measurements; !equalTelegrams(got, want) {
+			t.Errorf("sent %+v, want %+v", got, want)
+		}
 		l.far.Write(query)
 		l.far.Write(uteQueryOf(0xA0, 2))
 		synctest.Wait()
@@ -233,9 +265,9 @@ func TestRunRemembers(t *testing.T) {
 		}
 		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "output", Value: true} // too early
 		l.far.Write(idBase)
-		<-time.After(3 * queryPause)
+		<-time.After(10 * queryPause)
 		synctest.Wait()
-		if got, want := l.telegrams(t), []telegram{{rorg: vld, payload: []byte{3, 0x1E}, sender: testBase}}; !equalTelegrams(got, want) {
+		if got, want := l.telegrams(t), append([]telegram{{rorg: vld, payload: []byte{3, 0x1E}, sender: testBase}}, measurements...); !equalTelegrams(got, want) {
 			t.Errorf("sent %+v, want %+v", got, want)
 		}
 		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "level", Value: 50.0}
