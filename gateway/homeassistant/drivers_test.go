@@ -28,7 +28,7 @@ var protocols = []struct {
 }{
 	{airquality.Driver(), 7},
 	{dsmr.Driver(dsmr.Options{}), 17},
-	{enocean.Driver(), 6},
+	{enocean.Driver(), 4},
 	{jsonlines.Driver(), 6},
 	{mysensors.Driver(), 1},
 	{nmea.Driver(), 3},

@@ -9,10 +9,11 @@ import (
 
 // Commands of D2-01, in the low four bits of the first byte (EEP 2.6.7, D2-01).
 const (
-	cmdSetOutput   = 0x1
-	cmdStatusQuery = 0x3
-	cmdStatus      = 0x4
-	cmdMeasurement = 0x7
+	cmdSetOutput    = 0x1
+	cmdStatusQuery  = 0x3
+	cmdStatus       = 0x4
+	cmdMeasureQuery = 0x6
+	cmdMeasurement  = 0x7
 )
 
 // allChannels addresses all outputs of an actuator at once.
@@ -190,3 +191,10 @@ func setOutput(channel int, value byte) []byte { return []byte{cmdSetOutput, byt
 
 // queryStatus is "Actuator Status Query" for all outputs.
 func queryStatus() []byte { return []byte{cmdStatusQuery, allChannels} }
+
+// queryMeasurements are "Actuator Measurement Query" for the energy and the power
+// of all outputs. Who measures nothing does not answer.
+func queryMeasurements() [][]byte {
+	const power = 0x20
+	return [][]byte{{cmdMeasureQuery, allChannels}, {cmdMeasureQuery, power | allChannels}}
+}

@@ -2,33 +2,16 @@ package enocean
 
 import (
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 
 	"lintel/serialbridge"
 )
 
-// maxSenders bounds what is remembered of senders. A house has some dozens, and
-// hears those of its neighbours.
-const maxSenders = 256
+// damagedSyntax is the reason for throwing a telegram away.
+const damagedSyntax = "syntax"
 
-// Reasons for throwing a telegram away.
-const (
-	damagedSyntax      = "syntax"
-	damagedUnknown     = "unknown telegram"
-	damagedProfile     = "unknown profile"
-	damagedEncrypted   = "encrypted"
-	damagedManySenders = "too many senders"
-)
-
-// A sender is what is known of a device that was heard.
-type sender struct {
-	id        senderID
-	profile   profileID // zero: not known
-	device    serialbridge.Device
-	announced serialbridge.Device // as it was last passed on
-}
+// noProfile says why nothing can be made of a sender whose profile is known.
+const noProfile = "has the profile %v, which is none of this gateway"
 
 // A decoder turns ESP3 packets into devices and readings.
 type decoder struct {
@@ -36,17 +19,23 @@ type decoder struct {
 	profiles map[profileID]*profile
 	deframer deframer
 	received time.Time // when the bytes came that are being decoded
-	senders  map[senderID]*sender
+
+	senders map[senderID]*sender
+	own     []serialbridge.Property // that every device has besides those of its profile
+	learn   *window                 // when senders are learned; nil: always
 
 	// Of use to Run; nil elsewhere.
 	onResponse func(packet)
 	onQuery    func(telegram, uteQuery)
 }
 
-func newDecoder(sink serialbridge.Sink, profiles map[profileID]*profile) *decoder {
-	d := &decoder{sink: sink, profiles: profiles, senders: make(map[senderID]*sender)}
+// newDecoder returns a decoder that knows what was learned before, and announces
+// it. Each device gets the properties own, too.
+func newDecoder(sink serialbridge.Sink, profiles map[profileID]*profile, own ...serialbridge.Property) *decoder {
+	d := &decoder{sink: sink, profiles: profiles, senders: make(map[senderID]*sender), own: own}
 	d.deframer.take = d.packet
 	d.deframer.damaged = sink.Damaged
+	d.recall()
 	return d
 }
 
@@ -69,7 +58,7 @@ func (d *decoder) packet(p packet) {
 		}
 		d.telegram(t)
 	case radioERP2:
-		d.sink.Damaged(damagedUnknown)
+		d.sink.Ignored("the transceiver passes on telegrams of ERP2: only those of ERP1 are read")
 	case response:
 		if d.onResponse != nil {
 			d.onResponse(p)
@@ -79,45 +68,26 @@ func (d *decoder) packet(p packet) {
 }
 
 func (d *decoder) telegram(t telegram) {
-	switch t.rorg {
-	case rps, bs1, bs4, vld, ute, sec, secEncaps, secChain, secTeach:
-	default:
-		d.sink.Damaged(damagedUnknown)
-		return
-	}
-	s := d.senders[t.sender]
-	if s == nil {
-		if len(d.senders) >= maxSenders {
-			d.sink.Damaged(damagedManySenders)
-			return
-		}
-		s = newSender(t.sender)
-		d.senders[t.sender] = s
-	}
 	values := make(map[string]any)
+	var s *sender
 	switch t.rorg {
 	case rps:
-		model, p, value := readRPS(t)
-		s.is(model, p)
-		values[p.Key] = value
+		s = d.switched(t, values)
 	case bs1:
-		p := contact()
-		s.is(contactModel, p)
-		if !teachesIn(t) {
-			values[p.Key] = t.payload[0]&1 == 0
-		}
+		s = d.contact(t, values)
 	case bs4:
-		d.sensor(s, t, values)
+		s = d.sensor(t, values)
 	case vld:
-		d.actuator(s, t, values)
+		s = d.actuator(t, values)
 	case ute:
-		d.teach(s, t)
+		s = d.query(t)
+	case sec, secEncaps, secChain, secTeach:
+		d.ignore(t.sender, "is encrypted: teach it in without encryption, if it can send so")
 	default:
-		d.sink.Damaged(damagedEncrypted)
-		if s.device.Model == "" {
-			s.device.Name = fmt.Sprintf("Encrypted EnOcean device %08X", uint32(s.id))
-			s.device.Model = "not supported: its telegrams are encrypted; if it can send plain ones, teach it in without encryption"
-		}
+		d.sink.Ignored(fmt.Sprintf("telegrams of the kind %02X are not read", byte(t.rorg)))
+	}
+	if s == nil {
+		return
 	}
 	if len(values) > 0 && t.signal != 0 {
 		s.has(signal())
@@ -129,128 +99,144 @@ func (d *decoder) telegram(t telegram) {
 	}
 }
 
+// ignore says why nothing can be made of the telegrams of a sender.
+func (d *decoder) ignore(id senderID, format string, a ...any) {
+	d.sink.Ignored(fmt.Sprintf("%v ", id) + fmt.Sprintf(format, a...))
+}
+
 func signal() serialbridge.Property {
 	return diagnostic(measurement("signal", "Signal", "dBm", "signal_strength", 0))
 }
 
+// switched takes an RPS telegram. There is no teach-in for it.
+func (d *decoder) switched(t telegram, values map[string]any) *sender {
+	form, p, value := readRPS(t)
+	s := d.senders[t.sender]
+	switch {
+	case s == nil:
+		s = d.meet(t.sender, form)
+	case !d.readable(s):
+		d.ignore(t.sender, noProfile, s.profile)
+		return nil
+	case s.profile == rockerForm && form == handleForm:
+		// Nothing but a handle speaks so; a rocker may be what it was
+		// taken for before.
+		d.note(s, form, 0)
+	}
+	if s != nil {
+		s.has(p)
+		values[p.Key] = value
+	}
+	return s
+}
+
+// contact takes a 1BS telegram. All are D5-00-01.
+func (d *decoder) contact(t telegram, values map[string]any) *sender {
+	s := d.senders[t.sender]
+	switch {
+	case s == nil:
+		s = d.meet(t.sender, contactForm)
+	case !d.readable(s):
+		d.ignore(t.sender, noProfile, s.profile)
+		return nil
+	}
+	if s == nil || teachesIn(t) {
+		return s
+	}
+	p := contact()
+	s.has(p)
+	values[p.Key] = t.payload[0]&1 == 0
+	return s
+}
+
 // sensor takes a 4BS telegram.
-func (d *decoder) sensor(s *sender, t telegram, values map[string]any) {
+func (d *decoder) sensor(t telegram, values map[string]any) *sender {
 	if teachesIn(t) {
-		if id, m, ok := teachIn4BS(t.payload); ok {
-			d.learn(s, id, m)
+		id, m, ok := teachIn4BS(t.payload)
+		if !ok {
+			d.ignore(t.sender, "does not say its profile when it teaches in: it cannot be learned")
+			return nil
 		}
-		return
+		return d.taught(t.sender, id, m)
+	}
+	s := d.speaker(t)
+	if s == nil {
+		return nil
 	}
 	p := d.profiles[s.profile]
-	if p == nil || s.profile.rorg != bs4 {
-		d.sink.Damaged(damagedProfile)
-		return
+	if p.meter != nil {
+		d.noteMeter(s, t.payload[3])
 	}
 	for _, property := range p.read(t.payload, values) {
 		s.has(property)
 	}
+	return s
 }
 
 // actuator takes a VLD telegram.
-func (d *decoder) actuator(s *sender, t telegram, values map[string]any) {
-	a, ok := actuatorOf(s.profile)
-	if !ok {
-		d.sink.Damaged(damagedProfile)
-		return
+func (d *decoder) actuator(t telegram, values map[string]any) *sender {
+	s := d.speaker(t)
+	if s == nil {
+		return nil
 	}
+	a, _ := actuatorOf(s.profile)
 	properties, ok := a.read(t.payload, values)
 	if !ok {
 		d.sink.Damaged(damagedSyntax)
-		return
+		return nil
 	}
 	for _, property := range properties {
 		s.has(property)
 	}
+	s.measures = s.measures || t.payload[0]&0x0F == cmdMeasurement
+	return s
 }
 
-// teach takes a UTE telegram.
-func (d *decoder) teach(s *sender, t telegram) {
-	query, ok := parseUTE(t.payload)
-	if !ok {
-		return
-	}
-	if query.deletion {
-		s.profile = profileID{}
-		return
-	}
-	d.learn(s, query.profile, query.manufacturer)
-	if d.onQuery != nil {
-		d.onQuery(t, query)
-	}
-}
-
-// learn notes the profile that a sender has told.
-func (d *decoder) learn(s *sender, id profileID, m manufacturerID) {
-	if s.profile != id {
-		// What it was before, it is no more.
-		s.device.Properties = nil
-	}
-	s.profile = id
-	s.device.Vendor = manufacturers[m]
-	a, isActuator := actuatorOf(id)
-	p := d.profiles[id]
+// speaker returns the sender of a telegram that only its profile explains, or
+// nil if that is not known.
+func (d *decoder) speaker(t telegram) *sender {
+	s := d.senders[t.sender]
 	switch {
-	case p != nil:
-		s.is(id.String()+" "+p.model, p.properties()...)
-	case isActuator:
-		s.is(id.String()+" actuator", a.properties()...)
+	case s == nil:
+		d.ignore(t.sender, "has not said its profile: turn on Learn at the transceiver and press the teach-in button on the device")
+	case !d.readable(s):
+		d.ignore(t.sender, noProfile, s.profile)
+	case s.profile.rorg != t.rorg:
+		d.ignore(t.sender, "was learned as %v, but sends other telegrams, too", s.profile)
 	default:
-		s.is(id.String())
+		return s
 	}
+	return nil
 }
 
-func newSender(id senderID) *sender {
-	number := fmt.Sprintf("%08X", uint32(id))
-	return &sender{id: id, device: serialbridge.Device{
-		ID:           "enocean_" + number,
-		Name:         "EnOcean device " + number,
-		SerialNumber: number,
-	}}
-}
-
-// is says what a sender is. What it was taught as goes before what the form of
-// its telegrams suggests: an actuator may speak as a rocker, too.
-func (s *sender) is(model string, properties ...serialbridge.Property) {
-	if s.profile == (profileID{}) || len(model) >= 8 && model[:8] == s.profile.String() {
-		s.device.Model = model
-		s.device.Name = fmt.Sprintf("EnOcean %s %08X", nameOf(model), uint32(s.id))
+// query takes a UTE telegram.
+func (d *decoder) query(t telegram) *sender {
+	q, ok := parseUTE(t.payload)
+	if !ok {
+		return nil
 	}
-	for _, p := range properties {
-		s.has(p)
-	}
-}
-
-// nameOf returns a model without its number.
-func nameOf(model string) string {
-	for i := range model {
-		if model[i] == ' ' {
-			return model[i+1:]
+	if q.deletion {
+		if s := d.senders[t.sender]; s != nil && d.learning() {
+			d.forget(s)
+			d.asked(t, q)
 		}
+		return nil
 	}
-	return "device"
+	if s := d.senders[t.sender]; q.answer && (s == nil || s.profile != q.profile) && d.learn != nil && !d.learn.byHand {
+		// To answer is to take the device over: nobody but the owner of
+		// the house may want that.
+		d.ignore(t.sender, "wants to be taught (%v): turn on Learn at the transceiver, if need be off before, and teach it in again", q.profile)
+		return nil
+	}
+	s := d.taught(t.sender, formOf(q.profile), q.manufacturer)
+	if s != nil {
+		d.asked(t, q)
+	}
+	return s
 }
 
-// has notes a property. It stays: most telegrams do not tell all.
-func (s *sender) has(p serialbridge.Property) {
-	i := slices.IndexFunc(s.device.Properties, func(q serialbridge.Property) bool { return q.Key == p.Key })
-	if i < 0 {
-		s.device.Properties = append(s.device.Properties, p)
-		return
+func (d *decoder) asked(t telegram, q uteQuery) {
+	if d.onQuery != nil {
+		d.onQuery(t, q)
 	}
-	s.device.Properties[i] = p
-}
-
-// announce passes on a device that is new or has changed.
-func (d *decoder) announce(s *sender) {
-	if reflect.DeepEqual(s.announced, s.device) {
-		return
-	}
-	s.announced = s.device
-	s.announced.Properties = slices.Clone(s.device.Properties)
-	d.sink.Device(s.announced)
 }

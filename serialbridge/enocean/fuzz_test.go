@@ -18,7 +18,7 @@ func FuzzDecoder(f *testing.F) {
 		f.Add(append(taught(id, testSender), sent(bs4, 0, 1, 2, 3, 8)...))
 	}
 	f.Add(append(taught(profileID{vld, 1, 0x12}, testSender), sent(vld, 0, 4, 1, 100)...))
-	valid := readVectors(f)[3].data
+	valid := readVectors(f)[3].data // a contact
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := decode(t, data)
@@ -36,10 +36,23 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("in pieces: %+v, whole: %+v", pieces, whole)
 		}
 
+		// What was learned is known again.
+		again := &recorder{Memory: whole.Memory}
+		newDecoder(again, known)
+		for id := range again.Devices {
+			if _, ok := whole.Devices[id]; !ok {
+				t.Fatalf("remembered %s, which was not announced", id)
+			}
+		}
+		if len(again.Readings) > 0 || again.Disorder != "" {
+			t.Fatalf("remembered readings %v %s", again.Readings, again.Disorder)
+		}
+
 		// Whatever came before, the next valid packet is found.
 		before := len(pieces.Readings)
 		d.Decode(valid, received.Add(time.Minute))
-		if len(pieces.Readings) <= before && len(d.senders) < maxSenders {
+		s := d.senders[0x01825DAB]
+		if len(pieces.Readings) <= before && s != nil && d.readable(s) {
 			t.Fatalf("a valid packet behind is not found: damaged %q", pieces.Damage)
 		}
 	})

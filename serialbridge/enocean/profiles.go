@@ -16,13 +16,14 @@ type profile struct {
 }
 
 // A field is a number: raw values from..to stand for low..high, linearly. What
-// is beyond them is an error code, and is left out.
+// is beyond them is an error code: the sensor has no value.
 type field struct {
 	property     serialbridge.Property
-	offset, size int   // in bits, as EEP counts them: 0 is the highest bit of DB3
-	from, to     int   // raw values; from may be the greater one
-	low, high    int64 // in units of the last decimal of the property
-	available    int   // offset of a bit that is 1 when there is a value; 0: always
+	offset, size int    // in bits, as EEP counts them: 0 is the highest bit of DB3
+	from, to     int    // raw values; from may be the greater one
+	low, high    int64  // in units of the last decimal of the property
+	available    int    // offset of a bit that is 1 when there is a value; 0: always
+	unless       uint32 // bits of the word of which any says that there is none
 }
 
 // A flag is one bit.
@@ -48,11 +49,13 @@ func bitsOf(w uint32, offset, size int) int {
 	return int(bits.RotateLeft32(w, offset+size) & (1<<size - 1))
 }
 
-// value returns the number in a payload, or that there is none.
+// said tells whether a payload has the field.
+func (f field) said(w uint32) bool {
+	return (f.available == 0 || bitsOf(w, f.available, 1) == 1) && w&f.unless == 0
+}
+
+// value returns the number in a payload, or that the sensor does not know it.
 func (f field) value(w uint32) (float64, bool) {
-	if f.available > 0 && bitsOf(w, f.available, 1) == 0 {
-		return 0, false
-	}
 	raw := bitsOf(w, f.offset, f.size)
 	if raw < min(f.from, f.to) || raw > max(f.from, f.to) {
 		return 0, false
@@ -85,6 +88,10 @@ func (p *profile) read(payload []byte, values map[string]any) []serialbridge.Pro
 	var properties []serialbridge.Property
 	for _, f := range p.fields {
 		properties = append(properties, f.property)
+		if !f.said(w) {
+			continue
+		}
+		values[f.property.Key] = nil
 		if v, ok := f.value(w); ok {
 			values[f.property.Key] = v
 		}

@@ -22,15 +22,15 @@ func TestProfiles(t *testing.T) {
 		{"A5-02-20", []byte{0, 0, 0, 8}, map[string]any{"temperature": 41.2}},
 		{"A5-02-30", []byte{0, 3, 254, 8}, map[string]any{"temperature": -39.9}},
 		{"A5-04-01", []byte{0, 125, 125, 0x0A}, map[string]any{"humidity": 50.0, "temperature": 20.0}},
-		{"A5-04-01", []byte{0, 250, 125, 0x08}, map[string]any{"humidity": 100.0}}, // no temperature sensor
-		{"A5-04-01", []byte{0, 251, 255, 0x0A}, map[string]any{}},                  // beyond the ranges
+		{"A5-04-01", []byte{0, 250, 125, 0x08}, map[string]any{"humidity": 100.0}},                   // no temperature sensor
+		{"A5-04-01", []byte{0, 251, 255, 0x0A}, map[string]any{"humidity": nil, "temperature": nil}}, // beyond the ranges
 		{"A5-04-02", []byte{0, 1, 0, 0x0A}, map[string]any{"humidity": 0.4, "temperature": -20.0}},
 		{"A5-04-03", []byte{255, 3, 255, 0x08}, map[string]any{"humidity": 100.0, "temperature": 60.0}},
 		{"A5-07-01", []byte{100, 0, 128, 0x09}, map[string]any{"supply_voltage": 2.0, "motion": true}},
 		{"A5-07-01", []byte{100, 0, 127, 0x08}, map[string]any{"motion": false}},
 		{"A5-07-02", []byte{165, 0, 0, 0x88}, map[string]any{"supply_voltage": 3.3, "motion": true}},
 		{"A5-07-03", []byte{165, 0x7D, 0, 0x08}, map[string]any{"supply_voltage": 3.3, "illuminance": 500.0, "motion": false}},
-		{"A5-07-03", []byte{251, 0xFF, 0xC0, 0x08}, map[string]any{"motion": false}},
+		{"A5-07-03", []byte{251, 0xFF, 0xC0, 0x08}, map[string]any{"supply_voltage": nil, "illuminance": nil, "motion": false}},
 		{"A5-08-01", []byte{160, 100, 210, 0x09}, map[string]any{
 			"supply_voltage": 3.2, "illuminance": 200.0, "temperature": 42.0, "motion": true, "occupancy": false}},
 		{"A5-08-03", []byte{0, 255, 0, 0x0A}, map[string]any{
@@ -46,8 +46,15 @@ func TestProfiles(t *testing.T) {
 			"valve": 50.0, "temperature": 20.1, "service": false, "energy_input": false, "charged": true, "battery_low": false,
 			"cover_open": false, "sensor_fault": false, "window_open": true, "obstructed": false}},
 		{"A5-20-01", []byte{101, 0, 0, 0x08}, map[string]any{
-			"temperature": 0.0, "service": false, "energy_input": false, "charged": false, "battery_low": false,
+			"valve": nil, "temperature": 0.0, "service": false, "energy_input": false, "charged": false, "battery_low": false,
 			"cover_open": false, "sensor_fault": false, "window_open": false, "obstructed": false}},
+		{"A5-12-10", []byte{0, 4, 0xD2, 0x3C}, map[string]any{"current_3": 1234.0}},
+		{"A5-12-10", []byte{0, 4, 0xD2, 0x09}, map[string]any{"charge": 123.4}},
+		{"A5-20-04", []byte{25, 255, 0, 0x08}, map[string]any{
+			"valve": 25.0, "feed_temperature": 80.0, "temperature": 10.0, "locked": false, "failure": false}},
+		{"A5-20-04", []byte{100, 128, 255, 0x0E}, map[string]any{
+			"valve": 100.0, "set_point": 20.0, "temperature": 30.0, "locked": true, "failure": false}},
+		{"A5-20-04", []byte{0, 0, 17, 0x89}, map[string]any{"valve": 0.0, "locked": false, "failure": true}},
 	} {
 		r := decode(t, taught(parseID(t, test.profile), testSender), sent(bs4, 0, test.payload...))
 		got := last(r)
@@ -132,50 +139,6 @@ func TestActuatorStatus(t *testing.T) {
 	r := decode(t, taught(parseID(t, "D2-01-01"), testSender), sent(vld, 0, 4, 0), sent(vld, 0, 7, 0, 0))
 	if len(r.Readings) > 0 || len(r.Damage) != 2 {
 		t.Errorf("short: %v %q", r.Readings, r.Damage)
-	}
-}
-
-func TestTeachIn(t *testing.T) {
-	const id = "enocean_01020304"
-	data := sent(bs4, 0, 0, 0, 85, 8)
-	// 4BS with profile A5-02-05 of Eltako.
-	teach := sent(bs4, 0, 0x08, 0x28, 0x0D, 0x80)
-
-	r := decode(t, data, teach, data)
-	d := r.Devices[id]
-	if len(r.Readings) != 1 || d.Model != "A5-02-05 temperature sensor" || d.Vendor != "Eltako" || d.Name != "EnOcean temperature sensor 01020304" {
-		t.Errorf("%+v, %d readings", d, len(r.Readings))
-	}
-	if len(r.Damage) != 1 || r.Damage[0] != damagedProfile {
-		t.Errorf("damaged %q", r.Damage)
-	}
-
-	// Without profile, or with one that is not known, there are no readings.
-	for _, teach := range [][]byte{sent(bs4, 0, 0x08, 0x28, 0x0D, 0x00), taught(parseID(t, "A5-10-03"), testSender), taught(parseID(t, "D2-05-00"), testSender)} {
-		r := decode(t, teach, data)
-		if len(r.Readings) > 0 || len(r.Devices) != 1 || len(r.Devices[id].Properties) > 0 || len(r.Damage) != 1 {
-			t.Errorf("%x: %+v %q", teach, r.Devices, r.Damage)
-		}
-	}
-
-	// Another profile takes the place of the first one; a deletion makes it unknown.
-	r = decode(t, taught(parseID(t, "A5-04-01"), testSender), teach, data)
-	if len(r.Readings) != 1 || len(r.Devices[id].Properties) != 1 {
-		t.Errorf("%+v", r.Devices[id])
-	}
-	r = decode(t, teach, sent(ute, 0, 0x90, 1, 0x0D, 0, 5, 2, 0xA5), data)
-	if len(r.Readings) > 0 {
-		t.Errorf("deleted: %v", r.Readings)
-	}
-	// An actuator that speaks as a rocker too remains an actuator.
-	r = decode(t, taught(parseID(t, "D2-01-01"), testSender), sent(rps, 0x30, 0x10))
-	if d := r.Devices[id]; d.Model != "D2-01-01 actuator" || len(r.Readings) != 1 || len(d.Properties) != 2 {
-		t.Errorf("%+v", d)
-	}
-	// A contact that teaches in has no reading yet.
-	r = decode(t, sent(bs1, 0, 0))
-	if d := r.Devices[id]; d.Model != contactModel || len(r.Readings) > 0 {
-		t.Errorf("%+v", d)
 	}
 }
 

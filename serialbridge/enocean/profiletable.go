@@ -83,6 +83,9 @@ func profiles() map[profileID]*profile {
 	} {
 		m[profileID{bs4, 0x12, byte(typ)}] = &profile{model: meterModels[typ], meter: &meter}
 	}
+	// It has up to 16 channels in the place of tariffs.
+	m[profileID{bs4, 0x12, 0x10}] = &profile{model: "current meter", meter: &meter{
+		total("charge", "Charge", "Ah", ""), measurement("current", "Current", "mA", "current", 0)}}
 
 	// A5-20-01: battery powered actuator at a radiator.
 	add(0x20, 0x01, "radiator actuator", []field{
@@ -97,6 +100,24 @@ func profiles() map[profileID]*profile {
 		flag{diagnostic(condition("sensor_fault", "Temperature sensor", "problem")), 13, 1},
 		flag{condition("window_open", "Window", "window"), 14, 1},
 		flag{diagnostic(condition("obstructed", "Obstruction", "problem")), 15, 1},
+	)
+
+	// A5-20-04: the same with a set point of its own. DB2 is the temperature
+	// of the feed, or the set point if TS (bit 1) is 1; DB1 the temperature
+	// of the room, or what has failed if FL (bit 0) is 1; MST (bit 7) says
+	// that nothing is measured.
+	const mst, ts, fl = 0x80, 0x02, 0x01
+	feed, setPoint := temperature, temperature
+	feed.Key, feed.Name = "feed_temperature", "Feed temperature"
+	setPoint.Key, setPoint.Name = "set_point", "Set point"
+	add(0x20, 0x04, "radiator actuator", []field{
+		{property: measurement("valve", "Valve", "%", "", 0), offset: 0, size: 8, from: 0, to: 100, low: 0, high: 100},
+		{property: feed, offset: 8, size: 8, from: 0, to: 255, low: 200, high: 800, unless: mst | ts},
+		{property: setPoint, offset: 8, size: 8, from: 0, to: 255, low: 100, high: 300, available: 30},
+		{property: temperature, offset: 16, size: 8, from: 0, to: 255, low: 100, high: 300, unless: mst | fl},
+	},
+		flag{diagnostic(condition("locked", "Buttons locked", "")), 29, 1},
+		flag{diagnostic(condition("failure", "Failure", "problem")), 31, 1},
 	)
 	return m
 }

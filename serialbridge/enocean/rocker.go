@@ -39,7 +39,7 @@ func handle() serialbridge.Property {
 
 // readRPS says what an RPS telegram means. There is no teach-in for it: what is
 // not a window handle is taken for a rocker switch.
-func readRPS(t telegram) (model string, p serialbridge.Property, value string) {
+func readRPS(t telegram) (form profileID, p serialbridge.Property, value string) {
 	db := t.payload[0]
 	if t.status&statusNU == 0 {
 		// A handle's two highest bits are 1: more buttons than there are.
@@ -51,13 +51,13 @@ func readRPS(t telegram) (model string, p serialbridge.Property, value string) {
 			case 0xD:
 				value = "tilted"
 			}
-			return "F6-10-00 window handle", handle(), value
+			return handleForm, handle(), value
 		}
 		value = "released"
 		if db&0x10 != 0 {
 			value = "several_pressed"
 		}
-		return rockerModel, action(), value
+		return rockerForm, action(), value
 	}
 	p = action()
 	first, second := int(db>>5), int(db>>1&7)
@@ -73,12 +73,8 @@ func readRPS(t telegram) (model string, p serialbridge.Property, value string) {
 			}
 		}
 	}
-	return rockerModel, p, value
+	return rockerForm, p, value
 }
-
-const rockerModel = "F6-02 rocker switch"
 
 // contact is what D5-00-01 tells: bit 0 is 0 when the contact is open.
 func contact() serialbridge.Property { return condition("contact", "Contact", "opening") }
-
-const contactModel = "D5-00-01 contact"

@@ -1,6 +1,9 @@
 package enocean
 
-import "fmt"
+import (
+	"encoding/hex"
+	"fmt"
+)
 
 // profileID is the number of an EnOcean Equipment Profile, such as A5-02-05.
 type profileID struct {
@@ -10,6 +13,18 @@ type profileID struct {
 
 func (p profileID) String() string {
 	return fmt.Sprintf("%02X-%02X-%02X", byte(p.rorg), p.fn, p.typ)
+}
+
+// parseProfile reads what String writes.
+func parseProfile(s string) (profileID, bool) {
+	if len(s) != len("A5-02-05") || s[2] != '-' || s[5] != '-' {
+		return profileID{}, false
+	}
+	b, err := hex.DecodeString(s[:2] + s[3:5] + s[6:])
+	if err != nil {
+		return profileID{}, false
+	}
+	return profileID{rorg(b[0]), b[1], b[2]}, true
 }
 
 // manufacturerID is a number of the list of the EnOcean Alliance; zero is none.
@@ -58,11 +73,18 @@ func parseUTE(payload []byte) (uteQuery, bool) {
 	}, true
 }
 
-// uteAccepted returns the payload that answers a query: bidirectional, teach-in
-// accepted, command 1, and the rest as it was asked.
-func uteAccepted(query []byte) []byte {
+// The first bytes of answers to a query: bidirectional, what became of it (bits 5
+// and 4), command 1.
+const (
+	uteAccepted = 0x91
+	uteDeleted  = 0xA1
+)
+
+// answerTo returns the payload that answers a query: but for the first byte all
+// is as it was asked.
+func answerTo(query []byte, first byte) []byte {
 	answer := append([]byte(nil), query...)
-	answer[0] = 0x91
+	answer[0] = first
 	return answer
 }
 

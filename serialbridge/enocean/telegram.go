@@ -1,6 +1,9 @@
 package enocean
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // rorg says of what kind a radio telegram is (EEP 2.6.7, "Telegram types").
 type rorg byte
@@ -21,6 +24,8 @@ const (
 // senderID is the ID of a sender or receiver. The maker burns it in, and it is
 // printed on the device.
 type senderID uint32
+
+func (id senderID) String() string { return fmt.Sprintf("%08X", uint32(id)) }
 
 // broadcast is the destination of what is meant for everybody.
 const broadcast senderID = 0xFFFFFFFF

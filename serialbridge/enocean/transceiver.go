@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +24,16 @@ const (
 	answerTime = 2 * time.Second
 	// attempts to get the base ID.
 	attempts = 3
-	// teachTime is how long actuators may be taught after the button was
-	// pressed.
-	teachTime = 3 * time.Minute
+	// learnTime is how long senders are learned after Learn was turned on:
+	// enough to walk to each with a ladder.
+	learnTime = 10 * time.Minute
+	// queryPause is between two questions to actuators.
+	queryPause = 500 * time.Millisecond
+	// measureEvery is how often actuators that measure are asked: many say
+	// nothing of it by themselves.
+	measureEvery = 5 * time.Minute
+	// maxQuestions may wait: state, energy and power of each actuator.
+	maxQuestions = 3 * maxSenders
 	// rockers are the switches that the transceiver can be. 128 IDs from
 	// the base ID on are its own (ESP3 2.5.7).
 	rockers = 8
@@ -38,13 +47,23 @@ type transceiver struct {
 	sink    serialbridge.Sink
 	decoder *decoder
 
-	base     senderID // zero until it is known
-	failed   error    // of a write while bytes were decoded
-	teaching time.Time
+	base   senderID // zero until it is known
+	failed error    // of a write while bytes were decoded
+
+	closing   *time.Timer // ends the learning
+	asking    *time.Timer // for the next question
+	questions []question  // that are to be asked, one after the other
+}
+
+// A question is a telegram for an actuator that wants an answer.
+type question struct {
+	of      senderID
+	payload []byte
 }
 
 func newTransceiver(port serialbridge.Port, sink serialbridge.Sink, known map[profileID]*profile) *transceiver {
-	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known)}
+	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known, forgetButton())}
+	x.decoder.learn = &window{}
 	x.decoder.onResponse = x.answered
 	x.decoder.onQuery = x.asked
 	return x
@@ -58,6 +77,14 @@ func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Comm
 
 	patience := time.NewTicker(answerTime)
 	defer patience.Stop()
+	x.closing = time.NewTimer(learnTime)
+	x.closing.Stop()
+	defer x.closing.Stop()
+	x.asking = time.NewTimer(queryPause)
+	x.asking.Stop()
+	defer x.asking.Stop()
+	measure := time.NewTicker(measureEvery)
+	defer measure.Stop()
 	tries := 0
 	for ctx.Err() == nil {
 		if x.base == 0 && tries == 0 {
@@ -88,6 +115,19 @@ func (x *transceiver) run(ctx context.Context, commands <-chan serialbridge.Comm
 			if err := x.send(packet{commonCommand, []byte{readIDBase}, nil}); err != nil {
 				return err
 			}
+		case <-x.closing.C:
+			x.learn(false, false)
+		case <-x.asking.C:
+			if err := x.ask(); err != nil {
+				return err
+			}
+		case <-measure.C:
+			x.enquire(func(s *sender) [][]byte {
+				if !s.measures {
+					return nil
+				}
+				return queryMeasurements()
+			})
 		case c := <-commands:
 			if err := x.command(c); err != nil {
 				return err
@@ -115,19 +155,73 @@ func (x *transceiver) answered(p packet) {
 	}
 	x.base = base
 	x.sink.Device(x.device())
+	// A stick that was just bought begins with it. It only listens, then.
+	x.learn(len(x.decoder.senders) == 0, false)
+	x.enquire(func(*sender) [][]byte { return append([][]byte{queryStatus()}, queryMeasurements()...) })
 }
 
-// device is the transceiver itself. It gives no readings, so it is there as long
-// as its stick is.
+// enquire plans to ask all actuators that were learned, those questions that about
+// returns for each.
+func (x *transceiver) enquire(about func(*sender) [][]byte) {
+	if len(x.questions) > 0 {
+		return // some are still being asked
+	}
+	for _, id := range slices.Sorted(maps.Keys(x.decoder.senders)) {
+		s := x.decoder.senders[id]
+		if _, isActuator := actuatorOf(s.profile); !isActuator {
+			continue
+		}
+		for _, payload := range about(s) {
+			x.plan(question{id, payload})
+		}
+	}
+}
+
+// plan puts a question behind those that wait.
+func (x *transceiver) plan(q question) {
+	if len(x.questions) == 0 {
+		x.asking.Reset(queryPause)
+	}
+	if len(x.questions) < maxQuestions {
+		x.questions = append(x.questions, q)
+	}
+}
+
+// ask asks the next question.
+func (x *transceiver) ask() error {
+	if len(x.questions) == 0 {
+		return nil
+	}
+	q := x.questions[0]
+	x.questions = x.questions[1:]
+	x.asking.Reset(queryPause)
+	return x.send(telegram{rorg: vld, payload: q.payload, sender: x.base}.packet(q.of))
+}
+
+// learn begins or ends the learning.
+func (x *transceiver) learn(on, byHand bool) {
+	now := time.Now()
+	*x.decoder.learn = window{}
+	x.closing.Stop()
+	if on {
+		*x.decoder.learn = window{now.Add(learnTime), byHand}
+		x.closing.Reset(learnTime)
+	}
+	x.sink.Reading(serialbridge.Reading{Device: x.device().ID, Time: now, Values: map[string]any{learnKey: on}})
+}
+
+const learnKey = "learn"
+
+// device is the transceiver itself.
 func (x *transceiver) device() serialbridge.Device {
-	number := fmt.Sprintf("%08X", uint32(x.base))
 	d := serialbridge.Device{
-		ID:           "enocean_" + number,
+		ID:           "enocean_" + x.base.String(),
 		Name:         "EnOcean transceiver",
 		Vendor:       "EnOcean",
-		SerialNumber: number,
+		SerialNumber: x.base.String(),
+		WhenUsed:     true,
 		Properties: []serialbridge.Property{
-			{Key: "teach_in", Name: "Teach in", Kind: serialbridge.Button, Category: serialbridge.Config, Precision: -1},
+			{Key: learnKey, Name: "Learn", Kind: serialbridge.Switch, Category: serialbridge.Config, Precision: -1},
 		},
 	}
 	for n := 1; n <= rockers; n++ {
@@ -144,17 +238,22 @@ func (x *transceiver) device() serialbridge.Device {
 
 func rockerKey(n int, button string) string { return fmt.Sprintf("rocker_%d_%s", n, button) }
 
-// asked takes a query of somebody who wants to be taught. The answer has to
+// asked takes a query of somebody who was taught or forgotten. The answer has to
 // come within 700 ms (EEP 2.6.7, "UTE").
 func (x *transceiver) asked(t telegram, q uteQuery) {
-	_, isActuator := actuatorOf(q.profile)
-	if x.base == 0 || !isActuator || !q.answer || !x.decoder.received.Before(x.teaching) {
+	if x.base == 0 || !q.answer || !x.decoder.learning() || !x.decoder.learn.byHand || x.failed != nil {
 		return
 	}
-	answer := telegram{rorg: ute, payload: uteAccepted(t.payload), sender: x.base}
-	x.failed = x.send(answer.packet(t.sender))
-	if x.failed == nil {
+	first := byte(uteAccepted)
+	if q.deletion {
+		first = uteDeleted
+	}
+	x.failed = x.send(telegram{rorg: ute, payload: answerTo(t.payload, first), sender: x.base}.packet(t.sender))
+	if _, isActuator := actuatorOf(q.profile); x.failed == nil && isActuator && !q.deletion {
 		x.failed = x.send(telegram{rorg: vld, payload: queryStatus(), sender: x.base}.packet(t.sender))
+		for _, payload := range queryMeasurements() {
+			x.plan(question{t.sender, payload})
+		}
 	}
 }
 
@@ -165,13 +264,21 @@ func (x *transceiver) command(c serialbridge.Command) error {
 		return nil
 	}
 	if c.Device == x.device().ID {
+		if on, ok := c.Value.(bool); ok && c.Key == learnKey {
+			x.learn(on, true)
+			return nil
+		}
 		return x.press(c.Key)
 	}
 	for _, s := range x.decoder.senders {
-		a, ok := actuatorOf(s.profile)
-		if !ok || s.device.ID != c.Device {
+		if s.device.ID != c.Device {
 			continue
 		}
+		if c.Key == forgetButton().Key {
+			x.decoder.forget(s)
+			return nil
+		}
+		a, _ := actuatorOf(s.profile)
 		if payload, ok := a.command(c.Key, c.Value); ok {
 			return x.send(telegram{rorg: vld, payload: payload, sender: x.base}.packet(s.id))
 		}
@@ -181,10 +288,6 @@ func (x *transceiver) command(c serialbridge.Command) error {
 
 // press presses a button of the transceiver's device.
 func (x *transceiver) press(key string) error {
-	if key == "teach_in" {
-		x.teaching = time.Now().Add(teachTime)
-		return nil
-	}
 	for n := 1; n <= rockers; n++ {
 		for i, b := range buttons {
 			if key != rockerKey(n, b) {

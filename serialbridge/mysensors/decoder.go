@@ -2,8 +2,11 @@ package mysensors
 
 import (
 	"bytes"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lintel/serialbridge"
@@ -35,8 +38,11 @@ type place struct {
 type node struct {
 	number    int
 	presented bool
+	library   string // version of MySensors, as it presented itself
 	children  map[int]child
-	places    map[string]place // of properties, by key
+	places    map[string]place   // of properties, by key
+	last      map[string]float64 // numbers, by key
+	doubted   map[string]float64 // numbers that were too far from the last ones, by key
 	device    serialbridge.Device
 	changed   bool // the device is to be announced
 }
@@ -48,14 +54,22 @@ type decoder struct {
 
 	line  []byte // the current line so far
 	skip  bool   // up to the end of the line
+	first bool   // it is the first line
 	nodes map[int]*node
+	own   []serialbridge.Property // that every node but the gateway's has besides those of its children
+	given map[int]bool            // numbers that nodes got and have not used yet
 
 	// Of use to Run; nil elsewhere.
 	onMessage func(message)
 }
 
-func newDecoder(sink serialbridge.Sink, variables map[int]*variable) *decoder {
-	return &decoder{sink: sink, variables: variables, nodes: make(map[int]*node)}
+// newDecoder returns a decoder that knows what is remembered, and announces it.
+// Each node gets the properties own, too.
+func newDecoder(sink serialbridge.Sink, variables map[int]*variable, own ...serialbridge.Property) *decoder {
+	d := &decoder{sink: sink, variables: variables, nodes: make(map[int]*node), own: own, given: make(map[int]bool)}
+	d.first = true
+	d.recall()
+	return d
 }
 
 // Decode implements serialbridge.Decoder.
@@ -66,7 +80,7 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 			if !d.skip {
 				d.end(string(bytes.TrimSuffix(d.line, []byte("\r"))), received)
 			}
-			d.line, d.skip = d.line[:0], false
+			d.line, d.skip, d.first = d.line[:0], false, false
 		case d.skip:
 		case len(d.line) == maxLine:
 			d.sink.Damaged(damagedTooLong)
@@ -77,9 +91,14 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 	}
 }
 
+// ready begins the line in which the gateway says that it has started.
+const ready = "0;255;3;0;14;"
+
 // end takes a line that is complete.
 func (d *decoder) end(line string, received time.Time) {
-	if line == "" {
+	// The line that was under way when the port was opened may be one of node
+	// 12 without its 1: nothing tells it from one that is whole.
+	if line == "" || d.first && !strings.HasPrefix(line, ready) {
 		return
 	}
 	m, ok := parseMessage(line)
@@ -93,12 +112,7 @@ func (d *decoder) end(line string, received time.Time) {
 		return
 	}
 	if n := d.nodes[m.node]; n != nil {
-		if n.changed {
-			n.changed = false
-			device := n.device
-			device.Properties = slices.Clone(device.Properties)
-			d.sink.Device(device)
-		}
+		d.announce(n)
 		if len(values) > 0 {
 			d.sink.Reading(serialbridge.Reading{Device: n.device.ID, Time: received, Values: values})
 		}
@@ -112,15 +126,22 @@ func (d *decoder) end(line string, received time.Time) {
 func (d *decoder) message(m message) (values map[string]any, ok bool) {
 	switch m.command {
 	case presentation:
-		n := d.node(m.node)
-		if m.child == wholeNode {
-			n.presented = true
-			n.learn(&n.device.Model, "MySensors "+m.payload)
+		if m.child != wholeNode && m.typ > maxChildType {
+			d.sink.Ignored(fmt.Sprintf("node %d has a child of type %d, which is not known", m.node, m.typ))
 			return nil, true
 		}
-		n.children[m.child] = child{m.typ, m.payload}
-		for _, typ := range children[m.typ] {
-			d.has(n, m.child, typ)
+		n := d.node(m.node)
+		if m.child == wholeNode {
+			d.present(n, m.payload)
+			d.keep(n)
+			return nil, true
+		}
+		if c := (child{m.typ, m.payload}); n.children[m.child] != c {
+			n.children[m.child] = c
+			for _, typ := range children[m.typ] {
+				d.has(n, m.child, typ)
+			}
+			d.keepChild(n, m.child)
 		}
 	case set:
 		v := d.variables[m.typ]
@@ -128,6 +149,7 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 			return nil, false
 		}
 		if v == nil {
+			d.sink.Ignored(fmt.Sprintf("variables of type %d are not read", m.typ))
 			return nil, true
 		}
 		value, ok := v.read(m.payload)
@@ -140,9 +162,21 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 			}
 			return nil, true
 		}
-		if key, ok := d.has(d.node(m.node), m.child, m.typ); ok {
+		n := d.node(m.node)
+		key, isNew, ok := d.has(n, m.child, m.typ)
+		switch {
+		case ok && n.believes(key, value, v.jump):
 			values = map[string]any{key: value}
+		case ok:
+			d.sink.Damaged(damagedImplausible)
 		}
+		if isNew {
+			d.keepChild(n, m.child)
+		}
+	case req:
+		d.sink.Ignored(fmt.Sprintf("node %d asks for a value: nobody here has one for it", m.node))
+	case stream:
+		d.sink.Ignored(fmt.Sprintf("node %d asks for firmware: it is not updated by radio", m.node))
 	case internal:
 		if m.node == nobody {
 			return nil, true
@@ -151,10 +185,14 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 		case sketchName:
 			if n := d.node(m.node); m.payload != "" {
 				n.learn(&n.device.Name, m.payload)
+				d.keep(n)
 			}
 		case sketchVersion:
 			n := d.node(m.node)
 			n.learn(&n.device.SWVersion, m.payload)
+			d.keep(n)
+		case timeRequest:
+			d.sink.Ignored(fmt.Sprintf("node %d asks for the time: it wants that of its place, which is not known here", m.node))
 		case batteryLevel:
 			percent, ok := number(m.payload, 999)
 			if !ok {
@@ -181,15 +219,63 @@ func battery() serialbridge.Property {
 func (d *decoder) node(number int) *node {
 	n := d.nodes[number]
 	if n == nil {
-		text := strconv.Itoa(number)
-		n = &node{number: number, changed: true, children: make(map[int]child), places: make(map[string]place),
-			device: serialbridge.Device{ID: "mysensors_" + text, Name: "MySensors node " + text, Model: "MySensors"}}
-		if number == 0 {
-			n.device.Name = "MySensors gateway"
-		}
-		d.nodes[number] = n
+		n = d.begin(number)
+		d.keep(n)
 	}
 	return n
+}
+
+// begin begins to know a node.
+func (d *decoder) begin(number int) *node {
+	n := &node{number: number, changed: true, children: make(map[int]child), places: make(map[string]place),
+		last: make(map[string]float64), doubted: make(map[string]float64),
+		device: serialbridge.Device{ID: "mysensors_" + strconv.Itoa(number), Name: nameless(number), Model: "MySensors", Anonymous: true}}
+	if number != 0 {
+		n.device.Properties = slices.Clone(d.own)
+	}
+	d.nodes[number] = n
+	delete(d.given, number)
+	return n
+}
+
+// believes tells whether a value is not too far from what the node said before, or
+// was said twice: without a checksum a point or a digit may be lost.
+func (n *node) believes(key string, value any, jump float64) bool {
+	number, ok := value.(float64)
+	if !ok || jump == 0 {
+		return true
+	}
+	last, known := n.last[key]
+	doubted, again := n.doubted[key]
+	delete(n.doubted, key)
+	if known && math.Abs(number-last) > jump && !(again && math.Abs(number-doubted) <= jump) {
+		n.doubted[key] = number
+		return false
+	}
+	n.last[key] = number
+	return true
+}
+
+// present notes that a node has said of which version it is.
+func (d *decoder) present(n *node, library string) {
+	n.presented, n.library = true, library
+	n.learn(&n.device.Model, "MySensors "+library)
+}
+
+// announce passes on a node that is new or has changed.
+func (d *decoder) announce(n *node) {
+	if !n.changed {
+		return
+	}
+	n.changed = false
+	// Who measures something says it now and then; relays and contacts need
+	// not. A battery is told of together with something else.
+	n.device.WhenUsed = !slices.ContainsFunc(n.device.Properties, func(p serialbridge.Property) bool {
+		return p.Kind == serialbridge.Measurement && p.Category == ""
+	})
+	device := n.device
+	device.Properties = slices.Clone(device.Properties)
+	d.sink.Device(device)
 }
 
 // learn notes something that a node says of itself.
@@ -200,19 +286,20 @@ func (n *node) learn(what *string, text string) {
 	}
 }
 
-// has notes that a child has a variable, and returns the key of its property. It
-// reports false if there is no room for it.
-func (d *decoder) has(n *node, number, typ int) (key string, ok bool) {
+// has notes that a child has a variable, and returns the key of its property and
+// whether it is new. It reports false if there is no room for it.
+func (d *decoder) has(n *node, number, typ int) (key string, isNew, ok bool) {
 	c, presented := n.children[number]
 	if !presented {
 		c.typ = unknownChild
 	}
 	p := d.variables[typ].of(number, c.typ, c.description)
 	if !d.add(n, p) {
-		return "", false
+		return "", false, false
 	}
+	_, known := n.places[p.Key]
 	n.places[p.Key] = place{number, typ}
-	return p.Key, true
+	return p.Key, !known, true
 }
 
 // add adds a property or replaces it. It reports false if there are too many.

@@ -26,6 +26,7 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
 	d := newDecoder(r, known)
+	d.Decode([]byte("\n"), received)
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
@@ -188,11 +189,144 @@ func TestDamage(t *testing.T) {
 		{"ready, id request", "0;255;3;0;14;Gateway startup complete.\n255;255;3;0;3;\n", 0, nil},
 		{"request", "1;0;2;0;2;\n", 0, nil},
 		{"stream", "1;0;4;0;0;\x01\n", 0, nil},
+		{"two in one", "1;0;1;0;47;hel2;0;1;0;0;20.5\n", 0, []string{damagedSyntax}},
+		{"more than a message", "1;0;1;0;47;" + strings.Repeat("x", maxPayload+1) + "\n", 0, []string{damagedSyntax}},
+		{"name of more than a message", "1;0;0;0;6;" + strings.Repeat("x", maxPayload+1) + "\n", 0, []string{damagedSyntax}},
 	} {
 		r := decode(t, test.input)
 		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
 			t.Errorf("%s: %d readings, damaged %q; want %d, %q", test.name, len(r.Readings), r.Damage, test.readings, test.damaged)
 		}
+	}
+}
+
+// The line that was under way is passed over: it may be another node's.
+func TestFirstLine(t *testing.T) {
+	for _, test := range []struct {
+		input    string
+		readings int
+	}{
+		{"1;0;1;0;23;43\n", 0}, // was node 21
+		{"1;0;1;0;23;43\n1;0;1;0;23;43\n", 1},
+		{"\n1;0;1;0;23;43\n", 1},
+		{"x" + strings.Repeat("1", 2*maxLine) + "\n1;0;1;0;23;43\n", 1},
+	} {
+		r := &recorder{}
+		newDecoder(r, known).Decode([]byte(test.input), received)
+		if len(r.Readings) != test.readings {
+			t.Errorf("%.30q: %v", test.input, r.Readings)
+		}
+	}
+	var heard []message
+	d := newDecoder(&recorder{}, known)
+	d.onMessage = func(m message) { heard = append(heard, m) }
+	d.Decode([]byte("0;255;3;0;14;Gateway startup complete.\n"), received)
+	if len(heard) != 1 {
+		t.Error("the start of the gateway was passed over")
+	}
+}
+
+// A number that lost its point is not believed at once.
+func TestDoubt(t *testing.T) {
+	for _, test := range []struct {
+		values  []string
+		want    []float64
+		damaged int
+	}{
+		{[]string{"20.5", "205", "20.6"}, []float64{20.5, 20.6}, 1},
+		{[]string{"20.5", "60", "61"}, []float64{20.5, 61}, 1}, // a stove
+		{[]string{"20.5", "60", "-20", "20.6"}, []float64{20.5, 20.6}, 2},
+		{[]string{"20.5", "45", "20"}, []float64{20.5, 45, 20}, 0},
+	} {
+		var lines strings.Builder
+		for _, v := range test.values {
+			fmt.Fprintf(&lines, "7;3;1;0;0;%s\n7;4;1;0;13;%s\n", v, v) // a distance may be any
+		}
+		r := decode(t, lines.String())
+		var got []float64
+		for _, reading := range r.Readings {
+			if v, ok := reading.Values["temperature_3"]; ok {
+				got = append(got, v.(float64))
+			}
+		}
+		if !slices.Equal(got, test.want) || len(r.Damage) != test.damaged || len(r.Readings) != len(test.want)+len(test.values) {
+			t.Errorf("%v: %v, damaged %q", test.values, got, r.Damage)
+		}
+	}
+}
+
+// What is whole but of no use is told in words.
+func TestIgnored(t *testing.T) {
+	for _, test := range []struct{ input, want string }{
+		{"7;3;1;0;42;28FF\n", "variables of type 42 are not read"},
+		{"7;3;0;0;40;x\n", "node 7 has a child of type 40, which is not known"},
+		{"7;3;2;0;2;\n", "node 7 asks for a value: nobody here has one for it"},
+		{"7;3;4;0;0;0A\n", "node 7 asks for firmware: it is not updated by radio"},
+		{"7;255;3;0;1;\n", "node 7 asks for the time: it wants that of its place, which is not known here"},
+	} {
+		r := decode(t, test.input)
+		if len(r.Devices) > 0 || len(r.Damage) > 0 || !slices.Equal(r.Overheard, []string{test.want}) {
+			t.Errorf("%q: ignored %q, damaged %q, devices %v", test.input, r.Overheard, r.Damage, r.Devices)
+		}
+	}
+}
+
+// A node is there again as it was: it presents itself only when it starts.
+func TestRemember(t *testing.T) {
+	lines := "7;255;0;0;17;2.3.2\n7;255;3;0;11;Greenhouse\n7;255;3;0;12;1.1\n7;3;0;0;0;Door\n7;3;1;0;16;1\n7;4;1;0;0;20.5\n7;12;0;0;3;\n" +
+		"0;255;0;0;18;2.3.2\n9;1;1;0;2;1\n"
+	before := decode(t, lines)
+	r := &recorder{Memory: before.Memory}
+	d := newDecoder(r, known)
+	if len(r.Readings) > 0 || !slices.Equal(slices.Sorted(maps.Keys(r.Devices)), []string{"mysensors_0", "mysensors_7", "mysensors_9"}) {
+		t.Fatalf("%v", r.Devices)
+	}
+	for id, is := range r.Devices {
+		was := before.Devices[id]
+		byKey := func(a, b serialbridge.Property) int { return strings.Compare(a.Key, b.Key) }
+		slices.SortFunc(is.Properties, byKey)
+		slices.SortFunc(was.Properties, byKey)
+		if !reflect.DeepEqual(is, was) || !is.Anonymous {
+			t.Errorf("%+v, was %+v", is, was)
+		}
+	}
+	if r.Devices["mysensors_7"].WhenUsed || !r.Devices["mysensors_9"].WhenUsed {
+		t.Errorf("%+v", r.Devices)
+	}
+	m, ok := d.command(serialbridge.Command{Device: "mysensors_7", Key: "status_12", Value: true})
+	if !ok || m.String() != "7;12;1;1;2;1\n" {
+		t.Errorf("%v %v", m, ok)
+	}
+	// Saying it all again changes nothing.
+	announced, memory := len(r.Announcements), maps.Clone(r.Memory)
+	d.Decode([]byte("\n"+lines), received)
+	if len(r.Announcements) != announced || !maps.Equal(r.Memory, memory) || r.Disorder != "" {
+		t.Errorf("%v %v %s", r.Announcements[announced:], r.Memory, r.Disorder)
+	}
+}
+
+// What is not of our hand in the memory is passed over.
+func TestRecallDamaged(t *testing.T) {
+	r := &recorder{Memory: map[string]string{
+		"":        "{}",
+		"255":     "{}",
+		"07":      "{}",
+		"7":       "[]",
+		"8":       "{}",
+		"9":       `{"given":true}`,
+		"8.255":   `{"type":0}`,
+		"8.1":     `{"type":400}`,
+		"8.2":     `{"type":-1,"variables":[0,999,-5]}`,
+		"8.3":     `{"type":0,`,
+		"8.x":     `{"type":0}`,
+		"10.1":    `{"type":0,"variables":[16]}`, // of no node
+		"8.4.5":   `{"type":0}`,
+		"a.b":     "",
+		"mesh id": "x",
+	}}
+	d := newDecoder(r, known)
+	if len(r.Announcements) != 1 || len(r.Devices["mysensors_8"].Properties) != 1 || !d.given[9] {
+		t.Errorf("%+v %v", r.Announcements, d.given)
 	}
 }
 

@@ -13,36 +13,54 @@
 // its variables tell by themselves. Units are metric.
 //
 // Where the standard gives no unit (wind, distance, flow, dust), there is none.
-// V_ID, V_UNIT_PREFIX, scenes and infrared codes are passed over.
+// V_ID, V_UNIT_PREFIX, scenes and infrared codes are not read, requests for
+// values, for the time and for firmware are not answered;
+// [serialbridge.Sink.Ignored] says so.
 //
-// There is no checksum: a line is taken as a whole or not at all, and what is
-// not in its place is counted with [serialbridge.Sink.Damaged]:
+// There is no checksum: a line is taken as a whole or not at all. The first one
+// is passed over, because its beginning may be missing. A payload is no longer
+// than a radio message, and has fewer semicolons than a line: it could be two
+// lines that lost what stood between them. What is not in its place is counted
+// with [serialbridge.Sink.Damaged]:
 //
 //   - "syntax": not of the form above, or a known variable with a value that is
 //     not of its form
-//   - "implausible": a number that such a variable cannot have
+//   - "implausible": a number that such a variable cannot have, or a temperature,
+//     humidity or pressure that is too far from the one before and was not said
+//     twice
 //   - "too long": no end within 256 bytes
 //   - "too many properties": more than 128 of one node
 //
 // # Identity
 //
 // The ID of a device is its number in the radio network, 0 is the gateway's own
-// node. Nodes have nothing else that is unique. Two gateways in one house must
-// therefore not use the same numbers.
+// node. Nodes have nothing else that is unique, so devices are anonymous: what
+// tells the gateway's stick from others is added.
+//
+// # Memory
+//
+// What a node said of itself and which variables it has is remembered, and nodes
+// that are remembered are announced at the start: some speak for hours only when
+// they are spoken to. In Run each has a button, Forget, for when it is gone; its
+// number is free then. The memory is one for all gateways: if there are two, a
+// node of one is announced at the other, too, without ever having readings.
+//
+// A node that measures nothing is there as long as the gateway is: relays and
+// contacts may have nothing to say for days.
 //
 // # Run
 //
 // Run gives a number to a node that asks for one (I_ID_REQUEST), one that was not
-// heard of. Nodes that sleep are not heard of either after a start, and nobody
-// remembers: the number is drawn by lot, so that a clash is unlikely. It tells
-// nodes to use metric units, asks those that are not known to present
-// themselves, and sets variables. A value that was set counts when the node has
-// acknowledged it. A request for the time is not answered: it is for local time.
+// heard of nor given. It is remembered as given. Nodes that were there before the
+// memory was are not heard of while they sleep: the number is drawn by lot, so
+// that a clash is unlikely. Run tells nodes to use metric units, asks those that
+// are not known to present themselves, and sets variables. A value that was set
+// counts when the node has acknowledged it.
 //
 // # Contract
 //
 // A decoder is not safe for concurrent use, starts no goroutine and calls its
-// sink from Decode. It holds at most one line of 256 bytes and 255 nodes with at
-// most 128 properties each. Run owns one goroutine, which reads; it ends when the
+// sink from Decode, and newDecoder does so, too. It holds at most one line of 256
+// bytes and 255 nodes with at most 128 properties each. Run owns one goroutine, which reads; it ends when the
 // port fails or is closed.
 package mysensors

@@ -21,6 +21,7 @@ func FuzzDecoder(f *testing.F) {
 		// The pieces do not matter, nor does what a decoder heard before.
 		pieces := &recorder{}
 		d := newDecoder(pieces, known)
+		d.Decode([]byte("\n"), received)
 		for i := range data {
 			d.Decode(data[i:i+1], received)
 			if len(d.line) > maxLine {
@@ -34,6 +35,13 @@ func FuzzDecoder(f *testing.F) {
 			if len(n.device.Properties) > maxProperties || len(n.places) > maxProperties || len(n.children) > 255 {
 				t.Fatalf("a node with %d properties", len(n.device.Properties))
 			}
+		}
+
+		// What was remembered is known again.
+		again := &recorder{Memory: whole.Memory}
+		newDecoder(again, known)
+		if len(again.Devices) != len(whole.Devices) || len(again.Readings) > 0 {
+			t.Fatalf("remembered %v, was %v", again.Devices, whole.Devices)
 		}
 
 		// Whatever came before, the next valid line is found.

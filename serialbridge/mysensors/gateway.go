@@ -16,13 +16,12 @@ const maxNode = 254
 type gateway struct {
 	port    serialbridge.Port
 	decoder *decoder
-	given   map[int]bool // numbers that nodes got from us
 	asked   map[int]bool // nodes that were asked to present themselves
 	failed  error        // of a write while bytes were decoded
 }
 
 func newGateway(port serialbridge.Port, sink serialbridge.Sink, known map[int]*variable) *gateway {
-	g := &gateway{port: port, decoder: newDecoder(sink, known), given: make(map[int]bool), asked: make(map[int]bool)}
+	g := &gateway{port: port, decoder: newDecoder(sink, known, forgetButton()), asked: make(map[int]bool)}
 	g.decoder.onMessage = g.answer
 	return g
 }
@@ -45,6 +44,9 @@ func (g *gateway) run(ctx context.Context, commands <-chan serialbridge.Command)
 				return h.Err
 			}
 		case c := <-commands:
+			if g.decoder.forgets(c) {
+				break
+			}
 			if m, ok := g.decoder.command(c); ok {
 				g.send(m)
 			}
@@ -68,7 +70,7 @@ func (g *gateway) answer(m message) {
 		switch m.typ {
 		case idRequest:
 			if id, ok := g.freeNumber(); ok {
-				g.given[id] = true
+				g.decoder.give(id)
 				g.send(message{node: m.node, child: m.child, command: internal, typ: idResponse, payload: strconv.Itoa(id)})
 			}
 			return
@@ -87,24 +89,30 @@ func (g *gateway) answer(m message) {
 	}
 }
 
-// freeNumber draws a number that no node is known to have. It reports false if
-// there is none.
+// freeNumber draws a number that no node is known to have. It is drawn by lot:
+// nodes that were there before the memory was are not known while they sleep.
+// It reports false if there is none.
 func (g *gateway) freeNumber() (int, bool) {
-	for range 2 {
-		var free []int
-		for id := 1; id <= maxNode; id++ {
-			if g.decoder.nodes[id] == nil && !g.given[id] {
-				free = append(free, id)
-			}
+	var free, given []int
+	for id := 1; id <= maxNode; id++ {
+		switch {
+		case g.decoder.nodes[id] != nil:
+		case g.decoder.given[id]:
+			given = append(given, id)
+		default:
+			free = append(free, id)
 		}
-		if len(free) > 0 {
-			return free[rand.IntN(len(free))], true
-		}
-		// A node asks again when the answer gets lost: most of what was
-		// given was never used.
-		clear(g.given)
 	}
-	return 0, false
+	if len(free) == 0 {
+		// A node asks again when the answer gets lost: most of what was
+		// given and not used never will be.
+		free = given
+	}
+	if len(free) == 0 {
+		g.decoder.sink.Ignored("a node asks for a number: all are in use, forget some")
+		return 0, false
+	}
+	return free[rand.IntN(len(free))], true
 }
 
 // command returns the message that does what is wanted. The node is to

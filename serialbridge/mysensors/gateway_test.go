@@ -50,17 +50,18 @@ func (l *line) sent() string {
 }
 
 // start runs the driver within a synctest bubble.
-func start(t *testing.T) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
+func start(t *testing.T, memory map[string]string) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
 	reader, writer := io.Pipe()
 	l = &line{toDriver: reader, far: writer}
-	r, commands, result = &recorder{}, make(chan serialbridge.Command), make(chan error, 1)
+	r, commands, result = &recorder{Memory: memory}, make(chan serialbridge.Command), make(chan error, 1)
 	go func() { result <- Driver().Run(t.Context(), l, r, commands) }()
+	writer.Write([]byte("\n"))
 	return l, r, commands, result
 }
 
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, r, commands, result := start(t)
+		l, r, commands, result := start(t, nil)
 		hear := func(s string) string {
 			io.WriteString(l.far, s)
 			synctest.Wait()
@@ -124,8 +125,8 @@ func TestRun(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _, _, result := start(t)
-		io.WriteString(l.far, "1;3;1;0;0;20.5\n254;3;1;0;0;20.5\n")
+		l, r, _, result := start(t, map[string]string{"1": "{}"})
+		io.WriteString(l.far, "254;3;1;0;0;20.5\n")
 		synctest.Wait()
 		l.sent()
 		var given []int
@@ -138,6 +139,9 @@ func TestNumbers(t *testing.T) {
 				t.Fatalf("gave %q after %v", s, given)
 			}
 			given = append(given, id)
+			if r.Memory[strconv.Itoa(id)] != `{"given":true}` {
+				t.Fatalf("%d is not remembered: %q", id, r.Memory)
+			}
 		}
 		// All are given; those that were never heard may be given again.
 		io.WriteString(l.far, "255;255;3;0;3;\n")
@@ -156,6 +160,9 @@ func TestNumbers(t *testing.T) {
 		if s := l.sent(); s != "" {
 			t.Errorf("gave %q", s)
 		}
+		if len(r.Overheard) != 1 {
+			t.Errorf("ignored %q", r.Overheard)
+		}
 		l.Close()
 		l.far.Close()
 		if err := <-result; err == nil {
@@ -164,9 +171,35 @@ func TestNumbers(t *testing.T) {
 	})
 }
 
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, r, commands, result := start(t, map[string]string{"7": `{"name":"Old"}`, "7.1": `{"type":3,"variables":[2]}`, "77": "{}", "77.1": `{"type":3}`, "0": "{}"})
+		synctest.Wait()
+		if d := r.Devices["mysensors_7"]; d.Name != "Old" || len(d.Properties) != 2 {
+			t.Fatalf("%+v", r.Devices)
+		}
+		commands <- serialbridge.Command{Device: "mysensors_7", Key: "forget", Value: true}
+		commands <- serialbridge.Command{Device: "mysensors_0", Key: "forget", Value: true}
+		commands <- serialbridge.Command{Device: "mysensors_8", Key: "forget", Value: true}
+		synctest.Wait()
+		if len(r.Memory) != 3 || len(r.Devices["mysensors_7"].Properties) > 0 || l.sent() != "" {
+			t.Errorf("%v %+v", r.Memory, r.Devices["mysensors_7"])
+		}
+		// It may come back.
+		io.WriteString(l.far, "7;1;1;0;2;1\n")
+		synctest.Wait()
+		if d := r.Devices["mysensors_7"]; d.Name != "MySensors node 7" || len(d.Properties) != 2 || len(r.Readings) != 1 {
+			t.Errorf("%+v", d)
+		}
+		l.Close()
+		l.far.Close()
+		<-result
+	})
+}
+
 func TestRunFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _, _, result := start(t)
+		l, _, _, result := start(t, nil)
 		l.mu.Lock()
 		l.refuse = serialbridge.ErrUnplugged
 		l.mu.Unlock()

@@ -8,9 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine bounds a line. Radio messages have at most 25 bytes of payload; log
-// lines of the gateway are longer.
-const maxLine = 256
+const (
+	// maxLine bounds a line: log lines of the gateway.
+	maxLine = 256
+	// maxPayload bounds what comes by radio (MAX_PAYLOAD_SIZE of the library).
+	maxPayload = 25
+)
 
 // A command is what a message is for.
 type command byte
@@ -26,6 +29,7 @@ const (
 // Types of internal messages that are of use here.
 const (
 	batteryLevel  = 0
+	timeRequest   = 1
 	idRequest     = 3
 	idResponse    = 4
 	configRequest = 6
@@ -69,6 +73,11 @@ func parseMessage(line string) (message, bool) {
 		ack: numbers[3] == 1, typ: numbers[4], payload: fields[5],
 	}
 	if m.command != stream && !text(m.payload) {
+		return message{}, false
+	}
+	// More than a radio message holds, or as many semicolons as a line has,
+	// is two lines that lost what stood between them.
+	if (m.command == presentation || m.command == set) && (len(m.payload) > maxPayload || strings.Count(m.payload, ";") >= len(fields)-1) {
 		return message{}, false
 	}
 	return m, true

@@ -13,6 +13,7 @@ import (
 type variable struct {
 	property serialbridge.Property
 	min, max float64 // of a number
+	jump     float64 // how far a number goes from one message to the next at most; 0: as far as it likes
 	// byChild is what differs by the type of the child.
 	byChild map[int]serialbridge.Property
 }
@@ -55,6 +56,9 @@ const (
 	sGPS        = 38
 	sWaterQual  = 39
 )
+
+// maxChildType is the last of them.
+const maxChildType = sWaterQual
 
 // unknownChild is the type of a child that was not presented.
 const unknownChild = -1
@@ -162,9 +166,9 @@ func variables() map[int]*variable {
 		v.property.StateClass = "total_increasing"
 		return v
 	}
-	number(vTemp, "temperature", "Temperature", "°C", "temperature", 1, -100, 1500)
-	number(vHum, "humidity", "Humidity", "%", "humidity", 1, 0, 100)
-	number(vPressure, "pressure", "Pressure", "hPa", "atmospheric_pressure", 1, 300, 1200)
+	number(vTemp, "temperature", "Temperature", "°C", "temperature", 1, -100, 1500).jump = 30
+	number(vHum, "humidity", "Humidity", "%", "humidity", 1, 0, 100).jump = 40
+	number(vPressure, "pressure", "Pressure", "hPa", "atmospheric_pressure", 1, 300, 1200).jump = 30
 	total(vRain, "rain", "Rain", "mm", "precipitation", 1)
 	number(vRainRate, "rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1, 0, 1000)
 	number(vWind, "wind", "Wind", "", "", 1, 0, 1000)

@@ -26,6 +26,9 @@ const (
 	damagedTooLong   = "too long"
 )
 
+// moving are the properties that are not known any more when the fix is lost.
+var moving = []string{"speed", "course", "magnetic_course"}
+
 // A decoder finds sentences in a stream of bytes.
 type decoder struct {
 	sink     serialbridge.Sink
@@ -116,8 +119,15 @@ func (d *decoder) end(received time.Time) {
 		if len(d.receivers) >= maxDevices {
 			clear(d.receivers) // a boat has a handful; this is noise
 		}
-		d.receivers[id] = &receiver{r.valid, serialbridge.Device{ID: id, Name: name(id), Model: "NMEA 0183"}}
+		d.receivers[id] = &receiver{r.valid, serialbridge.Device{ID: id, Name: name(id), Model: "NMEA 0183", Anonymous: true}}
 		return
+	}
+	if was.valid && !r.valid {
+		for _, key := range moving {
+			if slices.ContainsFunc(was.device.Properties, func(p serialbridge.Property) bool { return p.Key == key }) {
+				r.values[key] = nil
+			}
+		}
 	}
 	was.valid = r.valid
 	if len(r.values) == 0 {

@@ -297,6 +297,22 @@ func TestUnqualified(t *testing.T) {
 	}
 }
 
+// Without a fix nobody knows where the receiver goes.
+func TestFixLost(t *testing.T) {
+	there := sentence("GPRMC,120000,A,5000.000,N,00700.000,E,10.0,90.0,211126,,")
+	gone := sentence("GPRMC,120001,V,,,,,,,211126,,")
+	r := decode(t, there, there, gone, gone)
+	if len(r.Readings) != 3 {
+		t.Fatalf("%+v", r.Readings)
+	}
+	if want := (map[string]any{"fix": false, "speed": nil, "course": nil}); !maps.Equal(r.Readings[1].Values, want) {
+		t.Errorf("%v, want %v", r.Readings[1].Values, want)
+	}
+	if want := (map[string]any{"fix": false}); !maps.Equal(r.Readings[2].Values, want) {
+		t.Errorf("%v, want %v", r.Readings[2].Values, want)
+	}
+}
+
 func TestDevices(t *testing.T) {
 	for talker, want := range map[string]string{
 		"GP": "nmea_gnss", "GL": "nmea_gnss", "GA": "nmea_gnss", "GB": "nmea_gnss", "BD": "nmea_gnss", "GQ": "nmea_gnss",
@@ -307,7 +323,7 @@ func TestDevices(t *testing.T) {
 			t.Errorf("%s: believed after one sentence", talker)
 		}
 		r := decode(t, s, s)
-		if len(r.Announcements) != 1 || r.Announcements[0].ID != want || r.Announcements[0].Name == "" {
+		if len(r.Announcements) != 1 || r.Announcements[0].ID != want || r.Announcements[0].Name == "" || !r.Announcements[0].Anonymous {
 			t.Errorf("%s: %+v", talker, r.Announcements)
 		}
 		if !r.Readings[0].Time.Equal(received) {

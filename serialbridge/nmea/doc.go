@@ -28,7 +28,7 @@
 // by hand or simulated ones. Sentences that say nothing of the kind (ZDA, and
 // VTG before NMEA 2.3) are believed as long as the last one that did was
 // valid. When the fix is lost the last position stays what it was, and "fix"
-// tells that it is no longer so.
+// tells that it is no longer so; speed and course are not known any more.
 //
 // The navigational status that RMC and GNS have since NMEA 4.1 is not looked at:
 // receivers that are no licensed navigation equipment send V for "none".
@@ -40,9 +40,9 @@
 // NMEA 0183 knows no serial numbers. Whatever satellites it listens to (talkers
 // GP, GL, GA, GB, BD, GQ, QZ, GI and GN), the receiver is the device nmea_gnss;
 // any other talker is a device of its own, such as nmea_ii for integrated
-// instrumentation. Two receivers are one device to the house. Nothing is
-// published of a device before its second sentence: a checksum of 8 bits lets
-// some damage pass, and a device is for ever.
+// instrumentation. All are anonymous: what tells their stick from others is added
+// to the ID. Nothing is published of a device before its second sentence: a
+// checksum of 8 bits lets some damage pass, and a device is for ever.
 //
 // # Sources
 //

@@ -2,6 +2,7 @@ package rflink
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,7 +22,6 @@ const (
 	damagedSyntax      = "syntax"
 	damagedImplausible = "implausible"
 	damagedTooLong     = "too long"
-	damagedManyDevices = "too many devices"
 	damagedRefused     = "command refused"
 )
 
@@ -31,6 +31,11 @@ type transmitter struct {
 	device       serialbridge.Device
 	changed      bool              // the device is to be announced
 	switches     map[string]string // number as it was heard, by key
+	last         map[string]int64  // raw values, by label
+	doubted      map[string]int64  // raw values that did not follow the last ones
+	lines        int               // that were heard
+	heard        time.Time         // the last of them
+	kept         bool              // it is remembered
 }
 
 // A decoder turns lines into devices and readings.
@@ -41,13 +46,17 @@ type decoder struct {
 	line         []byte // the current line so far
 	skip         bool   // up to the end of the line
 	transmitters map[string]*transmitter
+	forgettable  bool // what is remembered can be forgotten by command
 
 	// Of use to Run; nil elsewhere.
 	onReply func(ok bool)
 }
 
-func newDecoder(sink serialbridge.Sink, labels map[string]*definition) *decoder {
-	return &decoder{sink: sink, labels: labels, transmitters: make(map[string]*transmitter)}
+// newDecoder returns a decoder that knows what is remembered, and announces it.
+func newDecoder(sink serialbridge.Sink, labels map[string]*definition, forgettable bool) *decoder {
+	d := &decoder{sink: sink, labels: labels, transmitters: make(map[string]*transmitter), forgettable: forgettable}
+	d.recall()
+	return d
 }
 
 // Decode implements serialbridge.Decoder.
@@ -83,33 +92,66 @@ func (d *decoder) end(line string, received time.Time) {
 		d.reply(m)
 		return
 	}
-	values, properties, ok := d.read(m)
+	values, raw, properties, ok := d.read(m)
 	if !ok {
 		d.sink.Damaged(damagedSyntax)
 		return
 	}
 	if len(properties) == 0 {
-		return // nothing is known of it
-	}
-	t := d.transmitter(m)
-	if t == nil {
-		d.sink.Damaged(damagedManyDevices)
+		d.sink.Ignored(fmt.Sprintf("nothing that devices of %s say is known here", m.protocol))
 		return
 	}
+	t := d.transmitter(m.protocol, m.id)
+	if t == nil {
+		d.sink.Ignored(fmt.Sprintf("more than %d devices were heard: what others say is not read", maxDevices))
+		return
+	}
+	t.heard = received
+	t.lines++
 	for _, p := range properties {
 		t.has(p)
 	}
+	d.doubt(t, raw, values)
 	t.command(m, values)
 	maps.DeleteFunc(values, func(key string, _ any) bool { return !t.knows(key) })
-	if t.changed {
-		t.changed = false
-		device := t.device
-		device.Properties = slices.Clone(device.Properties)
-		d.sink.Device(device)
-	}
+	d.announce(t)
 	if len(values) > 0 {
 		d.sink.Reading(serialbridge.Reading{Device: t.device.ID, Time: received, Values: values})
 	}
+}
+
+// doubt takes out of values what is too far from what the device said before,
+// unless it says it again: without a checksum a digit may be another.
+func (d *decoder) doubt(t *transmitter, raw map[string]int64, values map[string]any) {
+	for name, n := range raw {
+		known := d.labels[name]
+		last, ok := t.last[name]
+		doubted, again := t.doubted[name]
+		delete(t.doubted, name)
+		if ok && !known.follows(n, last) && !(again && known.follows(n, doubted)) {
+			t.doubted[name] = n
+			delete(values, known.property.Key)
+			d.sink.Damaged(damagedImplausible)
+			continue
+		}
+		t.last[name] = n
+	}
+}
+
+// announce passes on a device that is new or has changed.
+func (d *decoder) announce(t *transmitter) {
+	if !t.changed {
+		return
+	}
+	t.changed = false
+	// Weather sensors speak every few minutes; remote controls, contacts and
+	// motion sensors when something happens.
+	t.device.WhenUsed = !slices.ContainsFunc(t.device.Properties, func(p serialbridge.Property) bool {
+		return p.Kind == serialbridge.Measurement && p.StateClass != ""
+	})
+	device := t.device
+	device.Properties = slices.Clone(device.Properties)
+	d.sink.Device(device)
 }
 
 // reply takes a line of the gateway itself.
@@ -126,18 +168,17 @@ func (d *decoder) reply(m message) {
 }
 
 // read returns what the labels of a line say, but for switches, of which it
-// only checks the form.
-func (d *decoder) read(m message) (map[string]any, []serialbridge.Property, bool) {
-	values := make(map[string]any)
-	var properties []serialbridge.Property
+// only checks the form. raw are the raw values of numbers by label.
+func (d *decoder) read(m message) (values map[string]any, raw map[string]int64, properties []serialbridge.Property, ok bool) {
+	values, raw = make(map[string]any), make(map[string]int64)
 	for _, l := range m.labels {
 		known := d.labels[l.name]
 		if known == nil {
 			continue
 		}
-		v, ok := known.value(l.value)
+		v, n, ok := known.value(l.value)
 		if !ok {
-			return nil, nil, false
+			return nil, nil, nil, false
 		}
 		if v == nil {
 			d.sink.Damaged(damagedImplausible)
@@ -145,37 +186,40 @@ func (d *decoder) read(m message) (map[string]any, []serialbridge.Property, bool
 		}
 		properties = append(properties, known.property)
 		values[known.property.Key] = v
+		if known.property.Kind == serialbridge.Measurement {
+			raw[l.name] = n
+		}
 	}
 	command, ok := m.get("CMD")
 	if !ok {
-		return values, properties, true
+		return values, raw, properties, true
 	}
 	number, _ := m.get("SWITCH")
-	if len(number) > 8 || number != "" && !alphanumeric(number) || command == "" {
-		return nil, nil, false
+	if !validNumber(number) || command == "" {
+		return nil, nil, nil, false
 	}
 	if level, ok := strings.CutPrefix(command, "SET_LEVEL="); ok {
 		n, err := strconv.ParseUint(level, 10, 8)
 		if err != nil {
-			return nil, nil, false
+			return nil, nil, nil, false
 		}
 		if n > maxLevel {
 			d.sink.Damaged(damagedImplausible)
-			return values, properties, true
+			return values, raw, properties, true
 		}
 		p := levelOf(m.protocol, number)
 		values[p.Key] = int64(n)
 		properties = append(properties, switchOf(m.protocol, number), p)
-		return values, properties, true
+		return values, raw, properties, true
 	}
 	p := switchOf(m.protocol, number)
 	switch {
 	case p.Kind == serialbridge.Choice && !slices.Contains(blindCommands, command):
-		return values, properties, true // a programming key
+		return values, raw, properties, true // a programming key
 	case p.Kind != serialbridge.Choice && !slices.Contains(switchCommands, command):
-		return values, properties, true
+		return values, raw, properties, true
 	}
-	return values, append(properties, p), true
+	return values, raw, append(properties, p), true
 }
 
 // switchCommands are the commands of a switch.
@@ -217,34 +261,72 @@ func (t *transmitter) command(m message, values map[string]any) {
 	}
 }
 
-// transmitter returns the device that a line is from, or nil if there are too
-// many.
-func (d *decoder) transmitter(m message) *transmitter {
-	id := "rflink_" + word(m.protocol) + "_" + m.id
-	t := d.transmitters[id]
-	if t == nil && len(d.transmitters) < maxDevices {
-		t = &transmitter{protocol: m.protocol, id: m.id, switches: make(map[string]string), device: serialbridge.Device{
-			ID:           id,
-			Name:         m.protocol + " " + m.id,
-			Model:        m.protocol,
-			SerialNumber: m.id,
-		}}
-		d.transmitters[id] = t
+// transmitter returns the device of a protocol with an ID, or nil if there are
+// too many.
+func (d *decoder) transmitter(protocol, id string) *transmitter {
+	key := deviceID(protocol, id)
+	t := d.transmitters[key]
+	if t != nil {
+		return t
 	}
+	if len(d.transmitters) >= maxDevices && !d.displace() {
+		return nil
+	}
+	t = &transmitter{protocol: protocol, id: id, switches: make(map[string]string),
+		last: make(map[string]int64), doubted: make(map[string]int64), changed: true,
+		device: serialbridge.Device{
+			ID:           key,
+			Name:         protocol + " " + id,
+			Model:        protocol,
+			SerialNumber: id,
+		}}
+	d.transmitters[key] = t
 	return t
 }
 
-// has notes a property. It stays: a device does not always say all.
-func (t *transmitter) has(p serialbridge.Property) {
-	if !t.knows(p.Key) && len(t.device.Properties) < maxProperties {
-		t.device.Properties = append(t.device.Properties, p)
-		t.changed = true
+func deviceID(protocol, id string) string { return idPrefix + word(protocol) + "_" + id }
+
+// displace forgets one of the devices that were heard just once, the one that is
+// the longest ago: most of those were never there. It reports false if there is
+// none.
+func (d *decoder) displace() bool {
+	var oldest *transmitter
+	for _, t := range d.transmitters {
+		if t.lines > 1 || t.kept {
+			continue
+		}
+		if oldest == nil || t.heard.Before(oldest.heard) || t.heard.Equal(oldest.heard) && t.device.ID < oldest.device.ID {
+			oldest = t
+		}
 	}
+	if oldest == nil {
+		return false
+	}
+	delete(d.transmitters, oldest.device.ID)
+	return true
+}
+
+// has notes a property. It stays: a device does not always say all. It reports
+// false if there is no room for it.
+func (t *transmitter) has(p serialbridge.Property) bool {
+	if t.knows(p.Key) {
+		return true
+	}
+	if len(t.device.Properties) >= maxProperties {
+		return false
+	}
+	t.device.Properties = append(t.device.Properties, p)
+	t.changed = true
+	return true
 }
 
 func (t *transmitter) knows(key string) bool {
 	return slices.ContainsFunc(t.device.Properties, func(p serialbridge.Property) bool { return p.Key == key })
 }
+
+// validNumber tells whether s may be the number of a switch. There is none if a
+// device has just one.
+func validNumber(s string) bool { return len(s) <= 8 && alphanumeric(s) }
 
 func alphanumeric(s string) bool {
 	for i := range len(s) {

@@ -25,7 +25,7 @@ var labels = definitions()
 func decode(t testing.TB, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, labels)
+	d := newDecoder(r, labels, false)
 	for _, p := range pieces {
 		d.Decode([]byte(p), received)
 	}
@@ -104,6 +104,10 @@ func TestValues(t *testing.T) {
 		{"TEMP=", nil, damagedSyntax},
 		{"TEMP=-1", nil, damagedSyntax},
 		{"TEMP=10000", nil, damagedSyntax},
+		{"TEMP=0af", nil, damagedSyntax}, // a digit got lost
+		{"TEMP=f", nil, damagedSyntax},
+		{"HUM=5", nil, damagedSyntax},
+		{"WINDIR=15", nil, damagedSyntax},
 		{"HUM=100", map[string]any{"humidity": 100.0}, ""},
 		{"HUM=101", nil, damagedImplausible},
 		{"HUM=4f", nil, damagedSyntax},
@@ -192,6 +196,60 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// A value that is far from the last one is published when it is said again.
+func TestDoubt(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		values  []string
+		want    []any // of each reading
+		damaged int
+	}{
+		{"temperature", []string{"TEMP=00af", "TEMP=00b0", "TEMP=00ff", "TEMP=00b1"}, []any{17.5, 17.6, 25.5, 17.7}, 0},
+		{"one wrong", []string{"TEMP=00af", "TEMP=01af", "TEMP=00b0"}, []any{17.5, 17.6}, 1},
+		{"it was so", []string{"TEMP=00af", "TEMP=01af", "TEMP=01a0"}, []any{17.5, 41.6}, 1},
+		{"two different", []string{"TEMP=00af", "TEMP=01af", "TEMP=800f", "TEMP=00b0"}, []any{17.5, 17.6}, 2},
+		{"rain", []string{"RAIN=0100", "RAIN=0103", "RAIN=0003", "RAIN=0103"}, []any{25.6, 25.9, 25.9}, 1},
+		{"new battery", []string{"RAIN=0100", "RAIN=0001", "RAIN=0001"}, []any{25.6, 0.1}, 1},
+		{"humidity", []string{"HUM=40", "HUM=90", "HUM=41"}, []any{40.0, 41.0}, 1},
+		{"light", []string{"LUX=0001", "LUX=ffff"}, []any{1.0, 65535.0}, 0},
+	} {
+		var lines []string
+		for _, v := range test.values {
+			lines = append(lines, "20;05;Cresta;ID=2801;"+v+";\r\n")
+		}
+		r := decode(t, lines...)
+		var got []any
+		for _, reading := range r.Readings {
+			for _, v := range reading.Values {
+				got = append(got, v)
+			}
+		}
+		if !slices.Equal(got, test.want) || len(r.Damage) != test.damaged {
+			t.Errorf("%s: %v %q, want %v", test.name, got, r.Damage, test.want)
+		}
+	}
+}
+
+func TestIgnored(t *testing.T) {
+	r := decode(t, "20;05;Mystery;ID=01;FOO=1;\r\n")
+	if want := []string{"nothing that devices of Mystery say is known here"}; !slices.Equal(r.Overheard, want) || len(r.Devices) > 0 {
+		t.Errorf("ignored %q, devices %v", r.Overheard, r.Devices)
+	}
+}
+
+// Remote controls and detectors are silent while nothing happens.
+func TestWhenUsed(t *testing.T) {
+	r := decode(t, readLines(t)...)
+	for id, want := range map[string]bool{
+		"rflink_upm_esic_0001": false, "rflink_cresta_8301": false, "rflink_pir_aa66": true, "rflink_smokealert_123456": true,
+		"rflink_newkaku_000007": true, "rflink_selectplus_1bb4": true, "rflink_rts_1a602a": true, "rflink_milightv1_f746": true,
+	} {
+		if d, ok := r.Devices[id]; !ok || d.WhenUsed != want {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
 func TestPieces(t *testing.T) {
 	some := strings.Join(readLines(t)[30:], "") // with switches, levels and blinds
 	want := decode(t, some)
@@ -207,17 +265,30 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// There is room for the devices of a house beside what was heard once only.
 func TestLimits(t *testing.T) {
 	r := &recorder{}
-	d := newDecoder(r, labels)
-	for i := range 2 * maxDevices {
-		d.Decode(fmt.Appendf(nil, "20;05;Cresta;ID=%04x;TEMP=00af;\r\n", i), received)
+	d := newDecoder(r, labels, false)
+	hear := func(id int, at time.Duration) {
+		d.Decode(fmt.Appendf(nil, "20;05;Cresta;ID=%04x;TEMP=00af;\r\n", id), received.Add(at))
 	}
-	if len(d.transmitters) != maxDevices || len(r.Damage) != maxDevices {
-		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.Damage))
+	for i := range maxDevices {
+		hear(i, time.Duration(i)*time.Second)
+	}
+	hear(0, time.Hour)
+	hear(maxDevices, time.Hour)
+	if len(d.transmitters) != maxDevices || d.transmitters["rflink_cresta_0000"] == nil || d.transmitters["rflink_cresta_0001"] != nil || len(r.Overheard) != 0 {
+		t.Errorf("%d devices, ignored %q", len(d.transmitters), r.Overheard)
+	}
+	for i := range 2 * maxDevices {
+		hear(i, 2*time.Hour)
+		hear(i, 2*time.Hour)
+	}
+	if len(d.transmitters) != maxDevices || len(r.Overheard) != 2*maxDevices || len(r.Damage) != 0 {
+		t.Errorf("%d devices, %d ignored, damaged %q", len(d.transmitters), len(r.Overheard), r.Damage)
 	}
 	r = &recorder{}
-	d = newDecoder(r, labels)
+	d = newDecoder(r, labels, false)
 	for i := range 2 * maxProperties {
 		d.Decode(fmt.Appendf(nil, "20;05;NewKaku;ID=01;SWITCH=%d;CMD=ON;\r\n", i), received)
 	}

@@ -15,15 +15,25 @@
 // Labels of which the unit depends on the device (KWATT, METER, DIST, SOUND,
 // WDIR) are left out, as are those that are not known.
 //
-// There is no checksum: a line is taken as a whole or not at all, and what is
-// not in its place is counted with [serialbridge.Sink.Damaged]:
+// There is no checksum: a line is taken as a whole or not at all, from "20;" to
+// the semicolon at its end, and numbers have as many digits as they should. What
+// is not in its place is counted with [serialbridge.Sink.Damaged]:
 //
 //   - "syntax": not of the form above, or a known label with a value that is not
 //     of its form
-//   - "implausible": a number no sensor of that kind can have; it is left out
+//   - "implausible": a number no sensor of that kind can have, or a temperature,
+//     humidity, pressure or amount of rain that is too far from the one before
+//     and was not said twice; it is left out
 //   - "too long": no end within 512 bytes
-//   - "too many devices": more than 256 were heard
 //   - "command refused": the gateway does not know what it was told to send
+//
+// Of the devices of neighbours, and of those that never were, there is no end:
+// 256 devices are kept, and when there are more, one that was heard just once
+// makes room. If there is none, [serialbridge.Sink.Ignored] tells of it, as it does
+// of devices that say nothing that is known here.
+//
+// Remote controls, doorbells, contacts and detectors speak when something happens:
+// they are there as long as the gateway is.
 //
 // # Commands
 //
@@ -32,10 +42,14 @@
 // is what was heard or sent last. What the gateway has not confirmed with OK does
 // not count as sent.
 //
+// A device that was switched by command is remembered, and can be switched after
+// the next start without being heard before; 64 are. It has a button, Forget.
+// What neighbours switch is not remembered.
+//
 // # Contract
 //
 // A decoder is not safe for concurrent use, starts no goroutine and calls its
-// sink from Decode. It holds at most one line of 512 bytes and the last
+// sink from Decode, and newDecoder does so, too. It holds at most one line of 512 bytes and the last
 // announcement of 256 devices with at most 64 properties each. Run owns one
 // goroutine, which reads; it ends when the port fails or is closed.
 package rflink

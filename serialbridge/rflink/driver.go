@@ -18,7 +18,7 @@ func Driver() serialbridge.Driver {
 			{Baud: 57600, DataBits: 8, Parity: 'N', StopBits: 1},
 		},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink, labels)
+			return newDecoder(sink, labels, false)
 		},
 		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, commands <-chan serialbridge.Command) error {
 			return newGateway(port, sink, labels).run(ctx, commands)

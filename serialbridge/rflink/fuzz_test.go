@@ -21,7 +21,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// The pieces do not matter, nor does what a decoder heard before.
 		pieces := &recorder{}
-		d := newDecoder(pieces, labels)
+		d := newDecoder(pieces, labels, false)
 		for i := range data {
 			d.Decode(data[i:i+1], received)
 			if len(d.line) > maxLine || len(d.transmitters) > maxDevices {

@@ -22,7 +22,7 @@ type gateway struct {
 }
 
 func newGateway(port serialbridge.Port, sink serialbridge.Sink, labels map[string]*definition) *gateway {
-	g := &gateway{port: port, sink: sink, decoder: newDecoder(sink, labels)}
+	g := &gateway{port: port, sink: sink, decoder: newDecoder(sink, labels, true)}
 	g.decoder.onReply = g.replied
 	return g
 }
@@ -42,10 +42,15 @@ func (g *gateway) run(ctx context.Context, commands <-chan serialbridge.Command)
 				return h.Err
 			}
 		case c := <-commands:
+			if c.Key == forgetButton().Key {
+				g.decoder.forget(c.Device)
+				continue
+			}
 			line, values, ok := g.decoder.commandLine(c)
 			if !ok {
 				continue
 			}
+			g.decoder.keep(c.Device)
 			if len(g.pending) == maxPending {
 				g.pending = g.pending[1:]
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -113,6 +114,85 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What was switched by command can be switched after the next start.
+func TestRunRemembers(t *testing.T) {
+	run := func(t *testing.T, sink *recorder, do func(l *line, commands chan<- serialbridge.Command)) {
+		r, w := io.Pipe()
+		l := &line{toDriver: r, far: w}
+		commands, result := make(chan serialbridge.Command), make(chan error, 1)
+		go func() { result <- Driver().Run(t.Context(), l, sink, commands) }()
+		do(l, commands)
+		synctest.Wait()
+		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		<-result
+	}
+	synctest.Test(t, func(t *testing.T) {
+		memory := make(map[string]string)
+		sink := &recorder{Memory: memory}
+		run(t, sink, func(l *line, commands chan<- serialbridge.Command) {
+			io.WriteString(l.far, "20;06;Kaku;ID=41;SWITCH=1;CMD=ON;\r\n20;06;Kaku;ID=42;SWITCH=1;CMD=ON;\r\n")
+			io.WriteString(l.far, "20;07;NewKaku;ID=cac142;SWITCH=3;CMD=SET_LEVEL=14;\r\n20;39;RTS;ID=1a602a;SWITCH=01;CMD=DOWN;\r\n")
+			synctest.Wait()
+			if len(memory) > 0 {
+				t.Errorf("remembers %v", memory)
+			}
+			commands <- serialbridge.Command{Device: "rflink_kaku_41", Key: "switch_1", Value: true}
+			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "level_3", Value: 7.0}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
+		})
+		if len(memory) != 3 || sink.Disorder != "" {
+			t.Fatalf("remembers %v %s", memory, sink.Disorder)
+		}
+		before := sink
+		sink = &recorder{Memory: memory}
+		run(t, sink, func(l *line, commands chan<- serialbridge.Command) {
+			synctest.Wait()
+			if len(sink.Devices) != 3 || len(sink.Readings) != 0 {
+				t.Fatalf("%+v", sink.Devices)
+			}
+			for id, d := range sink.Devices {
+				was := before.Devices[id]
+				for _, p := range d.Properties {
+					if !slices.ContainsFunc(was.Properties, func(q serialbridge.Property) bool { return p.Key == q.Key && p.Kind == q.Kind }) {
+						t.Errorf("%s: %+v, was %+v", id, p, was.Properties)
+					}
+				}
+				if d.Name != was.Name || len(d.Properties) != len(was.Properties) || !d.WhenUsed {
+					t.Errorf("%+v, was %+v", d, was)
+				}
+			}
+			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "level_3", Value: 7.0}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
+			synctest.Wait()
+			if s := l.sent(); s != "10;NewKaku;cac142;3;7;\r\n10;RTS;1a602a;01;UP;\r\n" {
+				t.Errorf("sent %q", s)
+			}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "forget", Value: true}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
+			synctest.Wait()
+			if s := l.sent(); s != "" || len(memory) != 2 || len(sink.Devices["rflink_rts_1a602a"].Properties) > 0 {
+				t.Errorf("not forgotten: sent %q, remembers %v", s, memory)
+			}
+		})
+	})
+}
+
+func TestRecallDamaged(t *testing.T) {
+	r := &recorder{Memory: map[string]string{
+		"kaku_41":   "{",
+		"kaku_42":   `{"protocol":"Kaku","id":"43","switches":["1"]}`,
+		"kaku_4z":   `{"protocol":"Kaku","id":"4z","switches":["1"]}`,
+		"kaku_44":   `{"protocol":"Kaku","id":"44","switches":[]}`,
+		"mebus_1":   `{"protocol":"Mebus","id":"1","switches":["1"]}`,
+		"kaku_45":   `{"protocol":"Kaku","id":"45","switches":["1;","2"]}`,
+		"something": "",
+	}}
+	newDecoder(r, labels, true)
+	if len(r.Devices) != 1 || len(r.Devices["rflink_kaku_45"].Properties) != 2 {
+		t.Errorf("%+v", r.Devices)
+	}
 }
 
 func TestRunEnds(t *testing.T) {

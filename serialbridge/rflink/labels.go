@@ -27,44 +27,61 @@ type definition struct {
 	low      int64 // the least and the greatest raw value that can be
 	high     int64
 	factor   int64 // of the raw value, in units of the last decimal
+	digits   []int // how many there may be; nil: one to five
+	// jump is how far the value goes from one line to the next at most, up
+	// and, unless it is a total, down; 0: as far as it likes.
+	jump int64
 }
 
-// value reads the value of a label. It returns nil if there is none that can be.
-func (d *definition) value(s string) (v any, ok bool) {
+// value reads the value of a label, and of a number also its raw value. It
+// returns nil if there is none that can be.
+func (d *definition) value(s string) (v any, raw int64, ok bool) {
 	switch d.form {
 	case onOff:
-		return s == "ON", s == "ON" || s == "OFF"
+		return s == "ON", 0, s == "ON" || s == "OFF"
 	case batteryLow:
-		return s == "LOW", s == "LOW" || s == "OK"
+		return s == "LOW", 0, s == "LOW" || s == "OK"
 	case happened:
-		return d.property.Options[0], true
+		return d.property.Options[0], 0, true
 	}
 	base := 10
 	if d.form == hexNumber || d.form == hexSigned {
 		base = 16
 	}
 	u, err := strconv.ParseUint(s, base, 16)
-	if err != nil || len(s) > 5 {
-		return nil, false
+	// A digit that got lost makes another number.
+	if err != nil || len(s) > 5 || d.digits != nil && !slices.Contains(d.digits, len(s)) {
+		return nil, 0, false
 	}
 	n := int64(u)
 	if d.form == oneOf {
 		if n >= int64(len(d.property.Options)) {
-			return nil, true
+			return nil, 0, true
 		}
-		return d.property.Options[n], true
+		return d.property.Options[n], 0, true
 	}
 	if d.form == hexSigned && n&0x8000 != 0 {
 		n = -(n & 0x7FFF)
 	}
 	if n < d.low || n > d.high {
-		return nil, true
+		return nil, 0, true
 	}
 	power := 1.0
 	for range d.property.Precision {
 		power *= 10
 	}
-	return float64(n*d.factor) / power, true
+	return float64(n*d.factor) / power, n, true
+}
+
+// follows tells whether a raw value may come after another.
+func (d *definition) follows(n, last int64) bool {
+	if d.jump == 0 {
+		return true
+	}
+	if d.property.StateClass == "total_increasing" {
+		return n >= last && n-last <= d.jump
+	}
+	return max(n, last)-min(n, last) <= d.jump
 }
 
 // definitions returns what is known of labels, by name (RFLink Protocol
@@ -74,24 +91,30 @@ func definitions() map[string]*definition {
 	number := func(name string, f form, low, high, factor int64, key, text, unit, class string, precision int) *definition {
 		d := &definition{form: f, low: low, high: high, factor: factor, property: serialbridge.Property{
 			Key: key, Name: text, Kind: serialbridge.Measurement, Unit: unit, Class: class, StateClass: "measurement", Precision: precision}}
+		if f == hexNumber || f == hexSigned {
+			d.digits = []int{4, 2} // two in some lines of old versions
+		}
 		m[name] = d
 		return d
 	}
-	number("TEMP", hexSigned, -600, 1200, 1, "temperature", "Temperature", "°C", "temperature", 1)
+	number("TEMP", hexSigned, -600, 1200, 1, "temperature", "Temperature", "°C", "temperature", 1).jump = 100
 	number("WINCHL", hexSigned, -900, 1200, 1, "wind_chill", "Wind chill", "°C", "temperature", 1)
 	number("WINTMP", hexSigned, -600, 1200, 1, "wind_temperature", "Temperature at wind meter", "°C", "temperature", 1)
-	number("HUM", decimal, 0, 100, 1, "humidity", "Humidity", "%", "humidity", 0)
-	number("BARO", hexNumber, 800, 1100, 1, "pressure", "Pressure", "hPa", "atmospheric_pressure", 0)
+	humidity := number("HUM", decimal, 0, 100, 1, "humidity", "Humidity", "%", "humidity", 0)
+	humidity.digits, humidity.jump = []int{2, 3}, 30
+	number("BARO", hexNumber, 800, 1100, 1, "pressure", "Pressure", "hPa", "atmospheric_pressure", 0).jump = 20
 	number("UV", hexNumber, 0, 0xFFFF, 1, "uv", "UV", "", "", 0)
 	number("LUX", hexNumber, 0, 0xFFFF, 1, "illuminance", "Illuminance", "lx", "illuminance", 0)
-	number("RAIN", hexNumber, 0, 0xFFFF, 1, "rain", "Rain", "mm", "precipitation", 1).property.StateClass = "total_increasing"
+	rain := number("RAIN", hexNumber, 0, 0xFFFF, 1, "rain", "Rain", "mm", "precipitation", 1)
+	rain.property.StateClass, rain.jump = "total_increasing", 500
 	number("RAINTOT", hexNumber, 0, 0xFFFF, 1, "rain_24h", "Rain in 24 hours", "mm", "precipitation", 1).property.StateClass = "total_increasing"
 	number("RAINRATE", hexNumber, 0, 10000, 1, "rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1)
 	number("WINSP", hexNumber, 0, 4000, 1, "wind_speed", "Wind speed", "km/h", "wind_speed", 1)
 	number("AWINSP", hexNumber, 0, 4000, 1, "wind_speed_average", "Average wind speed", "km/h", "wind_speed", 1)
 	number("WINGS", hexNumber, 0, 4000, 1, "wind_gust", "Wind gust", "km/h", "wind_speed", 1)
 	// 16 points of the compass.
-	number("WINDIR", decimal, 0, 15, 225, "wind_direction", "Wind direction", "°", "wind_direction", 1).property.StateClass = "measurement_angle"
+	direction := number("WINDIR", decimal, 0, 15, 225, "wind_direction", "Wind direction", "°", "wind_direction", 1)
+	direction.property.StateClass, direction.digits = "measurement_angle", []int{4}
 	number("CO2", decimal, 0, 0xFFFF, 1, "co2", "CO₂", "ppm", "carbon_dioxide", 0)
 	number("WATT", hexNumber, 0, 0xFFFF, 1, "power", "Power", "W", "power", 0)
 	number("VOLT", decimal, 0, 500, 1, "voltage", "Voltage", "V", "voltage", 0)

@@ -49,11 +49,14 @@ func parseLine(line string) (message, bool) {
 		}
 		m.labels = append(m.labels, label{name, value})
 	}
-	if m.id != "" && (len(m.id) > 16 || !isHex(m.id) || len(m.protocol) > 24) {
+	if m.id != "" && (!validID(m.id) || len(m.protocol) > 24) {
 		return message{}, false
 	}
 	return m, true
 }
+
+// validID tells whether s may be the ID of a device.
+func validID(s string) bool { return len(s) <= 16 && isHex(s) }
 
 func printable(s string) bool {
 	for i := range len(s) {

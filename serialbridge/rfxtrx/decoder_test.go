@@ -3,7 +3,9 @@ package rfxtrx
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"regexp"
@@ -22,7 +24,7 @@ var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r)
+	d := newDecoder(r, false)
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
@@ -101,15 +103,12 @@ func TestSensors(t *testing.T) {
 		{"0850010012340080" + "59", map[string]any{"temperature": 12.8}, ""},
 		{"0850010012348001" + "59", map[string]any{"temperature": -0.1}, ""},
 		{"0850010012347fff" + "59", nil, damagedImplausible},
-		{"0850000012340080" + "59", nil, damagedUnsupported},
-		{"0850200012340080" + "59", nil, damagedUnsupported},
 		{"085101001234" + "3700" + "59", map[string]any{"humidity": 55.0}, ""},
 		{"085101001234" + "6500" + "59", nil, damagedImplausible},
 		{"0d54020012340" + "0d2" + "3c01" + "03f5" + "02" + "49", map[string]any{"temperature": 21.0, "humidity": 60.0, "pressure": 1013.0}, ""},
 		{"0b5501001234" + "0003" + "0003e9" + "49", map[string]any{"rain": 100.1, "rain_rate": 3.0}, ""},
 		{"0b5502001234" + "0096" + "0003e9" + "49", map[string]any{"rain": 100.1, "rain_rate": 1.5}, ""},
 		{"0b5503001234" + "ffff" + "0003e9" + "49", map[string]any{"rain": 100.1}, ""},
-		{"0b5506001234" + "0000" + "000003" + "49", nil, damagedUnsupported},
 		{"105601001234" + "0167" + "0020" + "0031" + "0000" + "0000" + "49", map[string]any{"wind_direction": 359.0, "wind_speed": 3.2, "wind_gust": 4.9}, ""},
 		{"105604001234" + "0000" + "0020" + "0031" + "0064" + "8005" + "49", map[string]any{
 			"wind_direction": 0.0, "wind_speed": 3.2, "wind_gust": 4.9, "temperature": 10.0, "wind_chill": -0.5}, ""},
@@ -159,19 +158,15 @@ func TestRemotes(t *testing.T) {
 		{[]string{"0b1100000123456703010f70"}, map[string]any{"switch_3": true}, ""},
 		{[]string{"0b1100000123456703000070"}, map[string]any{"switch_3": false}, ""},
 		{[]string{"0b1100000123456703020770"}, map[string]any{"switch_3": true, "level_3": int64(7)}, ""},
-		{[]string{"0b1100000123456703021070"}, nil, damagedUnsupported}, // level 16
+		{[]string{"0b1100000123456703021070"}, nil, damagedImplausible}, // level 16
 		{[]string{"0b1100000123456703010f70", "0b1100000123456704010f70", "0b1100000123456700030070"},
 			map[string]any{"switch_3": false, "switch_4": false}, ""},
 		{[]string{"0b1100000000000003010f70"}, nil, damagedImplausible}, // no ID
-		{[]string{"0b1100000123456703090f70"}, nil, damagedUnsupported},
-		{[]string{"0b1109000123456703010f70"}, nil, damagedUnsupported},
-		{[]string{"0710012a51050170"}, nil, damagedImplausible}, // house code Q
+		{[]string{"0710012a51050170"}, nil, damagedImplausible},         // house code Q
 		{[]string{"0710012a41020070"}, map[string]any{"switch_2": false}, ""},
 		{[]string{"0a1402adf394ab02010060"}, map[string]any{"switch_2": true}, ""},
 		{[]string{"09190000009ba8010000"}, map[string]any{"blind_1": "UP"}, ""},
 		{[]string{"09190000009ba8010200"}, map[string]any{"blind_1": "STOP"}, ""},
-		{[]string{"09190000009ba8010300"}, nil, damagedUnsupported}, // pairing
-		{[]string{"0812000000000000" + "00"}, nil, damagedUnsupported},
 	} {
 		var all []byte
 		for _, h := range test.hex {
@@ -189,6 +184,108 @@ func TestRemotes(t *testing.T) {
 		}
 		if !maps.Equal(got, test.want) || !slices.Equal(r.Damage, damaged) {
 			t.Errorf("%s: %v %q, want %v %q", test.hex, got, r.Damage, test.want, test.why)
+		}
+	}
+}
+
+func TestGuards(t *testing.T) {
+	for _, test := range []struct {
+		hex  string
+		want map[string]any // besides the signal
+	}{
+		{"0820004dd3dc540089", map[string]any{"contact": false, "tamper": false}},
+		{"0820044dd3dc548289", map[string]any{"contact": true, "tamper": true}},
+		{"0820054dd3dc540489", map[string]any{"motion": true, "tamper": false}},
+		{"0820014dd3dc548589", map[string]any{"motion": false, "tamper": true}},
+		{"0820034dd3dc540689", map[string]any{"smoke": true, "tamper": false}},
+		{"0820024dd3dc540989", map[string]any{"action": "arm_away"}},
+		{"0820064dd3dc540d89", map[string]any{"action": "disarm"}},
+	} {
+		r := decode(t, unhex(t, test.hex))
+		if len(r.Readings) != 1 || len(r.Damage) > 0 {
+			t.Errorf("%s: %v %q", test.hex, r.Readings, r.Damage)
+			continue
+		}
+		got := r.Readings[0].Values
+		delete(got, "signal")
+		d := r.Devices[r.Readings[0].Device]
+		if !maps.Equal(got, test.want) || !d.WhenUsed || d.SerialNumber != "d3dc54" {
+			t.Errorf("%s: %v of %+v, want %v", test.hex, got, d, test.want)
+		}
+	}
+}
+
+// Noise without a pause publishes nothing.
+func TestNoise(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 1<<20)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	if r := decode(t, noise); len(r.Readings) > 0 || len(r.Announcements) > 0 {
+		t.Errorf("%d readings, %v", len(r.Readings), r.Devices)
+	}
+}
+
+// What is whole but not read is told in words.
+func TestIgnored(t *testing.T) {
+	for _, test := range []struct{ hex, want string }{
+		{"085000001234008059", "packets of the type 50.00 are not read"},
+		{"085020001234008059", "packets of the type 50.20 are not read"},
+		{"0b5506001234" + "0000" + "000003" + "49", "packets of the type 55.06 are not read"},
+		{"0b1100000123456703090f70", "command 09 of the type 11.00 is not read"},
+		{"0b1109000123456703010f70", "packets of the type 11.09 are not read"},
+		{"09190000009ba8010300", "command 03 of the type 19.00 is not read"}, // pairing
+		{"081200000000000000", "packets of the type 12.00 are not read"},
+		{"0820034dd3dc541789", "status 17 of the type 20.03 is not read"}, // pairing
+		{"0820084dd3dc540089", "packets of the type 20.08 are not read"},
+		{"0503010203040500"[:12], "the transceiver itself could not read something"},
+	} {
+		data := unhex(t, test.hex)
+		r := decode(t, data)
+		if len(r.Readings) > 0 || len(r.Damage) > 0 || !slices.Equal(r.Overheard, []string{test.want}) {
+			t.Errorf("%s: ignored %q, damaged %q, %v", test.hex, r.Overheard, r.Damage, r.Readings)
+		}
+	}
+}
+
+// A value that is far from the last one is published when it is said again.
+func TestDoubt(t *testing.T) {
+	for _, test := range []struct {
+		name, format string
+		values       []int
+		want         []any
+		damaged      int
+	}{
+		{"temperature", "085001001234%04x59", []int{0x80, 0x80, 0x90, 0x1F0, 0x91}, []any{12.8, 14.4, 14.5}, 1},
+		{"it was so", "085001001234%04x59", []int{0x80, 0x80, 0x1F0, 0x1F1}, []any{12.8, 49.7}, 1},
+		{"rain", "0b55030012340000%06x49", []int{1000, 1000, 1003, 3, 1004}, []any{100.0, 100.3, 100.4}, 1},
+		{"new battery", "0b55030012340000%06x49", []int{1000, 1000, 1, 1}, []any{100.0, 0.1}, 1},
+	} {
+		var all []byte
+		for _, v := range test.values {
+			all = append(all, unhex(t, fmt.Sprintf(test.format, v))...)
+		}
+		r := decode(t, all)
+		var got []any
+		for _, reading := range r.Readings {
+			for _, key := range []string{"temperature", "rain"} {
+				if v, ok := reading.Values[key]; ok {
+					got = append(got, v)
+				}
+			}
+		}
+		if !slices.Equal(got, test.want) || len(r.Damage) != test.damaged {
+			t.Errorf("%s: %v %q, want %v", test.name, got, r.Damage, test.want)
+		}
+	}
+}
+
+func TestWhenUsed(t *testing.T) {
+	for _, v := range readVectors(t) {
+		d := decode(t, v.data, v.data).Devices[v.Device]
+		if d.WhenUsed == v.Twice {
+			t.Errorf("%+v", d)
 		}
 	}
 }
@@ -226,11 +323,13 @@ func TestDamage(t *testing.T) {
 		readings int
 		damaged  []string
 	}{
-		{"zeros", slices.Concat(make([]byte, 100), good), 1, []string{damagedSyntax}},
-		{"ones", slices.Concat(slices.Repeat([]byte{0xFF}, 100), good), 1, []string{damagedSyntax}},
-		{"text", slices.Concat([]byte("20;00;Nodo RadioFrequencyLink;\r\n"), good), 1, []string{damagedSyntax}},
-		{"wrong length", slices.Concat([]byte{0x08}, good[1:], good), 1, []string{damagedSyntax}},
-		{"twice", slices.Concat(good[1:2], good, []byte{0}, good), 2, []string{damagedSyntax, damagedSyntax}},
+		{"zeros", slices.Concat(good, make([]byte, 100), good), 2, []string{damagedSyntax}},
+		{"ones", slices.Concat(good, slices.Repeat([]byte{0xFF}, 100), good), 2, []string{damagedSyntax}},
+		{"text", slices.Concat(good, []byte("20;00;Nodo RadioFrequencyLink;\r\n"), good), 2, []string{damagedSyntax}},
+		{"wrong length", slices.Concat([]byte{0x08}, good[1:], good), 0, []string{damagedSyntax, damagedSyntax}},
+		{"right behind noise", slices.Concat(make([]byte, 100), good), 0, []string{damagedSyntax, damagedSyntax}},
+		{"the one after", slices.Concat(make([]byte, 100), good, good), 1, []string{damagedSyntax, damagedSyntax}},
+		{"twice", slices.Concat(good, good[1:2], good, []byte{0}, good), 3, []string{damagedSyntax, damagedSyntax}},
 		{"of the transceiver", unhex(t, "0d01000102530200000c2f01010000"+"0402010000")[:14], 0, nil},
 	} {
 		r := decode(t, test.input)
@@ -241,7 +340,7 @@ func TestDamage(t *testing.T) {
 
 	// What stands still within a packet is not going on.
 	r := &recorder{}
-	d := newDecoder(r)
+	d := newDecoder(r, false)
 	d.Decode(good[:5], received)
 	d.Decode(good, received.Add(time.Second))
 	if len(r.Readings) != 1 || !slices.Equal(r.Damage, []string{damagedTruncated}) {
@@ -251,15 +350,28 @@ func TestDamage(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	r := &recorder{}
-	d := newDecoder(r)
-	for i := range 2 * maxDevices {
-		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, byte(i >> 8), byte(i), 3, 1, 15, 0x70}, received)
+	d := newDecoder(r, false)
+	press := func(id int, at time.Duration) {
+		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, byte(id >> 8), byte(id), 3, 1, 15, 0x70}, received.Add(at))
 	}
-	if len(d.transmitters) != maxDevices || len(r.Damage) != maxDevices {
-		t.Errorf("%d devices, %d damaged", len(d.transmitters), len(r.Damage))
+	// There is room for the devices of a house beside what was heard once only.
+	for id := range maxDevices {
+		press(id, time.Duration(id)*time.Second)
+	}
+	press(0, time.Hour)
+	press(maxDevices, time.Hour)
+	if len(d.transmitters) != maxDevices || d.transmitters["rfxtrx_11_00_00010000"] == nil || d.transmitters["rfxtrx_11_00_00010001"] != nil || len(r.Overheard) != 0 {
+		t.Errorf("%d devices, ignored %q", len(d.transmitters), r.Overheard)
+	}
+	for id := range 2 * maxDevices {
+		press(id, 2*time.Hour)
+		press(id, 2*time.Hour)
+	}
+	if len(d.transmitters) != maxDevices || len(r.Overheard) != 2*maxDevices || len(r.Damage) != 0 {
+		t.Errorf("%d devices, %d ignored, damaged %q", len(d.transmitters), len(r.Overheard), r.Damage)
 	}
 	r = &recorder{}
-	d = newDecoder(r)
+	d = newDecoder(r, false)
 	for i := range 200 {
 		d.Decode([]byte{0x0B, lighting2, 0, 0, 0, 1, 2, 3, byte(i), 2, 7, 0x70}, received)
 	}
@@ -284,6 +396,9 @@ func TestProperties(t *testing.T) {
 				all = append(all, v.property)
 			}
 		}
+	}
+	for _, g := range guards {
+		all = append(all, g.property, tamper())
 	}
 	for _, r := range remotes {
 		all = append(all, r.property(unit{number: 3}), r.property(unit{3, true}))

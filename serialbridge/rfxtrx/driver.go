@@ -17,7 +17,7 @@ func Driver() serialbridge.Driver {
 			{Baud: 38400, DataBits: 8, Parity: 'N', StopBits: 1},
 		},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink)
+			return newDecoder(sink, false)
 		},
 		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, commands <-chan serialbridge.Command) error {
 			return newTransceiver(port, sink).run(ctx, commands)

@@ -19,6 +19,7 @@ func FuzzDecoder(f *testing.F) {
 			f.Add(append(p, p...))
 		}
 	}
+	f.Add([]byte("\x08\x20\x04\x4d\xd3\xdc\x54\x82\x89"))
 	f.Add([]byte("20;00;Nodo RadioFrequencyLink;\r\n"))
 	valid := readVectors(f)[1].data
 
@@ -27,7 +28,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// The pieces do not matter, nor does what a decoder heard before.
 		pieces := &recorder{}
-		d := newDecoder(pieces)
+		d := newDecoder(pieces, false)
 		for i := range data {
 			d.Decode(data[i:i+1], received)
 			if len(d.deframer.buf) > 1+maxLength || len(d.transmitters) > maxDevices {

@@ -31,6 +31,8 @@ const (
 	wind              = 0x56
 	uv                = 0x57
 	energy            = 0x5A
+	security1         = 0x20
+	undecoded         = 0x03
 )
 
 // lengths are those of the packets that are read here.
@@ -41,6 +43,7 @@ var lengths = map[byte][]int{
 	lighting2:         {0x0B},
 	lighting5:         {0x0A},
 	blinds1:           {0x09},
+	security1:         {0x08},
 	temperature:       {0x08},
 	humidity:          {0x08},
 	temperatureHum:    {0x0A},
@@ -51,18 +54,53 @@ var lengths = map[byte][]int{
 	energy:            {0x11},
 }
 
-// others are types that exist and are passed over.
-var others = []byte{
-	0x03, 0x12, 0x13, 0x15, 0x16, 0x17, 0x18, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F, 0x20, 0x21, 0x28, 0x30, 0x40, 0x41, 0x42,
-	0x43, 0x48, 0x4E, 0x4F, 0x53, 0x58, 0x59, 0x5B, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61, 0x62, 0x70, 0x71, 0x72,
+// others are the lengths of types that exist and are passed over; nil: not known.
+var others = map[byte][]int{
+	undecoded: nil,
+	0x12:      {0x08},       // Lighting3
+	0x13:      {0x09},       // Lighting4
+	0x15:      {0x0B},       // Lighting6
+	0x16:      {0x07},       // chime
+	0x17:      {0x08},       // fan
+	0x18:      {0x07},       // curtain
+	0x1A:      {0x0C},       // Somfy RTS
+	0x1B:      {0x0C},       // Home Confort
+	0x1C:      nil,          // Edisio
+	0x1D:      nil,          // Honeywell
+	0x1E:      nil,          // Funkbus
+	0x1F:      nil,          // Hunter fan
+	0x21:      {0x1C},       // Security2
+	0x28:      {0x06},       // camera
+	0x30:      {0x06},       // remote control of a PC
+	0x40:      {0x09},       // thermostats
+	0x41:      {0x06},       //
+	0x42:      {0x08},       //
+	0x43:      {0x0C},       //
+	0x48:      {0x0C},       // radiator
+	0x4E:      {0x0A},       // barbecue
+	0x4F:      {0x0A},       // temperature and rain
+	0x53:      {0x09},       // barometer
+	0x58:      {0x0D},       // date and time
+	0x59:      {0x0D},       // current
+	0x5B:      {0x13},       // current and energy
+	0x5C:      {0x0F},       // power
+	0x5D:      {0x08},       // weight
+	0x5E:      nil,          // gas
+	0x5F:      nil,          // water
+	0x60:      {0x11, 0x15}, // Cartelectronic
+	0x61:      nil,          // asynchronous data
+	0x70:      {0x07},       // RFXSensor
+	0x71:      {0x0A},       // RFXMeter
+	0x72:      {0x09},       // FS20
 }
 
 // begins tells whether a packet may begin with a length and a type.
 func begins(length int, kind byte) bool {
-	if known, ok := lengths[kind]; ok {
-		return slices.Contains(known, length)
+	known, ok := lengths[kind]
+	if !ok {
+		known, ok = others[kind]
 	}
-	return slices.Contains(others, kind)
+	return ok && (known == nil || slices.Contains(known, length))
 }
 
 // A packet is what follows the length.
@@ -86,7 +124,9 @@ func (p packet) signed(at int) int64 {
 
 // A deframer finds packets in a stream of bytes.
 type deframer struct {
-	take    func(packet) // the packet is valid until it returns
+	// take gets a packet, which is valid until it returns, and whether there
+	// was nothing before it that is none.
+	take    func(p packet, clean bool)
 	damaged func(reason string)
 
 	buf     []byte // from a length on
@@ -96,8 +136,10 @@ type deframer struct {
 
 // next takes a byte.
 func (f *deframer) next(b byte, received time.Time) {
-	if len(f.buf) > 0 && received.Sub(f.last) > pause {
-		f.damaged(damagedTruncated)
+	if received.Sub(f.last) > pause {
+		if len(f.buf) > 0 {
+			f.damaged(damagedTruncated)
+		}
 		f.buf = f.buf[:0]
 		f.outside = false
 	}
@@ -119,8 +161,9 @@ func (f *deframer) next(b byte, received time.Time) {
 		if len(f.buf) < 1+length {
 			return
 		}
+		clean := !f.outside
 		f.outside = false
-		f.take(packet(f.buf[1 : 1+length]))
+		f.take(packet(f.buf[1:1+length]), clean)
 		f.buf = slices.Delete(f.buf, 0, 1+length)
 	}
 }

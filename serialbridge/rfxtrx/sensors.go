@@ -7,6 +7,20 @@ type value struct {
 	property  serialbridge.Property
 	n         int64
 	low, high int64
+	// jump is how far the value goes from one packet to the next at most, up
+	// and, unless it is a total, down; 0: as far as it likes.
+	jump int64
+}
+
+// follows tells whether the value may come after n.
+func (v value) follows(n int64) bool {
+	if v.jump == 0 {
+		return true
+	}
+	if v.property.StateClass == "total_increasing" {
+		return v.n >= n && v.n-n <= v.jump
+	}
+	return max(v.n, n)-min(v.n, n) <= v.jump
 }
 
 // A sensor is a type of packet that tells values.
@@ -27,11 +41,11 @@ func with(p serialbridge.Property, stateClass string) serialbridge.Property {
 }
 
 func temperatureOf(n int64) value {
-	return value{measurement("temperature", "Temperature", "°C", "temperature", 1), n, -600, 1200}
+	return value{measurement("temperature", "Temperature", "°C", "temperature", 1), n, -600, 1200, 100}
 }
 
 func humidityOf(b byte) value {
-	return value{measurement("humidity", "Humidity", "%", "humidity", 0), int64(b), 0, 100}
+	return value{measurement("humidity", "Humidity", "%", "humidity", 0), int64(b), 0, 100, 30}
 }
 
 // sensors are the sensors by type. Offsets count from the type of the packet; the
@@ -48,29 +62,29 @@ var sensors = map[byte]sensor{
 	}},
 	temperatureHumBar: {"weather sensor", 0x02, func(p packet) []value {
 		return []value{temperatureOf(p.signed(5)), humidityOf(p[7]),
-			{measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 0), p.u16(9), 800, 1100}}
+			{measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 0), p.u16(9), 800, 1100, 20}}
 	}},
 	// Later subtypes count tips of a bucket whose size is not told.
 	rain: {"rain gauge", 0x05, func(p packet) []value {
 		vs := []value{{with(measurement("rain", "Rain", "mm", "precipitation", 1), "total_increasing"),
-			int64(p[7])<<16 | p.u16(8), 0, 1<<24 - 1}}
+			int64(p[7])<<16 | p.u16(8), 0, 1<<24 - 1, 500}}
 		rate := measurement("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 0)
 		switch p.subtype() {
 		case 1:
-			vs = append(vs, value{rate, p.u16(5), 0, 1000})
+			vs = append(vs, value{rate, p.u16(5), 0, 1000, 0})
 		case 2:
 			rate.Precision = 2
-			vs = append(vs, value{rate, p.u16(5), 0, 0xFFFF})
+			vs = append(vs, value{rate, p.u16(5), 0, 0xFFFF, 0})
 		}
 		return vs
 	}},
 	wind: {"wind meter", 0x07, func(p packet) []value {
 		vs := []value{
-			{with(measurement("wind_direction", "Wind direction", "°", "wind_direction", 0), "measurement_angle"), p.u16(5), 0, 360},
-			{measurement("wind_gust", "Wind gust", "m/s", "wind_speed", 1), p.u16(9), 0, 1200},
+			{with(measurement("wind_direction", "Wind direction", "°", "wind_direction", 0), "measurement_angle"), p.u16(5), 0, 360, 0},
+			{measurement("wind_gust", "Wind gust", "m/s", "wind_speed", 1), p.u16(9), 0, 1200, 0},
 		}
 		if p.subtype() != 5 { // has no average
-			vs = append(vs, value{measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), p.u16(7), 0, 1200})
+			vs = append(vs, value{measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), p.u16(7), 0, 1200, 0})
 		}
 		if p.subtype() == 4 { // the only one with a thermometer
 			chill := temperatureOf(p.signed(13))
@@ -80,7 +94,7 @@ var sensors = map[byte]sensor{
 		return vs
 	}},
 	uv: {"UV sensor", 0x03, func(p packet) []value {
-		vs := []value{{measurement("uv_index", "UV index", "", "", 1), int64(p[5]), 0, 200}}
+		vs := []value{{measurement("uv_index", "UV index", "", "", 1), int64(p[5]), 0, 200, 0}}
 		if p.subtype() == 3 { // the only one with a thermometer
 			vs = append(vs, temperatureOf(p.signed(6)))
 		}
@@ -89,10 +103,10 @@ var sensors = map[byte]sensor{
 	// ELEC2 and ELEC3: the total is in units of 1/223.666 Wh, and zero in the
 	// packets between.
 	energy: {"energy meter", 0x02, func(p packet) []value {
-		vs := []value{{measurement("power", "Power", "W", "power", 0), p.u16(6)<<16 | p.u16(8), 0, 1e6}}
+		vs := []value{{measurement("power", "Power", "W", "power", 0), p.u16(6)<<16 | p.u16(8), 0, 1e6, 0}}
 		if total := p.u16(10)<<32 | p.u16(12)<<16 | p.u16(14); total > 0 {
 			vs = append(vs, value{with(measurement("energy", "Energy", "kWh", "energy", 3), "total_increasing"),
-				(total*1000 + 223666/2) / 223666, 0, 1e12})
+				(total*1000 + 223666/2) / 223666, 0, 1e12, 0})
 		}
 		return vs
 	}},

@@ -42,7 +42,7 @@ type pending struct {
 }
 
 func newTransceiver(port serialbridge.Port, sink serialbridge.Sink) *transceiver {
-	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink)}
+	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, true)}
 	x.decoder.onAnswer = x.answered
 	return x
 }
@@ -106,10 +106,15 @@ func (x *transceiver) control(command byte) error {
 }
 
 func (x *transceiver) command(c serialbridge.Command) error {
+	if c.Key == forgetButton().Key {
+		x.decoder.forget(c.Device)
+		return nil
+	}
 	p, values, ok := x.decoder.command(c, x.number)
 	if !ok {
 		return nil
 	}
+	x.decoder.keep(c.Device)
 	if len(x.pending) == maxPending {
 		x.pending = x.pending[1:]
 	}

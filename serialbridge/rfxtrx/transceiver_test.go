@@ -45,10 +45,10 @@ func (l *line) sent() string {
 	return s
 }
 
-func start(t *testing.T) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
+func start(t *testing.T, memory map[string]string) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
 	reader, writer := io.Pipe()
 	l = &line{toDriver: reader, far: writer}
-	r, commands, result = &recorder{}, make(chan serialbridge.Command), make(chan error, 1)
+	r, commands, result = &recorder{Memory: memory}, make(chan serialbridge.Command), make(chan error, 1)
 	go func() { result <- Driver().Run(t.Context(), l, r, commands) }()
 	return l, r, commands, result
 }
@@ -57,7 +57,7 @@ const status = "0d01000102530200000c2f010100"
 
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, r, commands, result := start(t)
+		l, r, commands, result := start(t, nil)
 		hear := func(s string) {
 			l.far.Write(unhex(t, s))
 			synctest.Wait()
@@ -128,9 +128,86 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// What was switched by command can be switched after the next start.
+func TestRunRemembers(t *testing.T) {
+	memory := make(map[string]string)
+	run := func(do func(t *testing.T, l *line, r *recorder, commands chan<- serialbridge.Command)) {
+		synctest.Test(t, func(t *testing.T) {
+			l, r, commands, result := start(t, memory)
+			<-time.After(resetTime)
+			synctest.Wait()
+			l.far.Write(unhex(t, status))
+			synctest.Wait()
+			l.sent()
+			do(t, l, r, commands)
+			synctest.Wait()
+			if r.Disorder != "" {
+				t.Error(r.Disorder)
+			}
+			l.far.CloseWithError(serialbridge.ErrUnplugged)
+			<-result
+		})
+	}
+	run(func(t *testing.T, l *line, r *recorder, commands chan<- serialbridge.Command) {
+		for _, v := range readVectors(t) {
+			l.far.Write(v.data)
+		}
+		l.far.Write(unhex(t, "0b1100000123456703020770"))
+		synctest.Wait()
+		if len(memory) > 0 {
+			t.Errorf("remembers %v", memory)
+		}
+		commands <- serialbridge.Command{Device: "rfxtrx_10_00_E", Key: "switch_5", Value: true}
+		commands <- serialbridge.Command{Device: "rfxtrx_11_00_01234567", Key: "level_3", Value: 3.0}
+		commands <- serialbridge.Command{Device: "rfxtrx_19_00_009ba8", Key: "blind_1", Value: "UP"}
+	})
+	if len(memory) != 3 {
+		t.Fatalf("remembers %v", memory)
+	}
+	run(func(t *testing.T, l *line, r *recorder, commands chan<- serialbridge.Command) {
+		if len(r.Devices) != 3 || len(r.Readings) > 0 || !r.Devices["rfxtrx_10_00_E"].WhenUsed {
+			t.Fatalf("%+v", r.Devices)
+		}
+		commands <- serialbridge.Command{Device: "rfxtrx_10_00_E", Key: "switch_5", Value: true}
+		commands <- serialbridge.Command{Device: "rfxtrx_11_00_01234567", Key: "level_3", Value: 3.0}
+		commands <- serialbridge.Command{Device: "rfxtrx_19_00_009ba8", Key: "blind_1", Value: "UP"}
+		synctest.Wait()
+		if s := l.sent(); s != "0710000345050100"+"0b1100040123456703020300"+"09190005009ba8010000" {
+			t.Errorf("sent %s", s)
+		}
+		commands <- serialbridge.Command{Device: "rfxtrx_10_00_E", Key: "forget", Value: true}
+		commands <- serialbridge.Command{Device: "rfxtrx_10_00_E", Key: "switch_5", Value: true}
+		synctest.Wait()
+		if s := l.sent(); s != "" || len(memory) != 2 || len(r.Devices["rfxtrx_10_00_E"].Properties) > 0 {
+			t.Errorf("not forgotten: sent %s, remembers %v", s, memory)
+		}
+	})
+}
+
+func TestRecallDamaged(t *testing.T) {
+	r := &recorder{Memory: map[string]string{
+		"11_00_01234567":   `{"units":[3,-1,256],"levels":[3]}`,
+		"11_00_0123456":    `{"units":[3]}`,
+		"11_00_0123456z":   `{"units":[3]}`,
+		"11_00_01234568":   `{"units":`,
+		"11_00_01234569":   `{}`,
+		"11_07_01234567":   `{"units":[3]}`,
+		"52_02_7002":       `{"units":[3]}`,
+		"10_00_Q":          `{"units":[3]}`,
+		"10_00_AB":         `{"units":[3]}`,
+		"19_00_009BA8":     `{"units":[1]}`,
+		"11_00_0123456700": `{"units":[3]}`,
+		"":                 "x",
+	}}
+	newDecoder(r, true)
+	if len(r.Devices) != 1 || len(r.Devices["rfxtrx_11_00_01234567"].Properties) != 3 {
+		t.Errorf("%+v", r.Devices)
+	}
+}
+
 func TestRunMute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _, _, result := start(t)
+		l, _, _, result := start(t, nil)
 		if err := <-result; !errors.Is(err, errMute) {
 			t.Error(err)
 		}

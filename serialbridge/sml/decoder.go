@@ -48,6 +48,8 @@ type decoder struct {
 	sequence [4]byte // what follows
 	length   int     // how much of it is there
 
+	named     bool // the meter tells who it is
+	nameless  int  // lists in which it did not, before any other
 	announced map[string]serialbridge.Device
 }
 
@@ -162,12 +164,33 @@ func (d *decoder) end(received time.Time) {
 	}
 	for _, l := range lists {
 		device, values := interpret(l, d.definitions)
-		if device.ID == "" || len(values) == 0 {
+		if len(values) == 0 || !d.identify(&device) {
 			continue
 		}
 		d.announce(device)
 		d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
 	}
+}
+
+// anonymousAfter is how many lists without a server ID make a meter one that has
+// none.
+const anonymousAfter = 3
+
+// identify names a meter that does not tell who it is, and reports whether its
+// list is to be published. A meter that tells it sometimes is meant to be named
+// by that.
+func (d *decoder) identify(device *serialbridge.Device) bool {
+	if device.ID != "" {
+		d.named = true
+		return true
+	}
+	if d.named {
+		d.sink.Ignored("the meter does not tell its number in some of its lists: these are not read")
+		return false
+	}
+	d.nameless = min(d.nameless+1, anonymousAfter)
+	device.ID, device.Anonymous = "sml_meter", true
+	return d.nameless == anonymousAfter
 }
 
 // announce passes on a device that is new or has changed. A property that was

@@ -24,7 +24,9 @@
 //
 // The device is named by the server ID of GetList.Res. In the form of DIN
 // 43863-5 it is turned into what is printed on the meter, 1ESY1162232997; else
-// it stays hexadecimal.
+// it stays hexadecimal. A meter that leaves it empty is anonymous, sml_meter: what
+// tells its reading head from others is added to the ID. It is shown at its third
+// list without a server ID, and not at all if there was one with it.
 //
 // Without the customer's PIN many meters tell whole kWh only and no power. Some
 // meters by DZG say a power between 327.68 and 655.35 W as if it were negative;

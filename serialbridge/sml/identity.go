@@ -15,7 +15,7 @@ import (
 // Older meters have forms of their own, which are told in hexadecimal.
 func identity(server []byte) (id, serial string) {
 	switch {
-	case len(server) == 0:
+	case !tells(server):
 		return "", ""
 	case isDIN(server):
 		number := uint32(server[6])<<24 | uint32(server[7])<<16 | uint32(server[8])<<8 | uint32(server[9])
@@ -27,6 +27,17 @@ func identity(server []byte) (id, serial string) {
 		serial = strings.ToUpper(hex.EncodeToString(server[:min(len(server), limit)]))
 	}
 	return "sml_" + serial, serial
+}
+
+// tells reports whether a server ID is one: bytes that are all 00 or FF are what
+// nobody has written there.
+func tells(server []byte) bool {
+	for _, b := range server {
+		if b != server[0] || b != 0x00 && b != 0xFF {
+			return true
+		}
+	}
+	return false
 }
 
 func isDIN(server []byte) bool {

@@ -18,7 +18,7 @@ func interpret(l list, definitions map[obis]serialbridge.Property) (serialbridge
 	for _, e := range l.entries {
 		switch e.name {
 		case serverID, serverIDFNN, deviceNumber:
-			if len(server) == 0 {
+			if !tells(server) {
 				server = e.value.octets
 			}
 		case manufacturer, makerFNN:

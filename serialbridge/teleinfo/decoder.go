@@ -54,6 +54,7 @@ type decoder struct {
 	frame    frame
 
 	number    string // of the meter
+	nameless  int    // frames without one, before any other
 	other     string // what the last frame said instead
 	announced map[string]serialbridge.Device
 }
@@ -134,7 +135,11 @@ func (d *decoder) end(received time.Time) {
 		d.sink.Damaged(reason)
 		return
 	}
-	if !d.believe(r.device.SerialNumber) || len(r.values) == 0 {
+	if r.device.Anonymous && !d.alone() {
+		d.sink.Damaged(damagedNoNumber)
+		return
+	}
+	if !r.device.Anonymous && !d.believe(r.device.SerialNumber) || len(r.values) == 0 {
 		return
 	}
 	d.announce(r.device)
@@ -152,6 +157,17 @@ func (d *decoder) believe(number string) bool {
 		d.other = number
 	}
 	return number == d.number
+}
+
+// anonymousAfter is how many frames without a number make a meter one that has
+// none.
+const anonymousAfter = 3
+
+// alone reports whether a frame without number is of a meter that has none: one
+// that has lost its number among others is damaged.
+func (d *decoder) alone() bool {
+	d.nameless = min(d.nameless+1, anonymousAfter)
+	return d.number == "" && d.nameless == anonymousAfter
 }
 
 // announce passes on a device that is new or has changed. A property that was

@@ -328,6 +328,36 @@ func TestBytesLost(t *testing.T) {
 	}
 }
 
+// A meter that never tells its number has no name of its own.
+func TestAnonymous(t *testing.T) {
+	none, zeros, named := historicFrame("IINST 001"), historicFrame("ADCO 000000000000", "IINST 001"), historicFrame(adco, "IINST 001")
+	for _, test := range []struct {
+		name    string
+		frames  [][]byte
+		want    []string // device of each reading
+		damaged int
+	}{
+		{"two", [][]byte{none, none}, nil, 2},
+		{"three and more", [][]byte{none, zeros, none, zeros}, []string{"teleinfo_meter", "teleinfo_meter"}, 2},
+		{"named", [][]byte{named, none, none, none, none, named}, []string{"teleinfo_021630015376", "teleinfo_021630015376"}, 4},
+		{"named late", [][]byte{none, none, none, named, none}, []string{"teleinfo_meter", "teleinfo_021630015376"}, 3},
+	} {
+		r := decode(t, test.frames...)
+		var got []string
+		for _, reading := range r.Readings {
+			got = append(got, reading.Device)
+		}
+		if !slices.Equal(got, test.want) || len(r.Damage) != test.damaged {
+			t.Errorf("%s: %q, damaged %q; want %q", test.name, got, r.Damage, test.want)
+		}
+		for id, d := range r.Devices {
+			if d.Anonymous != (id == "teleinfo_meter") {
+				t.Errorf("%s: %+v", test.name, d)
+			}
+		}
+	}
+}
+
 func TestDamaged(t *testing.T) {
 	good := historicFrame(adco, "IINST 007")
 	var many []string
@@ -449,7 +479,7 @@ func TestRemembersBoundedDevices(t *testing.T) {
 	r := &recorder{}
 	d := newDecoder(r, known())
 	for i := range 3 * maxDevices {
-		f := historicFrame(fmt.Sprintf("ADCO %012d", i), "IINST 001")
+		f := historicFrame(fmt.Sprintf("ADCO %012d", i+1), "IINST 001")
 		d.Decode(slices.Concat(f, f), received)
 		if len(d.announced) > maxDevices {
 			t.Fatalf("%d devices remembered", len(d.announced))

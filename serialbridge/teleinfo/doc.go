@@ -18,13 +18,15 @@
 //   - "truncated": a new frame began or the meter broke off (EOT) before the end,
 //     or a label comes twice, as when two frames lost what stood between them
 //   - "too long": no end within 8 KiB or 128 groups
-//   - "no meter number": neither ADCO nor ADSC is in it
+//   - "no meter number": neither ADCO nor ADSC is in it, or all its digits are 0
 //
 // An STX without LF behind it begins no frame and is not counted.
 //
 // The device is named by ADCO or ADSC, which are the same number: a Linky stays
 // the same device when its mode changes. One number follows another only when two
-// frames in a row tell it.
+// frames in a row tell it. A meter that tells none in its first three frames is
+// anonymous, teleinfo_meter, until there is one: what tells its adapter from
+// others is added to the ID.
 //
 // Times carry the offset of continental France: E is UTC+2, H is UTC+1. In small
 // letters the meter says that its clock is not sure; such a time is left out. So

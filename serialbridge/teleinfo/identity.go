@@ -14,6 +14,11 @@ func device(number string) serialbridge.Device {
 	}
 }
 
+// anonymous returns a meter that does not tell its number.
+func anonymous() serialbridge.Device {
+	return serialbridge.Device{ID: "teleinfo_meter", Name: "Electricity meter", Anonymous: true}
+}
+
 // vendors names the makers in EURIDIS's list, as far as they make meters of
 // electricity.
 var vendors = map[string]string{

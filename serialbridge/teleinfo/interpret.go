@@ -26,13 +26,13 @@ func (r *report) set(p serialbridge.Property, v any) {
 // interpret returns what a frame says, or why it cannot be trusted.
 func interpret(f *frame, definitions map[string]definition) (r report, reason string) {
 	meter := cmp.Or(f.get("ADCO"), f.get("ADSC"))
-	if meter == "" {
-		return r, damagedNoNumber
+	r = report{device: anonymous(), values: make(map[string]any)}
+	if strings.Trim(meter, "0") != "" {
+		if len(meter) != 12 || !digits(meter) {
+			return report{}, damagedSyntax
+		}
+		r.device = device(meter)
 	}
-	if len(meter) != 12 || !digits(meter) {
-		return r, damagedSyntax
-	}
-	r = report{device: device(meter), values: make(map[string]any)}
 	if v := f.get("VTIC"); v != "" {
 		r.device.SWVersion = "TIC " + v
 	}

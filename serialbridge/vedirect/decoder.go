@@ -2,6 +2,7 @@ package vedirect
 
 import (
 	"bytes"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -213,13 +214,18 @@ func (d *decoder) end(received time.Time) {
 		return
 	}
 	d.identify(fields)
-	if d.believed.pid == "" || d.said != d.believed || len(values) == 0 {
+	if d.believed.pid == "" || d.said != d.believed {
 		return
 	}
 	device := d.believed.device()
 	device.Properties = properties
 	device.SWVersion = firmware(fields)
-	d.announce(device)
+	device = d.announce(device)
+	// What was never known is not there: a temperature without a sensor.
+	maps.DeleteFunc(values, func(key string, v any) bool { return v == nil && !has(device.Properties, key) })
+	if len(values) == 0 {
+		return
+	}
 	d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
 }
 
@@ -243,13 +249,14 @@ func (d *decoder) identify(fields []field) {
 	d.said = now
 }
 
-// announce passes on a device that is new or has changed. What was seen once
-// stays: a battery monitor tells its values and its history in turn.
-func (d *decoder) announce(device serialbridge.Device) {
+// announce passes on a device that is new or has changed, and returns it with all
+// its properties. What was seen once stays: a battery monitor tells its values
+// and its history in turn.
+func (d *decoder) announce(device serialbridge.Device) serialbridge.Device {
 	last, known := d.announced[device.ID]
 	properties := slices.Clone(last.Properties)
 	for _, p := range device.Properties {
-		if !slices.ContainsFunc(properties, func(q serialbridge.Property) bool { return q.Key == p.Key }) {
+		if !has(properties, p.Key) {
 			properties = append(properties, p)
 		}
 	}
@@ -257,12 +264,17 @@ func (d *decoder) announce(device serialbridge.Device) {
 	if device.SWVersion == "" {
 		device.SWVersion = last.SWVersion
 	}
-	if known && reflect.DeepEqual(last, device) {
-		return
+	if known && reflect.DeepEqual(last, device) || !known && len(properties) == 0 {
+		return device
 	}
 	if !known && len(d.announced) >= maxDevices {
 		clear(d.announced) // a cable has one; this is noise
 	}
 	d.announced[device.ID] = device
 	d.sink.Device(device)
+	return device
+}
+
+func has(properties []serialbridge.Property, key string) bool {
+	return slices.ContainsFunc(properties, func(p serialbridge.Property) bool { return p.Key == key })
 }

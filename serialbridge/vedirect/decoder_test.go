@@ -402,6 +402,42 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// Who tells no serial number may have a twin.
+func TestAnonymous(t *testing.T) {
+	plain, named := block("PID 0xA389", "V 12000"), block("PID 0xA053", "SER# HQ1", "V 12000")
+	if d := decode(t, plain, plain).Devices["vedirect_pid_A389"]; !d.Anonymous {
+		t.Errorf("%+v", d)
+	}
+	if d := decode(t, named, named).Devices["vedirect_HQ1"]; d.Anonymous {
+		t.Errorf("%+v", d)
+	}
+}
+
+// What the device knows no more is told; what it never knew is not there.
+func TestVanished(t *testing.T) {
+	r := decode(t, lead, mainBlock("V 1", "TTG 60", "T ---"), mainBlock("V 1", "TTG ---", "T ---"), mainBlock("TTG ---"), mainBlock("T ---"), mainBlock("T 20"))
+	want := []map[string]any{
+		{"battery_voltage": 0.002},
+		{"battery_voltage": 0.001, "time_to_go": 60.0},
+		{"battery_voltage": 0.001, "time_to_go": nil},
+		{"time_to_go": nil},
+		{"battery_temperature": 20.0},
+	}
+	var got []map[string]any
+	for _, reading := range r.Readings {
+		got = append(got, reading.Values)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if n := len(r.Devices["vedirect_HQ18486U2B4"].Properties); n != 3 {
+		t.Errorf("%d properties", n)
+	}
+	if r := decode(t, mainBlock("T ---"), mainBlock("T ---")); len(r.Announcements) > 0 || len(r.Readings) > 0 {
+		t.Errorf("%+v", r.Announcements)
+	}
+}
+
 func TestProduct(t *testing.T) {
 	for _, test := range []struct{ pid, name, model string }{
 		{"0203", "Battery monitor", "BMV-700"},

@@ -30,12 +30,15 @@
 // monitor, belong to the PID block in front of them.
 //
 // The ID is made from SER#. Where the PID blocks have none, as with many
-// battery monitors, it is made from the product ID: vedirect_pid_A389. Two
-// devices of one product without SER# cannot be told apart in one house: the
-// number of the USB cable would do, but a decoder does not know its cable.
+// battery monitors, it is made from the product ID, vedirect_pid_A389, and the
+// device is anonymous: the number of its USB cable tells it from others of the
+// product.
 //
-// A value of "---" is not known to the device and is left out. A time to go of
-// -1 is endless.
+// A value of "---" is not known to the device; if it was before, that is passed
+// on. A time to go of -1 is endless.
+//
+// Nothing is ever sent: asking by the HEX protocol stops the text for a while, and
+// setting by it can do harm to batteries.
 //
 // # Contract
 //

@@ -34,6 +34,7 @@ func (i identity) device() serialbridge.Device {
 		Vendor:       "Victron Energy",
 		Model:        cmp.Or(model, "PID 0x"+i.pid),
 		SerialNumber: i.serial,
+		Anonymous:    i.serial == "",
 	}
 }
 

@@ -10,13 +10,18 @@ import (
 // notKnown is what stands for a value that the device cannot tell.
 const notKnown = "---"
 
-// interpret returns what a block says, or that it cannot be trusted.
+// interpret returns what a block says, or that it cannot be trusted. A value that
+// the device does not know is nil, and is no reason to have its property.
 func interpret(fields []field, definitions map[string]definition) ([]serialbridge.Property, map[string]any, bool) {
 	var properties []serialbridge.Property
 	values := make(map[string]any)
 	for _, f := range fields {
 		d, known := definitions[f.label]
-		if !known || f.value == notKnown {
+		if !known {
+			continue
+		}
+		if f.value == notKnown {
+			values[d.property.Key] = nil
 			continue
 		}
 		v, ok := d.parse(f.value)
