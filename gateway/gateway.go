@@ -241,7 +241,7 @@ func (g *gateway) build() error {
 	g.bridge = serialbridge.New(serialbridge.Options{
 		Broker: bridgeClient, Drivers: c.Serial.Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic,
 		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
-		OnDevice: g.onDevice, Memory: learned, Logger: g.log})
+		OnDevice: g.onDevice, OnGone: g.onGone, Memory: learned, Logger: g.log})
 	return nil
 }
 
@@ -287,6 +287,12 @@ func (g *gateway) client(id string) (*broker.Client, error) {
 func (g *gateway) onDevice(d serialbridge.Device) {
 	if g.publisher != nil {
 		g.publisher.Device(d)
+	}
+}
+
+func (g *gateway) onGone(id string) {
+	if g.publisher != nil {
+		g.publisher.Gone(id)
 	}
 }
 

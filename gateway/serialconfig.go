@@ -11,6 +11,7 @@ import (
 	"lintel/serialbridge"
 	"lintel/serialbridge/airquality"
 	"lintel/serialbridge/dsmr"
+	"lintel/serialbridge/enocean"
 	"lintel/serialbridge/jsonlines"
 	"lintel/serialbridge/lend"
 	"lintel/serialbridge/mysensors"
@@ -169,6 +170,7 @@ func (c SerialConfig) Drivers() []serialbridge.Driver {
 		rflink.Driver(),
 		mysensors.Driver(),
 		rfxtrx.Driver(),
+		enocean.Driver(),
 		zwave.Driver(),
 	}
 	for _, d := range portDrivers {

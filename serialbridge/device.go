@@ -75,6 +75,12 @@ type Property struct {
 	Category   Category
 }
 
+// ForgetButton is the property of a device that is remembered though it says
+// nothing: pressing it makes the driver forget the device.
+func ForgetButton() Property {
+	return Property{Key: "forget", Name: "Forget", Kind: Button, Category: Config, Precision: -1}
+}
+
 // Reading is what a device said at one moment. It may carry only some of the
 // device's properties; what it leaves out keeps its last value.
 type Reading struct {

@@ -35,6 +35,8 @@ type Sink interface {
 	// Device announces a device, or that what is known about it changed.
 	// It comes before the first reading of that device.
 	Device(Device)
+	// Gone withdraws a device: it is forgotten, and Home Assistant is told.
+	Gone(device string)
 	// Reading passes on what a device said.
 	Reading(Reading)
 	// Damaged counts a frame that was thrown away, and why
@@ -46,8 +48,9 @@ type Sink interface {
 	// the same cause; only so many different ones are kept.
 	Ignored(reason string)
 
-	// Recall returns all that sticks of this protocol have asked to Remember
-	// up to now, in this run or an earlier one. The map is the caller's.
+	// Recall returns all that sticks of this protocol, or this stick alone if
+	// Driver.OwnMemory is set, have asked to Remember up to now, in this run or
+	// an earlier one. The map is the caller's.
 	Recall() map[string]string
 	// Remember keeps value under key beyond the end of the program; an empty
 	// value forgets the key. It is for what a device says only once, such as
@@ -78,6 +81,10 @@ type Driver struct {
 
 	// Lines are the settings to listen at, likeliest first.
 	Lines []Line
+
+	// OwnMemory says that what sticks remember is each one's own: what a node
+	// of one gateway is says nothing about that of another one.
+	OwnMemory bool
 
 	// Advice is what a person should do with a stick that is for sure of this
 	// kind and that the house does not speak with; empty: it does. The rest

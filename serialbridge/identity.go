@@ -38,6 +38,14 @@ func (st *stick) suffix() string {
 	return name
 }
 
+// memoryOf returns the name under which what a driver remembers is kept.
+func (st *stick) memoryOf(d *Driver) string {
+	if d.OwnMemory {
+		return d.Protocol + "@" + st.suffix()
+	}
+	return d.Protocol
+}
+
 // bySocket tells whether a stick is known only by the socket that it is in.
 func bySocket(id string, p hardware.SerialPort) bool {
 	return p.PortPath != "" && strings.Contains(id, p.PortPath)

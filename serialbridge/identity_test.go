@@ -146,6 +146,76 @@ func TestSpeaksWhenUsed(t *testing.T) {
 	})
 }
 
+// A device that is forgotten is taken back from the broker and from Home Assistant,
+// and may come back.
+func TestGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := newRecorder()
+		var gone []string
+		s := New(Options{Broker: broker, Interval: -1, OnGone: func(id string) { gone = append(gone, id) }})
+		s.mu.Lock()
+		st := s.remember(t.Context(), "0403:6001:A:00")
+		k := &sink{st: st}
+		st.current = k
+		other := &sink{st: s.remember(t.Context(), "other")}
+		other.st.current = other
+		s.mu.Unlock()
+		say := func(temperature float64) {
+			k.Device(Device{ID: "a", Anonymous: true, Properties: lineProperties})
+			k.Reading(Reading{Device: "a", Values: map[string]any{"temperature": temperature, "button": "single"}})
+		}
+		say(1)
+		synctest.Wait()
+		other.Gone("a_A")
+		k.Gone("nobody")
+		synctest.Wait()
+		if len(s.Devices()) != 1 || len(gone) != 0 {
+			t.Fatalf("another stick took it away: %v", gone)
+		}
+		k.Gone("a")
+		k.Reading(Reading{Device: "a", Values: map[string]any{"temperature": 2.0}})
+		synctest.Wait()
+		state := broker.all("lintel/a_A/state")
+		availability := broker.all("lintel/a_A/availability")
+		for _, m := range []mqtt.Message{state[len(state)-1], availability[len(availability)-1]} {
+			if len(m.Payload) > 0 || !m.Retain {
+				t.Errorf("%s still is %q", m.Topic, m.Payload)
+			}
+		}
+		if len(s.Devices()) != 0 || !slices.Equal(gone, []string{"a_A"}) {
+			t.Errorf("%v, gone are %v", s.Devices(), gone)
+		}
+		say(3)
+		synctest.Wait()
+		if got := last(broker.messages, "lintel/a_A/state"); got != `{"temperature":3}` || last(broker.messages, "lintel/a_A/availability") != "online" {
+			t.Errorf("came back as %s", got)
+		}
+		k.Gone("a")
+		say(4) // at once
+		synctest.Wait()
+		if got := last(broker.messages, "lintel/a_A/state"); got != `{"temperature":4}` {
+			t.Errorf("came back at once as %q", got)
+		}
+	})
+}
+
+// What each gateway of a kind remembers is its own.
+func TestOwnMemory(t *testing.T) {
+	s := New(Options{Broker: newRecorder()})
+	s.mu.Lock()
+	a, b := s.remember(canceled(), "1:2:A:00"), s.remember(canceled(), "1:2:B:00")
+	s.mu.Unlock()
+	d := linesDriver("lines")
+	d.OwnMemory = true
+	ka := &sink{st: a, memory: a.memoryOf(&d)}
+	kb := &sink{st: b, memory: b.memoryOf(&d)}
+	a.current, b.current = ka, kb
+	ka.Remember("1", "x")
+	if len(kb.Recall()) != 0 || ka.Recall()["1"] != "x" {
+		t.Errorf("recalled %v and %v", ka.Recall(), kb.Recall())
+	}
+}
+
 // Two valid frames are enough to know a protocol, of different devices too, and also
 // if nothing can be made of them: a meter whose key is missing is one that its owner
 // wants to hear of.

@@ -30,7 +30,7 @@ type probe struct {
 	last     time.Time      // of the last frame
 	readings map[string]int // since the last damage, by device
 	total    int
-	heard    []any // Device, Reading, ignored and remembered
+	heard    []any // Device, gone, Reading, ignored and remembered
 	recall   func() map[string]string
 	live     Sink // where it all goes once the probe has won
 }
@@ -42,6 +42,17 @@ func (p *probe) Device(d Device) {
 	}
 	p.keep(d)
 }
+
+func (p *probe) Gone(device string) {
+	if p.live != nil {
+		p.live.Gone(device)
+		return
+	}
+	p.keep(gone(device))
+}
+
+// gone is the ID of a device that is withdrawn.
+type gone string
 
 func (p *probe) Reading(r Reading) {
 	if p.live != nil {
@@ -115,6 +126,8 @@ func (p *probe) forward(live Sink) {
 		switch said := said.(type) {
 		case Device:
 			live.Device(said)
+		case gone:
+			live.Gone(string(said))
 		case Reading:
 			live.Reading(said)
 		case ignored:
@@ -149,7 +162,7 @@ func (st *stick) listen(port *TTY, drivers []*Driver, certain bool) (*probe, err
 			for _, d := range drivers {
 				if slices.Contains(d.Lines, line) {
 					p := &probe{finding: finding{d, line}, need: need, readings: make(map[string]int),
-						recall: func() map[string]string { return st.s.memory.recall(d.Protocol) }}
+						recall: func() map[string]string { return st.s.memory.recall(st.memoryOf(d)) }}
 					p.decoder = d.NewDecoder(p)
 					probes = append(probes, p)
 					names = append(names, d.Protocol)

@@ -83,6 +83,10 @@ func (st *stick) deliver(ctx context.Context, d *device) error {
 		s.mu.Unlock() // it is in the other stick's queue
 		return nil
 	}
+	if d.dirty&dirtyGone != 0 && s.devices[d.ID] != nil {
+		s.mu.Unlock() // it came back before it was taken back
+		return nil
+	}
 	what, device := d.dirty, d.Device
 	if what&dirtyState != 0 {
 		d.settle()
@@ -92,6 +96,9 @@ func (st *stick) deliver(ctx context.Context, d *device) error {
 	s.mu.Unlock()
 	if what&dirtyDevice != 0 && s.o.OnDevice != nil {
 		s.o.OnDevice(device)
+	}
+	if what&dirtyGone != 0 && s.o.OnGone != nil {
+		s.o.OnGone(device.ID)
 	}
 	for _, m := range messages {
 		if err := s.o.Broker.Publish(ctx, m); err != nil {

@@ -32,6 +32,7 @@ const (
 	dirtyDevice dirty = 1 << iota
 	dirtyAvailability
 	dirtyState
+	dirtyGone
 )
 
 // device is what the supervisor knows of a device. It is guarded by the
@@ -179,6 +180,10 @@ func presentable(value any) bool {
 func (d *device) messages(base string) []mqtt.Message {
 	var ms []mqtt.Message
 	topic := base + "/" + d.ID + "/"
+	if d.dirty&dirtyGone != 0 {
+		d.dirty = 0
+		return []mqtt.Message{{Topic: topic + "state", QoS: 1, Retain: true}, {Topic: topic + "availability", QoS: 1, Retain: true}}
+	}
 	if d.dirty&dirtyAvailability != 0 {
 		payload := "offline"
 		if d.online {
@@ -246,6 +251,14 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 	d.moveTo(st)
 	d.setOnline(true)
 	return ""
+}
+
+// withdraw forgets a device and takes back what was published of it.
+func (s *Supervisor) withdraw(d *device) {
+	d.settle()
+	delete(s.devices, d.ID)
+	d.dirty, d.events, d.waiting = 0, nil, 0
+	d.owner.enqueue(d, dirtyGone)
 }
 
 // moveTo makes st the stick that the device is behind: the last one that heard

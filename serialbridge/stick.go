@@ -220,7 +220,7 @@ func (st *stick) drive(ctx context.Context, p hardware.SerialPort, k *sink, lear
 	if learned != nil {
 		line = learned.line
 	}
-	k.protocol = driver.Protocol
+	k.memory = st.memoryOf(driver)
 	port, err := OpenPort(p.Path, line, PortOptions{Observe: st.observe})
 	if err != nil {
 		return learned, err
@@ -236,7 +236,7 @@ func (st *stick) drive(ctx context.Context, p hardware.SerialPort, k *sink, lear
 				return nil, err
 			}
 			learned = &finding{driver: found.driver, line: found.line}
-			k.protocol = found.driver.Protocol
+			k.memory = st.memoryOf(found.driver)
 			if found.driver.Run == nil {
 				// Its decoder goes on: it may hold the beginning of the next frame.
 				decoder = found.decoder
@@ -361,8 +361,8 @@ func protocols(drivers []Driver) string {
 // sink is the Sink of one try. After the try it is deaf: a driver that was left
 // behind must not speak for the stick any more.
 type sink struct {
-	st       *stick
-	protocol string // set before a driver gets the sink
+	st     *stick
+	memory string // of the driver; set before it gets the sink
 
 	// Guarded by the supervisor's mutex.
 	frames uint64            // readings
@@ -384,6 +384,15 @@ func (k *sink) Device(d Device) {
 	}
 	if trouble := s.announce(k.st, d.ID, k.identify(d)); trouble != "" {
 		k.st.damage(trouble)
+	}
+}
+
+func (k *sink) Gone(device string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.devices[k.inHouse(device)]; k.st.current == k && d != nil && d.owner == k.st {
+		s.withdraw(d)
 	}
 }
 
@@ -433,7 +442,7 @@ func (k *sink) Ignored(reason string) {
 	k.st.ignored[reason]++
 }
 
-func (k *sink) Recall() map[string]string { return k.st.s.memory.recall(k.protocol) }
+func (k *sink) Recall() map[string]string { return k.st.s.memory.recall(k.memory) }
 
 func (k *sink) Remember(key, value string) {
 	s := k.st.s
@@ -442,7 +451,7 @@ func (k *sink) Remember(key, value string) {
 	if k.st.current != k {
 		return
 	}
-	if trouble := s.memory.remember(k.protocol, key, value); trouble != "" {
+	if trouble := s.memory.remember(k.memory, key, value); trouble != "" {
 		k.st.damage(trouble)
 	}
 }

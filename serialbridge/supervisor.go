@@ -47,6 +47,9 @@ type Options struct {
 	// publishes, but not what it hears.
 	OnDevice func(Device)
 
+	// OnGone is called for each device that is withdrawn, in the same way.
+	OnGone func(id string)
+
 	// Interval is the least time between two states of one device, as far as
 	// only measured values change; 0: a second, negative: none. AtLeast is how
 	// often a state is published that does not change; 0: each minute.

@@ -132,6 +132,8 @@ type lineSink struct {
 
 func (s *lineSink) Device(serialbridge.Device) {}
 
+func (s *lineSink) Gone(string) {}
+
 func (s *lineSink) Reading(r serialbridge.Reading) {
 	s.readings++
 	line, err := json.Marshal(struct {

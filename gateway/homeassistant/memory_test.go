@@ -2,6 +2,7 @@ package homeassistant
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"testing"
@@ -19,6 +20,11 @@ func (n notes) All() iter.Seq2[string, map[string]string] { return maps.All(n) }
 
 func (n notes) Put(_ context.Context, device string, components map[string]string) error {
 	n[device] = components
+	return nil
+}
+
+func (n notes) Delete(_ context.Context, device string) error {
+	delete(n, device)
 	return nil
 }
 
@@ -175,4 +181,34 @@ func TestRemembersInTheStore(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A device that is withdrawn is taken out of Home Assistant, also when the broker takes
+// it late, and may come back.
+func TestGone(t *testing.T) {
+	memory := notes{}
+	runs(t, memory, func(p *Publisher, r *recorder) {
+		p.Gone("x") // nobody has heard of it
+		p.Device(deviceX(propertyA))
+		after(r, time.Minute)
+		r.setFail(errors.New("busy"))
+		p.Gone("x")
+		after(r, time.Second)
+		r.setFail(nil)
+		if s := after(r, time.Hour)[xTopic]; len(s) != 1 || len(s[0].Payload) > 0 || !s[0].Retain {
+			t.Errorf("sent %v", s)
+		}
+		if _, ok := memory["x"]; ok {
+			t.Errorf("still remembered: %v", memory)
+		}
+		p.Device(deviceX(propertyA))
+		if s := after(r, time.Hour)[xTopic]; len(s) == 0 || components(t, s[0])["a"] == nil {
+			t.Errorf("came back as %v", s)
+		}
+		p.Gone("x")
+		p.Device(deviceX(propertyA)) // at once
+		if s := after(r, time.Hour)[xTopic]; len(s) == 0 || components(t, s[len(s)-1])["a"] == nil {
+			t.Errorf("came back at once as %v", s)
+		}
+	})
 }

@@ -46,6 +46,7 @@ const (
 type Memory interface {
 	All() iter.Seq2[string, map[string]string]
 	Put(ctx context.Context, device string, components map[string]string) error
+	Delete(ctx context.Context, device string) error
 }
 
 // PublisherOptions are the options of [NewPublisher].
@@ -86,6 +87,7 @@ type entry struct {
 	device     serialbridge.Device
 	due        time.Time         // when to publish; zero: nothing to do
 	changed    bool              // since it was last published
+	withdrawn  bool              // the device is gone
 	components map[string]string // key → platform, as published last
 	gone       map[string]string // removed by that; the re-send repeats it
 
@@ -128,10 +130,10 @@ func (p *Publisher) Device(d serialbridge.Device) {
 		e = &entry{missing: maps.Clone(p.before[d.ID]), settled: time.Now().Add(settle)}
 		delete(p.before, d.ID)
 		p.entries[d.ID] = e
-	} else if reflect.DeepEqual(e.device, d) {
+	} else if reflect.DeepEqual(e.device, d) && !e.withdrawn {
 		return
 	}
-	e.device = d
+	e.device, e.withdrawn = d, false
 	// A change that waits already keeps its time, so that a device that
 	// changes all the time is published nevertheless.
 	if !e.changed {
@@ -139,6 +141,41 @@ func (p *Publisher) Device(d serialbridge.Device) {
 		e.due = time.Now().Add(debounce)
 	}
 	p.signal()
+}
+
+// Gone takes a device out of Home Assistant. It is safe from any goroutine and does
+// not block.
+func (p *Publisher) Gone(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[id]; e != nil {
+		e.withdrawn, e.due = true, time.Now()
+		p.signal()
+	}
+}
+
+// withdraw takes the document of e back, which removes the device with all its
+// entities. Only Run calls it.
+func (p *Publisher) withdraw(ctx context.Context, e *entry) {
+	id := e.device.ID // it does not change
+	err := p.o.Broker.Publish(ctx, mqtt.Message{Topic: Topic(p.o.Box, id, p.o.Options), QoS: 1, Retain: true})
+	if err == nil && p.o.Memory != nil {
+		if err = p.o.Memory.Delete(ctx, id); err == nil {
+			delete(p.remembered, id)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn("device not taken back from home assistant", "device", id, "err", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !e.withdrawn: // it came back
+	case err != nil:
+		e.due = time.Now().Add(retry)
+	default:
+		delete(p.entries, id)
+	}
 }
 
 func (p *Publisher) signal() {
@@ -245,6 +282,11 @@ func (p *Publisher) next(birth time.Time) time.Time {
 // publish sends the document of e and plans what follows. Only Run calls it.
 func (p *Publisher) publish(ctx context.Context, e *entry) {
 	p.mu.Lock()
+	if e.withdrawn {
+		p.mu.Unlock()
+		p.withdraw(ctx, e)
+		return
+	}
 	device, changed := e.device, e.changed
 	e.changed = false
 	e.due = time.Time{}

@@ -28,6 +28,14 @@ func (r *Recorder) Device(d serialbridge.Device) {
 	r.Devices[d.ID] = d
 }
 
+// Gone implements [serialbridge.Sink].
+func (r *Recorder) Gone(device string) {
+	if _, ok := r.Devices[device]; !ok {
+		r.Disorder = device + " is gone, and was never there"
+	}
+	delete(r.Devices, device)
+}
+
 // Reading implements [serialbridge.Sink].
 func (r *Recorder) Reading(reading serialbridge.Reading) {
 	d, ok := r.Devices[reading.Device]
@@ -72,6 +80,9 @@ type Discard struct{}
 
 // Device implements [serialbridge.Sink].
 func (Discard) Device(serialbridge.Device) {}
+
+// Gone implements [serialbridge.Sink].
+func (Discard) Gone(string) {}
 
 // Reading implements [serialbridge.Sink].
 func (Discard) Reading(serialbridge.Reading) {}

@@ -324,7 +324,7 @@ func TestProperties(t *testing.T) {
 		ps, _ := a.read([]byte{0x80 | cmdStatus, 0, 1}, make(map[string]any))
 		all = append(all, ps...)
 	}
-	all = append(all, forgetButton())
+	all = append(all, serialbridge.ForgetButton())
 	all = append(all, (&transceiver{base: 0xFF800000}).device().Properties...)
 	for _, p := range all {
 		if !key.MatchString(p.Key) || p.Name == "" {

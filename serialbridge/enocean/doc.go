@@ -37,8 +37,7 @@
 // version may know them. It is shared by all transceivers; one that is running
 // knows what the others learn when it starts again. Each device that was learned
 // has a button, Forget. A device that says by UTE that it is to be deleted is
-// forgotten while Learn is on. A device that was forgotten keeps its name until
-// the program ends, but has no properties any more.
+// forgotten while Learn is on.
 //
 // A decoder that is not Run's (listening at an unknown stick, captures) learns
 // always: it remembers nothing for others.

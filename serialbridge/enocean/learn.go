@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"lintel/serialbridge"
 )
 
 // maxSenders bounds what is learned. A house has some dozens.
@@ -179,20 +178,11 @@ func (d *decoder) recall() {
 	}
 }
 
-// forget makes a sender one that was never heard. Its device stays announced
-// until the program ends, but as one without properties.
+// forget makes a sender one that was never heard.
 func (d *decoder) forget(s *sender) {
 	delete(d.senders, s.id)
 	d.sink.Remember(s.id.String(), "")
-	s.device.Properties = nil
-	s.device.Model = "forgotten: teach it in again, if it is to be used"
-	if len(s.announced.Properties) > 0 {
-		d.announce(s)
+	if s.announced.ID != "" {
+		d.sink.Gone(s.announced.ID)
 	}
-}
-
-// forgetButton makes a device forget what it was taught. It is of use where
-// commands arrive.
-func forgetButton() serialbridge.Property {
-	return serialbridge.Property{Key: "forget", Name: "Forget", Kind: serialbridge.Button, Category: serialbridge.Config, Precision: -1}
 }

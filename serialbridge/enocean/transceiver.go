@@ -62,7 +62,7 @@ type question struct {
 }
 
 func newTransceiver(port serialbridge.Port, sink serialbridge.Sink, known map[profileID]*profile) *transceiver {
-	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known, forgetButton())}
+	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known, serialbridge.ForgetButton())}
 	x.decoder.learn = &window{}
 	x.decoder.onResponse = x.answered
 	x.decoder.onQuery = x.asked
@@ -274,7 +274,7 @@ func (x *transceiver) command(c serialbridge.Command) error {
 		if s.device.ID != c.Device {
 			continue
 		}
-		if c.Key == forgetButton().Key {
+		if c.Key == serialbridge.ForgetButton().Key {
 			x.decoder.forget(s)
 			return nil
 		}

@@ -30,6 +30,7 @@ func (l *ledger) note(f func()) {
 }
 
 func (l *ledger) Device(d serialbridge.Device)   { l.note(func() { l.recorder.Device(d) }) }
+func (l *ledger) Gone(id string)                 { l.note(func() { l.recorder.Gone(id) }) }
 func (l *ledger) Reading(r serialbridge.Reading) { l.note(func() { l.recorder.Reading(r) }) }
 func (l *ledger) Damaged(reason string)          { l.note(func() { l.recorder.Damaged(reason) }) }
 func (l *ledger) Ignored(reason string)          { l.note(func() { l.recorder.Ignored(reason) }) }

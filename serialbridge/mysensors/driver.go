@@ -12,8 +12,9 @@ import (
 func Driver() serialbridge.Driver {
 	known := variables()
 	return serialbridge.Driver{
-		Protocol: "mysensors",
-		Match:    match,
+		Protocol:  "mysensors",
+		OwnMemory: true, // node numbers are those of one gateway
+		Match:     match,
 		Lines: []serialbridge.Line{
 			{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1},
 			{Baud: 38400, DataBits: 8, Parity: 'N', StopBits: 1}, // boards with 8 MHz

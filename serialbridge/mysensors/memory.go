@@ -140,16 +140,10 @@ func nameless(number int) string {
 	return "MySensors node " + strconv.Itoa(number)
 }
 
-// forgetButton makes the gateway forget a node that is there no more, and its
-// number free for others.
-func forgetButton() serialbridge.Property {
-	return serialbridge.Property{Key: "forget", Name: "Forget", Kind: serialbridge.Button, Category: serialbridge.Config, Precision: -1}
-}
-
-// forgets forgets a node if that is what is wanted. Its device stays announced
-// until the program ends, but as one without properties.
+// forgets forgets a node if that is what is wanted, which makes its number free
+// for others.
 func (d *decoder) forgets(c serialbridge.Command) bool {
-	if c.Key != forgetButton().Key {
+	if c.Key != serialbridge.ForgetButton().Key {
 		return false
 	}
 	for _, n := range d.nodes {
@@ -162,8 +156,7 @@ func (d *decoder) forgets(c serialbridge.Command) bool {
 				d.sink.Remember(key, "")
 			}
 		}
-		n.device.Properties, n.changed = nil, true
-		d.announce(n)
+		d.sink.Gone(n.device.ID)
 	}
 	return true
 }

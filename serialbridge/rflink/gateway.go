@@ -42,7 +42,7 @@ func (g *gateway) run(ctx context.Context, commands <-chan serialbridge.Command)
 				return h.Err
 			}
 		case c := <-commands:
-			if c.Key == forgetButton().Key {
+			if c.Key == serialbridge.ForgetButton().Key {
 				g.decoder.forget(c.Device)
 				continue
 			}

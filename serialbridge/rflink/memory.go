@@ -47,7 +47,7 @@ func (d *decoder) keep(id string) {
 	d.sink.Remember(key, string(text))
 	if !t.kept {
 		t.kept = true
-		if d.forgettable && t.has(forgetButton()) {
+		if d.forgettable && t.has(serialbridge.ForgetButton()) {
 			d.announce(t)
 		}
 	}
@@ -86,14 +86,13 @@ func (d *decoder) recall() {
 			}
 		}
 		if d.forgettable {
-			t.has(forgetButton())
+			t.has(serialbridge.ForgetButton())
 		}
 		d.announce(t)
 	}
 }
 
-// forget makes a device one that was never heard. It stays announced until the
-// program ends, but without properties.
+// forget makes a device one that was never heard.
 func (d *decoder) forget(id string) {
 	t := d.transmitters[id]
 	if t == nil {
@@ -101,11 +100,5 @@ func (d *decoder) forget(id string) {
 	}
 	delete(d.transmitters, id)
 	d.sink.Remember(strings.TrimPrefix(id, idPrefix), "")
-	t.device.Properties, t.changed = nil, true
-	d.announce(t)
-}
-
-// forgetButton makes a device that is remembered forgotten.
-func forgetButton() serialbridge.Property {
-	return serialbridge.Property{Key: "forget", Name: "Forget", Kind: serialbridge.Button, Category: serialbridge.Config, Precision: -1}
+	d.sink.Gone(id)
 }

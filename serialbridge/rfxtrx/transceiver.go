@@ -106,7 +106,7 @@ func (x *transceiver) control(command byte) error {
 }
 
 func (x *transceiver) command(c serialbridge.Command) error {
-	if c.Key == forgetButton().Key {
+	if c.Key == serialbridge.ForgetButton().Key {
 		x.decoder.forget(c.Device)
 		return nil
 	}
