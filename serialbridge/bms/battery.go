@@ -111,7 +111,7 @@ func deviceID(protocol, identifier string) string {
 // text returns what a field of text says, without what fills it; ok is false if
 // it is not ASCII.
 func text(b []byte) (s string, ok bool) {
-	s = strings.Trim(string(b), "\x00\xFF ")
+	s = strings.Trim(strings.ReplaceAll(string(b), "\xFF", "\x00"), "\x00 ")
 	for _, c := range []byte(s) {
 		if c < ' ' || c > '~' {
 			return "", false
