@@ -85,11 +85,12 @@ type dalyDecoder struct {
 	serial string // confirmed; empty: it has none
 
 	state    byte  // in dalyStates
-	polarity int64 // of the current
+	polarity int64 // of the current; 0: not known yet
+	doubted  bool  // the state said otherwise last time
 }
 
 func newDalyDecoder(sink serialbridge.Sink, o DalyOptions) *dalyDecoder {
-	d := &dalyDecoder{devices: announcer{sink: sink}, options: o, polarity: 1}
+	d := &dalyDecoder{devices: announcer{sink: sink}, options: o}
 	d.deframer = deframer{sink: sink, header: dalyHeader, size: dalySize, valid: dalyValid, take: d.takeFrame}
 	return d
 }
@@ -181,18 +182,28 @@ func (d *dalyDecoder) settled() bool { return d.codes > 1 && d.serial == d.code 
 
 // amperes returns the current in tenths, positive while the battery is charged.
 // The maker's list does not say which sign means what, and firmware differs: the
-// state, of which it says so, decides, and holds while the battery is idle.
+// state, of which it says so, decides, and holds while the battery is idle. State
+// and current are of different moments, so only two contradictions in a row change
+// what was found.
 func (d *dalyDecoder) amperes(n int64) int64 {
-	if n != 0 && int(d.state) < len(dalyStates) && d.state > 0 {
-		d.polarity = 1
-		if charging := dalyStates[d.state] == "charging"; charging != (n > 0) {
-			d.polarity = -1
+	if n != 0 && 0 < d.state && int(d.state) < len(dalyStates) {
+		polarity := int64(-1)
+		if charging := dalyStates[d.state] == "charging"; charging == (n > 0) {
+			polarity = 1
 		}
+		contradicts := d.polarity != 0 && polarity != d.polarity
+		if !contradicts || d.doubted {
+			d.polarity, contradicts = polarity, false
+		}
+		d.doubted = contradicts
 	}
 	if d.options.InvertCurrent {
 		n = -n
 	}
-	return d.polarity * n
+	if d.polarity < 0 {
+		n = -n
+	}
+	return n
 }
 
 // frames returns how many frames the answer to a command has.

@@ -154,6 +154,10 @@ func TestDalyCurrent(t *testing.T) {
 		{[]string{discharging, idle, idle}, []string{above, above, below}, false, []float64{-14, -14, 14}},
 		{[]string{discharging, idle}, []string{"7530", above}, false, []float64{0, 14}},
 		{[]string{discharging, charging}, []string{below, above}, true, []float64{14, -14}},
+		// The current turned between the answers.
+		{[]string{charging, charging, discharging, idle}, []string{above, below, below, below}, false, []float64{14, -14, -14, -14}},
+		// What was found first was wrong.
+		{[]string{charging, discharging, discharging, idle}, []string{below, below, below, below}, false, []float64{14, 14, -14, -14}},
 	} {
 		counts := dalySay(t, dalyCounts, "04 01 00 00 00 0000 00")
 		pieces := [][]byte{counts, counts}

@@ -13,6 +13,12 @@ const (
 	dalyInterval = 5 * time.Second
 	// dalyPatience is how long an answer may take, that of 16 frames too.
 	dalyPatience = 500 * time.Millisecond
+	// dalyQuiet is how long the line has to be quiet before the next question:
+	// some boards send all 16 frames of cells, and both ways may be one pair of
+	// wires.
+	dalyQuiet = 50 * time.Millisecond
+	// dalyMaxFrames is more than any answer has.
+	dalyMaxFrames = 32
 	// dalyTries is how often a battery that answers is asked for its code.
 	dalyTries = 5
 )
@@ -95,7 +101,17 @@ func (t *dalyTalk) identify(ctx context.Context) error {
 
 func (t *dalyTalk) ask(ctx context.Context, command byte) (bool, error) {
 	want := t.decoder.answers[command] + uint64(t.decoder.frames(command))
-	return t.Ask(ctx, dalyQuestion(t.address, command), dalyPatience, func() bool {
+	ok, err := t.Ask(ctx, dalyQuestion(t.address, command), dalyPatience, func() bool {
 		return t.decoder.answers[command] >= want
 	})
+	for range dalyMaxFrames {
+		before := t.decoder.valid
+		if err == nil {
+			_, err = t.Rest(ctx, time.Now().Add(dalyQuiet), nil)
+		}
+		if err != nil || t.decoder.valid == before {
+			break
+		}
+	}
+	return ok, err
 }

@@ -67,7 +67,7 @@ func jkFrame(command, kind byte, data ...byte) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(sum16(b)))
 }
 
-// sum16 is the sum of all bytes, which never exceeds 16 bits here.
+// sum16 is the sum of all bytes, of which 16 bits count.
 func sum16(b []byte) (sum uint16) {
 	for _, c := range b {
 		sum += uint16(c)

@@ -222,6 +222,7 @@ func TestJKIdentity(t *testing.T) {
 		{"terminal", example, []byte{0, 0, 1, 0xFE}, "jkbms_000001FE", "", true, "JK BMS"},
 		{"not text", strings.Repeat("80", 24), make([]byte, 4), "jkbms", "", true, "JK BMS"},
 		{"the user's", "4D7920626F6174" + strings.Repeat("00", 17), make([]byte, 4), "jkbms", "", true, "JK BMS"},
+		{"the user's, model", "4D7920626F61742020202020" + hex.EncodeToString([]byte("JK_B1A8S20P\x00")), make([]byte, 4), "jkbms", "", true, "JK_B1A8S20P"},
 		{"empty", strings.Repeat("00", 24), make([]byte, 4), "jkbms", "", true, "JK BMS"},
 	} {
 		id := unhex(t, test.id)
@@ -352,7 +353,7 @@ func TestSplits(t *testing.T) {
 		driver serialbridge.Driver
 		stream []byte
 	}{
-		"jk":   {JK(), slices.Concat(jk, jk[:50], []byte("NW"), jk, jk, jk[:200], jk, jk)},
+		"jk":   {JK(), slices.Concat(jk, jk[:50], []byte("NW"), jk, jk, jk)},
 		"daly": {Daly(DalyOptions{}), slices.Concat(dalyTalkOf(t, '<'), []byte{0xA5, 1}, dalyTalkOf(t, '<')[5:], dalyTalkOf(t, '<'))},
 	} {
 		want := decode(t, test.driver, test.stream)

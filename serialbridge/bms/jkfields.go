@@ -252,9 +252,9 @@ func (f jkFields) reportState(r *report) bool {
 // jkExampleID is the example of the protocol, which some batteries carry.
 const jkExampleID = "BT3072020120000200521001"
 
-// jkUserData is what the manufacturer ID begins with as long as nobody has put
-// a text of his own there. Behind it is the model.
-const jkUserData = "Input Userda"
+// jkModel is how the names of models begin. Many boards have one in their
+// manufacturer ID, behind a text of the user's.
+const jkModel = "JK_"
 
 // identity returns the battery's serial number and its model, where it tells
 // them.
@@ -263,8 +263,8 @@ func (f jkFields) identity() (serial, model string) {
 	if !ok {
 		return "", ""
 	}
-	if rest, is := strings.CutPrefix(id, jkUserData); is {
-		return "", strings.TrimSpace(rest)
+	if i := strings.Index(id, jkModel); i >= 0 {
+		return "", id[i:]
 	}
 	// BT, chemistry, voltage, capacity, cycles, maker, date and number.
 	if len(id) == len(jkExampleID) && strings.HasPrefix(id, "BT") && strings.Trim(id[2:], "0123456789") == "" && id != jkExampleID {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -202,6 +203,36 @@ func TestRunDaly(t *testing.T) {
 		wait(time.Minute)
 		if _, told := merged(r)["temperature_1"]; told || len(r.Damage) > 0 {
 			t.Errorf("damaged %q", r.Damage)
+		}
+	})
+}
+
+// Some boards send frames for cells that they do not have. All of them are waited
+// for: both ways may be one pair of wires.
+func TestRunDalyQuiet(t *testing.T) {
+	answers := dalyBattery14(t, "DL-0815")
+	var busy time.Time
+	run(t, Daly(DalyOptions{}), func(question []byte) []byte {
+		if time.Now().Before(busy) {
+			t.Errorf("asked % X while the battery speaks", question)
+		}
+		return answers(question)
+	}, func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
+		b.spoil = func(answer []byte) {
+			if len(answer) > 0 && answer[2] == dalyCells {
+				for n := 6; n <= 16; n++ {
+					answer = append(answer, dalySay(t, dalyCells, fmt.Sprintf("%02x 0000 0000 0000 00", n))...)
+				}
+			}
+			for i, frame := range slices.Collect(slices.Chunk(answer, dalyFrame)) {
+				after := time.Duration(i+1) * 14 * time.Millisecond
+				busy = time.Now().Add(after)
+				time.AfterFunc(after, func() { b.Say(frame) })
+			}
+		}
+		wait(time.Minute)
+		if len(r.Damage) > 0 || len(r.Readings) < 100 || merged(r)["cell_14_voltage"] != 3.776 {
+			t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
 		}
 	})
 }
