@@ -22,6 +22,15 @@ type far struct {
 	answer func(request []byte) []byte
 	spoil  func(answer []byte) // says it, or what became of it; nil: it is said
 	asked  [][]byte
+	sink   *drivertest.Locked // of the driver; guards all that it and the test use
+}
+
+// wait lets time pass in the bubble.
+func (f *far) wait(d time.Duration) {
+	f.sink.Lock()
+	f.sink.Unlock() //lint:ignore SA2001 what the test did before is seen by the driver
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // run runs a driver with a sensor in a bubble while use uses them, and returns how
@@ -30,8 +39,11 @@ func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
 	use func(f *far, r *recorder, commands chan<- serialbridge.Command)) (ended error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &far{answer: answer}
+		r := &recorder{}
+		f := &far{answer: answer, sink: &drivertest.Locked{Sink: r}}
 		f.Device = drivertest.NewDevice(func(request []byte) {
+			f.sink.Lock()
+			defer f.sink.Unlock()
 			f.asked = append(f.asked, request)
 			a := f.answer(request)
 			if f.spoil != nil {
@@ -41,8 +53,8 @@ func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
 			f.Say(a)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		r, commands, result := &recorder{}, make(chan serialbridge.Command), make(chan error, 1)
-		go func() { result <- driver.Run(ctx, f, r, commands) }()
+		commands, result := make(chan serialbridge.Command), make(chan error, 1)
+		go func() { result <- driver.Run(ctx, f, f.sink, commands) }()
 		use(f, r, commands)
 		select {
 		case ended = <-result:
@@ -57,12 +69,6 @@ func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
 		}
 	})
 	return ended
-}
-
-// wait lets time pass in the bubble.
-func wait(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
 }
 
 // simulated are sensors as their makers describe them.
@@ -127,19 +133,19 @@ func TestRun(t *testing.T) {
 		}},
 	} {
 		err := run(t, goodAnswers(t)[name].driver, simulated(t, name), func(f *far, r *recorder, commands chan<- serialbridge.Command) {
-			wait(59 * time.Second)
+			f.wait(59 * time.Second)
 			if len(r.Readings) != test.readings || len(r.Announcements) != 1 || len(r.Damage)+len(r.Overheard) > 0 {
 				t.Fatalf("%s: %d readings, %d devices, damaged %q, ignored %q", name, len(r.Readings), len(r.Announcements), r.Damage, r.Overheard)
 			}
 			if r.Announcements[0].ID != test.id {
 				t.Errorf("%s: %+v", name, r.Announcements[0])
 			}
-			wait(2 * time.Second)
+			f.wait(2 * time.Second)
 			for _, key := range slices.Sorted(maps.Keys(test.presses)) {
 				before := len(f.asked)
 				commands <- serialbridge.Command{Device: test.id, Key: key, Value: true}
 				commands <- serialbridge.Command{Device: "another", Key: key, Value: true}
-				wait(time.Second)
+				f.wait(time.Second)
 				var want [][]byte
 				for _, line := range test.presses[key] {
 					want = append(want, unhex(t, line))
@@ -189,17 +195,17 @@ func TestRunFaults(t *testing.T) {
 		} {
 			t.Run(name+" "+fault.name, func(t *testing.T) {
 				run(t, g.driver, simulated(t, name), func(f *far, r *recorder, _ chan<- serialbridge.Command) {
-					wait(35 * time.Second)
+					f.wait(35 * time.Second)
 					want := r.Readings[0].Values
 					f.spoil = fault.spoil(f)
-					wait(40 * time.Second)
+					f.wait(40 * time.Second)
 					if fault.reason == "" && len(r.Damage) > 0 || fault.reason != "" && !slices.Contains(r.Damage, fault.reason) {
 						t.Errorf("damaged %q", r.Damage)
 					}
 					f.spoil = nil
-					wait(10 * time.Second)
+					f.wait(10 * time.Second)
 					before := len(r.Readings)
-					wait(20 * time.Second)
+					f.wait(20 * time.Second)
 					if len(r.Readings) != before+2 || len(r.Announcements) != 1 {
 						t.Errorf("%d readings more, %d devices", len(r.Readings)-before, len(r.Announcements))
 					}
@@ -214,15 +220,15 @@ func TestRunFaults(t *testing.T) {
 
 		// Nothing at all, or nothing that is a sensor's.
 		for _, said := range [][]byte{nil, []byte("\xFF\x86~\xFE\x04\x08 noise~")} {
-			err := run(t, g.driver, func([]byte) []byte { return said }, func(*far, *recorder, chan<- serialbridge.Command) { wait(3 * time.Minute) })
+			err := run(t, g.driver, func([]byte) []byte { return said }, func(f *far, _ *recorder, _ chan<- serialbridge.Command) { f.wait(3 * time.Minute) })
 			if err == nil || !strings.HasPrefix(err.Error(), "the sensor does not answer: check") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		err := run(t, g.driver, simulated(t, name), func(f *far, _ *recorder, _ chan<- serialbridge.Command) {
-			wait(25 * time.Second)
+			f.wait(25 * time.Second)
 			f.Close()
-			wait(10 * time.Second)
+			f.wait(10 * time.Second)
 		})
 		if !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Errorf("%s unplugged: %v", name, err)
@@ -243,8 +249,8 @@ func TestRunNameless(t *testing.T) {
 					return refusal
 				}
 				return answer(request)
-			}, func(_ *far, r *recorder, _ chan<- serialbridge.Command) {
-				wait(time.Minute)
+			}, func(f *far, r *recorder, _ chan<- serialbridge.Command) {
+				f.wait(time.Minute)
 				if len(r.Announcements) != 1 || !r.Announcements[0].Anonymous || len(r.Readings) < 4 {
 					t.Errorf("%s: %+v", name, r.Announcements)
 				}
@@ -256,11 +262,11 @@ func TestRunNameless(t *testing.T) {
 // An SPS30 that lost its power is told to measure again.
 func TestRunRestart(t *testing.T) {
 	answer := simulated(t, "sps30")
-	run(t, SPS30(), answer, func(_ *far, r *recorder, _ chan<- serialbridge.Command) {
-		wait(35 * time.Second)
+	run(t, SPS30(), answer, func(f *far, r *recorder, _ chan<- serialbridge.Command) {
+		f.wait(35 * time.Second)
 		answer([]byte("power lost"))
 		before := len(r.Readings)
-		wait(40 * time.Second)
+		f.wait(40 * time.Second)
 		if len(r.Readings) != before+3 || len(r.Damage)+len(r.Overheard) > 0 {
 			t.Errorf("%d readings more, damaged %q, ignored %q", len(r.Readings)-before, r.Damage, r.Overheard)
 		}

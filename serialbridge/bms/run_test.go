@@ -21,6 +21,15 @@ type battery struct {
 	answer func(question []byte) []byte
 	spoil  func(answer []byte) // says it, or what became of it; nil: it is said
 	asked  [][]byte
+	sink   *drivertest.Locked // of the driver; guards all that it and the test use
+}
+
+// wait lets time pass in the bubble.
+func (b *battery) wait(d time.Duration) {
+	b.sink.Lock()
+	b.sink.Unlock() //lint:ignore SA2001 what the test did before is seen by the driver
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // run runs a driver with a battery in a bubble while use uses them, and returns
@@ -29,8 +38,11 @@ func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
 	use func(b *battery, r *drivertest.Recorder, commands chan<- serialbridge.Command)) (ended error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &battery{answer: answer}
+		r := &drivertest.Recorder{}
+		b := &battery{answer: answer, sink: &drivertest.Locked{Sink: r}}
 		b.Device = drivertest.NewDevice(func(question []byte) {
+			b.sink.Lock()
+			defer b.sink.Unlock()
 			b.asked = append(b.asked, question)
 			a := b.answer(question)
 			if b.spoil != nil {
@@ -40,8 +52,8 @@ func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
 			b.Say(a)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		r, commands, result := &drivertest.Recorder{}, make(chan serialbridge.Command), make(chan error, 1)
-		go func() { result <- driver.Run(ctx, b, r, commands) }()
+		commands, result := make(chan serialbridge.Command), make(chan error, 1)
+		go func() { result <- driver.Run(ctx, b, b.sink, commands) }()
 		use(b, r, commands)
 		select {
 		case ended = <-result:
@@ -56,12 +68,6 @@ func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
 		}
 	})
 	return ended
-}
-
-// wait lets time pass in the bubble.
-func wait(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
 }
 
 // jkBattery answers as a JK BMS does, with switches that work.
@@ -113,14 +119,14 @@ func dalyBattery14(t *testing.T, code string) func([]byte) []byte {
 
 func TestRunJK(t *testing.T) {
 	err := run(t, JK(), jkBattery(t), func(b *battery, r *drivertest.Recorder, commands chan<- serialbridge.Command) {
-		wait(time.Minute)
+		b.wait(time.Minute)
 		if len(b.asked) != 13 || len(r.Readings) != 12 || len(r.Damage) > 0 {
 			t.Errorf("%d questions, %d readings, damaged %q", len(b.asked), len(r.Readings), r.Damage)
 		}
 		for _, key := range []string{"charging", "discharging", "balancer"} {
 			for _, on := range []bool{false, true} {
 				commands <- serialbridge.Command{Device: "jkbms", Key: key, Value: on}
-				wait(time.Second)
+				b.wait(time.Second)
 				if got := r.Readings[len(r.Readings)-1].Values[key]; got != on {
 					t.Errorf("%s = %v, want %v", key, got, on)
 				}
@@ -134,7 +140,7 @@ func TestRunJK(t *testing.T) {
 		} {
 			commands <- c
 		}
-		wait(time.Second)
+		b.wait(time.Second)
 		for _, question := range b.asked[n:] {
 			if question[8] != jkReadAll {
 				t.Errorf("sent % X", question)
@@ -149,7 +155,7 @@ func TestRunJK(t *testing.T) {
 func TestRunDaly(t *testing.T) {
 	for _, code := range []string{"DL-0815", ""} {
 		run(t, Daly(DalyOptions{}), dalyBattery14(t, code), func(b *battery, r *drivertest.Recorder, commands chan<- serialbridge.Command) {
-			wait(time.Minute)
+			b.wait(time.Minute)
 			if len(r.Announcements) != 1 {
 				t.Fatalf("%d devices", len(r.Announcements))
 			}
@@ -166,7 +172,7 @@ func TestRunDaly(t *testing.T) {
 			}
 			commands <- serialbridge.Command{Device: id, Key: "charging_mosfet", Value: false}
 			before := len(b.asked)
-			wait(30 * time.Second)
+			b.wait(30 * time.Second)
 			for _, question := range b.asked {
 				if question[2] < 0x90 && question[2] != dalyCode && question[2] != dalyRated {
 					t.Errorf("asked % X", question)
@@ -186,7 +192,7 @@ func TestRunDaly(t *testing.T) {
 		}
 		return answers(dalyQuestion(dalyHost, question[2]))
 	}, func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-		wait(time.Minute)
+		b.wait(time.Minute)
 		if len(r.Announcements) != 1 || len(r.Damage) != 2 {
 			t.Errorf("%d devices, damaged %q", len(r.Announcements), r.Damage)
 		}
@@ -200,7 +206,7 @@ func TestRunDaly(t *testing.T) {
 		}
 		return answers(question)
 	}, func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-		wait(time.Minute)
+		b.wait(time.Minute)
 		if _, told := merged(r)["temperature_1"]; told || len(r.Damage) > 0 {
 			t.Errorf("damaged %q", r.Damage)
 		}
@@ -230,7 +236,7 @@ func TestRunDalyQuiet(t *testing.T) {
 				time.AfterFunc(after, func() { b.Say(frame) })
 			}
 		}
-		wait(time.Minute)
+		b.wait(time.Minute)
 		if len(r.Damage) > 0 || len(r.Readings) < 100 || merged(r)["cell_14_voltage"] != 3.776 {
 			t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
 		}
@@ -284,17 +290,17 @@ func TestRunFaults(t *testing.T) {
 		} {
 			t.Run(name+" "+fault.name, func(t *testing.T) {
 				run(t, test.driver(), test.answer(t), func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-					wait(30 * time.Second)
+					b.wait(30 * time.Second)
 					want := merged(r)
 					b.spoil = fault.spoil(b)
-					wait(40 * time.Second)
+					b.wait(40 * time.Second)
 					if fault.reason == "" && len(r.Damage) > 0 || fault.reason != "" && !slices.Contains(r.Damage, fault.reason) {
 						t.Errorf("damaged %q", r.Damage)
 					}
 					b.spoil = nil
-					wait(10 * time.Second)
+					b.wait(10 * time.Second)
 					before := len(r.Readings)
-					wait(10 * time.Second)
+					b.wait(10 * time.Second)
 					if len(r.Readings) == before || len(r.Announcements) != 1 {
 						t.Errorf("%d readings more, %d devices", len(r.Readings)-before, len(r.Announcements))
 					}
@@ -310,16 +316,16 @@ func TestRunFaults(t *testing.T) {
 					return nil
 				}
 				return foreign(t)
-			}, func(*battery, *drivertest.Recorder, chan<- serialbridge.Command) { wait(2 * time.Minute) })
+			}, func(b *battery, _ *drivertest.Recorder, _ chan<- serialbridge.Command) { b.wait(2 * time.Minute) })
 			if err == nil || err.Error() != test.mute || !strings.Contains(test.mute, "check") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 
 		err := run(t, test.driver(), test.answer(t), func(b *battery, _ *drivertest.Recorder, _ chan<- serialbridge.Command) {
-			wait(7 * time.Second)
+			b.wait(7 * time.Second)
 			b.Close()
-			wait(time.Second)
+			b.wait(time.Second)
 		})
 		if !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Errorf("%s unplugged: %v", name, err)
