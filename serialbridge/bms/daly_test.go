@@ -14,8 +14,12 @@ import (
 )
 
 type dalyFile struct {
-	Requests, Talk []string
-	Values         map[string]any
+	Requests []string
+	Talk     []struct {
+		Asked   string
+		Answers []string
+	}
+	Values map[string]any
 }
 
 func readDaly(t testing.TB) dalyFile {
@@ -24,12 +28,13 @@ func readDaly(t testing.TB) dalyFile {
 	return file
 }
 
-// dalyTalkOf returns what one side said, or both.
-func dalyTalkOf(t testing.TB, sides ...byte) (b []byte) {
-	for _, line := range readDaly(t).Talk {
-		if slices.Contains(sides, line[0]) {
-			b = append(b, unhex(t, line[2:])...)
+// dalyTalkOf returns what the battery said, and what it was asked if so wanted.
+func dalyTalkOf(t testing.TB, questions bool) (b []byte) {
+	for _, talk := range readDaly(t).Talk {
+		if questions {
+			b = append(b, unhex(t, talk.Asked)...)
 		}
+		b = append(b, unhex(t, strings.Join(talk.Answers, ""))...)
 	}
 	return b
 }
@@ -63,8 +68,8 @@ func merged(r *drivertest.Recorder) map[string]any {
 
 func TestDalyCapture(t *testing.T) {
 	file := readDaly(t)
-	for _, sides := range []string{"<", "<>"} {
-		talk := dalyTalkOf(t, []byte(sides)...)
+	for _, questions := range []bool{false, true} {
+		talk := dalyTalkOf(t, questions)
 		r := decode(t, Daly(DalyOptions{}), talk, talk, talk)
 		if len(r.Damage)+len(r.Overheard) > 0 || len(r.Announcements) != 1 {
 			t.Fatalf("%d devices, damaged %q", len(r.Announcements), r.Damage)

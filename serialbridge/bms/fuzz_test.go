@@ -54,8 +54,8 @@ func FuzzJKDecoder(f *testing.F) {
 }
 
 func FuzzDalyDecoder(f *testing.F) {
-	talk := dalyTalkOf(f, '<')
-	f.Add(append(dalyTalkOf(f, '<', '>'), talk...))
+	talk := dalyTalkOf(f, false)
+	f.Add(append(dalyTalkOf(f, true), talk...))
 	f.Add(talk[5:])
 	f.Add(append(dalyCodeOf(f, "DL-0815"), talk...))
 	f.Add([]byte{0xA5, 1, 0x94, 8})

@@ -354,7 +354,7 @@ func TestSplits(t *testing.T) {
 		stream []byte
 	}{
 		"jk":   {JK(), slices.Concat(jk, jk[:50], []byte("NW"), jk, jk, jk)},
-		"daly": {Daly(DalyOptions{}), slices.Concat(dalyTalkOf(t, '<'), []byte{0xA5, 1}, dalyTalkOf(t, '<')[5:], dalyTalkOf(t, '<'))},
+		"daly": {Daly(DalyOptions{}), slices.Concat(dalyTalkOf(t, false), []byte{0xA5, 1}, dalyTalkOf(t, false)[5:], dalyTalkOf(t, false))},
 	} {
 		want := decode(t, test.driver, test.stream)
 		if len(want.Announcements) != 1 || len(want.Readings) < 2 {

@@ -97,7 +97,7 @@ func jkBattery(t *testing.T) func([]byte) []byte {
 // dalyBattery answers as a Daly BMS does; code is its code.
 func dalyBattery14(t *testing.T, code string) func([]byte) []byte {
 	answers := make(map[byte][]byte)
-	said := dalyTalkOf(t, '<')
+	said := dalyTalkOf(t, false)
 	for frame := range slices.Chunk(said, dalyFrame) {
 		answers[frame[2]] = append(answers[frame[2]], frame...)
 	}
