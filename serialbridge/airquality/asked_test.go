@@ -151,6 +151,10 @@ func TestAskedDescribed(t *testing.T) {
 	}{
 		{"MH-Z19B, the example", MHZ19(), [][]byte{unhex(t, "FF 86 02 20 00 00 00 00 58")}, "airquality_mhz19",
 			map[string]any{"carbon_dioxide": int64(544)}},
+		{"MH-Z19, something else", MHZ19(), [][]byte{unhex(t, "FF 86 02 20 7E 00 00 00 DA")}, "airquality_mhz19",
+			map[string]any{"carbon_dioxide": int64(544)}},
+		{"MH-Z19, hot", MHZ19(), [][]byte{unhex(t, "FF 86 02 20 7D 00 00 00 DB")}, "airquality_mhz19",
+			map[string]any{"carbon_dioxide": int64(544), "temperature": int64(85)}},
 		{"S8, the example", Senseair(), [][]byte{unhex(t, senseairExample)}, "airquality_senseair",
 			map[string]any{"carbon_dioxide": int64(400), "problem": false}},
 		{"S8, out of range", Senseair(), [][]byte{modbus(t, "FE 04 08 0020 0000 0000 2710")}, "airquality_senseair",

@@ -32,22 +32,23 @@ func mhz19Buttons() []serialbridge.Property {
 }
 
 // mhz19Forms returns the one answer that is read. Some models tell their own
-// temperature where the maker says that there is nothing: it is counted from 40,
-// and 0 where it is not told.
+// temperature where the maker says that there is nothing: it is counted from 40, up
+// to 85 °C, and 0 where it is not told.
 func mhz19Forms() []form {
 	co2 := field{2, u16, 1, 0, 10_000, carbonDioxide()}
+	warm := func(frame []byte) bool { return frame[4] != 0 && frame[4] <= 40+85 }
 	return []form{
 		{
 			sensor: &mhz19, header: mhz19Answer, size: 9, valid: validMHZ19, buttons: mhz19Buttons(),
-			claims: func(frame []byte) claim { return certainly(frame[4] != 0) },
+			claims: func(frame []byte) claim { return certainly(warm(frame)) },
 			fields: []field{
 				co2,
-				{4, above40, 1, -40, 85, diagnostic(measurement("temperature", "Temperature of the sensor", "°C", "temperature", 0))},
+				{4, above40, 1, 0, 0, diagnostic(measurement("temperature", "Temperature of the sensor", "°C", "temperature", 0))},
 			},
 		},
 		{
 			sensor: &mhz19, header: mhz19Answer, size: 9, valid: validMHZ19, buttons: mhz19Buttons(),
-			claims: func(frame []byte) claim { return certainly(frame[4] == 0) },
+			claims: func(frame []byte) claim { return certainly(!warm(frame)) },
 			fields: []field{co2},
 		},
 	}
