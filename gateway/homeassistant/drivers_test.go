@@ -7,6 +7,7 @@ import (
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/airquality"
+	"lintel/serialbridge/bms"
 	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/dsmr"
 	"lintel/serialbridge/enocean"
@@ -27,6 +28,11 @@ var protocols = []struct {
 	devices int
 }{
 	{airquality.Driver(), 7},
+	{airquality.MHZ19(), 1},
+	{airquality.Senseair(), 1},
+	{airquality.SPS30(), 1},
+	{bms.Daly(bms.DalyOptions{}), 1},
+	{bms.JK(), 1},
 	{dsmr.Driver(dsmr.Options{}), 17},
 	{enocean.Driver(), 4},
 	{jsonlines.Driver(), 6},

@@ -15,26 +15,29 @@ const maxDevices = 64
 const (
 	damagedChecksum = "checksum"
 	damagedSyntax   = "syntax"
+	damagedTooLong  = "too long"
 )
 
 // A decoder finds frames in a stream of bytes. Only what may still become
 // a frame is kept; of a frame that is none, the first byte is dropped and the
 // rest looked at again, so that a frame within is found.
 type decoder struct {
-	sink  serialbridge.Sink
+	announcer
 	forms []form
 
-	frame     []byte  // what may be the beginning of a frame
-	last      *sensor // that sent the last frame that was of one sensor only
-	said      string  // ID of the device of the last frame
-	announced map[string]serialbridge.Device
+	frame   []byte            // what may be the beginning of a frame
+	valid   uint64            // frames whose sum was right
+	answers map[string]uint64 // of these, by header
+	last    *sensor           // that sent the last frame that was of one sensor only
+	serial  string            // that the sensor told in a frame of its own
+	said    string            // ID of the device of the last frame
 }
 
 func newDecoder(sink serialbridge.Sink, forms []form) *decoder {
 	return &decoder{
-		sink:      sink,
+		announcer: announcer{sink: sink, announced: make(map[string]serialbridge.Device)},
 		forms:     forms,
-		announced: make(map[string]serialbridge.Device),
+		answers:   make(map[string]uint64),
 	}
 }
 
@@ -70,6 +73,8 @@ func (d *decoder) scan(received time.Time) int {
 			d.sink.Damaged(damagedChecksum)
 			return 1
 		}
+		d.valid++
+		d.answers[f.header]++
 		break
 	}
 	if size == 0 {
@@ -88,12 +93,18 @@ func (d *decoder) end(frame []byte, received time.Time) {
 		}
 		return
 	}
+	if f.serial != nil {
+		d.serial = f.serial(frame)
+	}
+	if len(f.fields) == 0 {
+		return
+	}
 	values, ok := f.values(frame)
 	if !ok {
 		d.sink.Damaged(damagedSyntax)
 		return
 	}
-	device := f.device(frame)
+	device := f.device(frame, d.serial)
 	before := d.said
 	d.said = device.ID
 	if before != device.ID {
@@ -128,35 +139,54 @@ func (d *decoder) formOf(frame []byte) (f *form, quiet bool) {
 	return nil, quiet
 }
 
-// device returns the device that a frame speaks of.
-func (f *form) device(frame []byte) serialbridge.Device {
-	device := serialbridge.Device{
-		ID:     "airquality_" + f.sensor.kind,
-		Name:   f.sensor.name,
-		Vendor: f.sensor.vendor,
-		Model:  f.sensor.model,
-	}
+// device returns the device that a frame speaks of; serial is what another frame
+// told before.
+func (f *form) device(frame []byte, serial string) serialbridge.Device {
 	if f.idAt > 0 {
 		if id := frame[f.idAt : f.idAt+2]; id[0] != 0 || id[1] != 0 {
-			device.SerialNumber = fmt.Sprintf("%X", id)
-			device.ID += "_" + device.SerialNumber
+			serial = fmt.Sprintf("%X", id)
 		}
 	}
+	device := f.sensor.device(serial)
 	for _, field := range f.fields {
 		device.Properties = append(device.Properties, field.property)
+	}
+	device.Properties = append(device.Properties, f.buttons...)
+	return device
+}
+
+// device returns a sensor without properties. Without a serial number it does not
+// tell itself from others of its kind.
+func (s *sensor) device(serial string) serialbridge.Device {
+	device := serialbridge.Device{
+		ID:           "airquality_" + s.kind,
+		Name:         s.name,
+		Vendor:       s.vendor,
+		Model:        s.model,
+		SerialNumber: serial,
+		Anonymous:    serial == "",
+	}
+	if serial != "" {
+		device.ID += "_" + serial
 	}
 	return device
 }
 
+// An announcer remembers what it announced.
+type announcer struct {
+	sink      serialbridge.Sink
+	announced map[string]serialbridge.Device
+}
+
 // announce passes on a device that is new or has changed.
-func (d *decoder) announce(device serialbridge.Device) {
-	last, known := d.announced[device.ID]
+func (a *announcer) announce(device serialbridge.Device) {
+	last, known := a.announced[device.ID]
 	if known && reflect.DeepEqual(last, device) {
 		return
 	}
-	if !known && len(d.announced) >= maxDevices {
-		clear(d.announced) // a stick has one; this is noise
+	if !known && len(a.announced) >= maxDevices {
+		clear(a.announced) // a stick has one; this is noise
 	}
-	d.announced[device.ID] = device
-	d.sink.Device(device)
+	a.announced[device.ID] = device
+	a.sink.Device(device)
 }

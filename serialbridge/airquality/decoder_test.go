@@ -24,18 +24,26 @@ type recorder struct{ drivertest.Recorder }
 
 func (r *recorder) Reading(reading serialbridge.Reading) {
 	r.Recorder.Reading(reading)
-	if len(reading.Values) != len(r.Devices[reading.Device].Properties) {
-		r.Disorder = "not every property of " + reading.Device + " has a value"
+	for _, p := range r.Devices[reading.Device].Properties {
+		if _, has := reading.Values[p.Key]; has == (p.Kind == serialbridge.Button) {
+			r.Disorder = p.Key + " of " + reading.Device + " has no value, or should have none"
+		}
 	}
 }
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// decode feeds pieces to a new decoder.
+// decode feeds pieces to a new decoder of sensors that talk by themselves.
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
+	return decodeAs(t, Driver(), pieces...)
+}
+
+// decodeAs feeds pieces to a new decoder of a driver.
+func decodeAs(t testing.TB, driver serialbridge.Driver, pieces ...[]byte) *recorder {
+	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, forms())
+	d := driver.NewDecoder(r)
 	for _, p := range pieces {
 		d.Decode(p, received)
 	}
@@ -45,9 +53,10 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 	return r
 }
 
+type capture struct{ HexLines, CSV []string }
+
 type captures struct {
-	Sensors map[string]struct{ HexLines, CSV []string }
-	Foreign map[string][]string
+	Sensors, Asked map[string]capture
 }
 
 func readCaptures(t testing.TB) captures {
@@ -133,31 +142,39 @@ func TestCaptures(t *testing.T) {
 				t.Fatalf("%d devices, %d readings, damaged %q", len(r.Announcements), len(r.Readings), r.Damage)
 			}
 			d := r.Announcements[0]
-			if got := [5]string{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber}; got != devices[name] {
-				t.Errorf("device %q, want %q", got, devices[name])
+			if got := [5]string{d.ID, d.Name, d.Vendor, d.Model, d.SerialNumber}; got != devices[name] || d.Anonymous != (d.SerialNumber == "") {
+				t.Errorf("device %q, want %q; anonymous: %v", got, devices[name], d.Anonymous)
 			}
-			header := strings.Split(capture.CSV[0], ", ")
-			for i, line := range capture.CSV[1:] {
-				reading := r.Readings[i]
-				if reading.Device != d.ID || !reading.Time.Equal(received) || len(reading.Values) != len(header)-1 {
-					t.Errorf("reading %+v", reading)
-				}
-				for j, want := range strings.Split(line, ", ") {
-					if header[j] == "time" {
-						continue
-					}
-					if header[j] == "IAQ_acc" {
-						want = "0" // see testdata/README.md
-					}
-					// As many decimals as were published.
-					_, decimals, _ := strings.Cut(want, ".")
-					value, ok := number(reading.Values[columns[header[j]]])
-					if got := strconv.FormatFloat(value, 'f', len(decimals), 64); !ok || got != want {
-						t.Errorf("frame %d %s = %s, want %s", i, header[j], got, want)
-					}
+			compare(t, capture, columns, r)
+			for _, reading := range r.Readings {
+				if n := strings.Count(capture.CSV[0], ","); len(reading.Values) != n {
+					t.Errorf("%d values, %d are published", len(reading.Values), n)
 				}
 			}
 		})
+	}
+}
+
+// compare compares readings with what was published for the same frames.
+func compare(t *testing.T, capture capture, columns map[string]string, r *recorder) {
+	t.Helper()
+	header := strings.Split(capture.CSV[0], ", ")
+	for i, line := range capture.CSV[1:] {
+		reading := r.Readings[i]
+		if reading.Device != r.Announcements[0].ID || !reading.Time.Equal(received) {
+			t.Errorf("reading %+v", reading)
+		}
+		for j, want := range strings.Split(line, ", ") {
+			if header[j] == "time" {
+				continue
+			}
+			// As many decimals as were published.
+			_, decimals, _ := strings.Cut(want, ".")
+			value, ok := number(reading.Values[columns[header[j]]])
+			if got := strconv.FormatFloat(value, 'f', len(decimals), 64); !ok || got != want {
+				t.Errorf("frame %d %s = %s, want %s", i, header[j], got, want)
+			}
+		}
 	}
 }
 
@@ -353,8 +370,8 @@ func TestBits(t *testing.T) {
 // What other protocols say is no air.
 func TestForeign(t *testing.T) {
 	var foreign []byte
-	for _, name := range slices.Sorted(maps.Keys(readCaptures(t).Foreign)) {
-		for _, line := range readCaptures(t).Foreign[name] {
+	for _, name := range slices.Sorted(maps.Keys(readCaptures(t).Asked)) {
+		for _, line := range readCaptures(t).Asked[name].HexLines {
 			foreign = append(foreign, unhex(t, line)...)
 		}
 	}

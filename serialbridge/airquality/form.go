@@ -22,7 +22,11 @@ type form struct {
 	valid  func(frame []byte) bool // whether the sum is right
 	claims func(frame []byte) claim
 	idAt   int // where the sensor tells its id, in two bytes; 0: nowhere
-	fields []field
+	// serial returns the sensor's serial number, empty if it has none; nil:
+	// the frame does not tell it.
+	serial  func(frame []byte) string
+	fields  []field                 // none: nothing is measured
+	buttons []serialbridge.Property // what the sensor can be told to do
 }
 
 // claim is how sure it is that a frame is of a form, where the header alone does
@@ -53,8 +57,9 @@ const (
 	u24
 	u32
 	u16le
-	u12  // the lower 12 bits of two bytes
-	high // the upper 4 of these
+	u12     // the lower 12 bits of two bytes
+	high    // the upper 4 of these
+	above40 // a byte, counted from 40
 )
 
 func (i integer) decode(b []byte) int64 {
@@ -71,6 +76,8 @@ func (i integer) decode(b []byte) int64 {
 		return int64(binary.BigEndian.Uint16(b) & 0x0FFF)
 	case high:
 		return int64(b[0] >> 4)
+	case above40:
+		return int64(b[0]) - 40
 	}
 	return int64(binary.BigEndian.Uint16(b))
 }
@@ -88,11 +95,14 @@ func (f *form) values(frame []byte) (map[string]any, bool) {
 		if (field.min != 0 || field.max != 0) && (n < field.min || n > field.max) {
 			return nil, false
 		}
-		// A quotient of two whole numbers is the float nearest to the
-		// decimal fraction, which is what prints as it.
-		if field.divisor != 1 {
+		switch {
+		case field.property.Kind == serialbridge.Binary:
+			values[field.property.Key] = n != 0
+		case field.divisor != 1:
+			// A quotient of two whole numbers is the float nearest to
+			// the decimal fraction, which is what prints as it.
 			values[field.property.Key] = float64(n) / field.divisor
-		} else {
+		default:
 			values[field.property.Key] = n
 		}
 	}

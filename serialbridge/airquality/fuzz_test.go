@@ -15,8 +15,8 @@ func FuzzDecoder(f *testing.F) {
 		f.Add(stream)
 		f.Add(stream[3 : len(stream)-3])
 	}
-	for _, lines := range file.Foreign {
-		f.Add(unhex(f, lines[0]))
+	for _, capture := range file.Asked {
+		f.Add(unhex(f, capture.HexLines[0]))
 	}
 	f.Add([]byte(""))
 	f.Add(plantower(4, 7, 9, 23, 0, 0, 0, 0, 0, 0, 0, 0, 0))

@@ -26,14 +26,19 @@ var files = []struct {
 	form           form
 }{
 	{"airquality", "airquality/testdata/captures.json", hexAt("sensors.*.hexlines")},
+	{"dalybms", "bms/testdata/daly.json", oneOf(hexAt("talk.*.answers"))},
 	{"dsmr", "dsmr/testdata/telegrams.json", textAt("telegrams.*")},
 	{"enocean", "enocean/testdata/packets.json", oneOf(hexAt("*.hex"))},
+	{"jkbms", "bms/testdata/jk.json", hexAt("answers.*.hex")},
 	{"jsonlines", "jsonlines/testdata/lines.jsonl", lines},
+	{"mhz19", "airquality/testdata/captures.json", hexAt("asked.MHZ19B.hexlines")},
 	{"mysensors", "mysensors/testdata/lines.txt", lines},
 	{"nmea", "nmea/testdata/sentences.json", oneOf(textAt("vectors.*.raw"))},
 	{"rflink", "rflink/testdata/lines.txt", lines},
 	{"rfxtrx", "rfxtrx/testdata/packets.json", hexAt("*.hex")},
+	{"senseair", "airquality/testdata/captures.json", hexAt("examples.S8.hexlines")},
 	{"sml", "sml/testdata/meters.json", hexAt("meters.*.hex")},
+	{"sps30", "airquality/testdata/captures.json", hexAt("asked.SPS30.hexlines")},
 	{"teleinfo", "teleinfo/testdata/frames.json", framesAt("*")},
 	{"vedirect", "vedirect/testdata/dumps.json", hexAt("*")},
 }
