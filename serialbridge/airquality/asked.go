@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
@@ -18,10 +17,6 @@ const (
 	// number.
 	serialTries = 3
 )
-
-// never is the Match of drivers for sensors that have to be asked: USB strings
-// cannot tell them, and whatever else is at the line would be asked.
-func never(hardware.SerialPort) serialbridge.Confidence { return serialbridge.No }
 
 // A question is what is sent, and which answers count as its answer: the number
 // of all that came up to now.

@@ -76,7 +76,6 @@ func MHZ19() serialbridge.Driver {
 	forms := mhz19Forms()
 	return serialbridge.Driver{
 		Protocol: "mhz19",
-		Match:    never,
 		Lines:    []serialbridge.Line{{Baud: 9600, DataBits: 8, Parity: 'N', StopBits: 1}},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
 			return newDecoder(sink, forms)

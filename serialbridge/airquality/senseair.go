@@ -102,7 +102,6 @@ func Senseair() serialbridge.Driver {
 	forms := senseairForms()
 	return serialbridge.Driver{
 		Protocol: "senseair",
-		Match:    never,
 		Lines:    []serialbridge.Line{{Baud: 9600, DataBits: 8, Parity: 'N', StopBits: 1}},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
 			return newDecoder(sink, forms)

@@ -152,7 +152,6 @@ func sps30SerialIn(data []byte) (serial string, ok bool) {
 func SPS30() serialbridge.Driver {
 	return serialbridge.Driver{
 		Protocol:   "sps30",
-		Match:      never,
 		Lines:      []serialbridge.Line{{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1}},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder { return newSPS30Decoder(sink) },
 		Run:        runSPS30,

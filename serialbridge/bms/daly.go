@@ -3,7 +3,6 @@ package bms
 import (
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
@@ -33,7 +32,6 @@ func (DalyOptions) Check() error { return nil }
 func Daly(o DalyOptions) serialbridge.Driver {
 	return serialbridge.Driver{
 		Protocol: "dalybms",
-		Match:    func(hardware.SerialPort) serialbridge.Confidence { return serialbridge.No },
 		Lines: []serialbridge.Line{
 			{Baud: 9600, DataBits: 8, Parity: 'N', StopBits: 1},
 		},

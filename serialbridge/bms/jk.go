@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
@@ -48,7 +47,6 @@ const jkMute = "the battery does not answer: check that the adapter is at the BM
 func JK() serialbridge.Driver {
 	return serialbridge.Driver{
 		Protocol: "jkbms",
-		Match:    func(hardware.SerialPort) serialbridge.Confidence { return serialbridge.No },
 		Lines: []serialbridge.Line{
 			{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1},
 		},

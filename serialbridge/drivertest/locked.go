@@ -21,6 +21,13 @@ func (l *Locked) Device(d serialbridge.Device) {
 	l.Sink.Device(d)
 }
 
+// Gone implements [serialbridge.Sink].
+func (l *Locked) Gone(device string) {
+	l.Lock()
+	defer l.Unlock()
+	l.Sink.Gone(device)
+}
+
 // Reading implements [serialbridge.Sink].
 func (l *Locked) Reading(r serialbridge.Reading) {
 	l.Lock()
