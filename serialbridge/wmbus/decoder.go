@@ -218,7 +218,7 @@ func (d *decoder) read(t *telegram) (*reading, *refusal) {
 	m := t.meter.medium()
 	for i := range c.records {
 		if !r.makersRecord(&c.records[i], t.meter) {
-			r.add(&c.records[i], m)
+			r.add(&c.records[i], c.records, m)
 		}
 	}
 	if t.meter.isOf("BMT") && m == water {

@@ -125,7 +125,7 @@ func izar(b []byte, a address) (*reading, bool) {
 			r.text(diagnosticText("last_month_date", "Date of end of last month", "date"), d)
 		}
 	}
-	years := plainNumber("battery_life", "Remaining battery life", "", "", 1)
+	years := plainNumber("battery_life", "Remaining battery life", "years", "", 1)
 	r.number(years, int64(b[11]&0x1F)*5, -1)
 	r.number(plainNumber("transmit_period", "Interval of transmission", "s", "duration", 0), 1<<(b[10]&0x0F+2), 0)
 	for _, alarm := range []struct {

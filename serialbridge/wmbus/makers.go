@@ -38,8 +38,12 @@ func techem(b []byte, a address) (*reading, bool) {
 	before := int64(binary.LittleEndian.Uint16(b[3:]))
 	since := int64(binary.LittleEndian.Uint16(b[7:]))
 	r := new(reading)
-	if d, ok := dateG(b[1:3]); ok {
-		r.text(diagnosticText("set_date", "Set date", "date"), d)
+	// Five bits of day, four of month, six of year.
+	setDate := binary.LittleEndian.Uint16(b[1:])
+	setDay, setMonth, setYear := byte(setDate)&0x1F, byte(setDate>>5)&0x0F, byte(setDate>>9)&0x3F
+	setOn, set := date(setDay|setYear<<5, setMonth|setYear>>3<<4, 0)
+	if set {
+		r.text(diagnosticText("set_date", "Set date", "date"), setOn)
 	}
 	amounts := func(p serialbridge.Property, exp int) {
 		p.Precision = decimals(exp)
@@ -76,9 +80,12 @@ func techem(b []byte, a address) (*reading, bool) {
 			p.Precision = 1
 			r.number(p, int64(binary.LittleEndian.Uint16(b[at+2*i:])), -2)
 		}
-		// Day and month of now; the year is that of the set day or the next.
-		day, month := int(b[5]>>4|b[6]<<4)&0x1F, int(b[6]>>1)&0x0F
-		if d, ok := after(b[1:3], month, day); ok {
+		// Day and month of now: the first behind the set day.
+		day, month, year := (b[5]>>4|b[6]<<4)&0x1F, b[6]>>1&0x0F, setYear
+		if month < setMonth || month == setMonth && day <= setDay {
+			year++
+		}
+		if d, ok := date(day|year<<5, month|year>>3<<4, 0); ok && set {
 			r.text(diagnosticText("date", "Date", "date"), d)
 		}
 	case 0xF0: // smoke detector
@@ -87,22 +94,6 @@ func techem(b []byte, a address) (*reading, bool) {
 		return nil, false
 	}
 	return r, true
-}
-
-// after returns the first day of that month and day behind a date of type G.
-func after(b []byte, month, day int) (string, bool) {
-	set, ok := dateG(b)
-	if !ok || len(set) != len("2006-01-02") {
-		return "", false
-	}
-	year := 2000 + int(b[0]>>5|b[1]>>4<<3)
-	if int(b[1]&0x0F) > month || int(b[1]&0x0F) == month && int(b[0]&0x1F) >= day {
-		year++
-	}
-	if year > 2099 {
-		return "", false
-	}
-	return date(byte(day)|byte(year-2000)<<5, byte(month)|byte(year-2000)>>3<<4, 0)
 }
 
 func smokeProperty() serialbridge.Property {

@@ -141,8 +141,8 @@ func modify(vifes []byte, m medium) (o modifiers, ok bool) {
 	return o, true
 }
 
-// add adds what a record says, if it is known.
-func (r *reading) add(rec *record, m medium) {
+// add adds what a record says, if it is known. all are the records of the telegram.
+func (r *reading) add(rec *record, all []record, m medium) {
 	q, ok := quantityOf(rec, m)
 	if !ok {
 		return
@@ -190,7 +190,7 @@ func (r *reading) add(rec *record, m medium) {
 		p = history(p, "storage_"+n, "storage "+n)
 	}
 	if o.profile != 0 {
-		r.addProfile(rec, p, q)
+		r.addProfile(rec, all, p, q)
 		return
 	}
 	r.addValue(rec, p, q, &o)
@@ -234,28 +234,70 @@ func (r *reading) addValue(rec *record, p serialbridge.Property, q quantity, o *
 	r.set(p, v)
 }
 
-// addProfile adds the values of a compact profile (EN 13757-3, annex F): one control
-// byte, one for the spacing, and values of one length.
-func (r *reading) addProfile(rec *record, p serialbridge.Property, q quantity) {
-	const absolute = 0
-	if rec.field != fieldVariable || len(rec.data) < 2 || rec.data[0]>>6 != absolute {
+// The first byte of a compact profile: how values follow from each other, in what
+// their distance is counted, and the data field of each. The second is the distance.
+const (
+	profileModes      = 0xC0
+	profileAbsolute   = 0x00
+	profileIncrements = 0x40
+	profileDays       = 0x30 // bits of the unit: days or months
+	profileMonth      = 0xFE // a distance
+)
+
+// addProfile adds the values of a compact profile (EN 13757-3, annex F). They follow,
+// the oldest first, on the value that has the same storage number.
+func (r *reading) addProfile(rec *record, all []record, p serialbridge.Property, q quantity) {
+	if rec.field != fieldVariable || len(rec.data) < 2 || q.form != number {
 		return
 	}
-	field := rec.data[0] & 0x0F
+	control, distance := rec.data[0], rec.data[1]
+	field := control & 0x0F
 	size := fieldLengths[field]
 	if size == 0 || field == fieldReal {
 		return
 	}
+	var last int64
+	switch control & profileModes {
+	case profileAbsolute:
+	case profileIncrements:
+		i := slices.IndexFunc(all, func(base record) bool {
+			return base.storage == rec.storage && base.tariff == rec.tariff && base.unit == rec.unit &&
+				base.function == rec.function && base.table == rec.table && base.code == rec.code && len(base.vifes) == len(rec.vifes)-1
+		})
+		if i < 0 {
+			return
+		}
+		var ok bool
+		if last, ok = all[i].integer(); !ok {
+			return
+		}
+	default:
+		return // differences with a sign, which no meter known here sends
+	}
+	key, name := "value_", "value "
+	if control&profileDays == profileDays && distance == profileMonth {
+		key, name = "month_", "month "
+	}
 	for i, b := 1, rec.data[2:]; len(b) >= size && i <= maxProfile && r.past < maxHistory; i++ {
 		value := record{field: field, data: b[:size]}
 		b = b[size:]
-		v, ok := value.float(q.exp)
+		n, ok := value.integer()
+		if control&profileModes == profileIncrements {
+			step, known := value.bits()
+			if ok = known && step < 1<<48; field < 9 {
+				n = int64(step)
+			}
+			if !ok || n < 0 {
+				return
+			}
+			last += n
+			n = last
+		}
 		if !ok {
 			continue // the meter was not there yet
 		}
-		n := strconv.Itoa(i)
-		r.set(history(p, "value_"+n, "value "+n), v)
 		r.past++
+		r.number(history(p, key+strconv.Itoa(i), name+strconv.Itoa(i)), n, q.exp)
 	}
 }
 

@@ -51,6 +51,7 @@ type telegram struct {
 
 	payload  []byte // behind all headers
 	vouched  bool   // a key, a CRC or a MAC says that it is whole
+	secret   bool   // it was encrypted
 	scramble diehlForm
 	format   []byte // the headers of its records
 }
@@ -143,7 +144,13 @@ func (o *opener) open(b []byte) (*telegram, *refusal) {
 			a.at = len(b) - len(c.b)
 		default:
 			t.ci = ci
-			return t, o.transport(t, c, &a)
+			r := o.transport(t, c, &a)
+			if r == nil && !t.secret && !o.clear && len(o.keys.of(t.meter, t.link)) > 0 {
+				// Anybody may send in a meter's name. What only the meter can
+				// have sent tells the readings from others.
+				r = ignored("meter %v is not encrypted although a key is given for it: take the key away if that is right", t.meter)
+			}
+			return t, r
 		}
 		if r == nil && c.short {
 			r = truncated
@@ -192,6 +199,7 @@ func (o *opener) extended(t *telegram, c *cursor, ci byte) *refusal {
 		if clear == nil {
 			return ignored("meter %v is encrypted, and the key given for it is not the right one", t.meter)
 		}
+		t.secret = true
 	default:
 		return ignored("meter %v is encrypted in a way that is not known: link layer mode %d", t.meter, mode)
 	}
@@ -340,7 +348,7 @@ func (o *opener) decrypt(t *telegram, b []byte, with func(key) []byte) *refusal 
 		// Two bytes are right by chance now and then. A wrong key leaves
 		// no records.
 		if _, ok := parse(clear); ok || t.ci != ciShort && t.ci != ciLong {
-			t.payload, t.vouched = clear, true
+			t.payload, t.vouched, t.secret = clear, true, true
 			return nil
 		}
 	}
