@@ -153,7 +153,7 @@ func (r *reading) add(rec *record, all []record, m medium) {
 	}
 	q.exp += o.exp
 	p := q.property
-	if q.form == number && q.exp != 0 {
+	if q.form == number && o.exp != 0 {
 		p.Precision = decimals(q.exp)
 	}
 	switch rec.function {
