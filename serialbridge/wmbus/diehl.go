@@ -2,6 +2,7 @@ package wmbus
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 )
 
@@ -102,6 +103,15 @@ func unscrambleRecords(b []byte) (records []byte) {
 	return records
 }
 
+// sappelLabel is what is printed on a meter of Sappel's, from the address: a letter,
+// the year, two letters and six digits.
+func sappelLabel(b []byte) string {
+	n := binary.LittleEndian.Uint32(b[3:]) & 0x03FFFFFF
+	bits := uint32(b[6])>>5 | uint32(b[7])<<3 | uint32(b[8])<<11
+	letter := func(at int) byte { return '@' + byte(bits>>at&0x1F) }
+	return fmt.Sprintf("%c%02d%c%c%06d", letter(10), n/1_000_000, letter(5), letter(0), n%1_000_000)
+}
+
 // izar reads the fixed form of IZAR radio modules.
 func izar(b []byte, a address) (*reading, bool) {
 	var clear []byte
@@ -116,6 +126,9 @@ func izar(b []byte, a address) (*reading, bool) {
 		return nil, false
 	}
 	r := new(reading)
+	if diehlFormOf(b) == diehlSappel {
+		r.text(diagnosticText("label", "Number on the label", ""), sappelLabel(b))
+	}
 	r.number(volumeOf(a.medium(), -3), int64(binary.LittleEndian.Uint32(clear[1:])), -3)
 	if len(clear) > 8 {
 		r.number(history(volumeOf(a.medium(), -3), "last_month", "end of last month"), int64(binary.LittleEndian.Uint32(clear[5:])), -3)

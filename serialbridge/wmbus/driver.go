@@ -40,7 +40,8 @@ func (o Options) lines() []serialbridge.Line {
 	case "cul":
 		return []serialbridge.Line{lineCUL}
 	}
-	return []serialbridge.Line{lineHCI, lineAmber, lineCUL}
+	// A CUL says nothing before it is asked.
+	return []serialbridge.Line{lineHCI, lineAmber}
 }
 
 var productName = regexp.MustCompile(`(?i)\bCUL868\b|\bnanoCUL868\b|\biM871A|\bAMB8465`)

@@ -97,7 +97,7 @@ func techem(b []byte, a address) (*reading, bool) {
 }
 
 func smokeProperty() serialbridge.Property {
-	return serialbridge.Property{Key: "smoke", Name: "Smoke", Kind: serialbridge.Binary, Class: "smoke"}
+	return serialbridge.Property{Key: "smoke", Name: "Smoke", Kind: serialbridge.Binary, Class: "smoke", Precision: -1}
 }
 
 // rfmTX1 reads the first form of BMeters' RFM-TX1: the volume is hidden behind a
@@ -213,7 +213,12 @@ func (r *reading) makersRecord(rec *record, a address) bool {
 		// Kamstrup's information codes.
 		s, _ := rec.words()
 		r.text(diagnosticText("info_codes", "Information codes", ""), s)
-		r.flag("info", "Information", "problem", bits&0x0F != 0)
+		if a.medium() == water {
+			r.flag("dry", "Dry", "problem", bits&0x01 != 0)
+			r.flag("reverse_flow", "Reverse flow", "problem", bits&0x02 != 0)
+			r.flag("leak", "Leak", "problem", bits&0x04 != 0)
+			r.flag("burst", "Burst", "problem", bits&0x08 != 0)
+		}
 		return true
 	}
 	return false

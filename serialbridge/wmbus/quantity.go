@@ -40,7 +40,7 @@ func plainNumber(key, name, unit, class string, precision int) serialbridge.Prop
 
 // diagnosticText is a text about the meter itself.
 func diagnosticText(key, name, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.State, Class: class, Category: serialbridge.Diagnostic}
+	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.State, Class: class, Precision: -1, Category: serialbridge.Diagnostic}
 }
 
 // history makes p a value of some day in the past.

@@ -245,7 +245,7 @@ func TestMatch(t *testing.T) {
 			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
 		}
 	}
-	if d := Driver(Options{}); d.Protocol != "wmbus" || len(d.Lines) != 3 || d.Lines[0].Baud != 57600 {
+	if d := Driver(Options{}); d.Protocol != "wmbus" || len(d.Lines) != 2 || d.Lines[0].Baud != 57600 {
 		t.Errorf("%s %v", d.Protocol, d.Lines)
 	}
 	if d := Driver(Options{Receiver: "amber"}); len(d.Lines) != 1 || d.Lines[0].Baud != 9600 {

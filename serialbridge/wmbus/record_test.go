@@ -3,6 +3,7 @@ package wmbus
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"lintel/serialbridge"
@@ -149,11 +150,52 @@ func TestQuantities(t *testing.T) {
 		if !ok {
 			continue
 		}
-		if p.Key != test.key || value != test.value || p.Unit != test.unit || p.Class != test.class || p.StateClass != test.state || p.Precision != test.digits {
+		if p.Key != test.key || value != test.value || p.Unit != test.unit || p.Class != test.class || p.StateClass != test.state || max(0, p.Precision) != test.digits {
 			t.Errorf("%s: %s = %v, %q %q %q %d\nwant %s = %v, %q %q %q %d", test.record,
 				p.Key, value, p.Unit, p.Class, p.StateClass, p.Precision,
 				test.key, test.value, test.unit, test.class, test.state, test.digits)
 		}
+	}
+}
+
+// TestClasses holds all that there is against what Home Assistant takes: the units of
+// a class, and the state classes.
+func TestClasses(t *testing.T) {
+	units := map[string]string{
+		"energy": "kWh MJ Mcal", "water": "m³", "gas": "m³", "volume": "m³", "weight": "kg", "power": "W",
+		"volume_flow_rate": "m³/h m³/min m³/s", "temperature": "°C", "pressure": "bar", "humidity": "%", "duration": "s min h d",
+		"voltage": "V", "current": "A", "frequency": "Hz", "reactive_power": "kvar", "apparent_power": "kVA", "signal_strength": "dBm",
+		"date": "", "": "kg/h MJ/h K kvarh kVAh",
+	}
+	totals := "energy water gas volume weight"
+	found := 0
+	for _, table := range []byte{tablePrimary, tableFB, tableFD} {
+		for code := range 128 {
+			for m := otherMedium; m <= smoke; m++ {
+				q, ok := quantityOf(&record{table: table, code: byte(code)}, m)
+				if !ok {
+					continue
+				}
+				found++
+				p := q.property
+				allowed, known := units[p.Class]
+				if !known || p.Unit != "" && !slices.Contains(strings.Fields(allowed), p.Unit) || p.Unit == "" && allowed != "" && p.Class != "" {
+					t.Errorf("%02X %02X: class %q with unit %q", table, code, p.Class, p.Unit)
+				}
+				if p.Class != "" && p.StateClass != "" && (p.StateClass == "total_increasing") != slices.Contains(strings.Fields(totals), p.Class) {
+					t.Errorf("%02X %02X: class %q with state class %q", table, code, p.Class, p.StateClass)
+				}
+				if (p.Kind == serialbridge.Measurement) != (q.form == number || q.form == counter) || (p.Kind == serialbridge.State) != (p.Precision < 0) {
+					t.Errorf("%02X %02X: kind %s, precision %d", table, code, p.Kind, p.Precision)
+				}
+				if !plain(p.Key) || p.Name == "" {
+					t.Errorf("%02X %02X: %q, %q", table, code, p.Key, p.Name)
+				}
+			}
+		}
+	}
+	if found < 800 {
+		t.Errorf("%d quantities", found)
 	}
 }
 
