@@ -57,6 +57,31 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestForeign hears what other sticks say.
+func TestForeign(t *testing.T) {
+	for name, said := range map[string]string{
+		"P1":         "/ISk5\\2MT382-1000\r\n\r\n0-0:96.1.1(4B384547303034303436333935353037)\r\n1-0:1.8.1(012345.678*kWh)\r\n!A1B2\r\n",
+		"SML":        "\x1b\x1b\x1b\x1b\x01\x01\x01\x01\x76\x05\x44\x2d\x2c\xa5\x62\x00\x62\x00\x72\x63\x01\x01\x1b\x1b\x1b\x1b\x1a\x00\x12\x34",
+		"VE.Direct":  "\r\nPID\t0x203\r\nV\t26201\r\nI\t0\r\nChecksum\t\xff",
+		"ESP3":       "\x55\x00\x0a\x07\x01\xeb\xa5\x00\x00\x55\x08\x01\x81\xb7\x44\x00\x03\xff\xff\xff\xff\x2d\x00\x75",
+		"NMEA":       "$GPGGA,220516,A,5133.82,N,00042.24,W,173.8,231.8,130694,004.2,W*70\r\n",
+		"Modbus":     "\x01\x04\x04\x43\x66\x33\x34\x1b\x38",
+		"MySensors":  "0;255;3;0;14;Gateway startup complete.\n",
+		"wired":      "\x68\x1f\x1f\x68\x08\x02\x72\x78\x56\x34\x12\x24\x40\x01\x07\x55\x00\x00\x00\x03\x13\x15\x31\x00\x16",
+		"idle":       strings.Repeat("\xff", 600) + strings.Repeat("\xa5", 600),
+		"hex digits": strings.Repeat("b", 2000) + "\r\n",
+	} {
+		r := &recorder{}
+		d := newDecoder(r, Options{})
+		for i := range 5 {
+			d.Decode([]byte(said), received.Add(time.Duration(i)*2*time.Second))
+		}
+		if len(r.Readings)+len(r.Announcements)+len(r.Overheard) > 0 {
+			t.Errorf("%s: %+v, ignored %q", name, r.Readings, r.Overheard)
+		}
+	}
+}
+
 // TestCut cuts frames short; the next one comes later.
 func TestCut(t *testing.T) {
 	for name, framing := range framings {

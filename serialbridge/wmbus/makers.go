@@ -23,7 +23,7 @@ func fixed(t *telegram) (*reading, bool) {
 		r := &reading{model: "Water meter"}
 		r.number(volumeOf(water, -3), (2*n+3)/6, -3)
 		return r, true
-	case t.meter.isOf("BMT") && t.meter.kind == 0x07 && t.meter.version == 0x05 && len(t.raw) >= 33 && t.raw[12] == 0x06 && t.raw[13] == 0x10:
+	case isRFMTX1(t):
 		return rfmTX1(t.raw)
 	}
 	return nil, false
@@ -98,6 +98,13 @@ func techem(b []byte, a address) (*reading, bool) {
 
 func smokeProperty() serialbridge.Property {
 	return serialbridge.Property{Key: "smoke", Name: "Smoke", Kind: serialbridge.Binary, Class: "smoke", Precision: -1}
+}
+
+// isRFMTX1 reports whether a telegram is of the first form of BMeters' RFM-TX1, which
+// has a configuration field of its own.
+func isRFMTX1(t *telegram) bool {
+	return t.meter.isOf("BMT") && t.meter.kind == 0x07 && t.meter.version == 0x05 && t.ci == ciShort &&
+		len(t.raw) >= 33 && t.raw[linkLayer] == ciShort && t.raw[12] == 0x06 && t.raw[13] == 0x10
 }
 
 // rfmTX1 reads the first form of BMeters' RFM-TX1: the volume is hidden behind a

@@ -54,7 +54,7 @@ func (o Options) Check() error {
 		}
 		seen[id] = name
 		// The key itself stays out of the message.
-		if b, err := hex.DecodeString(compact(o.Keys[name])); err != nil || len(b) != len(key{}) {
+		if b, err := hex.DecodeString(digitsOf(o.Keys[name])); err != nil || len(b) != len(key{}) {
 			return fmt.Errorf("keys: the key of %q is not 32 hex digits", name)
 		}
 	}
@@ -66,15 +66,15 @@ func (o Options) Check() error {
 	return nil
 }
 
-// compact leaves out what people put between hex digits.
-func compact(s string) string {
+// digitsOf leaves out what people put between hex digits.
+func digitsOf(s string) string {
 	return strings.NewReplacer(" ", "", "-", "", ":", "").Replace(s)
 }
 
 // meterName returns the number of a meter, in capitals, with the maker's letters
 // before it if they are given.
 func meterName(s string) (string, error) {
-	name := strings.ToUpper(compact(s))
+	name := strings.ToUpper(digitsOf(s))
 	digits := name
 	if len(name) == 11 {
 		digits = name[3:]
@@ -95,7 +95,7 @@ func (o Options) keyring() keyring {
 	ring := make(keyring)
 	for name, text := range o.Keys {
 		id, err := meterName(name)
-		b, errKey := hex.DecodeString(compact(text))
+		b, errKey := hex.DecodeString(digitsOf(text))
 		if err == nil && errKey == nil && len(b) == len(key{}) {
 			ring[id] = key(b)
 		}

@@ -186,7 +186,7 @@ func (r *reading) add(rec *record, all []record, m medium) {
 			return
 		}
 		r.past++
-		n := strconv.Itoa(rec.storage)
+		n := strconv.FormatInt(rec.storage, 10)
 		p = history(p, "storage_"+n, "storage "+n)
 	}
 	if o.profile != 0 {
@@ -204,13 +204,13 @@ func (r *reading) addValue(rec *record, p serialbridge.Property, q quantity, o *
 	case number:
 		v, known = rec.float(q.exp)
 	case counter:
-		var n uint64
-		if n, known = rec.bits(); known && rec.field >= 9 {
-			var signed int64
-			signed, known = rec.integer()
-			n = uint64(max(0, signed))
+		// Counters use all their bits: FF is 255.
+		n, ok := rec.bits()
+		count := int64(n)
+		if rec.field >= 9 {
+			count, ok = rec.integer()
 		}
-		v = int64(n)
+		v, known = count, ok && count >= 0
 	case days:
 		var s string
 		if s, known = dateG(rec.data); known && strings.HasPrefix(s, "--") {

@@ -25,7 +25,7 @@ const maxExtensions = 10
 // A record is one value of a meter with all that is said of it.
 type record struct {
 	function function
-	storage  int // 0: now; others: as of some day
+	storage  int64 // 0: now; others: as of some day
 	tariff   int
 	unit     int // part of a meter that is several
 
@@ -75,7 +75,7 @@ func (r *record) readHeader(b []byte) int {
 	}
 	r.field = dif & 0x0F
 	r.function = function(dif >> 4 & 3)
-	r.storage = int(dif >> 6 & 1)
+	r.storage = int64(dif >> 6 & 1)
 	more := dif&0x80 != 0
 	for n := 0; more; n++ {
 		dife, ok := next()
@@ -84,7 +84,7 @@ func (r *record) readHeader(b []byte) int {
 		}
 		// A storage number has 41 bits; what is beyond 32 is nobody's.
 		if n < 8 {
-			r.storage |= int(dife&0x0F) << (1 + 4*n)
+			r.storage |= int64(dife&0x0F) << (1 + 4*n)
 		}
 		r.tariff |= int(dife>>4&3) << (2 * n)
 		r.unit |= int(dife>>6&1) << n

@@ -142,7 +142,7 @@ func TestQuantities(t *testing.T) {
 		{otherMedium, "017C036C61 7305", "text_sal", 5.0, "", "", "", 0},
 		{water, "0413D2040000", "water", 1.234, "m³", "water", "total_increasing", 3},
 	} {
-		p, value, ok := only(t, test.m, compact(test.record))
+		p, value, ok := only(t, test.m, digitsOf(test.record))
 		if ok != (test.key != "") {
 			t.Errorf("%s: published %v", test.record, ok)
 			continue
@@ -263,7 +263,7 @@ func TestParse(t *testing.T) {
 		{"0813", 1, "", true}, // readout
 		{"0D13F5" + string(slices.Repeat([]byte("0"), 96)), 1, "", true},
 	} {
-		c, ok := parse(unhex(t, compact(test.data)))
+		c, ok := parse(unhex(t, digitsOf(test.data)))
 		if ok != test.ok || len(c.records) != test.records || !slices.Equal(c.maker, unhex(t, test.maker)) {
 			t.Errorf("%s: %v, %d records, %X", test.data, ok, len(c.records), c.maker)
 		}
@@ -287,7 +287,7 @@ func TestProfile(t *testing.T) {
 		{"not there yet", "4D931E063A01FFFF0100", map[string]any{"water_storage_1_value_2": 0.001}},
 		{"no field", "4D931E04300101 02", nil},
 	} {
-		c, ok := parse(unhex(t, compact(test.data)))
+		c, ok := parse(unhex(t, digitsOf(test.data)))
 		if !ok {
 			t.Errorf("%s: does not parse", test.name)
 			continue

@@ -322,9 +322,11 @@ func (o *opener) transport(t *telegram, c *cursor, a *afl) *refusal {
 			}
 			return decryptCBC(derive(k, encryptFromMeter, a.counter, t.meter.number), [16]byte{}, c.b, blocks)
 		})
-	case 16: // the maker's; see bmeters
-		t.payload = c.b
-		return nil
+	case 16: // the first that is the makers' own
+		if isRFMTX1(t) {
+			t.payload = c.b
+			return nil
+		}
 	}
 	return ignored("meter %v is encrypted in a way that is not known: security mode %d", t.meter, mode)
 }
