@@ -50,6 +50,10 @@ type decoder struct {
 
 	frames int          // whole ones so far
 	onLine func(string) // is told lines that are no frames
+
+	// bare says that telegrams may come without a head: the receiver is an
+	// AMB8465 from which no frame with one was heard.
+	bare bool
 }
 
 // heardTelegram is a telegram that was published of late.
@@ -65,6 +69,7 @@ func newDecoder(sink serialbridge.Sink, o Options) *decoder {
 		only:      o.wanted(),
 		formats:   newFormats(sink),
 		announced: make(map[string]serialbridge.Device),
+		bare:      o.Receiver == "amber",
 	}
 }
 
@@ -101,18 +106,22 @@ func (d *decoder) scan(received time.Time, final bool) {
 		case startCUL:
 			f, n, v = cul(d.buf)
 		}
+		if v == noFrame && d.bare {
+			f, n, v = bare(d.buf)
+		}
 		switch v {
 		case partial:
 			if !final && len(d.buf) <= maxFrame {
 				return
 			}
+			n = 1
 			if d.promising() {
 				d.sink.Damaged(damagedTruncated)
+				n = min(4, len(d.buf)) // what is inside is not a bare telegram
 			}
-			n = 1
 		case broken:
 			d.sink.Damaged(damagedChecksum)
-			n = max(n, 1) // where the length may be what is wrong: one byte
+			n = max(n, 1) // the length may be what is wrong
 		case malformed:
 			d.sink.Damaged(damagedSyntax)
 		case noFrame:
@@ -121,6 +130,7 @@ func (d *decoder) scan(received time.Time, final bool) {
 		case whole:
 			d.frames++
 			d.text = d.text[:0]
+			d.bare = d.bare && d.buf[0] != startAmber
 			if f.telegram != nil {
 				d.telegram(f, received)
 			}

@@ -193,6 +193,53 @@ func TestHeardOnce(t *testing.T) {
 	}
 }
 
+// TestBare takes telegrams without a head from a receiver that is named, and only as
+// long as it sends none with one.
+func TestBare(t *testing.T) {
+	telegram := func(access byte, rssi ...byte) []byte {
+		b := inClear(access, volume...)
+		return append(append([]byte{byte(len(b))}, b...), rssi...)
+	}
+	for _, rssi := range [][]byte{nil, {0xCE}, {0x44}, {0xFF}, {0xA5}, {0x0B}} {
+		r := &recorder{}
+		d := newDecoder(r, Options{Receiver: "amber"})
+		d.Decode(telegram(1, rssi...), received)
+		if len(r.Readings) > 0 {
+			t.Error("published when heard once")
+		}
+		d.Decode(telegram(2, rssi...), received.Add(16*time.Second))
+		d.Decode(telegram(3, rssi...), received.Add(32*time.Second))
+		if len(r.Readings) != 2 || r.Readings[0].Values["water"] != 1.234 || len(r.Damage) > 0 {
+			t.Errorf("RSSI %X: %+v, damaged %q", rssi, r.Readings, r.Damage)
+		}
+		if d.frames != 3 {
+			t.Errorf("RSSI %X: %d frames", rssi, d.frames)
+		}
+		// A damaged frame with a head is not taken for what is in it.
+		bad := amberFrame(inClear(4, volume...), true)
+		bad[20] ^= 1
+		d.Decode(bad, received.Add(48*time.Second))
+		d.Decode(bad[:20], received.Add(60*time.Second))
+		d.Decode(nil, received.Add(70*time.Second))
+		if len(r.Readings) != 2 || !slices.Equal(r.Damage, []string{"checksum", "truncated"}) {
+			t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
+		}
+		d.Decode(amberFrame(inClear(5, volume...), true), received.Add(80*time.Second))
+		d.Decode(telegram(6), received.Add(90*time.Second))
+		if len(r.Readings) != 3 {
+			t.Errorf("%d readings, want no bare ones behind one with a head", len(r.Readings))
+		}
+	}
+	r := &recorder{}
+	d := newDecoder(r, Options{})
+	for i := range 5 {
+		d.Decode(telegram(byte(i)), received.Add(time.Duration(i)*time.Minute))
+	}
+	if d.frames > 0 || len(r.Readings) > 0 {
+		t.Error("taken from a receiver that is not named")
+	}
+}
+
 // TestRepeater publishes a telegram once that a repeater sends again.
 func TestRepeater(t *testing.T) {
 	r := &recorder{}

@@ -7,8 +7,9 @@
 // One decoder knows the frames of three kinds of sticks, by their first byte:
 //
 //   - IMST iM871A, 57600 baud: A5, with time stamp, RSSI and CRC or without
-//   - Amber (Würth) AMB8465, 9600 baud: FF, with a checksum; the stick has to be set
-//     to put out frames with a head (command mode)
+//   - Amber (Würth) AMB8465, 9600 baud: FF, with a checksum, if the stick is set to put
+//     out frames with a head (command mode); telegrams without a head are taken only
+//     if the options name the receiver, for they have neither beginning nor checksum
 //   - CUL and its copies with culfw, 38400 baud: lines that begin with b, with the
 //     CRCs of the radio, which are checked
 //
@@ -53,7 +54,8 @@
 // [serialbridge.Sink.Ignored], which says of which meter and why: no key, a wrong key,
 // a form of the maker's, a meter that is not wanted.
 //
-// An iM871A's frames have a CRC only if it is so configured. A telegram for which no
+// An iM871A's frames have a CRC only if it is so configured, and those of an AMB8465
+// may have nothing. A telegram for which no
 // CRC, checksum or key vouches is published from the second time on that its meter is
 // heard: noise does not look like the same meter twice. A telegram that comes again
 // within five seconds, as through a repeater, is published once.

@@ -140,10 +140,35 @@ func amber(b []byte) (frame, int, verdict) {
 		return frame{}, 0, partial
 	}
 	if xorOf(b[:payload+1]) != b[payload+1] {
-		return frame{}, 0, broken
+		return frame{}, 4, broken // and what is inside is not a bare telegram
 	}
 	f.rssi = cc1101dBm(b[payload])
 	return f, payload + 2, whole
+}
+
+// bare looks for a telegram without a head, L field first, as an AMB8465 puts it out
+// when it is not in command mode. There is no checksum and no byte to begin with: only
+// what meters send without being asked is taken. An RSSI behind it is passed over.
+func bare(b []byte) (frame, int, verdict) {
+	length := int(b[0])
+	switch {
+	case length < linkLayer+1:
+		return frame{}, 0, noFrame
+	case len(b) > 1 && b[1] != cSendNoReply && b[1] != cSendInstall,
+		!plausible(b[1:], length):
+		return frame{}, 0, noFrame
+	}
+	if len(b) > 1+linkLayer {
+		_, known := kinds[b[linkLayer]]
+		ci := b[1+linkLayer]
+		if !known || ci != ciLong && (ci < ciNone || ci > ciCompactShort) && (ci < ciELL1 || ci > ciAFL) && (ci < 0xA0 || ci > 0xB7) {
+			return frame{}, 0, noFrame
+		}
+	}
+	if len(b) < 1+length {
+		return frame{}, 0, partial
+	}
+	return frame{telegram: b[1 : 1+length]}, 1 + length, whole
 }
 
 // cul looks for a line of culfw with a telegram: 'b' and the frame as it was on the

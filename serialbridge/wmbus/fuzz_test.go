@@ -47,35 +47,43 @@ func FuzzDecoder(f *testing.F) {
 	valid := amberFrame(inClear(0xEE, 0x04, 0x13, 0xB1, 0x68, 0xDE, 0x3A), false)
 
 	f.Fuzz(func(t *testing.T, data []byte) {
-		whole := &recorder{}
-		newDecoder(whole, fuzzOptions()).Decode(data, received)
-		if whole.Disorder != "" {
-			t.Fatal(whole.Disorder)
-		}
-
-		// The pieces do not matter.
-		pieces := &recorder{}
-		d := newDecoder(pieces, fuzzOptions())
-		for i := range data {
-			d.Decode(data[i:i+1], received)
-			if len(d.buf) > maxFrame+1 || len(d.text) > maxText || len(d.announced) > maxMeters ||
-				len(d.heardOnce) > maxHeardOnce || len(d.recent) > maxRecent || len(d.formats.known) > maxFormats {
-				t.Fatal("holds too much")
-			}
-		}
-		if !reflect.DeepEqual(pieces, whole) {
-			t.Fatalf("in pieces: %+v, whole: %+v", pieces, whole)
-		}
-
-		// Whatever came before, the next valid frame is found. The key of that
-		// meter is not given.
-		before := len(pieces.Readings)
-		d.opener.keys = nil
-		d.Decode(valid, received.Add(time.Minute))
-		if n := len(pieces.Readings); n <= before || pieces.Readings[n-1].Device != testMeter || pieces.Readings[n-1].Values["water"] != 987654.321 {
-			t.Fatalf("a valid frame behind is not found: damaged %q, ignored %q", pieces.Damage, pieces.Overheard)
+		for _, receiver := range []string{"", "amber"} {
+			o := fuzzOptions()
+			o.Receiver = receiver
+			fuzzStream(t, data, valid, o)
 		}
 	})
+}
+
+func fuzzStream(t *testing.T, data, valid []byte, o Options) {
+	whole := &recorder{}
+	newDecoder(whole, o).Decode(data, received)
+	if whole.Disorder != "" {
+		t.Fatal(whole.Disorder)
+	}
+
+	// The pieces do not matter.
+	pieces := &recorder{}
+	d := newDecoder(pieces, o)
+	for i := range data {
+		d.Decode(data[i:i+1], received)
+		if len(d.buf) > maxFrame+1 || len(d.text) > maxText || len(d.announced) > maxMeters ||
+			len(d.heardOnce) > maxHeardOnce || len(d.recent) > maxRecent || len(d.formats.known) > maxFormats {
+			t.Fatal("holds too much")
+		}
+	}
+	if !reflect.DeepEqual(pieces, whole) {
+		t.Fatalf("in pieces: %+v, whole: %+v", pieces, whole)
+	}
+
+	// Whatever came before, the next valid frame is found. The key of that
+	// meter is not given.
+	before := len(pieces.Readings)
+	d.opener.keys = nil
+	d.Decode(valid, received.Add(time.Minute))
+	if n := len(pieces.Readings); n <= before || pieces.Readings[n-1].Device != testMeter || pieces.Readings[n-1].Values["water"] != 987654.321 {
+		t.Fatalf("a valid frame behind is not found: damaged %q, ignored %q", pieces.Damage, pieces.Overheard)
+	}
 }
 
 // FuzzTelegram takes any telegram of which a receiver said that it is whole.

@@ -11,7 +11,8 @@ import (
 // Options of a receiver.
 type Options struct {
 	// Receiver is what is plugged in: "im871a", "amber" or "cul". Empty: found
-	// out.
+	// out. An AMB8465 that is not in command mode has to be named: nothing tells
+	// where its telegrams begin.
 	Receiver string `toml:"receiver"`
 	// Mode is what a CUL listens to, of which it can one: "c" (with T as far as
 	// its firmware does both), "t" or "s". Empty: c if it can, else t.

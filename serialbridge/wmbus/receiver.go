@@ -23,7 +23,7 @@ const (
 
 var (
 	errDeaf = errors.New("no meter was heard for a quarter of an hour: see that the receiver has its antenna and listens to mode T or C; " +
-		"an AMB8465 has to put out frames with a head (command mode)")
+		"an AMB8465 has to put out frames with a head (command mode) or to be named in the options")
 	errNoCUL  = errors.New("no CUL answers: see that culfw is on it, and which receiver is set")
 	errNoMode = errors.New("the CUL cannot listen to wireless M-Bus: its firmware is without it, take a-culfw")
 )
