@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -79,6 +80,27 @@ func TestForeign(t *testing.T) {
 		if len(r.Readings)+len(r.Announcements)+len(r.Overheard) > 0 {
 			t.Errorf("%s: %+v, ignored %q", name, r.Readings, r.Overheard)
 		}
+	}
+}
+
+// TestLines reads what a CUL said, as lintelctl decode does: without keys.
+func TestLines(t *testing.T) {
+	said, err := os.ReadFile("testdata/lines.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	newDecoder(r, Options{}).Decode(said, received)
+	if len(r.Damage) > 0 || len(r.Devices) != 28 || r.Disorder != "" {
+		t.Errorf("%d devices, damaged %q, %s", len(r.Devices), r.Damage, r.Disorder)
+	}
+	for _, reason := range r.Overheard {
+		if !strings.HasSuffix(reason, "is encrypted: its key is needed") {
+			t.Error(reason)
+		}
+	}
+	if len(r.Overheard) != 6 {
+		t.Errorf("%d encrypted", len(r.Overheard))
 	}
 }
 
