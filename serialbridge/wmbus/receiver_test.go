@@ -1,0 +1,254 @@
+package wmbus
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+)
+
+// line is a port whose far end is a test.
+type line struct {
+	toDriver *io.PipeReader
+	far      *io.PipeWriter
+	answer   func(command string) string // of a CUL; nil: none
+
+	mu      sync.Mutex
+	setting serialbridge.Line
+	written []string
+}
+
+func newLine(answer func(string) string) *line {
+	r, w := io.Pipe()
+	return &line{toDriver: r, far: w, answer: answer}
+}
+
+func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
+
+func (l *line) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	command := strings.TrimSpace(string(p))
+	l.written = append(l.written, command)
+	if l.answer != nil {
+		if s := l.answer(command); s != "" {
+			go io.WriteString(l.far, s+"\r\n")
+		}
+	}
+	return len(p), nil
+}
+
+func (l *line) Close() error { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
+
+func (l *line) SetLine(s serialbridge.Line) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setting = s
+	return nil
+}
+
+func (l *line) baud() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.setting.Baud
+}
+
+// sent returns what was written since the last call.
+func (l *line) sent() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.written
+	l.written = nil
+	return s
+}
+
+// run runs a driver at l in the bubble of the test.
+func run(t *testing.T, l *line, o Options) (*recorder, chan error) {
+	sink := &recorder{}
+	result := make(chan error, 1)
+	go func() { result <- Driver(o).Run(t.Context(), l, sink, make(chan serialbridge.Command)) }()
+	return sink, result
+}
+
+// culfw answers as the firmware does.
+func culfw(modes string) func(string) string {
+	return func(command string) string {
+		switch {
+		case command == "V":
+			return "V 1.26.05 a-culfw Build: 311 (2018-12-09_19-12-53) CUL868 (F-Band: 868MHz)"
+		case strings.HasPrefix(command, "br") && strings.Contains(modes, command[2:]):
+			return strings.ToUpper(command[2:]) + "MODE"
+		case strings.HasPrefix(command, "br"):
+			return "OFF"
+		}
+		return ""
+	}
+}
+
+func TestRunCUL(t *testing.T) {
+	for _, test := range []struct {
+		o     Options
+		modes string
+		want  []string
+	}{
+		{Options{}, "cts", []string{"V", "brc", "X21"}},
+		{Options{Receiver: "cul"}, "ts", []string{"V", "brc", "brt", "X21"}}, // older firmware
+		{Options{Mode: "s"}, "cts", []string{"V", "brs", "X21"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLine(culfw(test.modes))
+			sink, result := run(t, l, test.o)
+			time.Sleep(5 * time.Second)
+			if got := l.sent(); !slices.Equal(got, test.want) || l.baud() != 38400 {
+				t.Fatalf("sent %q at %d, want %q", got, l.baud(), test.want)
+			}
+			l.far.Write(culLine(inClear(1, volume...), false, true))
+			synctest.Wait()
+			if len(sink.Readings) != 1 || sink.Readings[0].Device != testMeter || sink.Readings[0].Values["signal_strength"] != int64(-99) {
+				t.Errorf("%+v", sink.Readings)
+			}
+			// As long as it hears something it is left alone.
+			time.Sleep(patience - time.Second)
+			l.far.Write(culLine(inClear(2, volume...), false, true))
+			time.Sleep(patience - time.Second)
+			if got := l.sent(); len(got) > 0 {
+				t.Errorf("sent %q", got)
+			}
+			time.Sleep(time.Minute)
+			if got := l.sent(); !slices.Equal(got, test.want[1:]) {
+				t.Errorf("after a long silence sent %q, want %q", got, test.want[1:])
+			}
+			l.far.CloseWithError(serialbridge.ErrUnplugged)
+			if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRunCULWithoutMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(culfw(""))
+		_, result := run(t, l, Options{})
+		if err := <-result; !errors.Is(err, errNoMode) {
+			t.Error(err)
+		}
+		l.Close()
+	})
+}
+
+func TestRunWithoutCUL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(nil)
+		_, result := run(t, l, Options{Receiver: "cul"})
+		if err := <-result; !errors.Is(err, errNoCUL) {
+			t.Error(err)
+		}
+		if got := l.sent(); !slices.Equal(got, []string{"V", "V", "V"}) {
+			t.Errorf("sent %q", got)
+		}
+		l.Close()
+	})
+}
+
+// TestRunListening finds the line of a receiver that only talks, and stays there.
+func TestRunListening(t *testing.T) {
+	for _, test := range []struct {
+		o     Options
+		frame func(access byte) []byte
+		baud  int
+		sent  []string
+	}{
+		{Options{}, func(a byte) []byte { return hciFrame(inClear(a, volume...), hciCRC) }, 57600, []string{"V", "V", "V"}},
+		{Options{}, func(a byte) []byte { return amberFrame(inClear(a, volume...), true) }, 9600, []string{"V", "V", "V"}},
+		{Options{Receiver: "im871a"}, func(a byte) []byte { return hciFrame(inClear(a, volume...), hciCRC) }, 57600, nil},
+		{Options{Receiver: "amber"}, func(a byte) []byte { return amberFrame(inClear(a, volume...), true) }, 9600, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLine(nil)
+			sink, result := run(t, l, test.o)
+			access := byte(0)
+			say := func() {
+				access++
+				frame := test.frame(access)
+				if l.baud() != test.baud {
+					frame = []byte{0, 0xF8, 0x80} // what another speed makes of it
+				}
+				l.far.Write(frame)
+				synctest.Wait()
+			}
+			for range 20 {
+				time.Sleep(16 * time.Second)
+				say()
+			}
+			if l.baud() != test.baud || len(sink.Readings) < 12 {
+				t.Fatalf("at %d baud with %d readings", l.baud(), len(sink.Readings))
+			}
+			if got := l.sent(); !slices.Equal(got, test.sent) {
+				t.Errorf("sent %q, want %q", got, test.sent)
+			}
+			// A meter may be silent for long.
+			before := len(sink.Readings)
+			time.Sleep(patience - time.Minute)
+			say()
+			if len(sink.Readings) != before+1 {
+				t.Error("lost its line")
+			}
+			if err := <-result; !errors.Is(err, errDeaf) {
+				t.Error(err)
+			}
+			l.Close()
+		})
+	}
+}
+
+func TestRunEnds(t *testing.T) {
+	for _, o := range []Options{{}, {Receiver: "im871a"}, {Receiver: "cul"}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLine(culfw("ct"))
+			ctx, cancel := context.WithCancel(t.Context())
+			result := make(chan error, 1)
+			go func() { result <- Driver(o).Run(ctx, l, &recorder{}, nil) }()
+			time.Sleep(10 * time.Second)
+			cancel()
+			if err := <-result; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			l.Close()
+		})
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for _, test := range []struct {
+		port hardware.SerialPort
+		want serialbridge.Confidence
+	}{
+		{hardware.SerialPort{VendorID: "03eb", ProductID: "204b", Manufacturer: "busware.de", Product: "CUL868"}, serialbridge.Sure},
+		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60", Product: "iM871A-USB"}, serialbridge.Sure},
+		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "AMB8465-M"}, serialbridge.Sure},
+		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60", Product: "CP2102 USB to UART Bridge Controller"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "FT232R USB UART"}, serialbridge.Possible},
+		{hardware.SerialPort{VendorID: "03eb", ProductID: "204b", Product: "LUFA USB-RS232 Adapter"}, serialbridge.No},
+		{hardware.SerialPort{VendorID: "03eb", ProductID: "204b", Product: "CUL433"}, serialbridge.No},
+		{hardware.SerialPort{}, serialbridge.No},
+	} {
+		if got := Driver(Options{}).Match(test.port); got != test.want {
+			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
+		}
+	}
+	if d := Driver(Options{}); d.Protocol != "wmbus" || len(d.Lines) != 2 || d.Lines[0].Baud != 57600 {
+		t.Errorf("%s %v", d.Protocol, d.Lines)
+	}
+	if d := Driver(Options{Receiver: "amber"}); len(d.Lines) != 1 || d.Lines[0].Baud != 9600 {
+		t.Errorf("%v", d.Lines)
+	}
+}
