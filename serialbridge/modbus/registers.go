@@ -53,7 +53,7 @@ type Register struct {
 	Unit       string `toml:"unit"`
 	Class      string `toml:"class"`       // device_class; empty: that of the unit; "-": none
 	StateClass string `toml:"state_class"` // the same
-	Precision  int    `toml:"precision"`   // decimals worth showing; 0: those of Scale; negative: not said
+	Precision  int    `toml:"precision"`   // decimals worth showing; 0: those of Scale, and not said of a float32; negative: not said
 
 	// Kind is that of the property: measurement, state, binary, switch,
 	// setting, choice; empty: what follows from the rest. Or it says what the
@@ -407,12 +407,12 @@ func (c *register) precision() int {
 	if c.Precision != 0 {
 		return max(c.Precision, -1)
 	}
+	if c.Type == "float32" {
+		return -1
+	}
 	decimals := 0
 	if text := strconv.FormatFloat(cmp.Or(c.Scale, 1), 'f', -1, 64); strings.Contains(text, ".") {
 		decimals = len(text) - strings.Index(text, ".") - 1
-	}
-	if c.Type == "float32" && decimals == 0 {
-		return -1
 	}
 	return decimals
 }
