@@ -53,7 +53,7 @@ func (u *unit) id(serial string) (id string, anonymous bool) {
 // device returns what the house is told of the unit.
 func (u *unit) device() serialbridge.Device {
 	d := serialbridge.Device{
-		Name:         cmp.Or(u.Name, u.table.Title, u.table.Model),
+		Name:         cmp.Or(u.Name, u.table.Title, u.table.Model, u.table.Name),
 		Vendor:       u.table.Vendor,
 		Model:        cmp.Or(u.said[kindModel], u.table.Model),
 		SerialNumber: u.said[kindSerial],
@@ -113,5 +113,5 @@ func on(units []*unit, address byte) []*unit {
 
 // title is what reasons call a unit.
 func (u *unit) title() string {
-	return fmt.Sprintf("%s (unit %d)", cmp.Or(u.Name, u.table.Title, u.table.Model), u.Address)
+	return fmt.Sprintf("%s (unit %d)", cmp.Or(u.Name, u.table.Title, u.table.Model, u.table.Name), u.Address)
 }
