@@ -13,7 +13,7 @@ func FuzzDecoder(f *testing.F) {
 		{Key: "a", Name: "A", Address: 3, Writable: true}, {Key: "b", Name: "B", Function: "discrete"},
 		{Key: "c", Name: "C", Function: "holding", Type: "u64", Words: "little", Scale: 0.1}, {Kind: "serial", Function: "input", Type: "text", Length: 4},
 	}}
-	o := Options{Listen: true, Units: units, Maps: []Map{own}}
+	o := Options{Baud: 9600, Listen: true, Units: units, Maps: []Map{own}}
 	if err := o.Check(); err != nil {
 		f.Fatal(err)
 	}

@@ -109,3 +109,46 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("%v, want %s", got, want)
 	}
 }
+
+// TestMapValues reads registers as the devices have them.
+func TestMapValues(t *testing.T) {
+	tables, err := Options{}.tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name     string
+		function byte
+		address  uint16
+		data     string
+		want     map[string]any
+	}{
+		{"sdm120", 4, 0x0046, "42480000", map[string]any{"frequency": 50.0}},
+		{"sdm120", 4, 0x0156, "44fa199a", map[string]any{"energy": 2000.8}},
+		{"sdm630", 4, 0x0034, "c48020c5", map[string]any{"power": -1025.0}},
+		{"pzem004t", 4, 3, "5678 0001", map[string]any{"power": 8767.2}},
+		{"pzem004t", 4, 9, "ffff", map[string]any{"alarm": true}},
+		{"dtsu666", 3, 0x2006, "450fd800 450fe000", map[string]any{"voltage_l1": 230.2, "voltage_l2": 230.2}},
+		{"dtsu666", 3, 0x2044, "459c3000", map[string]any{"frequency": 49.98}},
+		{"dtsu666", 3, 0x101E, "44fa199a", map[string]any{"energy_import": 2000.8}},
+		{"sun2000", 3, 32080, "ffffff9c", map[string]any{"power": int64(-100)}},
+		{"sun2000", 3, 32087, "0177", map[string]any{"temperature": 37.5}},
+		{"sun2000", 3, 32087, "7fff", map[string]any{"temperature": nil}},
+		{"sun2000", 3, 32089, "0200", map[string]any{"status": "On grid"}},
+		{"sun2000", 3, 32089, "1234", map[string]any{"status": nil}},
+		{"sun2000", 3, 32106, "0001e240", map[string]any{"energy": 1234.56}},
+		{"sun2000_meter", 3, 37119, "ffffff9c 00000064", map[string]any{"energy_export": 1.0, "energy_import": 1.0}},
+		{"growatt_min", 4, 3000, "0601", map[string]any{"status": "Normal"}},
+		{"growatt_min", 4, 3051, "0000 c350", map[string]any{"energy": 5000.0}},
+		{"growatt_min", 3, 3, "00ff", map[string]any{"power_limit": nil}},
+		{"growatt_tl3x", 4, 37, "1386", map[string]any{"frequency": 49.98}},
+		{"growatt_mic", 4, 11, "0000 3039", map[string]any{"power": 1234.5}},
+	} {
+		data := unhex(t, test.data)
+		values := make(map[string]any)
+		tables[test.name].values(request{function: test.function, address: test.address, count: len(data) / 2}, data, values)
+		if !maps.Equal(values, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, values, test.want)
+		}
+	}
+}

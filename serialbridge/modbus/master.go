@@ -390,7 +390,11 @@ func (m *master) write(ctx context.Context, u *unit, r *register, value any) err
 	if err != nil {
 		return err
 	}
-	if ok && m.refusal != 0 {
+	if !ok {
+		u.fail(time.Now())
+		return nil
+	}
+	if m.refusal != 0 {
 		m.refused(u.title(), q, m.refusal)
 	}
 	// Whatever was answered, what counts is what stands there now.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +22,13 @@ type rack struct {
 	near   *io.PipeReader
 	far    *io.PipeWriter
 	slaves map[byte]*slave
-	asked  []string // all requests, in words
-	at     []time.Time
-	last   time.Time // when the line was last in use
-	echo   bool      // the converter hears itself
+
+	mu    sync.Mutex
+	asked []string // all requests, in words
+	at    []time.Time
+	last  time.Time // when the line was last in use
+	echo  bool      // the converter hears itself
+	fast  bool      // above 19200 baud
 }
 
 // slave is a device at the far end.
@@ -39,7 +43,6 @@ type slave struct {
 func (r *rack) Read(p []byte) (int, error)      { return r.near.Read(p) }
 func (r *rack) Close() error                    { return r.near.CloseWithError(serialbridge.ErrUnplugged) }
 func (r *rack) SetLine(serialbridge.Line) error { return nil }
-func (r *rack) say(after time.Duration, data []byte) {
 	time.AfterFunc(after, func() { r.far.Write(data) })
 }
 
@@ -50,15 +53,18 @@ func (r *rack) Write(p []byte) (int, error) {
 		r.t.Errorf("the master has sent %x", p)
 		return len(p), nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := time.Now()
-	if gap := now.Sub(r.last); gap < 3500*time.Microsecond {
+	if gap := now.Sub(r.last); gap < 1750*time.Microsecond || gap < 3500*time.Microsecond && !r.fast {
 		r.t.Errorf("%v is sent %v after what was heard last", q, gap)
 	}
 	q.data = slices.Clone(q.data)
 	r.asked, r.at = append(r.asked, q.String()), append(r.at, now)
 	r.last = now
 	if r.echo {
-		r.say(time.Millisecond, slices.Clone(p))
+		echo := slices.Clone(p)
+		time.AfterFunc(time.Millisecond, func() { r.far.Write(echo) })
 	}
 	s := r.slaves[q.unit]
 	if s == nil || s.silent {
@@ -68,9 +74,12 @@ func (r *rack) Write(p []byte) (int, error) {
 	if s.mangle != nil {
 		answer = s.mangle(answer)
 	}
-	delay := max(s.delay, 20*time.Millisecond)
-	time.AfterFunc(delay, func() { r.last = time.Now() })
-	r.say(delay, answer)
+	time.AfterFunc(max(s.delay, 20*time.Millisecond), func() {
+		r.mu.Lock()
+		r.last = time.Now()
+		r.mu.Unlock()
+		r.far.Write(answer)
+	})
 	return len(p), nil
 }
 
@@ -118,7 +127,7 @@ var pzemValues = map[string]any{
 // poll runs the driver on a rack within a bubble.
 func poll(t *testing.T, o Options, slaves map[byte]*slave) (r *rack, heard *recorder, commands chan serialbridge.Command, end func() error) {
 	t.Helper()
-	r = &rack{t: t, slaves: slaves}
+	r = &rack{t: t, slaves: slaves, fast: o.Baud > 19200}
 	r.near, r.far = io.Pipe()
 	heard, commands = &recorder{}, make(chan serialbridge.Command, 16)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -126,7 +135,7 @@ func poll(t *testing.T, o Options, slaves map[byte]*slave) (r *rack, heard *reco
 	if err := o.Check(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { result <- Driver(o).Run(ctx, r, heard, commands) }()
+	go func() { result <- Driver(o).Run(ctx, r, sink{heard, &r.mu}, commands) }()
 	return r, heard, commands, func() error {
 		cancel()
 		r.Close()
@@ -140,9 +149,42 @@ func poll(t *testing.T, o Options, slaves map[byte]*slave) (r *rack, heard *reco
 }
 
 // pass lets time pass in the bubble.
-func pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
+func (r *rack) pass(d time.Duration) {
+	r.mu.Lock() // what the test has changed is seen by the driver,
+	later := time.After(d)
+	r.mu.Unlock()
+	<-later
+	synctest.Wait() // and what that has told, by the test
+}
+
+// sink is the recorder of a driver that runs meanwhile.
+type sink struct {
+	*recorder
+	mu *sync.Mutex
+}
+
+func (s sink) Device(d serialbridge.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recorder.Device(d)
+}
+
+func (s sink) Reading(r serialbridge.Reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recorder.Reading(r)
+}
+
+func (s sink) Damaged(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recorder.Damaged(reason)
+}
+
+func (s sink) Ignored(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recorder.Ignored(reason)
 }
 
 // last are the last values of a device.
@@ -168,7 +210,7 @@ func count(r *recorder, device string) (n int) {
 func TestPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 3, Map: "pzem004t", Name: "Boiler", SlowInterval: 20}}}, map[byte]*slave{3: pzem()})
-		pass(22 * time.Second)
+		r.pass(22 * time.Second)
 		want := maps.Clone(pzemValues)
 		if got := last(heard, "modbus_pzem004t_3"); !reflect.DeepEqual(got, want) {
 			t.Errorf("values %v, want %v", got, want)
@@ -227,8 +269,8 @@ func TestIdentity(t *testing.T) {
 		{"no such register", meter(), "modbus_sdm120_1", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			_, heard, _, end := poll(t, Options{Units: units}, map[byte]*slave{1: test.slave})
-			pass(10 * time.Second)
+			r, heard, _, end := poll(t, Options{Units: units}, map[byte]*slave{1: test.slave})
+			r.pass(10 * time.Second)
 			d, ok := heard.Devices[test.id]
 			if !ok || len(heard.Devices) != 1 || d.SerialNumber != test.serial || d.Anonymous != (test.serial == "") {
 				t.Errorf("%s: %+v", test.name, heard.Devices)
@@ -250,12 +292,12 @@ func TestIdentity(t *testing.T) {
 			return answer
 		}
 		s.mangle = mute
-		_, heard, _, end := poll(t, Options{Units: units}, map[byte]*slave{1: s})
-		pass(10 * time.Second)
+		r, heard, _, end := poll(t, Options{Units: units}, map[byte]*slave{1: s})
+		r.pass(10 * time.Second)
 		if len(heard.Devices) != 0 {
 			t.Errorf("announced %v after the first silence", heard.Devices)
 		}
-		pass(50 * time.Second)
+		r.pass(50 * time.Second)
 		if _, ok := heard.Devices["modbus_sdm120_1"]; !ok || len(heard.Readings) == 0 {
 			t.Errorf("announced %v", heard.Devices)
 		}
@@ -265,12 +307,12 @@ func TestIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slaves := map[byte]*slave{1: meter(0, 7)}
 		r, heard, _, end := poll(t, Options{Units: units}, slaves)
-		pass(10 * time.Second)
+		r.pass(10 * time.Second)
 		slaves[1].silent = true
-		pass(time.Minute)
+		r.pass(time.Minute)
 		r.slaves[1] = meter(0, 8)
 		n := len(heard.Readings)
-		pass(2 * time.Minute)
+		r.pass(2 * time.Minute)
 		if _, ok := heard.Devices["modbus_sdm120_8"]; !ok || len(heard.Devices) != 2 || heard.Readings[n].Device != "modbus_sdm120_8" {
 			t.Errorf("announced %v", slices.Collect(maps.Keys(heard.Devices)))
 		}
@@ -283,14 +325,14 @@ func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slaves := map[byte]*slave{1: pzem(), 2: pzem(), 4: {silent: true}}
 		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}, {Address: 2, Map: "pzem004t"}, {Address: 4, Map: "pzem004t"}}}, slaves)
-		pass(10 * time.Second)
+		r.pass(10 * time.Second)
 		if count(heard, "modbus_pzem004t_1") == 0 || count(heard, "modbus_pzem004t_2") == 0 {
 			t.Fatalf("readings %v", heard.Readings)
 		}
 		slaves[2].silent = true
-		pass(20 * time.Second)
+		r.pass(20 * time.Second)
 		quiet, going := count(heard, "modbus_pzem004t_2"), count(heard, "modbus_pzem004t_1")
-		pass(10 * time.Minute)
+		r.pass(10 * time.Minute)
 		if count(heard, "modbus_pzem004t_2") != quiet {
 			t.Error("readings of a silent unit")
 		}
@@ -299,7 +341,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("%d readings of the other in ten minutes", n)
 		}
 		before := len(r.asked)
-		pass(time.Minute)
+		r.pass(time.Minute)
 		tries := 0
 		for i := before; i < len(r.asked); i++ {
 			if r.at[i].After(r.at[i-1].Add(1900 * time.Millisecond)) {
@@ -310,7 +352,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("silent units are asked too often: %q", r.asked[before:])
 		}
 		slaves[2].silent = false
-		pass(70 * time.Second)
+		r.pass(70 * time.Second)
 		if n := count(heard, "modbus_pzem004t_2") - quiet; n < 1 {
 			t.Error("it does not come back")
 		}
@@ -328,8 +370,8 @@ func TestSilence(t *testing.T) {
 
 func TestDeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "sdm120"}, {Address: 7, Map: "sdm120"}}}, nil)
-		pass(7 * time.Minute)
+		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "sdm120"}, {Address: 7, Map: "sdm120"}}}, nil)
+		r.pass(7 * time.Minute)
 		err := end()
 		if err == nil || !strings.Contains(err.Error(), "nothing on the bus has answered for 5m0s") || !strings.Contains(err.Error(), "2400 8N1") || !strings.Contains(err.Error(), "1, 7") {
 			t.Error(err)
@@ -376,8 +418,8 @@ func TestBadLine(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := pzem()
 			s.mangle = once(test.mangle)
-			_, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: s})
-			pass(2 * time.Minute)
+			r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: s})
+			r.pass(2 * time.Minute)
 			end()
 			if !slices.Equal(heard.Damage, test.damage) || !slices.Equal(heard.Overheard, test.ignored) {
 				t.Errorf("%s: damaged %q, ignored %q", test.name, heard.Damage, heard.Overheard)
@@ -404,18 +446,18 @@ func TestSlow(t *testing.T) {
 	}}
 	synctest.Test(t, func(t *testing.T) {
 		s := &slave{registers: map[int]uint16{1: 111, 9: 999}, delay: 1500 * time.Millisecond}
-		_, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "own"}}, Maps: []Map{own}}, map[byte]*slave{1: s})
-		pass(time.Minute)
+		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "own"}}, Maps: []Map{own}}, map[byte]*slave{1: s})
+		r.pass(time.Minute)
 		if len(heard.Readings) > 0 || len(heard.Damage) == 0 || !slices.Contains(heard.Damage, damagedLate) {
 			t.Errorf("readings %v, damaged %q", heard.Readings, heard.Damage)
 		}
 		s.delay = 900 * time.Millisecond
-		pass(2 * time.Minute)
+		r.pass(2 * time.Minute)
 		if got := last(heard, "modbus_own_1"); got["a"] != int64(111) || got["b"] != int64(999) {
 			t.Errorf("values %v", got)
 		}
 		s.delay = 1500 * time.Millisecond
-		pass(time.Minute)
+		r.pass(time.Minute)
 		for _, reading := range heard.Readings {
 			if a, ok := reading.Values["a"]; ok && a != int64(111) {
 				t.Errorf("a is %v", a)
@@ -429,8 +471,8 @@ func TestSlow(t *testing.T) {
 	// With the right setting it is not slow.
 	synctest.Test(t, func(t *testing.T) {
 		s := &slave{registers: map[int]uint16{1: 111, 9: 999}, delay: 1500 * time.Millisecond}
-		_, heard, _, end := poll(t, Options{Timeout: 3000, Units: []Unit{{Address: 1, Map: "own"}}, Maps: []Map{own}}, map[byte]*slave{1: s})
-		pass(time.Minute)
+		r, heard, _, end := poll(t, Options{Timeout: 3000, Units: []Unit{{Address: 1, Map: "own"}}, Maps: []Map{own}}, map[byte]*slave{1: s})
+		r.pass(time.Minute)
 		if len(heard.Readings) < 10 || len(heard.Damage) > 0 {
 			t.Errorf("%d readings, damaged %q", len(heard.Readings), heard.Damage)
 		}
@@ -450,7 +492,7 @@ func TestRefused(t *testing.T) {
 	delete(s.registers, 7)
 	synctest.Test(t, func(t *testing.T) {
 		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "own"}}, Maps: []Map{m}}, map[byte]*slave{1: s})
-		pass(30 * time.Second)
+		r.pass(30 * time.Second)
 		want := map[string]any{"a": int64(0), "b": int64(1), "c": int64(2), "e": int64(4), "f": int64(5), "g": int64(6)}
 		if got := last(heard, "modbus_own_1"); !reflect.DeepEqual(got, want) {
 			t.Errorf("values %v", got)
@@ -463,7 +505,7 @@ func TestRefused(t *testing.T) {
 		}
 		// After an update of its firmware it has it.
 		s.registers[6] = 3
-		pass(time.Hour)
+		r.pass(time.Hour)
 		if got := last(heard, "modbus_own_1"); got["d"] != int64(3) || len(heard.Devices["modbus_own_1"].Properties) != 7 {
 			t.Errorf("values %v", got)
 		}
@@ -488,7 +530,7 @@ func TestCommands(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &slave{registers: map[int]uint16{4: 0, 5: 200, 6: 1, 20: 0, 21: 0}}
 			r, heard, commands, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "own", Interval: 3600, SlowInterval: 3600}}, Maps: []Map{own}}, map[byte]*slave{1: s})
-			pass(10 * time.Second)
+			r.pass(10 * time.Second)
 			for _, test := range []struct {
 				key   string
 				value any
@@ -507,7 +549,7 @@ func TestCommands(t *testing.T) {
 			} {
 				asked, n := len(r.asked), len(heard.Readings)
 				commands <- serialbridge.Command{Device: "modbus_own_1", Key: test.key, Value: test.value}
-				pass(time.Second)
+				r.pass(time.Second)
 				if !slices.Equal(r.asked[asked:], test.asked) {
 					t.Errorf("%s %v: asked %q", test.key, test.value, r.asked[asked:])
 				}
@@ -527,7 +569,7 @@ func TestCommands(t *testing.T) {
 			}
 			asked := len(r.asked)
 			commands <- serialbridge.Command{Device: "modbus_own_2", Key: "pump", Value: true}
-			pass(time.Second)
+			r.pass(time.Second)
 			if len(r.asked) != asked {
 				t.Error("a command for another device was done")
 			}
@@ -540,9 +582,10 @@ func TestCommands(t *testing.T) {
 func TestEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: pzem()})
-		synctest.Wait()
+		r.mu.Lock()
 		r.echo = true
-		pass(time.Minute)
+		r.mu.Unlock()
+		r.pass(time.Minute)
 		end()
 		if len(heard.Damage) > 0 || len(heard.Overheard) > 0 || len(heard.Readings) < 12 {
 			t.Errorf("%d readings, damaged %q, ignored %q", len(heard.Readings), heard.Damage, heard.Overheard)
@@ -555,7 +598,7 @@ func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slave{registers: map[int]uint16{1: 111, 9: 999}}
 		r, _, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "own", Interval: 1}}, Maps: []Map{own}}, map[byte]*slave{1: s})
-		pass(time.Minute)
+		r.pass(time.Minute)
 		for i, at := range r.at[1:] {
 			if d := at.Sub(r.at[i]); d < 850*time.Millisecond {
 				t.Errorf("the next question comes after %v", d)
@@ -577,10 +620,28 @@ func TestPause(t *testing.T) {
 	})
 }
 
+// TestNames has two devices of a kind, and one that is asked in pieces.
+func TestNames(t *testing.T) {
+	o := Options{Baud: 115200, Parity: "odd", Units: []Unit{{Address: 1, Map: "pzem004t"}, {Address: 2, Map: "pzem004t"}, {Address: 3, Map: "pzem004t", Name: "Pump"}}}
+	synctest.Test(t, func(t *testing.T) {
+		r, heard, _, end := poll(t, o, map[byte]*slave{1: pzem(), 2: pzem(), 3: pzem()})
+		r.pass(20 * time.Second)
+		for id, name := range map[string]string{"modbus_pzem004t_1": "Power meter 1", "modbus_pzem004t_2": "Power meter 2", "modbus_pzem004t_3": "Pump"} {
+			if got := heard.Devices[id].Name; got != name {
+				t.Errorf("%s is called %q", id, got)
+			}
+			if values := last(heard, id); !reflect.DeepEqual(values, pzemValues) {
+				t.Errorf("%s: %v", id, values)
+			}
+		}
+		end()
+	})
+}
+
 func TestUnplugged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: pzem()})
-		pass(time.Second)
+		r.pass(time.Second)
 		r.far.CloseWithError(serialbridge.ErrUnplugged)
 		synctest.Wait()
 		if err := end(); !errors.Is(err, serialbridge.ErrUnplugged) {
@@ -592,19 +653,20 @@ func TestUnplugged(t *testing.T) {
 // TestBabble has a bus that is never silent.
 func TestBabble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, nil)
+		// At 300 baud 30 ms are less than 3.5 characters.
+		r, heard, _, end := poll(t, Options{Baud: 300, Units: []Unit{{Address: 1, Map: "pzem004t"}}}, nil)
 		stop := make(chan bool)
 		go func() {
 			for {
 				select {
-				case <-time.After(3 * time.Millisecond):
+				case <-time.After(30 * time.Millisecond):
 					r.far.Write([]byte{0xAA})
 				case <-stop:
 					return
 				}
 			}
 		}()
-		pass(7 * time.Minute)
+		r.pass(7 * time.Minute)
 		close(stop)
 		if err := end(); err == nil || !strings.Contains(err.Error(), "nothing on the bus has answered") {
 			t.Error(err)

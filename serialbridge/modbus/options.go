@@ -13,7 +13,7 @@ import (
 
 // Options say what is on a bus.
 type Options struct {
-	Baud     int    `toml:"baud"`      // 0: that at which the first unit is delivered
+	Baud     int    `toml:"baud"`      // 0: that with which the units are delivered
 	Parity   string `toml:"parity"`    // none (also if empty), even or odd
 	StopBits int    `toml:"stop_bits"` // 1 (also 0) or 2
 
@@ -104,10 +104,27 @@ func (o Options) compile() ([]*unit, error) {
 				return nil, fmt.Errorf("unit %d is there twice with the map %s", u.Address, u.Map)
 			}
 		}
+		if first := o.Units[0].Map; o.Baud == 0 && t.baud() != tables[first].baud() {
+			return nil, fmt.Errorf("%s is delivered with %d baud and %s with %d: set all units to the same, and say which by baud",
+				first, tables[first].baud(), u.Map, t.baud())
+		}
 		units = append(units, newUnit(u, t))
+	}
+	for _, u := range units {
+		twins := 0
+		for _, other := range o.Units {
+			if other.Map == u.Map && other.Name == "" {
+				twins++
+			}
+		}
+		if u.Name == "" && twins > 1 {
+			u.Name = fmt.Sprintf("%s %d", u.name(), u.Address)
+		}
 	}
 	return units, nil
 }
+
+func (t *table) baud() int { return cmp.Or(t.Baud, defaultBaud) }
 
 // tables returns the tables of the house and of the user, by name.
 func (o Options) tables() (map[string]*table, error) {
@@ -141,7 +158,7 @@ var parities = map[string]byte{"none": 'N', "even": 'E', "odd": 'O'}
 func (o Options) line(units []*unit) serialbridge.Line {
 	baud := o.Baud
 	if baud == 0 && len(units) > 0 {
-		baud = units[0].table.Baud
+		baud = units[0].table.baud()
 	}
 	return serialbridge.Line{
 		Baud: cmp.Or(baud, defaultBaud), DataBits: 8,

@@ -58,7 +58,7 @@ registers = [
 	if d.Protocol != "modbus" || d.Run == nil || d.Match(hardware.SerialPort{VendorID: "0403", ProductID: "6001"}) != serialbridge.No {
 		t.Error("not the driver that it should be")
 	}
-	o.Baud, o.Listen = 0, true
+	o = Options{Listen: true, Units: o.Units[:1]}
 	if d := Driver(o); d.Lines[0].Baud != 2400 || d.Run != nil {
 		t.Errorf("baud %d, Run %t", d.Lines[0].Baud, d.Run != nil)
 	}
@@ -104,6 +104,7 @@ func TestCheck(t *testing.T) {
 		{Options{Units: []Unit{{Address: 3, Map: "sdm12"}}}, `unit 3: there is no map "sdm12", but dtsu666, `},
 		{Options{Units: []Unit{{Address: 3, Map: "sdm120", Interval: -1}}}, "unit 3: an interval"},
 		{Options{Units: append(unit, unit...)}, "unit 1 is there twice"},
+		{Options{Units: append(unit, Unit{Address: 2, Map: "sdm630"})}, "sdm120 is delivered with 2400 baud and sdm630 with 9600"},
 		{Options{Units: make([]Unit, maxUnits+1)}, "more than 64 units"},
 		{Options{Units: unit, Maps: make([]Map, maxMaps+1)}, "more than 64 maps"},
 		{Options{Units: unit, Maps: []Map{{Name: "SDM 120"}}}, `the name of the map "SDM 120"`},

@@ -61,7 +61,9 @@ func (s *scanner) ask(q request, now time.Time) {
 
 // scan takes the next bytes.
 func (s *scanner) scan(data []byte, received time.Time) {
-	if len(data) > 0 && received.Sub(s.last) > pauseInFrame {
+	// A master waits for the answer that it wants as long as it has set itself:
+	// on a line that leads through a network it may come in pieces.
+	if len(data) > 0 && received.Sub(s.last) > pauseInFrame && !(s.master && s.waiting) {
 		s.flush()
 	}
 	if s.waiting && !s.master && received.Sub(s.asked) > answerExpiry {

@@ -53,7 +53,7 @@ func (u *unit) id(serial string) (id string, anonymous bool) {
 // device returns what the house is told of the unit.
 func (u *unit) device() serialbridge.Device {
 	d := serialbridge.Device{
-		Name:         cmp.Or(u.Name, u.table.Title, u.table.Model, u.table.Name),
+		Name:         u.name(),
 		Vendor:       u.table.Vendor,
 		Model:        cmp.Or(u.said[kindModel], u.table.Model),
 		SerialNumber: u.said[kindSerial],
@@ -111,7 +111,10 @@ func on(units []*unit, address byte) []*unit {
 	return found
 }
 
-// title is what reasons call a unit.
-func (u *unit) title() string {
-	return fmt.Sprintf("%s (unit %d)", cmp.Or(u.Name, u.table.Title, u.table.Model, u.table.Name), u.Address)
+// name is what a person calls the unit.
+func (u *unit) name() string {
+	return cmp.Or(u.Name, u.table.Title, u.table.Model, u.table.Name)
 }
+
+// title is what reasons call it.
+func (u *unit) title() string { return fmt.Sprintf("%s (unit %d)", u.name(), u.Address) }
