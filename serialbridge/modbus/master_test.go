@@ -43,8 +43,6 @@ type slave struct {
 func (r *rack) Read(p []byte) (int, error)      { return r.near.Read(p) }
 func (r *rack) Close() error                    { return r.near.CloseWithError(serialbridge.ErrUnplugged) }
 func (r *rack) SetLine(serialbridge.Line) error { return nil }
-	time.AfterFunc(after, func() { r.far.Write(data) })
-}
 
 // Write is the master's. It checks that the bus was silent before.
 func (r *rack) Write(p []byte) (int, error) {
