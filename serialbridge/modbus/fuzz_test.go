@@ -14,7 +14,8 @@ func FuzzDecoder(f *testing.F) {
 		{Key: "c", Name: "C", Function: "holding", Type: "u64", Words: "little", Scale: 0.1}, {Kind: "serial", Function: "input", Type: "text", Length: 4},
 	}}
 	o := Options{Baud: 9600, Listen: true, Units: units, Maps: []Map{own}}
-	if err := o.Check(); err != nil {
+	compiled, err := o.compile()
+	if err != nil {
 		f.Fatal(err)
 	}
 	for _, x := range readExchanges(f) {
@@ -35,14 +36,14 @@ func FuzzDecoder(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := &recorder{}
-		Driver(o).NewDecoder(whole).Decode(data, heardAt)
+		newDecoder(whole, fresh(compiled)).Decode(data, heardAt)
 		if whole.Disorder != "" {
 			t.Fatal(whole.Disorder)
 		}
 
 		// The pieces do not matter.
 		pieces := &recorder{}
-		d := Driver(o).NewDecoder(pieces).(*decoder)
+		d := newDecoder(pieces, fresh(compiled))
 		for i := range data {
 			d.Decode(data[i:i+1], heardAt)
 			if len(d.scanner.buf) > maxFrame {

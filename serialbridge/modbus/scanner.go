@@ -45,10 +45,14 @@ type scanner struct {
 	stray    func(unit byte) // an answer that was not asked for
 
 	buf      []byte
+	searched int       // bytes of buf in which inner has found nothing
 	last     time.Time // of the last byte
 	noisy    bool      // the bytes before buf were thrown away and counted
+
+	waiting  bool // for the answer to expected
 	expected request
-	waiting  bool // for the answer of expected
+	head     []byte // with which it begins
+	length   int    // of it
 	asked    time.Time
 	glitches int // bytes thrown away since then
 }
@@ -56,7 +60,12 @@ type scanner struct {
 // ask notes the question that is asked next.
 func (s *scanner) ask(q request, now time.Time) {
 	s.flush()
-	s.expected, s.waiting, s.asked, s.glitches = q, true, now, 0
+	s.expect(q, now)
+}
+
+func (s *scanner) expect(q request, now time.Time) {
+	s.expected, s.waiting, s.asked, s.glitches = q, q.unit != 0, now, 0
+	s.head, s.length = q.answerHead()
 }
 
 // scan takes the next bytes.
@@ -135,12 +144,31 @@ func (s *scanner) flush() {
 // behind the first byte; 0: nowhere.
 func (s *scanner) inner() int {
 	for i := 1; i < len(s.buf); i++ {
-		switch v, _ := s.judge(s.buf[i:]); v {
-		case asking, answering, refusing:
+		b := s.buf[i:]
+		whole := func(length int) bool {
+			return i+length > s.searched && length > 0 && len(b) >= length && sealed(b[:length])
+		}
+		if length, v := s.awaited(b); v != nothing && whole(length) {
+			return i
+		}
+		if _, length, ok := parseRequest(b); ok && whole(length) {
 			return i
 		}
 	}
+	s.searched = len(s.buf)
 	return 0
+}
+
+// awaited tells whether b begins as the awaited answer does, and the length of that.
+func (s *scanner) awaited(b []byte) (int, verdict) {
+	switch {
+	case !s.waiting || b[0] != s.expected.unit:
+	case begins(b, s.head):
+		return s.length, answering
+	case b[1] == s.expected.function|exceptionFlag:
+		return 5, refusing
+	}
+	return 0, nothing
 }
 
 // drop throws bytes away. They are counted once until the next frame.
@@ -153,7 +181,13 @@ func (s *scanner) drop(n int, reason string) {
 	if s.glitches > glitch && !s.master {
 		s.waiting = false
 	}
+	s.cut(n)
+}
+
+// cut takes n bytes off the beginning of the buffer.
+func (s *scanner) cut(n int) {
 	s.buf = s.buf[:copy(s.buf, s.buf[n:])]
+	s.searched = max(0, s.searched-n)
 }
 
 // judge tells what b begins with, and the length of that.
@@ -174,15 +208,8 @@ func (s *scanner) judge(b []byte) (verdict, int) {
 		return false
 	}
 
-	if s.waiting {
-		head, length := s.expected.answerHead()
-		if begins(b, head) && consider(length, partial, answering) {
-			return best, length
-		}
-		head = []byte{s.expected.unit, s.expected.function | exceptionFlag}
-		if begins(b, head) && consider(5, partial, refusing) {
-			return best, 5
-		}
+	if length, v := s.awaited(b); v != nothing && consider(length, partial, v) {
+		return best, length
 	}
 	if _, length, ok := parseRequest(b); ok && consider(length, partial, asking) {
 		return best, length
@@ -233,7 +260,7 @@ func (s *scanner) take(v verdict, n int) {
 		q, _, _ := parseRequest(frame)
 		q.data = bytes.Clone(q.data)
 		if !s.master {
-			s.expected, s.waiting, s.asked, s.glitches = q, q.unit != 0, s.last, 0
+			s.expect(q, s.last)
 		}
 		s.question(q)
 	case answering:
@@ -249,5 +276,5 @@ func (s *scanner) take(v verdict, n int) {
 	case straying:
 		s.stray(frame[0])
 	}
-	s.buf = s.buf[:copy(s.buf, s.buf[n:])]
+	s.cut(n)
 }
