@@ -32,7 +32,7 @@
 // 3.5 characters before a question, and for as long as the map says the device needs.
 //
 // A question without a good answer is repeated, and then the unit is left alone for
-// a time that grows up to a minute. It gives no readings meanwhile and the others
+// ten seconds, which grow to a minute. It gives no readings meanwhile and the others
 // are polled on. If nothing at all has answered for five minutes, Run ends with what
 // to do. What is wrong is counted with [serialbridge.Sink.Damaged]:
 //
@@ -40,9 +40,12 @@
 //   - "short": the answer broke off
 //   - "checksum": the CRC of the answer is wrong
 //   - "noise": bytes that are no frame
-//   - "late answer": it came when the question had been given up. Behind such a
-//     question the line is only listened to for as long again, so that the answer is
-//     not taken for that to the next one. Where this is counted, timeout is too low.
+//   - "late answer": it came when the question had been given up. The unit is given
+//     more time from then on
+//
+// An answer does not tell which question it is to. So behind a question that was given
+// up the line is left alone until what may still come has come; an answer that is up
+// to ten seconds late is never taken for that to another question.
 //
 // What a unit refuses is told in words by [serialbridge.Sink.Ignored].
 //

@@ -16,6 +16,8 @@ const (
 	// maxRetry is the longest time between two tries of a unit that does not
 	// answer. Each costs the others as long as an answer may take.
 	maxRetry = time.Minute
+	// maxSlow is how late an answer can be and still be known as a late one.
+	maxSlow = 10 * time.Second
 	// muteQuestions is how often a unit that answers otherwise may leave the
 	// question for its identity without answer until it counts as having none.
 	muteQuestions = 3
@@ -46,11 +48,18 @@ type master struct {
 	refusal  exception // 0: granted
 	received time.Time
 	harmed   bool // something damaged was heard since it was asked
-	late     bool // it was given up
+
+	// What is known of the answers of the unit at an address: when those that are
+	// still missing were asked for, and how long they were seen to take.
+	missing map[byte][]time.Time
+	slow    map[byte]time.Duration
 }
 
 func newMaster(port serialbridge.Port, sink serialbridge.Sink, o Options, units []*unit) *master {
-	m := &master{bus: bus{sink: sink, units: units}, port: port, options: o, line: o.line(units)}
+	m := &master{
+		bus: bus{sink: sink, units: units}, port: port, options: o, line: o.line(units),
+		missing: make(map[byte][]time.Time), slow: make(map[byte]time.Duration),
+	}
 	m.scanner = scanner{
 		master: true,
 		damaged: func(reason string) {
@@ -67,9 +76,7 @@ func newMaster(port serialbridge.Port, sink serialbridge.Sink, o Options, units 
 		},
 		refusal: func(_ request, e exception) { m.settled, m.data, m.refusal = true, nil, e },
 		stray: func(unit byte) {
-			if m.late && unit == m.current.unit {
-				sink.Damaged(damagedLate)
-			} else {
+			if !m.late(unit) {
 				sink.Ignored(fmt.Sprintf("unit %d answers without being asked", unit))
 			}
 		},
@@ -173,10 +180,13 @@ func (m *master) hear(h serialbridge.Heard) error {
 }
 
 // rest puts the next request off until the bus has been left alone for d.
-func (m *master) rest(from time.Time, d time.Duration) {
-	if t := from.Add(d); t.After(m.idle) {
-		m.idle = t
+func (m *master) rest(from time.Time, d time.Duration) { m.idle = later(m.idle, from.Add(d)) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
+	return b
 }
 
 // characters returns how long n characters take: 11 bits each (MODBUS over serial
@@ -197,39 +207,72 @@ func (m *master) silence() time.Duration {
 // ask asks a unit, as often as tries says. It returns whether there was an answer
 // or a refusal; an error is one of the port.
 func (m *master) ask(ctx context.Context, u *unit, q request, tries int) (bool, error) {
-	for range tries {
+	for n := range tries {
+		if err := m.settle(ctx); err != nil {
+			return false, err
+		}
+		if n == 0 {
+			m.missing[q.unit] = nil // what was lost before
+		}
 		if err := m.try(ctx, q); err != nil {
 			return false, err
 		}
 		m.rest(time.Now(), time.Duration(u.table.Pause)*time.Millisecond)
 		if m.settled {
 			m.answered = time.Now()
+			m.arrived(q.unit)
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
+// arrived notes that one of the missing answers has come, the oldest for all that is
+// known. It returns how long such an answer may take, and has the line left alone
+// for as long as others may still be on their way: they must not be taken for the
+// answer to the next question.
+func (m *master) arrived(unit byte) time.Duration {
+	missing := m.missing[unit]
+	took := time.Since(missing[0]) * 5 / 4
+	if len(missing) > 1 {
+		m.rest(missing[len(missing)-1], min(took, maxSlow))
+	}
+	m.missing[unit] = missing[1:]
+	return took
+}
+
+// late takes an answer that comes when it is not waited for any more. From now on
+// the unit is given more time. It reports whether an answer was missing.
+func (m *master) late(unit byte) bool {
+	missing := len(m.missing[unit])
+	if m.scanner.waiting && unit == m.current.unit {
+		missing-- // that is waited for
+	}
+	if missing == 0 {
+		return false
+	}
+	m.slow[unit] = min(max(m.slow[unit], m.arrived(unit)), maxSlow)
+	m.sink.Damaged(damagedLate)
+	return true
+}
+
+// timeout is how long a unit may take for the beginning of its answer.
+func (m *master) timeout(unit byte) time.Duration { return max(m.options.timeout(), m.slow[unit]) }
+
 // try asks once.
 func (m *master) try(ctx context.Context, q request) error {
-	// As long as something is heard the bus is not idle; but what never ends
-	// is not worth waiting for.
-	for limit := m.idle.Add(m.options.timeout()); time.Now().Before(m.idle) && time.Now().Before(limit); {
-		if _, err := m.wait(ctx, m.idle, nil); err != nil {
-			return err
-		}
-	}
 	frame := q.bytes()
 	_, length := q.answerHead()
 	m.scanner.ask(q, time.Now())
-	m.current, m.settled, m.harmed, m.late = q, false, false, false
+	m.current, m.settled, m.harmed = q, false, false
+	m.missing[q.unit] = append(m.missing[q.unit], time.Now())
 	if _, err := m.port.Write(frame); err != nil {
 		return err
 	}
 	// Write returns before the line has it.
 	sent := time.Now().Add(m.characters(len(frame)))
 	m.rest(sent, m.silence())
-	timer := time.NewTimer(time.Until(sent.Add(m.options.timeout() + m.characters(length))))
+	timer := time.NewTimer(time.Until(sent.Add(m.timeout(q.unit) + m.characters(length))))
 	defer timer.Stop()
 	for !m.settled {
 		select {
@@ -246,8 +289,29 @@ func (m *master) try(ctx context.Context, q request) error {
 	return nil
 }
 
-// giveUp ends a try without answer. A late one must not be taken for that to the
-// next question, so the bus is listened to for as long again.
+// settle waits until the bus is idle. As long as something is heard it is not; but
+// what never ends is not worth waiting for.
+func (m *master) settle(ctx context.Context) error {
+	for limit := later(m.idle, time.Now()).Add(m.options.timeout()); time.Now().Before(limit); {
+		select {
+		case h := <-m.incoming: // said before the question
+			if err := m.hear(h); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if !time.Now().Before(m.idle) {
+			return nil
+		}
+		if _, err := m.wait(ctx, m.idle, nil); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// giveUp ends a try without answer, and listens for as long again whether it is late.
 func (m *master) giveUp(ctx context.Context) error {
 	m.scanner.flush()
 	if m.settled {
@@ -257,8 +321,7 @@ func (m *master) giveUp(ctx context.Context) error {
 	if !m.harmed {
 		m.sink.Damaged(damagedSilence)
 	}
-	m.late = true
-	_, err := m.wait(ctx, time.Now().Add(m.options.timeout()), nil)
+	_, err := m.wait(ctx, time.Now().Add(m.timeout(m.current.unit)), nil)
 	return err
 }
 
@@ -357,9 +420,10 @@ func (m *master) identify(ctx context.Context, u *unit) error {
 	return nil
 }
 
-// fail notes that a unit did not answer. It is tried ever less often.
+// fail notes that a unit did not answer. It is tried ever less often, and not before
+// all that it may still say has been heard.
 func (u *unit) fail(now time.Time) {
-	pause := min(u.blocks[0].every<<min(u.failures, 8), maxRetry)
+	pause := max(min(u.blocks[0].every<<min(u.failures, 8), maxRetry), maxSlow)
 	u.failures++
 	u.retry = now.Add(pause)
 	u.identified = false

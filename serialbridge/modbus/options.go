@@ -17,7 +17,7 @@ type Options struct {
 	Parity   string `toml:"parity"`    // none (also if empty), even or odd
 	StopBits int    `toml:"stop_bits"` // 1 (also 0) or 2
 
-	Timeout int `toml:"timeout"` // milliseconds until an answer has begun; 0: 1000
+	Timeout int `toml:"timeout"` // milliseconds until an answer has begun; 0: 1000. A unit that is slower is found out, and given more
 	Retries int `toml:"retries"` // of a question without a good answer; 0: 2; negative: none
 
 	// Listen says that another master is on the bus: nothing is sent, and the
