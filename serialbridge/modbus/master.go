@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -71,10 +72,14 @@ func newMaster(port serialbridge.Port, sink serialbridge.Sink, o Options, units 
 				sink.Ignored("another master asks on this bus: only one may, so take it off or set listen")
 			}
 		},
-		answer: func(_ request, data []byte, received time.Time) {
-			m.settled, m.data, m.refusal, m.received = true, append([]byte(nil), data...), 0, received
+		answer: func(q request, data []byte, received time.Time) {
+			m.settled, m.data, m.refusal, m.received = true, bytes.Clone(data), 0, received
+			m.arrived(q.unit)
 		},
-		refusal: func(_ request, e exception) { m.settled, m.data, m.refusal = true, nil, e },
+		refusal: func(q request, e exception) {
+			m.settled, m.data, m.refusal = true, nil, e
+			m.arrived(q.unit)
+		},
 		stray: func(unit byte) {
 			if !m.late(unit) {
 				sink.Ignored(fmt.Sprintf("unit %d answers without being asked", unit))
@@ -220,7 +225,6 @@ func (m *master) ask(ctx context.Context, u *unit, q request, tries int) (bool, 
 		m.rest(time.Now(), time.Duration(u.table.Pause)*time.Millisecond)
 		if m.settled {
 			m.answered = time.Now()
-			m.arrived(q.unit)
 			return true, nil
 		}
 	}

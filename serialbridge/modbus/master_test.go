@@ -3,8 +3,10 @@ package modbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,6 +40,7 @@ type slave struct {
 	delay     time.Duration
 	mangle    func(answer []byte) []byte // what becomes of an answer on the line
 	exception byte                       // to everything
+	busy      time.Time                  // with former questions
 }
 
 func (r *rack) Read(p []byte) (int, error)      { return r.near.Read(p) }
@@ -72,7 +75,11 @@ func (r *rack) Write(p []byte) (int, error) {
 	if s.mangle != nil {
 		answer = s.mangle(answer)
 	}
-	time.AfterFunc(max(s.delay, 20*time.Millisecond), func() {
+	if s.busy.Before(now) {
+		s.busy = now
+	}
+	s.busy = s.busy.Add(max(s.delay, 20*time.Millisecond))
+	time.AfterFunc(s.busy.Sub(now), func() {
 		r.mu.Lock()
 		r.last = time.Now()
 		r.mu.Unlock()
@@ -680,4 +687,69 @@ func TestBabble(t *testing.T) {
 			t.Error("readings out of noise")
 		}
 	})
+}
+
+// TestFaults has buses on which anything happens to questions and answers. What is
+// published is right all the same.
+func TestFaults(t *testing.T) {
+	own := Map{Name: "own", Function: "holding", Type: "u16"}
+	registers := make(map[int]uint16)
+	for i := range 12 {
+		own.Registers = append(own.Registers, Register{Key: fmt.Sprint("r", i), Name: "R", Address: 3 * i})
+		registers[3*i] = uint16(1000 + i)
+	}
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			slaves := make(map[byte]*slave)
+			o := Options{Maps: []Map{own}}
+			for address := byte(1); address <= 3; address++ {
+				s := &slave{registers: registers}
+				s.mangle = func(answer []byte) []byte {
+					// A device does one thing after the other, and is slow at times.
+					s.delay = time.Duration(random.IntN(100)) * time.Millisecond
+					if random.IntN(20) == 0 {
+						s.delay = time.Duration(random.IntN(3000)) * time.Millisecond
+					}
+					answer = slices.Clone(answer)
+					switch random.IntN(40) {
+					case 0:
+						return nil
+					case 1:
+						return answer[:random.IntN(len(answer))]
+					case 2:
+						answer[random.IntN(len(answer))] ^= byte(1 << random.IntN(8))
+					case 3:
+						noise := make([]byte, 1+random.IntN(20))
+						for i := range noise {
+							noise[i] = byte(random.Uint32())
+						}
+						return append(noise, answer...)
+					case 4:
+						return append(reading(byte(4+random.IntN(3)), readHoldingRegisters, 7), answer...)
+					case 5:
+						return append(answer, answer[:3]...)
+					}
+					return answer
+				}
+				slaves[address] = s
+				o.Units = append(o.Units, Unit{Address: int(address), Map: "own", Interval: 2})
+			}
+			r, heard, _, end := poll(t, o, slaves)
+			r.pass(time.Hour)
+			end()
+			for _, reading := range heard.Readings {
+				for key, value := range reading.Values {
+					var i int
+					fmt.Sscanf(key, "r%d", &i)
+					if value != int64(1000+i) {
+						t.Fatalf("seed %d: %s is %v", seed, key, value)
+					}
+				}
+			}
+			if len(heard.Readings) < 500 || len(heard.Damage) < 50 {
+				t.Errorf("seed %d: %d readings, %d times damage", seed, len(heard.Readings), len(heard.Damage))
+			}
+		})
+	}
 }
