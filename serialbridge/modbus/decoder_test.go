@@ -17,9 +17,9 @@ type recorder = drivertest.Recorder
 func listener(t testing.TB, sink serialbridge.Sink, units ...Unit) *decoder {
 	t.Helper()
 	o := Options{Listen: true, Units: units}
-	compiled, err := o.compile()
-	if err != nil {
-		t.Fatal(err)
+	compiled, _, wrong := o.compile()
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
 	}
 	return newDecoder(sink, compiled)
 }

@@ -13,10 +13,10 @@ func FuzzDecoder(f *testing.F) {
 		{Key: "a", Name: "A", Address: 3, Writable: true}, {Key: "b", Name: "B", Function: "discrete"},
 		{Key: "c", Name: "C", Function: "holding", Type: "u64", Words: "little", Scale: 0.1}, {Kind: "serial", Function: "input", Type: "text", Length: 4},
 	}}
-	o := Options{Baud: 9600, Listen: true, Units: units, Maps: []Map{own}}
-	compiled, err := o.compile()
-	if err != nil {
-		f.Fatal(err)
+	o := Options{Line: "9600 8N1", Listen: true, Units: units, Maps: []Map{own}}
+	compiled, _, wrong := o.compile()
+	if len(wrong) > 0 {
+		f.Fatal(wrong)
 	}
 	for _, x := range readExchanges(f) {
 		req, rsp := x.bytes(f)

@@ -18,16 +18,16 @@ var accepted = map[string][]string{
 }
 
 func TestMaps(t *testing.T) {
-	tables, err := Options{}.tables()
-	if err != nil {
-		t.Fatal(err)
+	tables, wrong := Options{}.tables()
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
 	}
 	want := []string{"dtsu666", "growatt_mic", "growatt_min", "growatt_tl3x", "pzem004t", "sdm120", "sdm230", "sdm630", "sun2000", "sun2000_meter"}
 	if names := slices.Sorted(maps.Keys(tables)); !slices.Equal(names, want) {
 		t.Errorf("maps %v", names)
 	}
 	for _, m := range tables {
-		if m.Title == "" || m.Vendor == "" || m.Model == "" || m.Baud == 0 {
+		if m.Title == "" || m.Vendor == "" || m.Model == "" || m.Line == "" {
 			t.Errorf("%s does not say what it is: %+v", m.Name, m)
 		}
 		d := newUnit(Unit{Address: 1}, m).device()
@@ -70,9 +70,9 @@ func TestMaps(t *testing.T) {
 
 // TestBlocks looks at what is read at once.
 func TestBlocks(t *testing.T) {
-	tables, err := Options{}.tables()
-	if err != nil {
-		t.Fatal(err)
+	tables, wrong := Options{}.tables()
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
 	}
 	for name, want := range map[string]string{
 		"pzem004t":      "4:0+10 3:1+1",
@@ -97,9 +97,9 @@ func TestBlocks(t *testing.T) {
 		m.Registers = append(m.Registers, Register{Key: fmt.Sprint("r", address), Name: "R", Address: address})
 	}
 	m.Registers = append(m.Registers, Register{Key: "wide", Name: "Wide", Address: 2, Type: "u32"})
-	table, err := m.compile()
-	if err != nil {
-		t.Fatal(err)
+	table, wrong := m.compile()
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
 	}
 	var got []string
 	for _, b := range table.join(table.registers) {
@@ -112,9 +112,9 @@ func TestBlocks(t *testing.T) {
 
 // TestMapValues reads registers as the devices have them.
 func TestMapValues(t *testing.T) {
-	tables, err := Options{}.tables()
-	if err != nil {
-		t.Fatal(err)
+	tables, wrong := Options{}.tables()
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
 	}
 	for _, test := range []struct {
 		name     string

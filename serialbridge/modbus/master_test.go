@@ -132,7 +132,7 @@ var pzemValues = map[string]any{
 // poll runs the driver on a rack within a bubble.
 func poll(t *testing.T, o Options, slaves map[byte]*slave) (r *rack, heard *recorder, commands chan serialbridge.Command, end func() error) {
 	t.Helper()
-	r = &rack{t: t, slaves: slaves, fast: o.Baud > 19200}
+	r = &rack{t: t, slaves: slaves, fast: strings.HasPrefix(o.Line, "115200")}
 	r.near, r.far = io.Pipe()
 	heard, commands = &recorder{}, make(chan serialbridge.Command, 16)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -593,13 +593,19 @@ func TestCommands(t *testing.T) {
 // TestEcho has a converter that hears what it sends.
 func TestEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, heard, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: pzem()})
+		r, heard, commands, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: pzem()})
 		r.mu.Lock()
 		r.echo = true
 		r.mu.Unlock()
 		r.pass(time.Minute)
+		// The answer to this is the same as the echo: it is waited for.
+		commands <- serialbridge.Command{Device: "modbus_pzem004t_1", Key: "alarm_threshold", Value: 600.0}
+		r.pass(time.Second)
+		if i := slices.Index(r.asked, "write holding register 1"); i < 0 || r.at[i+1].Sub(r.at[i]) < 20*time.Millisecond {
+			t.Errorf("asked %q", r.asked)
+		}
 		end()
-		if len(heard.Damage) > 0 || len(heard.Overheard) > 0 || len(heard.Readings) < 12 {
+		if len(heard.Damage) > 0 || len(heard.Overheard) > 0 || len(heard.Readings) < 12 || last(heard, "modbus_pzem004t_1")["alarm_threshold"] != int64(600) {
 			t.Errorf("%d readings, damaged %q, ignored %q", len(heard.Readings), heard.Damage, heard.Overheard)
 		}
 	})
@@ -634,7 +640,7 @@ func TestPause(t *testing.T) {
 
 // TestNames has two devices of a kind, and one that is asked in pieces.
 func TestNames(t *testing.T) {
-	o := Options{Baud: 115200, Parity: "odd", Units: []Unit{{Address: 1, Map: "pzem004t"}, {Address: 2, Map: "pzem004t"}, {Address: 3, Map: "pzem004t", Name: "Pump"}}}
+	o := Options{Line: "115200 8O1", Units: []Unit{{Address: 1, Map: "pzem004t"}, {Address: 2, Map: "pzem004t"}, {Address: 3, Map: "pzem004t", Name: "Pump"}}}
 	synctest.Test(t, func(t *testing.T) {
 		r, heard, _, end := poll(t, o, map[byte]*slave{1: pzem(), 2: pzem(), 3: pzem()})
 		r.pass(20 * time.Second)
@@ -666,7 +672,7 @@ func TestUnplugged(t *testing.T) {
 func TestBabble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// At 300 baud 30 ms are less than 3.5 characters.
-		r, heard, _, end := poll(t, Options{Baud: 300, Units: []Unit{{Address: 1, Map: "pzem004t"}}}, nil)
+		r, heard, _, end := poll(t, Options{Line: "300 8N1", Units: []Unit{{Address: 1, Map: "pzem004t"}}}, nil)
 		stop := make(chan bool)
 		go func() {
 			for {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,11 +14,11 @@ import (
 
 // Options say what is on a bus.
 type Options struct {
-	Baud     int    `toml:"baud"`      // 0: that with which the units are delivered
-	Parity   string `toml:"parity"`    // none (also if empty), even or odd
-	StopBits int    `toml:"stop_bits"` // 1 (also 0) or 2
+	Line string `toml:"line"` // such as "9600 8N1"; empty: with which the units are delivered
 
-	Timeout int `toml:"timeout"` // milliseconds until an answer has begun; 0: 1000. A unit that is slower is found out, and given more
+	// Timeout is how long a unit may take for the beginning of an answer, in
+	// milliseconds; 0: 1000. A unit that is slower is found out, and given more.
+	Timeout int `toml:"timeout"`
 	Retries int `toml:"retries"` // of a question without a good answer; 0: 2; negative: none
 
 	// Listen says that another master is on the bus: nothing is sent, and the
@@ -38,12 +39,10 @@ type Unit struct {
 }
 
 const (
-	minBaud  = 300
-	maxBaud  = 1_000_000
 	maxUnits = 64
 	maxMaps  = 64
 
-	defaultBaud         = 9600
+	defaultLine         = "9600 8N1"
 	defaultTimeout      = time.Second
 	defaultRetries      = 2
 	defaultInterval     = 5
@@ -51,64 +50,74 @@ const (
 	maxInterval         = 24 * 60 * 60
 )
 
-// Check says what is wrong with the options.
+// Check says what cannot work, a line for each error: the key that is wrong, counted
+// from 0, and why, as in "units[2].map: …".
 func (o Options) Check() error {
+	_, _, wrong := o.compile()
 	if len(o.Units) == 0 {
-		return errors.New("no units: say at which address which device is, such as address 1 with the map sdm120")
+		wrong = append(wrong, errors.New("units: there are none; right is at least one, such as address 1 with the map sdm120"))
 	}
-	_, err := o.compile()
-	return err
+	return errors.Join(wrong...)
 }
 
-// compile finds the units' tables, or says what is wrong.
-func (o Options) compile() ([]*unit, error) {
-	switch {
-	case o.Baud != 0 && (o.Baud < minBaud || o.Baud > maxBaud):
-		return nil, fmt.Errorf("baud %d is not %d to %d", o.Baud, minBaud, maxBaud)
-	case o.Parity != "" && parities[o.Parity] == 0:
-		return nil, fmt.Errorf("parity %q is none of none, even, odd", o.Parity)
-	case o.StopBits < 0 || o.StopBits > 2:
-		return nil, fmt.Errorf("stop_bits %d is neither 1 nor 2", o.StopBits)
-	case o.Timeout < 0 || o.Timeout > 60_000:
-		return nil, fmt.Errorf("timeout %d is not 1 to 60000 milliseconds", o.Timeout)
-	case o.Retries > 10:
-		return nil, fmt.Errorf("retries %d are more than 10", o.Retries)
-	case len(o.Units) > maxUnits:
-		return nil, fmt.Errorf("more than %d units", maxUnits)
-	case len(o.Maps) > maxMaps:
-		return nil, fmt.Errorf("more than %d maps", maxMaps)
+// compile finds the units' tables and the line, or says what is wrong.
+func (o Options) compile() (units []*unit, line serialbridge.Line, wrong []error) {
+	bad := func(key, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 	}
-	tables, err := o.tables()
+	line, err := parseLine(cmp.Or(o.Line, defaultLine))
 	if err != nil {
-		return nil, err
+		bad("line", "%v", err)
 	}
-	var units []*unit
-	for _, u := range o.Units {
+	if o.Timeout < 0 || o.Timeout > 60_000 {
+		bad("timeout", "%d is not 1 to 60000 milliseconds", o.Timeout)
+	}
+	if o.Retries > 10 {
+		bad("retries", "%d is more than 10", o.Retries)
+	}
+	if len(o.Units) > maxUnits {
+		bad("units", "more than %d", maxUnits)
+		return nil, line, wrong
+	}
+	tables, faults := o.tables()
+	wrong = append(wrong, faults...)
+	for i, u := range o.Units {
+		key := fmt.Sprintf("units[%d]", i)
 		if u.Address < 1 || u.Address > maxUnit {
-			return nil, fmt.Errorf("unit address %d is not 1 to %d", u.Address, maxUnit)
+			bad(key+".address", "%d is not 1 to %d", u.Address, maxUnit)
 		}
-		t := tables[u.Map]
+		if u.Interval < 0 || u.Interval > maxInterval {
+			bad(key+".interval", "%d is not 1 to %d seconds", u.Interval, maxInterval)
+		}
+		if u.SlowInterval < 0 || u.SlowInterval > maxInterval {
+			bad(key+".slow_interval", "%d is not 1 to %d seconds", u.SlowInterval, maxInterval)
+		}
+		t, known := tables[u.Map]
+		if !known {
+			bad(key+".map", "%q is none of %s", u.Map, strings.Join(slices.Sorted(maps.Keys(tables)), ", "))
+		}
 		if t == nil {
-			var names []string
-			for name := range tables {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return nil, fmt.Errorf("unit %d: there is no map %q, but %s", u.Address, u.Map, strings.Join(names, ", "))
-		}
-		if u.Interval < 0 || u.Interval > maxInterval || u.SlowInterval < 0 || u.SlowInterval > maxInterval {
-			return nil, fmt.Errorf("unit %d: an interval is 1 to %d seconds", u.Address, maxInterval)
+			continue
 		}
 		for _, other := range units {
 			if other.Address == u.Address && other.table == t {
-				return nil, fmt.Errorf("unit %d is there twice with the map %s", u.Address, u.Map)
+				bad(key+".address", "%d is there twice with the map %s", u.Address, u.Map)
 			}
 		}
-		if first := o.Units[0].Map; o.Baud == 0 && t.baud() != tables[first].baud() {
-			return nil, fmt.Errorf("%s is delivered with %d baud and %s with %d: set all units to the same, and say which by baud",
-				first, tables[first].baud(), u.Map, t.baud())
-		}
 		units = append(units, newUnit(u, t))
+	}
+	if o.Line == "" && len(units) > 0 {
+		line = units[0].table.line
+	}
+	for _, u := range units {
+		if o.Line == "" && u.table.line != line {
+			bad("line", "%s is delivered with %v and %s with %v: set all units to the same, and say it here",
+				units[0].Map, line, u.Map, u.table.line)
+			break
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, line, wrong
 	}
 	for _, u := range units {
 		twins := 0
@@ -121,49 +130,47 @@ func (o Options) compile() ([]*unit, error) {
 			u.Name = fmt.Sprintf("%s %d", u.name(), u.Address)
 		}
 	}
-	return units, nil
+	return units, line, nil
 }
 
-func (t *table) baud() int { return cmp.Or(t.Baud, defaultBaud) }
-
-// tables returns the tables of the house and of the user, by name.
-func (o Options) tables() (map[string]*table, error) {
-	tables := make(map[string]*table)
+// tables returns the tables of the house and of the user, by name. A map that is
+// wrong has none.
+func (o Options) tables() (tables map[string]*table, wrong []error) {
+	tables = make(map[string]*table)
 	for _, m := range Maps() {
-		t, err := m.compile()
-		if err != nil {
-			return nil, err
+		t, faults := m.compile()
+		for _, err := range faults {
+			wrong = append(wrong, fmt.Errorf("the map %s of the house: %w", m.Name, err))
 		}
 		tables[m.Name] = t
 	}
+	if len(o.Maps) > maxMaps {
+		return tables, append(wrong, fmt.Errorf("maps: more than %d", maxMaps))
+	}
 	own := make(map[string]bool)
-	for _, m := range o.Maps {
-		t, err := m.compile()
-		if err != nil {
-			return nil, err
+	for i, m := range o.Maps {
+		t, faults := m.compile()
+		for _, err := range faults {
+			wrong = append(wrong, fmt.Errorf("maps[%d].%w", i, err))
+			t = nil
 		}
 		if own[m.Name] {
-			return nil, fmt.Errorf("map %s is there twice", m.Name)
+			wrong = append(wrong, fmt.Errorf("maps[%d].name: %s is there twice", i, m.Name))
 		}
 		own[m.Name] = true
 		tables[m.Name] = t
 	}
-	return tables, nil
+	return tables, wrong
 }
 
-var parities = map[string]byte{"none": 'N', "even": 'E', "odd": 'O'}
-
-// line returns the setting of the line. RTU frames have 8 data bits (MODBUS over
+// parseLine reads the setting of a line. RTU frames have 8 data bits (MODBUS over
 // serial line 1.02, 2.5.1).
-func (o Options) line(units []*unit) serialbridge.Line {
-	baud := o.Baud
-	if baud == 0 && len(units) > 0 {
-		baud = units[0].table.baud()
+func parseLine(text string) (serialbridge.Line, error) {
+	line, err := serialbridge.ParseLine(text)
+	if err == nil && line.DataBits != 8 {
+		err = fmt.Errorf("%q has not the 8 data bits of Modbus RTU", text)
 	}
-	return serialbridge.Line{
-		Baud: cmp.Or(baud, defaultBaud), DataBits: 8,
-		Parity: cmp.Or(parities[o.Parity], 'N'), StopBits: cmp.Or(o.StopBits, 1),
-	}
+	return line, err
 }
 
 func (o Options) timeout() time.Duration {

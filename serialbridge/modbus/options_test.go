@@ -2,20 +2,19 @@ package modbus
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/BurntSushi/toml"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 )
 
 func TestOptions(t *testing.T) {
 	var o Options
 	meta, err := toml.Decode(`
-baud = 19200
-parity = "even"
+line = "19200 8E1"
 timeout = 300
 units = [
   { address = 1, map = "sdm120", name = "Heat pump" },
@@ -39,7 +38,7 @@ registers = [
 	if err := o.Check(); err != nil {
 		t.Fatal(err)
 	}
-	units, _ := o.compile()
+	units, _, _ := o.compile()
 	if got, want := units[1].device(), (serialbridge.Device{
 		ID: "modbus_relays_9", Name: "Relays", Anonymous: true,
 		Properties: []serialbridge.Property{
@@ -55,14 +54,14 @@ registers = [
 	if want := (serialbridge.Line{Baud: 19200, DataBits: 8, Parity: 'E', StopBits: 1}); d.Lines[0] != want || len(d.Lines) != 1 {
 		t.Errorf("lines %v", d.Lines)
 	}
-	if d.Protocol != "modbus" || d.Run == nil || d.Match(hardware.SerialPort{VendorID: "0403", ProductID: "6001"}) != serialbridge.No {
+	if d.Protocol != "modbus" || d.Run == nil || d.Match != nil {
 		t.Error("not the driver that it should be")
 	}
 	o = Options{Listen: true, Units: o.Units[:1]}
 	if d := Driver(o); d.Lines[0].Baud != 2400 || d.Run != nil {
 		t.Errorf("baud %d, Run %t", d.Lines[0].Baud, d.Run != nil)
 	}
-	if d := Driver(Options{Baud: -1}); d.Lines[0].Baud != 9600 || d.Run(t.Context(), nil, nil, nil) == nil {
+	if d := Driver(Options{Line: "fast"}); d.Lines[0].Baud != 9600 || d.Run(t.Context(), nil, nil, nil) == nil {
 		t.Error("bad options make a driver that runs")
 	}
 }
@@ -93,75 +92,90 @@ func TestCheck(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{}, "no units"},
-		{Options{Units: unit, Baud: 10}, "baud 10"},
-		{Options{Units: unit, Parity: "mark"}, `parity "mark"`},
-		{Options{Units: unit, StopBits: 3}, "stop_bits 3"},
-		{Options{Units: unit, Timeout: -1}, "timeout -1"},
-		{Options{Units: unit, Retries: 11}, "retries 11"},
-		{Options{Units: []Unit{{Address: 0, Map: "sdm120"}}}, "unit address 0"},
-		{Options{Units: []Unit{{Address: 248, Map: "sdm120"}}}, "unit address 248"},
-		{Options{Units: []Unit{{Address: 3, Map: "sdm12"}}}, `unit 3: there is no map "sdm12", but dtsu666, `},
-		{Options{Units: []Unit{{Address: 3, Map: "sdm120", Interval: -1}}}, "unit 3: an interval"},
-		{Options{Units: append(unit, unit...)}, "unit 1 is there twice"},
-		{Options{Units: append(unit, Unit{Address: 2, Map: "sdm630"})}, "sdm120 is delivered with 2400 baud and sdm630 with 9600"},
-		{Options{Units: make([]Unit, maxUnits+1)}, "more than 64 units"},
-		{Options{Units: unit, Maps: make([]Map, maxMaps+1)}, "more than 64 maps"},
-		{Options{Units: unit, Maps: []Map{{Name: "SDM 120"}}}, `the name of the map "SDM 120"`},
-		{own(Map{}), "map own: it has no registers"},
-		{own(Map{Registers: many}), "more than 200 registers"},
-		{own(Map{MaxRead: 126}), "max_read 126"},
-		{own(Map{MaxGap: -1}), "max_gap -1"},
-		{own(Map{Pause: -1}), "pause -1"},
-		{own(Map{Baud: 1}), "baud 1"},
-		{own(Map{MaxRead: 1, Registers: []Register{{Key: "v", Name: "V", Function: "holding", Type: "u32"}}}), "register v is longer than max_read"},
-		{own(Map{Registers: []Register{{Kind: "serial", Function: "holding", Type: "u32"}}}), "none of its registers is a property"},
-		{own(Map{Function: "coil", Registers: []Register{{Key: "v", Name: "V"}, {Key: "v", Name: "V"}}}), "the key v is there twice"},
-		{register(Register{}), `map own: register v: its function ""`},
-		{register(Register{Function: "coil", Type: "u16"}), "a coil has no type"},
-		{register(Register{Function: "coil", Scale: 2}), "are for numbers"},
-		{register(Register{Function: "discrete", Writable: true}), "a discrete register cannot be written"},
-		{register(Register{Function: "discrete", Kind: "state"}), "a choice or a state that is a number has options"},
-		{register(Register{Function: "coil", Kind: "measurement"}), "a measurement cannot be in such a register"},
-		{register(Register{Function: "input", Type: "u8"}), `its type "u8"`},
-		{holding(Register{Type: "text"}), "the length of a text"},
-		{holding(Register{Length: 2}), "only a text has a length"},
-		{holding(Register{Address: -1}), "its address -1"},
-		{holding(Register{Address: 65535, Type: "u32"}), "its address 65535"},
-		{holding(Register{Words: "middle"}), `its words are "middle"`},
-		{holding(Register{Poll: "never"}), `its poll is "never"`},
-		{holding(Register{Scale: -0.1}), "its scale -0.1"},
-		{holding(Register{Type: "text", Length: 2, Mask: 1}), "are for numbers"},
-		{holding(Register{Type: "float32", Mask: 1}), "are for whole numbers"},
-		{holding(Register{Kind: "light"}), `its kind "light"`},
-		{holding(Register{Kind: "setting"}), "switch, setting and choice are writable"},
-		{holding(Register{Kind: "measurement", Writable: true}), "switch, setting and choice are writable"},
-		{holding(Register{Writable: true}), "a setting has a min below its max"},
-		{holding(Register{Writable: true, Max: 70000}), "70000 does not fit into it"},
-		{holding(Register{Writable: true, Min: -1, Max: 10}), "-1 does not fit into it"},
-		{holding(Register{Writable: true, Max: 10, Step: -1}), "min, max and step"},
-		{holding(Register{Writable: true, Max: 10, Mask: 1}), "is only read"},
-		{holding(Register{Absolute: true}), "only a whole number with a sign"},
-		{holding(Register{Options: []Option{{1, "a"}, {1, "b"}}}), "each option has a value and a name of its own"},
-		{holding(Register{Options: []Option{{70000, "a"}}}), "option 70000 does not fit into it"},
-		{holding(Register{Kind: "binary", Options: []Option{{1, "a"}}}), "other kinds have none"},
-		{holding(Register{Key: "Voltage", Name: "V"}), `its key "Voltage"`},
-		{holding(Register{Key: "voltage"}), "it has no name"},
-		{holding(Register{Category: "secret"}), `its category "secret"`},
-		{holding(Register{Category: "config"}), "the category config is for what is writable"},
-		{holding(Register{Bits: []Bit{{Bit: 1}}}), "a register with bits has no key"},
-		{own(Map{Registers: []Register{{Function: "holding", Type: "u16", Bits: []Bit{{Bit: 16}}}}}), "bit 16 is not 0 to 15"},
-		{own(Map{Registers: []Register{{Function: "holding", Type: "u16", Bits: []Bit{{Bit: 3, Key: "v"}}}}}), "bit 3: it has no name"},
-		{own(Map{Registers: []Register{{Kind: "serial", Function: "coil"}}}), "what a device says of itself"},
-		{Options{Units: unit, Maps: []Map{{Name: "own", Function: "coil", Registers: []Register{{Key: "v", Name: "V"}}}, {Name: "own", Function: "coil", Registers: []Register{{Key: "v", Name: "V"}}}}}, "map own is there twice"},
+		{Options{}, "units: there are none"},
+		{Options{Units: unit, Line: "9600"}, `line: "9600" is no setting of a line`},
+		{Options{Units: unit, Line: "9600 7E1"}, "line: \"9600 7E1\" has not the 8 data bits"},
+		{Options{Units: unit, Timeout: -1}, "timeout: -1"},
+		{Options{Units: unit, Retries: 11}, "retries: 11"},
+		{Options{Units: []Unit{{Address: 0, Map: "sdm120"}}}, "units[0].address: 0 is not 1 to 247"},
+		{Options{Units: []Unit{{Address: 248, Map: "sdm120"}}}, "units[0].address: 248"},
+		{Options{Units: []Unit{{Address: 3, Map: "sdm12"}}}, `units[0].map: "sdm12" is none of dtsu666, `},
+		{Options{Units: []Unit{{Address: 3, Map: "sdm120", Interval: -1}}}, "units[0].interval: -1"},
+		{Options{Units: []Unit{{Address: 3, Map: "sdm120", SlowInterval: 86401}}}, "units[0].slow_interval: 86401"},
+		{Options{Units: append(unit, unit...)}, "units[1].address: 1 is there twice with the map sdm120"},
+		{Options{Units: append(unit, Unit{Address: 2, Map: "sdm630"})}, "line: sdm120 is delivered with 2400 8N1 and sdm630 with 9600 8N1"},
+		{Options{Units: make([]Unit, maxUnits+1)}, "units: more than 64"},
+		{Options{Units: unit, Maps: make([]Map, maxMaps+1)}, "maps: more than 64"},
+		{Options{Units: unit, Maps: []Map{{Name: "SDM 120"}}}, `maps[0].name: "SDM 120"`},
+		{own(Map{}), "maps[0].registers: there is none"},
+		{own(Map{Registers: many}), "maps[0].registers: more than 200"},
+		{own(Map{MaxRead: 126}), "maps[0].max_read: 126"},
+		{own(Map{MaxGap: -1}), "maps[0].max_gap: -1"},
+		{own(Map{Pause: -1}), "maps[0].pause: -1"},
+		{own(Map{Line: "1"}), "maps[0].line: "},
+		{own(Map{MaxRead: 1, Registers: []Register{{Key: "v", Name: "V", Function: "holding", Type: "u32"}}}), "registers[0].type: it takes more registers than max_read"},
+		{own(Map{Registers: []Register{{Kind: "serial", Function: "holding", Type: "u32"}}}), "registers: there is none that is a property"},
+		{own(Map{Function: "coil", Registers: []Register{{Key: "v", Name: "V"}, {Key: "v", Name: "V"}}}), "maps[0].registers[1].key: v is there twice"},
+		{register(Register{}), `maps[0].registers[0].function: ""`},
+		{register(Register{Function: "coil", Type: "u16"}), "type: a coil has none"},
+		{register(Register{Function: "coil", Scale: 2}), "function: mask, invalid"},
+		{register(Register{Function: "discrete", Writable: true}), "writable: a discrete register is not"},
+		{register(Register{Function: "discrete", Kind: "state"}), "options: a choice, or a state"},
+		{register(Register{Function: "coil", Kind: "measurement"}), "kind: a measurement cannot be"},
+		{register(Register{Function: "input", Type: "u8"}), `type: "u8"`},
+		{holding(Register{Type: "text"}), "length: a text has 1 to 64"},
+		{holding(Register{Length: 2}), "length: only a text"},
+		{holding(Register{Address: -1}), "address: -1"},
+		{holding(Register{Address: 65535, Type: "u32"}), "address: 65535"},
+		{holding(Register{Words: "middle"}), `words: "middle"`},
+		{holding(Register{Poll: "never"}), `poll: "never"`},
+		{holding(Register{Scale: -0.1}), "scale: -0.1"},
+		{holding(Register{Type: "text", Length: 2, Mask: 1}), "function: mask, invalid"},
+		{holding(Register{Type: "float32", Mask: 1}), "type: mask, invalid"},
+		{holding(Register{Kind: "light"}), `kind: "light"`},
+		{holding(Register{Kind: "setting"}), "writable: switch, setting and choice are"},
+		{holding(Register{Kind: "measurement", Writable: true}), "writable: switch, setting and choice are"},
+		{holding(Register{Writable: true}), "min: a setting has one below its max"},
+		{holding(Register{Writable: true, Max: 70000}), "max: 70000 does not fit"},
+		{holding(Register{Writable: true, Min: -1, Max: 10}), "max: -1 does not fit"},
+		{holding(Register{Writable: true, Max: 10, Step: -1}), "step: min, max and step"},
+		{holding(Register{Writable: true, Max: 10, Mask: 1}), "writable: what has a mask"},
+		{holding(Register{Absolute: true}), "absolute: only a whole number"},
+		{holding(Register{Options: []Option{{1, "a"}, {1, "b"}}}), "options[1].name: each option"},
+		{holding(Register{Options: []Option{{70000, "a"}}}), "options[0].value: 70000"},
+		{holding(Register{Kind: "binary", Options: []Option{{1, "a"}}}), "options: a choice, or a state"},
+		{holding(Register{Key: "Voltage", Name: "V"}), `key: "Voltage"`},
+		{holding(Register{Key: "voltage"}), "name: there is none"},
+		{holding(Register{Category: "secret"}), `category: "secret"`},
+		{holding(Register{Category: "config"}), "category: config is for what is writable"},
+		{holding(Register{Bits: []Bit{{Bit: 1}}}), "bits: a register that has them"},
+		{own(Map{Registers: []Register{{Function: "holding", Type: "u16", Bits: []Bit{{Bit: 16}}}}}), "bits[0].bit: 16 is not 0 to 15"},
+		{own(Map{Registers: []Register{{Function: "holding", Type: "u16", Bits: []Bit{{Bit: 3, Key: "v"}}}}}), "bits[0].name: there is none"},
+		{own(Map{Registers: []Register{{Kind: "serial", Function: "coil"}}}), "kind: what a device says of itself"},
+		{Options{Units: unit, Maps: []Map{{Name: "own", Function: "coil", Registers: []Register{{Key: "v", Name: "V"}}}, {Name: "own", Function: "coil", Registers: []Register{{Key: "v", Name: "V"}}}}}, "maps[1].name: own is there twice"},
 	} {
-		if err := test.o.Check(); err == nil || !strings.Contains(err.Error(), test.want) {
+		err := test.o.Check()
+		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: %v, want %q", test.o, err, test.want)
+			continue
 		}
+		for line := range strings.Lines(err.Error()) {
+			if !keyed.MatchString(line) {
+				t.Errorf("%q does not begin with a key", line)
+			}
+		}
+	}
+	// All that is wrong is said at once.
+	err := Options{Timeout: -1, Units: []Unit{{Address: 300, Map: "x", Interval: -1}}, Maps: []Map{{Name: "y", Registers: []Register{{}, {Function: "coil"}}}}}.Check()
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != 6 {
+		t.Errorf("%d lines: %v", len(lines), err)
 	}
 	// A user's map takes the place of one of the house.
 	o := Options{Units: unit, Maps: []Map{{Name: "sdm120", Function: "coil", Registers: []Register{{Key: "v", Name: "V"}}}}}
-	if units, err := o.compile(); err != nil || len(units[0].table.registers) != 1 {
-		t.Error(err)
+	if units, _, wrong := o.compile(); len(wrong) > 0 || len(units[0].table.registers) != 1 {
+		t.Error(wrong)
 	}
 }
+
+// keyed is how each line of an error begins, for the gateway to say where it is.
+var keyed = regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*: `)

@@ -18,9 +18,9 @@ func tableOf(t testing.TB, r Register) *table {
 	if r.Function == "" {
 		r.Function = "holding"
 	}
-	table, err := Map{Name: "test", Registers: []Register{r}}.compile()
-	if err != nil {
-		t.Fatalf("%+v: %v", r, err)
+	table, wrong := Map{Name: "test", Registers: []Register{r}}.compile()
+	if len(wrong) > 0 {
+		t.Fatalf("%+v: %v", r, wrong)
 	}
 	return table
 }
@@ -96,12 +96,12 @@ func TestBits(t *testing.T) {
 
 // TestParts looks at which registers an answer is of.
 func TestParts(t *testing.T) {
-	table, err := Map{Name: "test", Function: "input", Type: "u32", Registers: []Register{
+	table, wrong := Map{Name: "test", Function: "input", Type: "u32", Registers: []Register{
 		{Key: "a", Name: "A", Address: 10}, {Key: "b", Name: "B", Address: 12}, {Key: "c", Name: "C", Address: 12, Function: "holding"},
 		{Key: "d", Name: "D", Function: "coil", Address: 9}, {Key: "e", Name: "E", Function: "coil", Address: 18},
 	}}.compile()
-	if err != nil {
-		t.Fatal(err)
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
 	}
 	for _, test := range []struct {
 		q    request
