@@ -277,4 +277,5 @@ func (s *scanner) take(v verdict, n int) {
 		s.stray(frame[0])
 	}
 	s.cut(n)
+	s.searched = 0 // for something else
 }
