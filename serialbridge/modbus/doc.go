@@ -76,6 +76,7 @@
 // # Contract
 //
 // A decoder is not safe for concurrent use, starts no goroutine and calls its sink
-// from Decode. Run calls its sink from its own goroutine. Both hold at most a frame
-// of 256 bytes, and of each of at most 64 units what it says of itself.
+// from Decode. Run starts one goroutine, which reads the port, and calls its sink from
+// its own. Both hold at most a frame of 256 bytes, and of each of at most 64 units
+// what it says of itself.
 package modbus
