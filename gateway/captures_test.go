@@ -13,6 +13,7 @@ import (
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
+	"lintel/serialbridge/modbus"
 )
 
 var update = flag.Bool("update", false, "write the table of captures into serialbridge/README.md")
@@ -22,7 +23,9 @@ var update = flag.Bool("update", false, "write the table of captures into serial
 // against what is published of it.
 func TestCaptures(t *testing.T) {
 	const readme = "../serialbridge/README.md"
-	drivers := DefaultConfig().Serial.Drivers()
+	c := DefaultConfig().Serial
+	c.Ports = []PortConfig{{Protocol: "modbus", Modbus: modbus.Options{Listen: true, Units: []modbus.Unit{{Address: 1, Map: "sdm230"}}}}}
+	drivers := c.Drivers()
 	var table strings.Builder
 	table.WriteString("\n| protocol | capture | devices | readings | damaged | ignored |\n|---|---|---|---|---|---|\n")
 	all := 0
@@ -74,7 +77,8 @@ func TestCaptures(t *testing.T) {
 func models(devices map[string]serialbridge.Device) string {
 	var kinds []string
 	for _, d := range devices {
-		kinds = append(kinds, cmp.Or(strings.TrimSpace(d.Vendor+" "+d.Model), d.Name))
+		model := strings.TrimSpace(strings.TrimPrefix(d.Model, d.Vendor))
+		kinds = append(kinds, cmp.Or(strings.TrimSpace(d.Vendor+" "+model), d.Name))
 	}
 	const most = 8
 	if n := len(kinds); n > most {

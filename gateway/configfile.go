@@ -162,13 +162,16 @@ func checkTree(value any, t reflect.Type, key string, known []string) []problem 
 		if _, ok := value.(bool); !ok {
 			return wrong("true or false")
 		}
-	case reflect.Int:
+	case reflect.Int, reflect.Int64, reflect.Uint64:
 		n, ok := value.(int64)
 		if !ok {
 			return wrong("a whole number")
 		}
-		if int64(int(n)) != n {
+		if t.Kind() == reflect.Int && int64(int(n)) != n {
 			return wrong("a smaller number")
+		}
+		if t.Kind() == reflect.Uint64 && n < 0 {
+			return wrong("a number from 0 on")
 		}
 	case reflect.Float64:
 		switch value.(type) {

@@ -36,8 +36,6 @@ var floors = map[string]int{
 	"lintel/serialbridge/vedirect":   2,
 	"lintel/serialbridge/modbus":     2,
 	"lintel/serialbridge/bms":        2,
-	"lintel/serialbridge/jkbms":      2,
-	"lintel/serialbridge/dalybms":    2,
 	"lintel/serialbridge/wmbus":      2,
 	"lintel/serialbridge/textlines":  2,
 	"lintel/serialbridge/raw":        2,

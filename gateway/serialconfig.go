@@ -10,10 +10,12 @@ import (
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/airquality"
+	"lintel/serialbridge/bms"
 	"lintel/serialbridge/dsmr"
 	"lintel/serialbridge/enocean"
 	"lintel/serialbridge/jsonlines"
 	"lintel/serialbridge/lend"
+	"lintel/serialbridge/modbus"
 	"lintel/serialbridge/mysensors"
 	"lintel/serialbridge/nmea"
 	"lintel/serialbridge/raw"
@@ -23,6 +25,7 @@ import (
 	"lintel/serialbridge/teleinfo"
 	"lintel/serialbridge/textlines"
 	"lintel/serialbridge/vedirect"
+	"lintel/serialbridge/wmbus"
 	"lintel/serialbridge/zwave"
 )
 
@@ -32,7 +35,10 @@ type SerialConfig struct {
 	Interval  float64      `toml:"interval"` // seconds between two states of a device at least, while only numbers change; 0: none
 	AtLeast   int          `toml:"at_least"` // seconds after which a state that does not change is published again
 	Ports     []PortConfig `toml:"ports"`
-	DSMR      dsmr.Options `toml:"dsmr"` // the keys of meters, wherever they are plugged in
+
+	// Of the protocol of that name, at whatever port it is spoken.
+	DSMR  dsmr.Options  `toml:"dsmr"`
+	WMBus wmbus.Options `toml:"wmbus"`
 }
 
 // PortConfig names a port that USB does not tell of, or fixes what is plugged
@@ -44,6 +50,8 @@ type PortConfig struct {
 	Interval float64 `toml:"interval"` // in place of serial.interval; 0: that one
 
 	// Settings of the protocol of that name.
+	Modbus    modbus.Options    `toml:"modbus"`
+	DalyBMS   bms.DalyOptions   `toml:"dalybms"`
 	TextLines textlines.Options `toml:"textlines"`
 	Raw       raw.Options       `toml:"raw"`
 	Lend      lend.Options      `toml:"lend"`
@@ -55,6 +63,8 @@ var portDrivers = []struct {
 	driver   func(PortConfig) serialbridge.Driver
 	options  func(PortConfig) interface{ Check() error }
 }{
+	{"modbus", func(p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }, func(p PortConfig) interface{ Check() error } { return p.Modbus }},
+	{"dalybms", func(p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }, func(p PortConfig) interface{ Check() error } { return p.DalyBMS }},
 	{"textlines", func(p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }, func(p PortConfig) interface{ Check() error } { return p.TextLines }},
 	{"raw", func(p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }, func(p PortConfig) interface{ Check() error } { return p.Raw }},
 	{"lend", func(p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }, func(p PortConfig) interface{ Check() error } { return p.Lend }},
@@ -62,7 +72,8 @@ var portDrivers = []struct {
 
 func defaultSerial() SerialConfig {
 	return SerialConfig{BaseTopic: "lintel", Interval: 1, AtLeast: 60, Ports: []PortConfig{},
-		DSMR: dsmr.Options{Keys: map[string]string{}, AuthenticationKeys: map[string]string{}}}
+		DSMR:  dsmr.Options{Keys: map[string]string{}, AuthenticationKeys: map[string]string{}},
+		WMBus: wmbus.Options{Keys: map[string]string{}, Only: []string{}}}
 }
 
 // maxInterval bounds the seconds between two states.
@@ -83,6 +94,7 @@ func (c SerialConfig) problems(bad func(key, format string, args ...any)) {
 		bad("serial.at_least", "%d is out of range; right is 1 to %d seconds", c.AtLeast, maxInterval)
 	}
 	badLines(bad, "serial.dsmr", c.DSMR.Check())
+	badLines(bad, "serial.wmbus", c.WMBus.Check())
 	var protocols []string
 	for _, d := range c.Drivers() {
 		if d.Advice == "" {
@@ -171,6 +183,11 @@ func (c SerialConfig) Drivers() []serialbridge.Driver {
 		mysensors.Driver(),
 		rfxtrx.Driver(),
 		enocean.Driver(),
+		wmbus.Driver(c.WMBus),
+		bms.JK(),
+		airquality.MHZ19(),
+		airquality.Senseair(),
+		airquality.SPS30(),
 		zwave.Driver(),
 	}
 	for _, d := range portDrivers {

@@ -82,6 +82,10 @@ type Driver struct {
 	// Lines are the settings to listen at, likeliest first.
 	Lines []Line
 
+	// BothWays says that the decoder makes use of what the stick is told too: a
+	// capture is played with both, in their order.
+	BothWays bool
+
 	// OwnMemory says that what sticks remember is each one's own: what a node
 	// of one gateway is says nothing about that of another one.
 	OwnMemory bool

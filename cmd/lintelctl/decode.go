@@ -78,10 +78,10 @@ func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
 	var err error
 	if serialbridge.IsCapture(head) {
 		err = serialbridge.ReadCapture(said, func(c serialbridge.Chunk) error {
-			if c.Kind != serialbridge.Received {
-				return nil
+			if c.Kind == serialbridge.Received || c.Kind == serialbridge.Sent && drivers[i].BothWays {
+				return take(c.Data, c.Time)
 			}
-			return take(c.Data, c.Time)
+			return nil
 		})
 	} else {
 		err = decodeBytes(said, take)

@@ -12,6 +12,7 @@ import (
 	"lintel/serialbridge/dsmr"
 	"lintel/serialbridge/enocean"
 	"lintel/serialbridge/jsonlines"
+	"lintel/serialbridge/modbus"
 	"lintel/serialbridge/mysensors"
 	"lintel/serialbridge/nmea"
 	"lintel/serialbridge/rflink"
@@ -19,6 +20,7 @@ import (
 	"lintel/serialbridge/sml"
 	"lintel/serialbridge/teleinfo"
 	"lintel/serialbridge/vedirect"
+	"lintel/serialbridge/wmbus"
 )
 
 // protocols are the drivers, and how many devices the captures of their packages tell
@@ -43,6 +45,8 @@ var protocols = []struct {
 	{sml.Driver(), 8},
 	{teleinfo.Driver(), 5},
 	{vedirect.Driver(), 3},
+	{wmbus.Driver(wmbus.Options{}), 28},
+	{modbus.Driver(modbus.Options{Listen: true, Units: []modbus.Unit{{Address: 1, Map: "sdm230"}}}), 1},
 }
 
 // eachProtocol runs check with what the devices of a protocol said.

@@ -40,6 +40,8 @@ var files = []struct {
 	{"sml", "sml/testdata/meters.json", hexAt("meters.*.hex")},
 	{"sps30", "airquality/testdata/captures.json", hexAt("asked.SPS30.hexlines")},
 	{"teleinfo", "teleinfo/testdata/frames.json", framesAt("*")},
+	{"modbus", "modbus/testdata/solax_sdm230.capture", captured},
+	{"wmbus", "wmbus/testdata/lines.txt", lines},
 	{"vedirect", "vedirect/testdata/dumps.json", hexAt("*")},
 }
 

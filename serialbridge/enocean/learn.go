@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
 )
 
 // maxSenders bounds what is learned. A house has some dozens.

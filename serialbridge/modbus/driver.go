@@ -16,6 +16,7 @@ func Driver(o Options) serialbridge.Driver {
 	}
 	d := serialbridge.Driver{
 		Protocol: "modbus",
+		BothWays: true,
 		Lines:    []serialbridge.Line{line},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
 			return newDecoder(sink, fresh(units))
