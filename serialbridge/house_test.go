@@ -249,6 +249,15 @@ func (so *socket) say(lines ...string) {
 	}
 }
 
+// plugged returns the sink of a stick, for a test that speaks in the place of its driver.
+func plugged(t *testing.T, s *Supervisor, id string) *sink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := &sink{st: s.remember(t.Context(), id)}
+	k.st.current, k.st.commands = k, make(chan Command, 2)
+	return k
+}
+
 // house is a supervisor that runs for a test.
 type house struct {
 	*Supervisor

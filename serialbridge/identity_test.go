@@ -16,13 +16,9 @@ func TestTwins(t *testing.T) {
 		s := New(Options{Broker: broker, Interval: -1})
 		var commands []chan Command
 		for i, id := range []string{"1a86:7523:1-1.2:00", "1a86:7523:1-1.3:01", "/dev/ttyAMA0", "0403:6001:an endless serial number that nobody needs:00"} {
-			s.mu.Lock()
-			st := s.remember(t.Context(), id)
-			st.named = id[0] == '/'
-			k := &sink{st: st}
-			st.current, st.commands = k, make(chan Command, 1)
-			s.mu.Unlock()
-			commands = append(commands, st.commands)
+			k := plugged(t, s, id)
+			k.st.named = id[0] == '/'
+			commands = append(commands, k.st.commands)
 			k.Device(Device{ID: "hub", Anonymous: true})
 			k.Device(Device{ID: "dust", Anonymous: true, Via: "hub", Properties: lineProperties})
 			k.Reading(Reading{Device: "dust", Values: map[string]any{"temperature": float64(i)}})
@@ -57,11 +53,8 @@ func TestRawBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broker := newRecorder()
 		s := New(Options{Broker: broker})
-		s.mu.Lock()
-		st := s.remember(t.Context(), "stick")
-		k := &sink{st: st}
-		st.current, st.commands = k, make(chan Command, 2)
-		s.mu.Unlock()
+		k := plugged(t, s, "stick")
+		st := k.st
 		k.Device(Device{ID: "a", Properties: lineProperties})
 		k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": []byte("\x00\xff\n")}})
 		k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": []byte("\x00\xff\n")}})
@@ -91,11 +84,8 @@ func TestRawBurst(t *testing.T) {
 		broker := newRecorder()
 		broker.held = true
 		s := New(Options{Broker: broker})
-		s.mu.Lock()
-		st := s.remember(t.Context(), "stick")
-		k := &sink{st: st}
-		st.current = k
-		s.mu.Unlock()
+		k := plugged(t, s, "stick")
+		st := k.st
 		k.Device(Device{ID: "a", Properties: lineProperties})
 		say := func(b []byte) { k.Reading(Reading{Device: "a", Values: map[string]any{"bytes": b}}) }
 		synctest.Wait() // availability is with the broker
@@ -124,11 +114,7 @@ func TestRawBurst(t *testing.T) {
 func TestSpeaksWhenUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{Broker: newRecorder()})
-		s.mu.Lock()
-		st := s.remember(t.Context(), "stick")
-		k := &sink{st: st}
-		st.current = k
-		s.mu.Unlock()
+		k := plugged(t, s, "stick")
 		for _, d := range []Device{{ID: "remote", WhenUsed: true}, {ID: "sensor"}} {
 			d.Properties = lineProperties
 			k.Device(d)
@@ -153,13 +139,7 @@ func TestGone(t *testing.T) {
 		broker := newRecorder()
 		var gone []string
 		s := New(Options{Broker: broker, Interval: -1, OnGone: func(id string) { gone = append(gone, id) }})
-		s.mu.Lock()
-		st := s.remember(t.Context(), "0403:6001:A:00")
-		k := &sink{st: st}
-		st.current = k
-		other := &sink{st: s.remember(t.Context(), "other")}
-		other.st.current = other
-		s.mu.Unlock()
+		k, other := plugged(t, s, "0403:6001:A:00"), plugged(t, s, "other")
 		say := func(temperature float64) {
 			k.Device(Device{ID: "a", Anonymous: true, Properties: lineProperties})
 			k.Reading(Reading{Device: "a", Values: map[string]any{"temperature": temperature, "button": "single"}})
@@ -202,17 +182,13 @@ func TestGone(t *testing.T) {
 // What each gateway of a kind remembers is its own.
 func TestOwnMemory(t *testing.T) {
 	s := New(Options{Broker: newRecorder()})
-	s.mu.Lock()
-	a, b := s.remember(canceled(), "1:2:A:00"), s.remember(canceled(), "1:2:B:00")
-	s.mu.Unlock()
+	a, b := plugged(t, s, "1:2:A:00"), plugged(t, s, "1:2:B:00")
 	d := linesDriver("lines")
 	d.OwnMemory = true
-	ka := &sink{st: a, memory: a.memoryOf(&d)}
-	kb := &sink{st: b, memory: b.memoryOf(&d)}
-	a.current, b.current = ka, kb
-	ka.Remember("1", "x")
-	if len(kb.Recall()) != 0 || ka.Recall()["1"] != "x" {
-		t.Errorf("recalled %v and %v", ka.Recall(), kb.Recall())
+	a.memory, b.memory = a.st.memoryOf(&d), b.st.memoryOf(&d)
+	a.Remember("1", "x")
+	if len(b.Recall()) != 0 || a.Recall()["1"] != "x" {
+		t.Errorf("recalled %v and %v", a.Recall(), b.Recall())
 	}
 }
 

@@ -16,11 +16,7 @@ func bench(t *testing.T, o Options) (s *Supervisor, say func(values map[string]a
 	broker := newRecorder()
 	o.Broker = broker
 	s = New(o)
-	s.mu.Lock()
-	st := s.remember(t.Context(), "stick")
-	k := &sink{st: st}
-	st.current = k
-	s.mu.Unlock()
+	k := plugged(t, s, "stick")
 	k.Device(Device{ID: "a", Properties: lineProperties})
 	say = func(values map[string]any) { k.Reading(Reading{Device: "a", Time: time.Now(), Values: values}) }
 	states = func() (payloads []string) {
@@ -176,11 +172,7 @@ func TestStateOutlastsARestart(t *testing.T) {
 		if len(s.before) != 1 {
 			t.Errorf("remembered %v", s.before)
 		}
-		s.mu.Lock()
-		st := s.remember(t.Context(), "stick")
-		k := &sink{st: st}
-		st.current = k
-		s.mu.Unlock()
+		k := plugged(t, s, "stick")
 		k.Device(Device{ID: "a", Properties: lineProperties})
 		k.Reading(Reading{Device: "a", Values: map[string]any{"energy": 499.0, "temperature": 9.0}})
 		k.Reading(Reading{Device: "a", Values: map[string]any{"energy": 501.0}})
