@@ -259,7 +259,7 @@ func (g *gateway) modules() []module {
 		add("homeassistant", g.publisher.Run)
 	}
 	if g.o.Simulate {
-		add("simulator", simulator.NewMeter(simulator.Options{Link: g.simulatedPort()}).Run)
+		add("simulator", simulator.New(simulator.Options{Link: g.simulatedPort(), Device: simulator.P1Meter(simulator.NewHousehold(0))}).Run)
 	}
 	add("serialbridge", g.bridge.Run)
 	if g.http != nil || g.https != nil {

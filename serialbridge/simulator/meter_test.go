@@ -22,7 +22,7 @@ const patience = 20 * time.Second
 
 // running is a meter that runs until the test ends.
 type running struct {
-	*Meter
+	*Stick
 	link  string
 	ticks chan time.Time // a time for each telegram
 	stop  func() error
@@ -34,8 +34,9 @@ func start(t *testing.T) *running {
 	r := &running{link: filepath.Join(t.TempDir(), "p1"), ticks: make(chan time.Time)}
 	ctx, cancel := context.WithCancel(t.Context())
 	now := time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
-	r.Meter = NewMeter(Options{
+	r.Stick = New(Options{
 		Link:     r.link,
+		Device:   P1Meter(NewHousehold(0)),
 		Interval: time.Millisecond,
 		Now: func() time.Time {
 			now = now.Add(10 * time.Second)
@@ -195,18 +196,17 @@ func TestFaults(t *testing.T) {
 	f := m.open(t)
 	read(t, f, readings(2))
 
-	m.Corrupt()
+	m.Spoil(Flip)
 	sink := read(t, f, func(r *recorder) bool { return len(r.Damage) > 0 && len(r.Readings) > 10 })
 	if len(sink.Damage) != 1 {
 		t.Errorf("corrupt: damaged %q", sink.Damage)
 	}
-	m.Truncate()
+	m.Spoil(Cut)
 	sink = read(t, f, func(r *recorder) bool { return len(r.Damage) > 0 && len(r.Readings) > 10 })
 	if len(sink.Damage) != 1 {
 		t.Errorf("truncate: damaged %q", sink.Damage)
 	}
-	m.Corrupt()
-	m.Truncate()
+	m.Spoil(Flip, Cut)
 	sink = read(t, f, func(r *recorder) bool { return len(r.Damage) > 1 && len(r.Readings) > 10 })
 	if len(sink.Damage) != 2 {
 		t.Errorf("corrupt and truncate: damaged %q", sink.Damage)
@@ -222,7 +222,7 @@ func TestSilence(t *testing.T) {
 	m := start(t)
 	f := m.open(t)
 	read(t, f, readings(2))
-	m.Silence(true)
+	m.SetFaults(Faults{Silent: true})
 	// What was sent before is still on its way; nothing follows it.
 	buf := make([]byte, 4096)
 	for quiet := 0; quiet < 2; {
@@ -240,7 +240,7 @@ func TestSilence(t *testing.T) {
 			t.Fatalf("%d bytes after it fell silent", n)
 		}
 	}
-	m.Silence(false)
+	m.SetFaults(Faults{})
 	read(t, f, readings(2))
 }
 
@@ -296,16 +296,16 @@ func TestUnplug(t *testing.T) {
 func TestLink(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "p1")
-	if err := NewMeter(Options{}).Run(t.Context()); err == nil {
+	if err := New(Options{}).Run(t.Context()); err == nil {
 		t.Error("runs without a link")
 	}
-	if err := NewMeter(Options{Link: filepath.Join(dir, "absent", "p1")}).Run(t.Context()); err == nil {
+	if err := New(Options{Link: filepath.Join(dir, "absent", "p1")}).Run(t.Context()); err == nil {
 		t.Error("runs without the link's folder")
 	}
 	if err := os.WriteFile(link, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := NewMeter(Options{Link: link}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), link) {
+	if err := New(Options{Link: link}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), link) {
 		t.Errorf("replaces a file: %v", err)
 	}
 	if data, err := os.ReadFile(link); err != nil || string(data) != "precious" {
@@ -315,7 +315,7 @@ func TestLink(t *testing.T) {
 	if err := errors.Join(os.Remove(link), os.Symlink("/dev/pts/nowhere", link)); err != nil {
 		t.Fatal(err)
 	}
-	m := NewMeter(Options{Link: link})
+	m := New(Options{Link: link})
 	if err := m.Plug(); err != nil {
 		t.Fatal(err)
 	}
@@ -331,12 +331,12 @@ func TestLink(t *testing.T) {
 
 // The port is raw whoever opens it: no byte is changed on the way.
 func TestRaw(t *testing.T) {
-	s, err := plug(filepath.Join(t.TempDir(), "p1"))
+	c, err := plug(filepath.Join(t.TempDir(), "p1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.unplug()
-	f, err := os.OpenFile(s.link, os.O_RDWR|unix.O_NOCTTY, 0)
+	defer c.unplug()
+	f, err := os.OpenFile(c.link, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,8 +345,8 @@ func TestRaw(t *testing.T) {
 	for i := range every {
 		every[i] = byte(i)
 	}
-	if err := s.write(slices.Clone(every)); err != nil {
-		t.Fatal(err)
+	if n, open, err := c.write(every); n != len(every) || !open || err != nil {
+		t.Fatalf("%d bytes, open %v: %v", n, open, err)
 	}
 	var got []byte
 	buf := make([]byte, 512)

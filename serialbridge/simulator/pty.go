@@ -10,17 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stick is the simulated end of a serial line: the master of a pty, with a
+// A cable is the simulated end of a serial line: the master of a pty, with a
 // link to its slave.
-type stick struct {
+type cable struct {
 	master *os.File
 	link   string
-	rest   []byte // what the reader has not taken of the last write
 }
 
 // plug opens a pty and makes link point at it. A link that was left there by
 // one that was killed is replaced.
-func plug(link string) (*stick, error) {
+func plug(link string) (*cable, error) {
 	master, slave, err := pty.Open()
 	if err != nil {
 		return nil, fmt.Errorf("simulator: open a pty: %w", err)
@@ -28,7 +27,7 @@ func plug(link string) (*stick, error) {
 	// The slave is not kept open: then the master knows whether anybody has
 	// it, and nothing is stored for a reader that comes later.
 	defer slave.Close()
-	s := &stick{master: master, link: link}
+	c := &cable{master: master, link: link}
 	if err := errors.Join(makeRaw(slave), control(master, func(fd int) error { return unix.SetNonblock(fd, true) })); err != nil {
 		master.Close()
 		return nil, fmt.Errorf("simulator: set up the pty: %w", err)
@@ -37,32 +36,28 @@ func plug(link string) (*stick, error) {
 		master.Close()
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
-	return s, nil
+	return c, nil
 }
 
 // unplug hangs up on whoever reads, and removes the link.
-func (s *stick) unplug() error {
-	return errors.Join(os.Remove(s.link), s.master.Close())
+func (c *cable) unplug() error {
+	return errors.Join(os.Remove(c.link), c.master.Close())
 }
 
-// write sends data if somebody has the port open and took what was sent
-// before; else it is lost. It never blocks.
-func (s *stick) write(data []byte) error {
-	return control(s.master, func(fd int) error {
-		s.discardInput(fd)
+// write sends data if somebody has the port open, and returns how many bytes of
+// it there was room for. It never blocks.
+func (c *cable) write(data []byte) (n int, open bool, err error) {
+	err = control(c.master, func(fd int) error {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 		if _, err := unix.Poll(poll, 0); err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("simulator: poll the pty: %w", err)
 		}
 		if poll[0].Revents&unix.POLLHUP != 0 {
-			s.rest = nil
 			return nil
 		}
-		if len(s.rest) == 0 {
-			s.rest = data
-		}
-		for len(s.rest) > 0 {
-			n, err := unix.Write(fd, s.rest)
+		open = true
+		for n < len(data) {
+			m, err := unix.Write(fd, data[n:])
 			switch {
 			case errors.Is(err, unix.EINTR):
 			case errors.Is(err, unix.EAGAIN):
@@ -70,22 +65,29 @@ func (s *stick) write(data []byte) error {
 			case err != nil:
 				return fmt.Errorf("simulator: write to the pty: %w", err)
 			default:
-				s.rest = s.rest[n:]
+				n += m
 			}
 		}
 		return nil
 	})
+	return n, open, err
 }
 
-// discardInput takes what was sent to the stick, so that a driver that writes
-// to it does not block for ever.
-func (s *stick) discardInput(fd int) {
+// read returns some of what was sent to the stick, if anything was.
+func (c *cable) read() []byte {
+	var data []byte
 	var buf [512]byte
-	for range 16 {
-		if n, err := unix.Read(fd, buf[:]); n <= 0 || err != nil {
-			return
+	_ = control(c.master, func(fd int) error { // it fails while nobody has the port open
+		for range 16 {
+			n, err := unix.Read(fd, buf[:])
+			if n <= 0 || err != nil {
+				return err
+			}
+			data = append(data, buf[:n]...)
 		}
-	}
+		return nil
+	})
+	return data
 }
 
 // control calls f with the descriptor of file, without making it blocking.

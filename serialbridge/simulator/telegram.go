@@ -49,7 +49,7 @@ func Telegram(f Figures) []byte {
 	line("0-1:96.1.0(%X)", f.GasSerial)
 	line("0-1:24.2.1(%s)(%s*m3)", clock(f.GasTime), thousandths(f.Gas, 5))
 	b = append(b, '!')
-	return fmt.Appendf(b, "%04X\r\n", crc16(b))
+	return fmt.Appendf(b, "%04X\r\n", crc16(crc16IBM, 0, b))
 }
 
 // thousandths writes n thousandths with three decimals and width digits before
@@ -75,17 +75,4 @@ func summer(t time.Time) bool {
 		return last.AddDate(0, 0, -int(last.Weekday()))
 	}
 	return !t.Before(change(time.March)) && t.Before(change(time.October))
-}
-
-// crc16 is CRC-16/ARC, written down a second time so that the simulator does
-// not share a mistake with the driver that it tests.
-func crc16(data []byte) uint16 {
-	var crc uint16
-	for _, b := range data {
-		for bit := range 8 {
-			mix := (crc ^ uint16(b)>>bit) & 1
-			crc = crc>>1 ^ mix*0xA001
-		}
-	}
-	return crc
 }

@@ -1,0 +1,89 @@
+package simulator
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"lintel/serialbridge"
+	"lintel/serialbridge/airquality"
+	"lintel/serialbridge/dsmr"
+	"lintel/serialbridge/enocean"
+	"lintel/serialbridge/jsonlines"
+	"lintel/serialbridge/mysensors"
+	"lintel/serialbridge/nmea"
+	"lintel/serialbridge/rflink"
+	"lintel/serialbridge/rfxtrx"
+	"lintel/serialbridge/sml"
+	"lintel/serialbridge/teleinfo"
+	"lintel/serialbridge/vedirect"
+)
+
+// A protocol is what the tests know of a kind of device and of the driver that
+// reads it.
+type protocol struct {
+	kind   string
+	driver func() serialbridge.Driver
+	// shows are the properties that show the count, and in which steps: 10 if a
+	// step is a tenth.
+	shows map[string]float64
+	// wrap is after which count they begin again from 0; 0: never.
+	wrap int64
+	// first is how many frames a driver takes to believe in a device at most.
+	first int
+	// faults are those that the protocol's checksums can tell.
+	faults Faults
+}
+
+// checked are faults that every checksum finds. What only has lines or lengths
+// cannot tell a wrong digit from a right one.
+var checked = Faults{Noise: 0.05, Cut: 0.02, Flip: 0.02, Sum: 0.02}
+
+var protocols = []protocol{
+	{kind: "dsmr", driver: dsmr.Driver, shows: map[string]float64{"meter_time": 1}, first: 1, faults: checked},
+	{kind: "sml", driver: sml.Driver, shows: map[string]float64{"energy_import": 10_000}, first: 1, faults: checked},
+	{kind: "vedirect", driver: vedirect.Driver, shows: map[string]float64{"yield_total": 100}, first: 3, faults: checked},
+	{kind: "teleinfo", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, first: 1, faults: checked},
+	{kind: "teleinfo-standard", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, first: 1, faults: checked},
+	{kind: "sds011", driver: airquality.Driver, shows: map[string]float64{"pm25": 10}, wrap: 10_000, first: 2, faults: checked},
+	{kind: "pms5003", driver: airquality.Driver, shows: map[string]float64{"pm10": 1}, wrap: 1 << 16, first: 2, faults: checked},
+	{kind: "nmea", driver: nmea.Driver, shows: map[string]float64{"altitude": 10, "speed": 10}, first: 3, faults: checked},
+	// Noise ends a line that nobody began: it damages the next one.
+	{kind: "jsonlines", driver: jsonlines.Driver, shows: map[string]float64{"illuminance": 1}, wrap: 200_000, first: 2,
+		faults: Faults{Noise: 0.05, Cut: 0.05}},
+	{kind: "rflink", driver: rflink.Driver, shows: map[string]float64{"rain": 10}, wrap: 1 << 16, first: 1,
+		faults: Faults{Noise: 0.05}},
+	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, first: 1,
+		faults: Faults{Noise: 0.05, Cut: 0.05}},
+	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, first: 2},
+	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, first: 9, faults: checked},
+}
+
+// count returns the count that a reading shows.
+func (p *protocol) count(values map[string]any) (int64, bool) {
+	for key, steps := range p.shows {
+		switch v := values[key].(type) {
+		case float64:
+			return int64(math.Round(v * steps)), true
+		case int64:
+			return v * int64(steps), true
+		case string:
+			t, err := time.Parse(time.RFC3339, v)
+			return t.Unix(), err == nil
+		}
+	}
+	return 0, false
+}
+
+// shown is what a count looks like in a reading.
+func (p *protocol) shown(count int64) int64 {
+	if p.wrap > 0 {
+		return count % p.wrap
+	}
+	return count
+}
+
+// protocolOf returns the protocol of a kind of device, which is in the table.
+func protocolOf(kind string) *protocol {
+	return &protocols[slices.IndexFunc(protocols, func(p protocol) bool { return p.kind == kind })]
+}
