@@ -29,34 +29,41 @@ type protocol struct {
 	shows map[string]float64
 	// wrap is after which count they begin again from 0; 0: never.
 	wrap int64
-	// first is how many frames a driver takes to believe in a device at most.
-	first int
+	// first and settle are how many frames and how long a driver may take at most
+	// to believe in a device, from when it has opened the port.
+	first  int
+	settle time.Duration
 	// faults are those that the protocol's checksums can tell.
 	faults Faults
 }
 
 // checked are faults that every checksum finds. What only has lines or lengths
 // cannot tell a wrong digit from a right one.
-var checked = Faults{Noise: 0.05, Cut: 0.02, Flip: 0.02, Sum: 0.02}
+var checked = Faults{Noise: 0.1, Cut: 0.04, Flip: 0.04, Sum: 0.04}
+
+// soon is what passes at most between the opening of a port and its reader.
+const soon = 300 * time.Millisecond
 
 var protocols = []protocol{
-	{kind: "dsmr", driver: dsmr.Driver, shows: map[string]float64{"meter_time": 1}, first: 1, faults: checked},
-	{kind: "sml", driver: sml.Driver, shows: map[string]float64{"energy_import": 10_000}, first: 1, faults: checked},
-	{kind: "vedirect", driver: vedirect.Driver, shows: map[string]float64{"yield_total": 100}, first: 3, faults: checked},
-	{kind: "teleinfo", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, first: 1, faults: checked},
-	{kind: "teleinfo-standard", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, first: 1, faults: checked},
-	{kind: "sds011", driver: airquality.Driver, shows: map[string]float64{"pm25": 10}, wrap: 10_000, first: 2, faults: checked},
-	{kind: "pms5003", driver: airquality.Driver, shows: map[string]float64{"pm10": 1}, wrap: 1 << 16, first: 2, faults: checked},
-	{kind: "nmea", driver: nmea.Driver, shows: map[string]float64{"altitude": 10, "speed": 10}, first: 3, faults: checked},
-	// Noise ends a line that nobody began: it damages the next one.
-	{kind: "jsonlines", driver: jsonlines.Driver, shows: map[string]float64{"illuminance": 1}, wrap: 200_000, first: 2,
-		faults: Faults{Noise: 0.05, Cut: 0.05}},
-	{kind: "rflink", driver: rflink.Driver, shows: map[string]float64{"rain": 10}, wrap: 1 << 16, first: 1,
-		faults: Faults{Noise: 0.05}},
-	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, first: 1,
-		faults: Faults{Noise: 0.05, Cut: 0.05}},
-	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, first: 2},
-	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, first: 9, faults: checked},
+	{kind: "dsmr", driver: dsmr.Driver, shows: map[string]float64{"meter_time": 1}, settle: soon, first: 1, faults: checked},
+	{kind: "sml", driver: sml.Driver, shows: map[string]float64{"energy_import": 10_000}, settle: soon, first: 1, faults: checked},
+	{kind: "vedirect", driver: vedirect.Driver, shows: map[string]float64{"yield_total": 100}, settle: soon, first: 3, faults: checked},
+	{kind: "teleinfo", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, settle: soon, first: 1, faults: checked},
+	{kind: "teleinfo-standard", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, settle: soon, first: 1, faults: checked},
+	{kind: "sds011", driver: airquality.Driver, shows: map[string]float64{"pm25": 10}, wrap: 10_000, settle: soon, first: 2, faults: checked},
+	{kind: "pms5003", driver: airquality.Driver, shows: map[string]float64{"pm10": 1}, wrap: 1 << 16, settle: soon, first: 2, faults: checked},
+	{kind: "nmea", driver: nmea.Driver, shows: map[string]float64{"altitude": 10, "speed": 10}, settle: soon, first: 3, faults: checked},
+	// Noise is a part of the line that follows.
+	{kind: "jsonlines", driver: jsonlines.Driver, shows: map[string]float64{"illuminance": 1}, wrap: 200_000, settle: soon, first: 2,
+		faults: Faults{Noise: 0.1, Cut: 0.1}},
+	// Half a line and the next one are a line of another device.
+	{kind: "rflink", driver: rflink.Driver, shows: map[string]float64{"rain": 10}, wrap: 1 << 16, settle: soon, first: 1,
+		faults: Faults{Noise: 0.1}},
+	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, settle: soon, first: 1,
+		faults: Faults{Noise: 0.1, Cut: 0.1}},
+	// The transceiver is reset first, and deaf then.
+	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: time.Second, first: 2},
+	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, settle: soon, first: 9, faults: checked},
 }
 
 // count returns the count that a reading shows.

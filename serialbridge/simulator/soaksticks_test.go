@@ -128,11 +128,14 @@ func runSticks(r io.Reader, w io.Writer) error {
 		}
 		<-tick.C
 	}
-	for _, faults := range []Faults{{}, {Silent: true}} {
+	for _, end := range []struct {
+		faults Faults
+		time   time.Duration
+	}{{Faults{}, time.Second}, {Faults{Silent: true}, unread}} {
 		for _, s := range all {
-			s.SetFaults(faults)
+			s.SetFaults(end.faults)
 		}
-		<-tick.C
+		<-time.After(end.time)
 	}
 	mu.Lock()
 	err = json.NewEncoder(w).Encode(ledgers)
