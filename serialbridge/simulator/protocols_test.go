@@ -33,6 +33,9 @@ type protocol struct {
 	// to believe in a device, from when it has opened the port.
 	first  int
 	settle time.Duration
+	// teaches says that what the device says is understood only after a frame
+	// without a count.
+	teaches bool
 	// faults are those that the protocol's checksums can tell.
 	faults Faults
 }
@@ -63,7 +66,7 @@ var protocols = []protocol{
 		faults: Faults{Noise: 0.1, Cut: 0.1}},
 	// The transceiver is reset first, and deaf then.
 	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: time.Second, first: 2},
-	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, settle: soon, first: 9, faults: checked},
+	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, settle: soon, first: 1, teaches: true, faults: checked},
 }
 
 // count returns the count that a reading shows.
