@@ -1,10 +1,13 @@
 package simulator
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // DalyBMS is a battery management system of Daly with four cells at its UART
 // adapter. It counts, with each answer that holds it, mAh of remaining charge.
-func DalyBMS() Device {
+func DalyBMS(number uint64) Device {
 	n := int64(0)
 	const size = 13
 	return Device{Protocol: "dalybms", Answer: func(heard []byte) (int, []Frame) {
@@ -30,6 +33,15 @@ func DalyBMS() Device {
 			return Frame{Data: append(b, byte(sum(b))), Count: count, Sum: len(b)}
 		}
 		switch command {
+		case 0x50: // mAh when it is full, mV of a cell
+			return size, []Frame{frame(0, binary.BigEndian.AppendUint32([]byte{0, 4, 0x93, 0xE0}, 3200))}
+		case 0x57: // a code of 35 characters, in parts
+			code := fmt.Sprintf("LINTEL%010d%19s", number, "")
+			var parts []Frame
+			for part := range 5 {
+				parts = append(parts, frame(0, append([]byte{byte(part + 1)}, code[7*part:7*part+7]...)))
+			}
+			return size, parts
 		case 0x90: // 0.1 V, the same measured otherwise, 0.1 A from -3000 A, 0.1 %
 			return size, []Frame{frame(0, word(132, 132, 30000-25, 874))}
 		case 0x91: // mV and number of the highest and the lowest cell

@@ -54,9 +54,9 @@ var kinds = map[string]func(number uint64) Device{
 	"enocean":           EnOcean,
 	"wmbus":             func(number uint64) Device { return WaterMeter(number, nil) },
 	"wmbus-aes":         func(number uint64) Device { return WaterMeter(number, MeterKey(number)) },
-	"modbus":            func(number uint64) Device { return SDM120(byte(number)) },
+	"modbus":            func(number uint64) Device { return SDM120(1, uint32(number)) },
 	"jkbms":             func(uint64) Device { return JKBMS() },
-	"dalybms":           func(uint64) Device { return DalyBMS() },
+	"dalybms":           DalyBMS,
 	"mhz19":             func(uint64) Device { return MHZ19() },
 }
 

@@ -7,7 +7,7 @@ import (
 
 // SDM120 is an Eastron SDM120 on a Modbus line (RTU). It counts, with each answer
 // that holds the imported energy, 0.01 kWh.
-func SDM120(address byte) Device {
+func SDM120(address byte, serial uint32) Device {
 	n := int64(0)
 	// Input registers, two of them a float (SDM120 manual). Others are zero.
 	registers := func(register uint16) float64 {
@@ -44,6 +44,8 @@ func SDM120(address byte) Device {
 		switch {
 		case heard[0] != address:
 			return size, nil // for somebody else
+		case function == 3 && first == serialRegister && quantity == 2:
+			return size, []Frame{rtu(0, binary.BigEndian.AppendUint32([]byte{address, function, 4}, serial)...)}
 		case function != 4:
 			return size, []Frame{rtu(0, address, function|0x80, 1)} // illegal function
 		case quantity == 0 || quantity > 80 || quantity%2 != 0 || first%2 != 0:
@@ -62,8 +64,10 @@ func SDM120(address byte) Device {
 	}}
 }
 
-// importRegister is that of the imported energy.
-const importRegister = 72
+const (
+	importRegister = 72     // imported energy
+	serialRegister = 0xFC00 // a holding register
+)
 
 // rtu ends a Modbus frame with its checksum.
 func rtu(n int64, b ...byte) Frame {

@@ -28,7 +28,7 @@ func SolarCharger(number uint64) Device {
 		field("LOAD", "ON")
 		field("IL", "300")
 		field("H19", "%d", n)
-		field("H20", "%d", n%100)
+		field("H20", "%d", n)
 		field("H21", "210")
 		field("H22", "143")
 		field("H23", "198")

@@ -93,7 +93,7 @@ func hci(n int64, endpoint, message byte, payload []byte) Frame {
 	}
 	b := append([]byte{0xA5, control | endpoint, message, byte(len(payload))}, payload...)
 	if endpoint == radioLink {
-		b = append(b, 60)
+		b = append(b, 95)
 	}
 	return Frame{Data: binary.LittleEndian.AppendUint16(b, x25(b[1:])), Count: n, Sum: len(b)}
 }
