@@ -48,6 +48,9 @@ func (b *broker) shows(e *ear) bool {
 	e.mu.Lock()
 	device, last := e.device, e.last
 	e.mu.Unlock()
+	if device == "" {
+		return true // nothing was heard
+	}
 	var state map[string]any // its numbers are float64
 	if err := json.Unmarshal([]byte(b.get(device, "state")), &state); err != nil {
 		return false

@@ -33,6 +33,12 @@ type protocol struct {
 	// to believe in a device, from when it has opened the port.
 	first  int
 	settle time.Duration
+	// interval is the time between frames in the long form of TestSoak; 0: the
+	// device's.
+	interval time.Duration
+	// asked is how often the driver asks a device that speaks only then; 0: it
+	// talks.
+	asked time.Duration
 	// teaches says that what the device says is understood only after a frame
 	// without a count.
 	teaches bool

@@ -46,6 +46,9 @@ func TestReplug(t *testing.T) {
 	var heard []*ear
 	for i := range protocols {
 		p := &protocols[i]
+		if p.asked > time.Second && os.Getenv(soakVariable) == "" {
+			continue
+		}
 		device, err := NewDevice(p.kind, uint64(i))
 		if err != nil {
 			t.Fatal(err)

@@ -22,7 +22,7 @@ import (
 const soakVariable = "LINTEL_SOAK"
 
 const (
-	soakSticks = 16
+	soakSticks = 16 // at least: each kind of device is there
 	// unread is how long ago a reader may not have taken when the stick is pulled
 	// out.
 	unread = 500 * time.Millisecond
@@ -32,7 +32,7 @@ const (
 // heard once, and nothing else is. The sticks are in another process, so that
 // the processor time is the supervisor's.
 func TestSoak(t *testing.T) {
-	p := plan{Duration: 6 * time.Second, Phase: 750 * time.Millisecond, Interval: 50 * time.Millisecond}
+	p := plan{Duration: 6 * time.Second, Phase: 750 * time.Millisecond}
 	long := os.Getenv(soakVariable)
 	if long != "" {
 		duration, err := time.ParseDuration(long)
@@ -43,11 +43,15 @@ func TestSoak(t *testing.T) {
 	}
 	dir := t.TempDir()
 	o := serialbridge.Options{Root: t.TempDir()}
-	heard := make([]*ear, soakSticks)
-	for i := range soakSticks {
+	heard := make([]*ear, max(soakSticks, len(protocols)))
+	for i := range heard {
 		kind := &protocols[i%len(protocols)]
 		link := filepath.Join(dir, fmt.Sprintf("%02d-%s", i, kind.kind))
-		p.Sticks = append(p.Sticks, plannedStick{Kind: kind.kind, Number: uint64(i), Link: link})
+		stick := plannedStick{Kind: kind.kind, Number: uint64(i), Link: link, Interval: 50 * time.Millisecond}
+		if long != "" {
+			stick.Interval = kind.interval
+		}
+		p.Sticks = append(p.Sticks, stick)
 		heard[i] = &ear{protocol: kind}
 		driver := heard[i].tee(kind.driver())
 		driver.Protocol += fmt.Sprint(i) // each stick has its own
@@ -91,7 +95,7 @@ func TestSoak(t *testing.T) {
 			t.Errorf("%s: sent whole but not heard: %d; heard but never sent: %d; damaged but heard: %d\n%s",
 				ear.protocol.kind, v.missed, v.invented, v.believed, v.context)
 		}
-		if v.sure < v.sent/8 {
+		if v.sure < v.sent/8 && (long != "" || ear.protocol.asked == 0) {
 			t.Errorf("%s: only %d of %d frames say something", ear.protocol.kind, v.sure, v.sent)
 		}
 		if a := h.broker.get(ear.device, "availability"); a != "offline" {
@@ -116,7 +120,7 @@ type verdict struct {
 	missed   []int64 // sure, but not heard
 	invented []int64 // heard, but not sent, or sent once and heard twice
 	believed []int64 // damaged, but heard
-	context  string  // what was sent about the missed
+	context  string  // what was sent around the first of the missed
 }
 
 func (v verdict) String() string {
@@ -172,9 +176,8 @@ func judge(p *protocol, l ledger, counts []int64) verdict {
 			v.sure++
 			if !matched[i] {
 				v.missed = append(v.missed, s.Frame.Count)
-				for _, near := range l.Sent[max(0, i-3):min(len(l.Sent), i+4)] {
-					v.context += fmt.Sprintf("%d at %v, %v after the port was opened, lost %v, fault %q, noise %d\n", near.Frame.Count,
-						near.Time.Format("05.000"), near.Time.Sub(near.Opened), near.Lost, near.Fault, near.Noise)
+				if len(v.missed) == 1 {
+					v.context = l.around(i)
 				}
 			}
 		}
@@ -183,6 +186,16 @@ func judge(p *protocol, l ledger, counts []int64) verdict {
 		}
 	}
 	return v
+}
+
+// around tells what was sent around a frame.
+func (l ledger) around(i int) string {
+	var b strings.Builder
+	for _, s := range l.Sent[max(0, i-5):min(len(l.Sent), i+5)] {
+		fmt.Fprintf(&b, "%s: %d, lost %v, fault %q, noise %d, port open since %s\n", s.Time.Format("05.000"), s.Frame.Count,
+			s.Lost, s.Fault, s.Noise, s.Opened.Format("05.000"))
+	}
+	return b.String()
 }
 
 // sticks is the process that has the sticks.

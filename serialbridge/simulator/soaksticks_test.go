@@ -31,13 +31,13 @@ type plan struct {
 	Sticks   []plannedStick
 	Duration time.Duration
 	Phase    time.Duration
-	Interval time.Duration // between frames; 0: as the devices do
 }
 
 type plannedStick struct {
-	Kind   string
-	Number uint64
-	Link   string
+	Kind     string
+	Number   uint64
+	Link     string
+	Interval time.Duration // between frames; 0: as the device does
 }
 
 // A ledger is what a stick has sent, and when it was pulled out.
@@ -90,7 +90,7 @@ func runSticks(r io.Reader, w io.Writer) error {
 		}
 		now := time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
 		all[i] = New(Options{
-			Link: planned.Link, Device: device, Interval: p.Interval, Seed: planned.Number,
+			Link: planned.Link, Device: device, Interval: planned.Interval, Seed: planned.Number,
 			// A P1 meter counts seconds, and may talk more often.
 			Now: func() time.Time { now = now.Add(time.Second); return now },
 			Sent: func(s Sent) {

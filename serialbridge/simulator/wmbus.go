@@ -73,7 +73,7 @@ func meterTelegram(number uint64, n int64, key []byte) []byte {
 func bcd(digits string) []byte {
 	var b []byte
 	for i := len(digits); i >= 2; i -= 2 {
-		b = append(b, (digits[i-2]-'0')<<4|digits[i-1]-'0')
+		b = append(b, (digits[i-2]-'0')<<4|(digits[i-1]-'0'))
 	}
 	return b
 }
