@@ -9,7 +9,7 @@ import (
 // The test of the soak test: it finds what is missing, invented, heard twice, and
 // believed although it was damaged.
 func TestJudge(t *testing.T) {
-	p := &protocol{kind: "test", first: 1, settle: soon}
+	p := &protocol{kind: "test", first: 2, settle: soon}
 	opened := time.Unix(1000, 0)
 	l := ledger{Unplugged: []time.Time{opened.Add(20 * time.Second)}}
 	for i := range 19 {

@@ -29,18 +29,19 @@ type protocol struct {
 	shows map[string]float64
 	// wrap is after which count they begin again from 0; 0: never.
 	wrap int64
-	// first and settle are how many frames and how long a driver may take at most
-	// to believe in a device, from when it has opened the port.
-	first  int
+	// settle is how long after the port was opened a driver may miss what is said,
+	// first which frame from then on it publishes at the latest, if no other is
+	// damaged.
 	settle time.Duration
+	first  int
 	// interval is the time between frames in the long form of TestSoak; 0: the
 	// device's.
 	interval time.Duration
 	// asked is how often the driver asks a device that speaks only then; 0: it
 	// talks.
 	asked time.Duration
-	// teaches says that what the device says is understood only after a frame
-	// without a count.
+	// teaches says that more has to be heard before the first frame with a count
+	// is understood.
 	teaches bool
 	// faults are those that the protocol's checksums can tell.
 	faults Faults

@@ -153,26 +153,28 @@ func judge(p *protocol, l ledger, counts []int64) verdict {
 		matched[next+i] = true
 		next += i + 1
 	}
-	sinceOpened, taught := 0, !p.teaches
+	good, taught := 0, !p.teaches // since the port was opened
 	for i, s := range l.Sent {
 		if i > 0 && !s.Opened.Equal(l.Sent[i-1].Opened) {
-			sinceOpened, taught = 0, !p.teaches
+			good, taught = 0, !p.teaches
 		}
-		sinceOpened++
 		pulled := slices.ContainsFunc(l.Unplugged, func(at time.Time) bool { return !s.Time.After(at) && at.Sub(s.Time) < unread })
 		trouble := s.Noise > 0 || i > 0 && (l.Sent[i-1].Fault != Whole || l.Sent[i-1].Noise > 0 && l.Sent[i-1].Lost)
-		sure := !s.Lost && s.Fault == Whole && !trouble && !pulled && s.Time.Sub(s.Opened) >= p.settle
 		if s.Frame.Count == 0 {
-			taught = taught || sure
 			continue
 		}
+		taught = taught || matched[i]
 		v.sent++
 		switch {
 		case s.Lost:
 			v.lost++
 		case s.Fault != Whole:
 			v.damaged++
-		case sure && taught && sinceOpened > p.first:
+		case trouble || pulled || s.Time.Sub(s.Opened) < p.settle:
+		case good+1 < p.first || !taught:
+			good++
+		default:
+			good++
 			v.sure++
 			if !matched[i] {
 				v.missed = append(v.missed, s.Frame.Count)

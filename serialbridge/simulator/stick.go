@@ -39,7 +39,7 @@ type Sent struct {
 	Lost   bool
 	Fault  Fault     // what was done to it
 	Noise  int       // random bytes that came before it
-	Opened time.Time // since when somebody has the port open
+	Opened time.Time // since when somebody has the port open; zero: nobody
 }
 
 // Stick is a simulated stick.
@@ -239,7 +239,7 @@ func (s *Stick) drop(now time.Time) {
 }
 
 func (s *Stick) lose(sent *Sent, now time.Time) {
-	sent.Lost = true
+	sent.Lost, sent.Opened = true, s.opened
 	s.tell(sent, now)
 }
 
