@@ -154,12 +154,16 @@ func judge(p *protocol, l ledger, counts []int64) verdict {
 		next += i + 1
 	}
 	good, taught := 0, !p.teaches // since the port was opened
+	var before Sent               // on the line
 	for i, s := range l.Sent {
 		if i > 0 && !s.Opened.Equal(l.Sent[i-1].Opened) {
 			good, taught = 0, !p.teaches
 		}
 		pulled := slices.ContainsFunc(l.Unplugged, func(at time.Time) bool { return !s.Time.After(at) && at.Sub(s.Time) < unread })
-		trouble := s.Noise > 0 || i > 0 && (l.Sent[i-1].Fault != Whole || l.Sent[i-1].Noise > 0 && l.Sent[i-1].Lost)
+		trouble := s.Noise > 0 || before.Fault != Whole
+		if !s.Lost {
+			before = s
+		}
 		if s.Frame.Count == 0 {
 			continue
 		}

@@ -55,11 +55,11 @@ var phases = []func(f Faults) (faults Faults, unplug bool){
 	func(f Faults) (Faults, bool) { return f, false },
 	func(f Faults) (Faults, bool) { f.Double = true; return f, false },
 	func(Faults) (Faults, bool) { return Faults{}, false },
-	func(f Faults) (Faults, bool) { f.Slow = time.Millisecond; return f, false },
+	func(f Faults) (Faults, bool) { f.Slow = 4 * time.Millisecond; return f, false },
 	func(Faults) (Faults, bool) { return Faults{Silent: true}, false },
 	func(f Faults) (Faults, bool) { return f, true },
 	func(Faults) (Faults, bool) { return Faults{}, false },
-	func(Faults) (Faults, bool) { return Faults{Slow: 2 * time.Millisecond}, false },
+	func(Faults) (Faults, bool) { return Faults{Slow: 4 * time.Millisecond}, false },
 }
 
 // runSticks runs the sticks of the plan that it reads. When they are through it
