@@ -55,7 +55,7 @@ var checked = Faults{Noise: 0.1, Cut: 0.04, Flip: 0.04, Sum: 0.04}
 const soon = 300 * time.Millisecond
 
 var protocols = []protocol{
-	{kind: "dsmr", driver: dsmr.Driver, shows: map[string]float64{"meter_time": 1}, settle: soon, first: 1, faults: checked},
+	{kind: "dsmr", driver: p1, shows: map[string]float64{"meter_time": 1}, settle: soon, first: 1, faults: checked},
 	{kind: "sml", driver: sml.Driver, shows: map[string]float64{"energy_import": 10_000}, settle: soon, first: 1, faults: checked},
 	{kind: "vedirect", driver: vedirect.Driver, shows: map[string]float64{"yield_total": 100}, settle: soon, first: 3, faults: checked},
 	{kind: "teleinfo", driver: teleinfo.Driver, shows: map[string]float64{"energy_import": 1000}, settle: soon, first: 1, faults: checked},
@@ -75,6 +75,8 @@ var protocols = []protocol{
 	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: time.Second, first: 2},
 	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, settle: soon, first: 1, teaches: true, faults: checked},
 }
+
+func p1() serialbridge.Driver { return dsmr.Driver(dsmr.Options{}) }
 
 // count returns the count that a reading shows.
 func (p *protocol) count(values map[string]any) (int64, bool) {
