@@ -67,9 +67,9 @@ var protocols = []protocol{
 	{kind: "jsonlines", driver: jsonlines.Driver, shows: map[string]float64{"illuminance": 1}, wrap: 200_000, settle: soon, first: 2,
 		faults: Faults{Noise: 0.1, Cut: 0.1}},
 	// Half a line and the next one are a line of another device.
-	{kind: "rflink", driver: rflink.Driver, shows: map[string]float64{"rain": 10}, wrap: 1 << 16, settle: soon, first: 1,
+	{kind: "rflink", driver: rflink.Driver, shows: map[string]float64{"rain": 10}, wrap: 1 << 16, settle: soon, first: 2,
 		faults: Faults{Noise: 0.1}},
-	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, settle: soon, first: 1,
+	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, settle: soon, first: 2,
 		faults: Faults{Noise: 0.1, Cut: 0.1}},
 	// The transceiver is reset first, and deaf then.
 	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: time.Second, first: 2},
