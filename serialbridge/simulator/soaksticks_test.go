@@ -107,9 +107,22 @@ func runSticks(r io.Reader, w io.Writer) error {
 		})
 	}
 
+	// Whoever is to read the ledgers may end before.
+	alone := make(chan struct{})
+	go func() {
+		defer close(alone)
+		io.Copy(io.Discard, input)
+	}()
+	wait := func(d time.Duration) bool {
+		select {
+		case <-alone:
+			return false
+		case <-time.After(d):
+			return true
+		}
+	}
+
 	// Each stick is in another phase, and ends in good order.
-	tick := time.NewTicker(p.Phase)
-	defer tick.Stop()
 	for n := range int(p.Duration / p.Phase) {
 		for i, s := range all {
 			faults, unplug := phases[(n+i)%len(phases)](protocolOf(p.Sticks[i].Kind).faults)
@@ -126,7 +139,9 @@ func runSticks(r io.Reader, w io.Writer) error {
 				})
 			}
 		}
-		<-tick.C
+		if !wait(p.Phase) {
+			return nil
+		}
 	}
 	for _, end := range []struct {
 		faults Faults
@@ -135,7 +150,9 @@ func runSticks(r io.Reader, w io.Writer) error {
 		for _, s := range all {
 			s.SetFaults(end.faults)
 		}
-		<-time.After(end.time)
+		if !wait(end.time) {
+			return nil
+		}
 	}
 	mu.Lock()
 	err = json.NewEncoder(w).Encode(ledgers)
@@ -143,6 +160,6 @@ func runSticks(r io.Reader, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, input)
-	return err
+	<-alone
+	return nil
 }
