@@ -72,7 +72,7 @@ func Kinds() []string {
 
 // NewDevice returns a device by the name of its kind: that of its protocol, with
 // a suffix where a protocol has several, or that of the sensor. Devices with
-// different numbers, below 200, are different devices.
+// different numbers, below 50, are different devices.
 func NewDevice(kind string, number uint64) (Device, error) {
 	f, ok := kinds[kind]
 	if !ok {
