@@ -1,15 +1,18 @@
 package simulator
 
 import (
+	"encoding/hex"
 	"math"
 	"slices"
 	"time"
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/airquality"
+	"lintel/serialbridge/bms"
 	"lintel/serialbridge/dsmr"
 	"lintel/serialbridge/enocean"
 	"lintel/serialbridge/jsonlines"
+	"lintel/serialbridge/modbus"
 	"lintel/serialbridge/mysensors"
 	"lintel/serialbridge/nmea"
 	"lintel/serialbridge/rflink"
@@ -17,6 +20,7 @@ import (
 	"lintel/serialbridge/sml"
 	"lintel/serialbridge/teleinfo"
 	"lintel/serialbridge/vedirect"
+	"lintel/serialbridge/wmbus"
 )
 
 // A protocol is what the tests know of a kind of device and of the driver that
@@ -74,7 +78,32 @@ var protocols = []protocol{
 	// The transceiver is reset first, and deaf then.
 	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: time.Second, first: 2},
 	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, settle: soon, first: 1, teaches: true, faults: checked},
+	{kind: "wmbus", driver: meters, shows: map[string]float64{"water": 1000}, settle: soon, first: 2, interval: 2 * time.Second, faults: checked},
+	{kind: "wmbus-aes", driver: encryptedMeters, shows: map[string]float64{"water": 1000}, settle: soon, first: 2, interval: 2 * time.Second, faults: checked},
+	{kind: "modbus", driver: bus, shows: map[string]float64{"energy_import": 100}, settle: soon, first: 1, asked: time.Second, faults: checked},
+	{kind: "jkbms", driver: bms.JK, shows: map[string]float64{"cycles": 1}, wrap: 1 << 16, settle: soon, first: 2, asked: 5 * time.Second, faults: checked},
+	{kind: "dalybms", driver: daly, shows: map[string]float64{"remaining_capacity": 1000}, settle: soon, first: 2, asked: 5 * time.Second, teaches: true, faults: checked},
+	{kind: "mhz19", driver: airquality.MHZ19, shows: map[string]float64{"carbon_dioxide": 1}, settle: soon, first: 2, asked: 10 * time.Second, faults: checked},
 }
+
+// meters are wireless ones.
+func meters() serialbridge.Driver { return wmbus.Driver(wmbus.Options{Receiver: "im871a"}) }
+
+// encryptedMeters are wireless ones whose keys are known.
+func encryptedMeters() serialbridge.Driver {
+	o := wmbus.Options{Receiver: "im871a", Keys: make(map[string]string)}
+	for number := range uint64(64) {
+		o.Keys[MeterNumber(number)] = hex.EncodeToString(MeterKey(number))
+	}
+	return wmbus.Driver(o)
+}
+
+// bus is one with an SDM120 that is asked as often as can be.
+func bus() serialbridge.Driver {
+	return modbus.Driver(modbus.Options{Units: []modbus.Unit{{Address: 1, Map: "sdm120", Interval: 1, SlowInterval: 1}}})
+}
+
+func daly() serialbridge.Driver { return bms.Daly(bms.DalyOptions{}) }
 
 func p1() serialbridge.Driver { return dsmr.Driver(dsmr.Options{}) }
 
