@@ -17,6 +17,7 @@ const usage = `Lintelctl looks after Lintel boxes.
 	lintelctl decode [--config FILE] PROTOCOL [FILE]
 	                                   what a stick said, a JSON object a line
 	lintelctl record [STICK]           what goes over the port of a stick of a box, for decode; record --help
+	lintelctl simulate KIND PATH       a stick that is not there, with faults; simulate --help
 	lintelctl bench [--broker ADDRESS] what a broker on this machine can bear; bench --help
 	lintelctl users list|add NAME|password NAME|delete NAME|import FILE
 	                                   who is let in by a box; users --help
@@ -51,6 +52,8 @@ func run(args []string, in io.Reader, out, diagnostics io.Writer) error {
 		return decode(args[1:], in, out, diagnostics)
 	case "record":
 		return record(args[1:], out, diagnostics)
+	case "simulate":
+		return simulate(args[1:], diagnostics)
 	case "bench":
 		return runBench(args[1:], out, diagnostics)
 	case "users":
