@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils d
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short vet vuln check image image-test image-crash interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak vet vuln check image image-test image-crash interop deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ crash: ## pull the plug at 312 recorded moments, as root: nothing acknowledged i
 crash-short: ## the same at 24 moments; told and skipped where it cannot run, unless LINTEL_NEED_ALL=1
 	@packages='e2fsprogs'; $(install-packages)
 	go run ./gateway/broker/crash --short
+
+soak: ## 16 simulated sticks with all faults at once for ten minutes: nothing lost, nothing invented, no leak
+	LINTEL_SOAK=10m go test -count=1 -v -timeout 40m -run 'TestSoak$$|TestReplug$$|TestChangeOfProtocol' ./serialbridge/simulator
 
 vet: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

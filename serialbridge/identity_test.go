@@ -115,6 +115,8 @@ func TestSpeaksWhenUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{Broker: newRecorder()})
 		k := plugged(t, s, "stick")
+		k.Device(Device{ID: "dead", Properties: lineProperties}) // remembered, and never heard
+		k.Device(Device{ID: "buttons", Properties: []Property{{Key: "press", Kind: Button}}})
 		for _, d := range []Device{{ID: "remote", WhenUsed: true}, {ID: "sensor"}} {
 			d.Properties = lineProperties
 			k.Device(d)
@@ -126,8 +128,48 @@ func TestSpeaksWhenUsed(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if !s.devices["remote"].online || s.devices["sensor"].online {
-			t.Errorf("remote online %v, sensor %v", s.devices["remote"].online, s.devices["sensor"].online)
+		for id, online := range map[string]bool{"remote": true, "sensor": false, "dead": false, "buttons": true} {
+			if s.devices[id].online != online {
+				t.Errorf("%s is online: %v", id, !online)
+			}
+		}
+	})
+}
+
+// A sensor that sends a burst now and then and a sign of life each hour is not offline
+// after the burst.
+func TestBurstsAndHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Broker: newRecorder()})
+		k := plugged(t, s, "stick")
+		k.Device(Device{ID: "motion", Properties: lineProperties})
+		go s.sweep(t.Context())
+		online := func() bool {
+			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.devices["motion"].online
+		}
+		say := func() { k.Reading(Reading{Device: "motion", Values: map[string]any{"open": true}}) }
+		for range 5 {
+			say()
+			time.Sleep(59 * time.Minute)
+		}
+		for range 50 {
+			say()
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Hour)
+		if !online() {
+			t.Error("it is offline after a burst")
+		}
+		for range 6 * 3600 { // it becomes quick
+			say()
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Minute)
+		if online() {
+			t.Error("it is online though it is silent for long")
 		}
 	})
 }

@@ -49,6 +49,7 @@ type device struct {
 	published time.Time   // of the state; zero: never
 	due       *time.Timer // until the state is published; nil: nothing waits
 
+	appeared time.Time     // when online has changed
 	heard    time.Time     // last reading; zero: none since the stick was opened
 	usual    time.Duration // longest time between readings of late
 	readings int           // since the stick was opened
@@ -64,21 +65,28 @@ type eventSaid struct {
 	payload []byte
 }
 
-// silentTooLong tells whether a device must be thought to be gone. One that
-// never gives a reading, such as a row of buttons, is there with its stick.
+// silentTooLong tells whether a device must be thought to be gone. One that has
+// nothing to tell, such as a row of buttons, is there with its stick.
 func (d *device) silentTooLong(now time.Time, t timing) bool {
 	switch {
-	case d.readings == 0 || d.WhenUsed:
+	case d.WhenUsed:
 		return false
+	case d.readings == 0: // it may be remembered and dead
+		return d.measures() && now.Sub(d.appeared) > t.quietOnce
 	case d.readings == 1:
 		return now.Sub(d.heard) > t.quietOnce
 	}
 	return now.Sub(d.heard) > max(t.quiet, 5*d.usual)
 }
 
+// measures tells whether a device has something to tell by itself.
+func (d *device) measures() bool {
+	return slices.ContainsFunc(d.Properties, func(p Property) bool { return p.Kind == Measurement })
+}
+
 func (d *device) setOnline(online bool) {
 	if d.online != online {
-		d.online = online
+		d.online, d.appeared = online, time.Now()
 		d.owner.enqueue(d, dirtyAvailability)
 	}
 	if !online {
@@ -89,9 +97,10 @@ func (d *device) setOnline(online bool) {
 // hear notes that a reading came.
 func (d *device) hear(now time.Time) {
 	if d.readings > 0 {
-		// The longest interval, slowly forgotten: a device that speaks at
-		// odd times is not to go offline after each quick burst.
-		d.usual = max(now.Sub(d.heard), d.usual-d.usual/8)
+		// The longest interval, forgotten by half in an hour: a device that speaks
+		// at odd times is not to go offline after each quick burst.
+		gap := now.Sub(d.heard)
+		d.usual = max(gap, time.Duration(float64(d.usual)*math.Exp2(-gap.Hours())))
 	}
 	d.heard = now
 	d.readings++

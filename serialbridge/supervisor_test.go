@@ -782,9 +782,10 @@ func TestQuietDevices(t *testing.T) {
 		k := &sink{st: st}
 		st.current = k
 		go s.sweep(ctx)
-		for _, id := range []string{"fast", "slow", "once", "never", "burst"} {
+		for _, id := range []string{"fast", "slow", "once", "burst"} {
 			k.Device(Device{ID: id, Properties: lineProperties})
 		}
+		k.Device(Device{ID: "never", Properties: []Property{{Key: "press", Kind: Button}}})
 		say := func(id string) { k.Reading(Reading{Device: id, Values: map[string]any{"temperature": 1.0}}) }
 		say("once")
 		for range 10 {
