@@ -71,6 +71,7 @@ func clean(s string) string {
 func (g *gateway) vitals() func() map[string]any {
 	started := time.Now()
 	last, lastTime := uint64(0), started
+	perMinute := -1 // not known yet
 	return func() map[string]any {
 		stats := g.broker.Stats()
 		now := time.Now()
@@ -83,10 +84,13 @@ func (g *gateway) vitals() func() map[string]any {
 			"logins_refused":   g.access.audit.Refusals(),
 			"storage":          g.storage(),
 		}
-		if minutes := now.Sub(lastTime).Minutes(); minutes > 0 {
-			v["messages_per_minute"] = int(float64(stats.PublishReceived-last) / minutes)
+		if since := now.Sub(lastTime); since >= 10*time.Second { // what a few messages of the start would be in a minute is no figure
+			perMinute = int(float64(stats.PublishReceived-last) / since.Minutes())
+			last, lastTime = stats.PublishReceived, now
 		}
-		last, lastTime = stats.PublishReceived, now
+		if perMinute >= 0 {
+			v["messages_per_minute"] = perMinute
+		}
 		machine := hardware.ReadVitals("/")
 		if machine.Temperature != 0 {
 			v["temperature"] = machine.Temperature
