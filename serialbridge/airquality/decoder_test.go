@@ -36,13 +36,7 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 func decodeAs(t testing.TB, driver serialbridge.Driver, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := newRecorder()
-	d := driver.NewDecoder(r)
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, driver.NewDecoder(r), received, pieces)
 	return r
 }
 

@@ -145,7 +145,7 @@ func TestForget(t *testing.T) {
 		commands <- serialbridge.Command{Device: "mysensors_0", Key: "forget", Value: true}
 		commands <- serialbridge.Command{Device: "mysensors_8", Key: "forget", Value: true}
 		synctest.Wait()
-		if _, there := r.Devices["mysensors_7"]; len(r.Memory) != 3 || there || string(l.Sent()) != "" {
+		if _, there := r.Devices["mysensors_7"]; len(r.Memory) != 3 || there || len(l.Sent()) > 0 {
 			t.Errorf("%v %+v", r.Memory, r.Devices)
 		}
 		// It may come back.
