@@ -16,12 +16,19 @@ import (
 // start runs the driver within a synctest bubble.
 func start(t *testing.T, o Options, l *drivertest.Port) (r *drivertest.Recorder, commands chan serialbridge.Command, end func() error) {
 	t.Helper()
-	r, commands = &drivertest.Recorder{}, make(chan serialbridge.Command, 4)
+	r = &drivertest.Recorder{}
+	commands, end = run(t, o, l, r)
+	return r, commands, end
+}
+
+func run(t *testing.T, o Options, l *drivertest.Port, sink serialbridge.Sink) (commands chan serialbridge.Command, end func() error) {
+	t.Helper()
+	commands = make(chan serialbridge.Command, 4)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	go func() { result <- Driver(o).Run(ctx, l, r, commands) }()
+	go func() { result <- Driver(o).Run(ctx, l, sink, commands) }()
 	synctest.Wait()
-	return r, commands, func() error {
+	return commands, func() error {
 		cancel()
 		l.Close()
 		return <-result
@@ -72,7 +79,9 @@ func TestRunFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const gap = 10 * time.Millisecond
 		l := drivertest.NewPort()
-		r, commands, end := start(t, Options{Mode: Frames, Gap: gap}, l)
+		r := &drivertest.Recorder{}
+		sink := &drivertest.Locked{Sink: r}
+		commands, end := run(t, Options{Mode: Frames, Gap: gap}, l, sink)
 		began := time.Now()
 		l.Say([]byte{1, 2})
 		<-time.After(gap - 1)
@@ -83,6 +92,8 @@ func TestRunFrames(t *testing.T) {
 		if got := messages(t, r); len(got) != 0 {
 			t.Errorf("received %q before the gap", got)
 		}
+		sink.Lock()
+		sink.Unlock() //lint:ignore SA2001 what the test has read is written after this
 		<-time.After(1)
 		synctest.Wait()
 		if got := messages(t, r); !slices.Equal(got, []string{"\x01\x02\x03\n"}) {
