@@ -21,11 +21,11 @@ func (l *lines) Decode(data []byte, _ time.Time) {
 }
 
 // talk runs f in a bubble with a dialogue over a device.
-func talk(t *testing.T, f func(ctx context.Context, device *drivertest.Device, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder)) {
+func talk(t *testing.T, f func(ctx context.Context, device *drivertest.Port, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		device, l, r := drivertest.NewDevice(nil), &lines{}, &drivertest.Recorder{}
+		device, l, r := drivertest.NewPort(), &lines{}, &drivertest.Recorder{}
 		defer device.Close()
 		f(ctx, device, &serialbridge.Dialogue{
 			Port: device, Sink: r, Decoder: l, Incoming: serialbridge.Hear(ctx, device),
@@ -35,11 +35,11 @@ func talk(t *testing.T, f func(ctx context.Context, device *drivertest.Device, d
 }
 
 func TestDialogue(t *testing.T) {
-	talk(t, func(ctx context.Context, device *drivertest.Device, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
+	talk(t, func(ctx context.Context, device *drivertest.Port, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
 		answered := func(n uint64) func() bool { return func() bool { return l.n >= n } }
 
 		// In pieces, and in time.
-		device.Asked = func(request []byte) {
+		device.OnWrite = func(request []byte) {
 			if string(request) != "how?" {
 				t.Errorf("asked %q", request)
 			}
@@ -52,7 +52,7 @@ func TestDialogue(t *testing.T) {
 		}
 
 		// Too late: counted, and heard while resting.
-		device.Asked = func([]byte) { time.AfterFunc(3*time.Second, func() { device.Say([]byte("well\n")) }) }
+		device.OnWrite = func([]byte) { time.AfterFunc(3*time.Second, func() { device.Say([]byte("well\n")) }) }
 		start = time.Now()
 		if ok, err := d.Ask(ctx, []byte("how?"), 2*time.Second, answered(2)); ok || err != nil || time.Since(start) != 2*time.Second {
 			t.Errorf("%v %v after %v", ok, err, time.Since(start))
@@ -80,9 +80,9 @@ func TestDialogueEnds(t *testing.T) {
 	never := func() bool { return false }
 
 	// Noise is no sign of life; a valid frame is, whatever it answers.
-	talk(t, func(ctx context.Context, device *drivertest.Device, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
+	talk(t, func(ctx context.Context, device *drivertest.Port, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
 		start := time.Now()
-		device.Asked = func([]byte) {
+		device.OnWrite = func([]byte) {
 			if time.Since(start) < 30*time.Second {
 				device.Say([]byte("what?\n"))
 				return
@@ -99,8 +99,8 @@ func TestDialogueEnds(t *testing.T) {
 		}
 	})
 
-	talk(t, func(ctx context.Context, device *drivertest.Device, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
-		device.Asked = func([]byte) { device.Close() }
+	talk(t, func(ctx context.Context, device *drivertest.Port, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
+		device.OnWrite = func([]byte) { device.Close() }
 		if _, err := d.Ask(ctx, []byte("how?"), time.Second, never); !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)
 		}
@@ -109,7 +109,7 @@ func TestDialogueEnds(t *testing.T) {
 		}
 	})
 
-	talk(t, func(ctx context.Context, device *drivertest.Device, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
+	talk(t, func(ctx context.Context, device *drivertest.Port, d *serialbridge.Dialogue, l *lines, r *drivertest.Recorder) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		if _, err := d.Ask(ctx, []byte("how?"), time.Hour, never); !errors.Is(err, context.DeadlineExceeded) {

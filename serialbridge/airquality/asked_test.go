@@ -370,7 +370,7 @@ func FuzzAskedDecoder(f *testing.F) {
 			}
 			for _, data := range inputs {
 				whole := decodeAs(t, g.driver, data, data)
-				pieces := &recorder{}
+				pieces := newRecorder()
 				d := g.driver.NewDecoder(pieces)
 				for range 2 {
 					for i := range data {

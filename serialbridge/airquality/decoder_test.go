@@ -19,17 +19,10 @@ import (
 	"lintel/serialbridge/drivertest"
 )
 
-// recorder also holds every reading to carry all that was announced.
-type recorder struct{ drivertest.Recorder }
+type recorder = drivertest.Recorder
 
-func (r *recorder) Reading(reading serialbridge.Reading) {
-	r.Recorder.Reading(reading)
-	for _, p := range r.Devices[reading.Device].Properties {
-		if _, has := reading.Values[p.Key]; has == (p.Kind == serialbridge.Button) {
-			r.Disorder = p.Key + " of " + reading.Device + " has no value, or should have none"
-		}
-	}
-}
+// newRecorder returns one that holds every reading to carry all that was announced.
+func newRecorder() *recorder { return &recorder{Whole: true} }
 
 var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -42,14 +35,8 @@ func decode(t testing.TB, pieces ...[]byte) *recorder {
 // decodeAs feeds pieces to a new decoder of a driver.
 func decodeAs(t testing.TB, driver serialbridge.Driver, pieces ...[]byte) *recorder {
 	t.Helper()
-	r := &recorder{}
-	d := driver.NewDecoder(r)
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	r := newRecorder()
+	drivertest.Decode(t, r, driver.NewDecoder(r), received, pieces)
 	return r
 }
 
@@ -418,7 +405,7 @@ func TestSplits(t *testing.T) {
 
 // A stick that tells ever more ids is noise.
 func TestDevicesBounded(t *testing.T) {
-	r := &recorder{}
+	r := newRecorder()
 	d := newDecoder(r, forms())
 	for i := range 1000 {
 		frame := sds(1, 0, 1, 0, byte(i>>8), byte(i)|1)

@@ -29,7 +29,7 @@ func TestDriver(t *testing.T) {
 	if d.Protocol != "airquality" || d.Run != nil || len(d.Lines) != 1 {
 		t.Errorf("driver %+v", d)
 	}
-	r := &recorder{}
+	r := newRecorder()
 	decoder := d.NewDecoder(r)
 	for range 3 {
 		decoder.Decode(sds(6, 0, 6, 0, 0x58, 0xD9), received)

@@ -31,7 +31,7 @@ func FuzzDecoder(f *testing.F) {
 		}
 
 		// The pieces do not matter.
-		pieces := &recorder{}
+		pieces := newRecorder()
 		d := newDecoder(pieces, forms())
 		for i := range data {
 			d.Decode(data[i:i+1], received)

@@ -8,68 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
-
-// A far is a sensor at the far end of a port. How it answers can be changed at any
-// time.
-type far struct {
-	*drivertest.Device
-	answer func(request []byte) []byte
-	spoil  func(answer []byte) // says it, or what became of it; nil: it is said
-	asked  [][]byte
-	sink   *drivertest.Locked // of the driver; guards all that it and the test use
-}
-
-// wait lets time pass in the bubble.
-func (f *far) wait(d time.Duration) {
-	f.sink.Lock()
-	f.sink.Unlock() //lint:ignore SA2001 what the test did before is seen by the driver
-	<-time.After(d)
-	synctest.Wait()
-}
-
-// run runs a driver with a sensor in a bubble while use uses them, and returns how
-// it ended.
-func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
-	use func(f *far, r *recorder, commands chan<- serialbridge.Command)) (ended error) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{}
-		f := &far{answer: answer, sink: &drivertest.Locked{Sink: r}}
-		f.Device = drivertest.NewDevice(func(request []byte) {
-			f.sink.Lock()
-			defer f.sink.Unlock()
-			f.asked = append(f.asked, request)
-			a := f.answer(request)
-			if f.spoil != nil {
-				f.spoil(a)
-				return
-			}
-			f.Say(a)
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		commands, result := make(chan serialbridge.Command), make(chan error, 1)
-		go func() { result <- driver.Run(ctx, f, f.sink, commands) }()
-		use(f, r, commands)
-		select {
-		case ended = <-result:
-		default:
-			cancel()
-			ended = <-result
-		}
-		cancel()
-		f.Close()
-		if r.Disorder != "" {
-			t.Error(r.Disorder)
-		}
-	})
-	return ended
-}
 
 // simulated are sensors as their makers describe them.
 func simulated(t *testing.T, name string) func([]byte) []byte {
@@ -132,25 +75,25 @@ func TestRun(t *testing.T) {
 			"calibrate": nil,
 		}},
 	} {
-		err := run(t, goodAnswers(t)[name].driver, simulated(t, name), func(f *far, r *recorder, commands chan<- serialbridge.Command) {
-			f.wait(59 * time.Second)
+		err := drivertest.Ask(t, goodAnswers(t)[name].driver, newRecorder(), simulated(t, name), func(d *drivertest.Device, r *recorder, commands chan<- serialbridge.Command) {
+			d.Wait(59 * time.Second)
 			if len(r.Readings) != test.readings || len(r.Announcements) != 1 || len(r.Damage)+len(r.Overheard) > 0 {
 				t.Fatalf("%s: %d readings, %d devices, damaged %q, ignored %q", name, len(r.Readings), len(r.Announcements), r.Damage, r.Overheard)
 			}
 			if r.Announcements[0].ID != test.id {
 				t.Errorf("%s: %+v", name, r.Announcements[0])
 			}
-			f.wait(2 * time.Second)
+			d.Wait(2 * time.Second)
 			for _, key := range slices.Sorted(maps.Keys(test.presses)) {
-				before := len(f.asked)
+				before := len(d.Asked)
 				commands <- serialbridge.Command{Device: test.id, Key: key, Value: true}
 				commands <- serialbridge.Command{Device: "another", Key: key, Value: true}
-				f.wait(time.Second)
+				d.Wait(time.Second)
 				var want [][]byte
 				for _, line := range test.presses[key] {
 					want = append(want, unhex(t, line))
 				}
-				if got := f.asked[before:]; !slices.EqualFunc(got, want, bytes.Equal) {
+				if got := d.Asked[before:]; !slices.EqualFunc(got, want, bytes.Equal) {
 					t.Errorf("%s %s: sent % X", name, key, got)
 				}
 			}
@@ -168,44 +111,44 @@ func TestRunFaults(t *testing.T) {
 		for _, fault := range []struct {
 			name   string
 			reason string // among the damage
-			spoil  func(f *far) func([]byte)
+			spoil  func(d *drivertest.Device) func([]byte)
 		}{
-			{"silence", "no answer", func(*far) func([]byte) { return func([]byte) {} }},
-			{"wrong checksum", "checksum", func(f *far) func([]byte) {
+			{"silence", "no answer", func(*drivertest.Device) func([]byte) { return func([]byte) {} }},
+			{"wrong checksum", "checksum", func(d *drivertest.Device) func([]byte) {
 				return func(a []byte) {
 					a = slices.Clone(a)
 					a[len(a)-2]++ // the last byte may be a flag
-					f.Say(a)
+					d.Say(a)
 				}
 			}},
-			{"cut", "checksum", func(f *far) func([]byte) { return func(a []byte) { f.Say(a[:len(a)*2/3]) } }},
-			{"foreign bytes", "no answer", func(f *far) func([]byte) {
-				return func([]byte) { f.Say(unhex(t, "aac00600060058d93dab 1b1b1b1b01010101 7e7e ff86 fe0408")) }
+			{"cut", "checksum", func(d *drivertest.Device) func([]byte) { return func(a []byte) { d.Say(a[:len(a)*2/3]) } }},
+			{"foreign bytes", "no answer", func(d *drivertest.Device) func([]byte) {
+				return func([]byte) { d.Say(unhex(t, "aac00600060058d93dab 1b1b1b1b01010101 7e7e ff86 fe0408")) }
 			}},
-			{"in bytes", "", func(f *far) func([]byte) {
+			{"in bytes", "", func(d *drivertest.Device) func([]byte) {
 				return func(a []byte) {
 					for _, c := range a {
-						f.Say([]byte{c})
+						d.Say([]byte{c})
 					}
 				}
 			}},
-			{"late", "no answer", func(f *far) func([]byte) {
-				return func(a []byte) { time.AfterFunc(4*time.Second, func() { f.Say(a) }) }
+			{"late", "no answer", func(d *drivertest.Device) func([]byte) {
+				return func(a []byte) { time.AfterFunc(4*time.Second, func() { d.Say(a) }) }
 			}},
 		} {
 			t.Run(name+" "+fault.name, func(t *testing.T) {
-				run(t, g.driver, simulated(t, name), func(f *far, r *recorder, _ chan<- serialbridge.Command) {
-					f.wait(35 * time.Second)
+				drivertest.Ask(t, g.driver, newRecorder(), simulated(t, name), func(d *drivertest.Device, r *recorder, _ chan<- serialbridge.Command) {
+					d.Wait(35 * time.Second)
 					want := r.Readings[0].Values
-					f.spoil = fault.spoil(f)
-					f.wait(40 * time.Second)
+					d.Spoil = fault.spoil(d)
+					d.Wait(40 * time.Second)
 					if fault.reason == "" && len(r.Damage) > 0 || fault.reason != "" && !slices.Contains(r.Damage, fault.reason) {
 						t.Errorf("damaged %q", r.Damage)
 					}
-					f.spoil = nil
-					f.wait(10 * time.Second)
+					d.Spoil = nil
+					d.Wait(10 * time.Second)
 					before := len(r.Readings)
-					f.wait(20 * time.Second)
+					d.Wait(20 * time.Second)
 					if len(r.Readings) != before+2 || len(r.Announcements) != 1 {
 						t.Errorf("%d readings more, %d devices", len(r.Readings)-before, len(r.Announcements))
 					}
@@ -220,15 +163,15 @@ func TestRunFaults(t *testing.T) {
 
 		// Nothing at all, or nothing that is a sensor's.
 		for _, said := range [][]byte{nil, []byte("\xFF\x86~\xFE\x04\x08 noise~")} {
-			err := run(t, g.driver, func([]byte) []byte { return said }, func(f *far, _ *recorder, _ chan<- serialbridge.Command) { f.wait(3 * time.Minute) })
+			err := drivertest.Ask(t, g.driver, newRecorder(), func([]byte) []byte { return said }, func(d *drivertest.Device, _ *recorder, _ chan<- serialbridge.Command) { d.Wait(3 * time.Minute) })
 			if err == nil || !strings.HasPrefix(err.Error(), "the sensor does not answer: check") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		err := run(t, g.driver, simulated(t, name), func(f *far, _ *recorder, _ chan<- serialbridge.Command) {
-			f.wait(25 * time.Second)
-			f.Close()
-			f.wait(10 * time.Second)
+		err := drivertest.Ask(t, g.driver, newRecorder(), simulated(t, name), func(d *drivertest.Device, _ *recorder, _ chan<- serialbridge.Command) {
+			d.Wait(25 * time.Second)
+			d.Close()
+			d.Wait(10 * time.Second)
 		})
 		if !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Errorf("%s unplugged: %v", name, err)
@@ -244,13 +187,13 @@ func TestRunNameless(t *testing.T) {
 	} {
 		for _, refusal := range [][]byte{info.refusal, nil} {
 			answer := simulated(t, name)
-			run(t, goodAnswers(t)[name].driver, func(request []byte) []byte {
+			drivertest.Ask(t, goodAnswers(t)[name].driver, newRecorder(), func(request []byte) []byte {
 				if bytes.Equal(request, info.request) {
 					return refusal
 				}
 				return answer(request)
-			}, func(f *far, r *recorder, _ chan<- serialbridge.Command) {
-				f.wait(time.Minute)
+			}, func(d *drivertest.Device, r *recorder, _ chan<- serialbridge.Command) {
+				d.Wait(time.Minute)
 				if len(r.Announcements) != 1 || !r.Announcements[0].Anonymous || len(r.Readings) < 4 {
 					t.Errorf("%s: %+v", name, r.Announcements)
 				}
@@ -262,11 +205,11 @@ func TestRunNameless(t *testing.T) {
 // An SPS30 that lost its power is told to measure again.
 func TestRunRestart(t *testing.T) {
 	answer := simulated(t, "sps30")
-	run(t, SPS30(), answer, func(f *far, r *recorder, _ chan<- serialbridge.Command) {
-		f.wait(35 * time.Second)
+	drivertest.Ask(t, SPS30(), newRecorder(), answer, func(d *drivertest.Device, r *recorder, _ chan<- serialbridge.Command) {
+		d.Wait(35 * time.Second)
 		answer([]byte("power lost"))
 		before := len(r.Readings)
-		f.wait(40 * time.Second)
+		d.Wait(40 * time.Second)
 		if len(r.Readings) != before+3 || len(r.Damage)+len(r.Overheard) > 0 {
 			t.Errorf("%d readings more, damaged %q, ignored %q", len(r.Readings)-before, r.Damage, r.Overheard)
 		}

@@ -23,13 +23,7 @@ var received = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 func decode(t testing.TB, driver serialbridge.Driver, pieces ...[]byte) *drivertest.Recorder {
 	t.Helper()
 	r := &drivertest.Recorder{}
-	d := driver.NewDecoder(r)
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, driver.NewDecoder(r), received, pieces)
 	return r
 }
 

@@ -8,67 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
-
-// A battery is the far end of a port. How it answers can be changed at any time.
-type battery struct {
-	*drivertest.Device
-	answer func(question []byte) []byte
-	spoil  func(answer []byte) // says it, or what became of it; nil: it is said
-	asked  [][]byte
-	sink   *drivertest.Locked // of the driver; guards all that it and the test use
-}
-
-// wait lets time pass in the bubble.
-func (b *battery) wait(d time.Duration) {
-	b.sink.Lock()
-	b.sink.Unlock() //lint:ignore SA2001 what the test did before is seen by the driver
-	<-time.After(d)
-	synctest.Wait()
-}
-
-// run runs a driver with a battery in a bubble while use uses them, and returns
-// how it ended.
-func run(t *testing.T, driver serialbridge.Driver, answer func([]byte) []byte,
-	use func(b *battery, r *drivertest.Recorder, commands chan<- serialbridge.Command)) (ended error) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		r := &drivertest.Recorder{}
-		b := &battery{answer: answer, sink: &drivertest.Locked{Sink: r}}
-		b.Device = drivertest.NewDevice(func(question []byte) {
-			b.sink.Lock()
-			defer b.sink.Unlock()
-			b.asked = append(b.asked, question)
-			a := b.answer(question)
-			if b.spoil != nil {
-				b.spoil(a)
-				return
-			}
-			b.Say(a)
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		commands, result := make(chan serialbridge.Command), make(chan error, 1)
-		go func() { result <- driver.Run(ctx, b, b.sink, commands) }()
-		use(b, r, commands)
-		select {
-		case ended = <-result:
-		default:
-			cancel()
-			ended = <-result
-		}
-		cancel()
-		b.Close()
-		if r.Disorder != "" {
-			t.Error(r.Disorder)
-		}
-	})
-	return ended
-}
 
 // jkBattery answers as a JK BMS does, with switches that work.
 func jkBattery(t *testing.T) func([]byte) []byte {
@@ -118,21 +62,21 @@ func dalyBattery14(t *testing.T, code string) func([]byte) []byte {
 }
 
 func TestRunJK(t *testing.T) {
-	err := run(t, JK(), jkBattery(t), func(b *battery, r *drivertest.Recorder, commands chan<- serialbridge.Command) {
-		b.wait(time.Minute)
-		if len(b.asked) != 13 || len(r.Readings) != 12 || len(r.Damage) > 0 {
-			t.Errorf("%d questions, %d readings, damaged %q", len(b.asked), len(r.Readings), r.Damage)
+	err := drivertest.Ask(t, JK(), &drivertest.Recorder{}, jkBattery(t), func(d *drivertest.Device, r *drivertest.Recorder, commands chan<- serialbridge.Command) {
+		d.Wait(time.Minute)
+		if len(d.Asked) != 13 || len(r.Readings) != 12 || len(r.Damage) > 0 {
+			t.Errorf("%d questions, %d readings, damaged %q", len(d.Asked), len(r.Readings), r.Damage)
 		}
 		for _, key := range []string{"charging", "discharging", "balancer"} {
 			for _, on := range []bool{false, true} {
 				commands <- serialbridge.Command{Device: "jkbms", Key: key, Value: on}
-				b.wait(time.Second)
+				d.Wait(time.Second)
 				if got := r.Readings[len(r.Readings)-1].Values[key]; got != on {
 					t.Errorf("%s = %v, want %v", key, got, on)
 				}
 			}
 		}
-		n := len(b.asked)
+		n := len(d.Asked)
 		for _, c := range []serialbridge.Command{
 			{Device: "jkbms", Key: "charging", Value: "ON"},
 			{Device: "jkbms_2", Key: "charging", Value: true},
@@ -140,8 +84,8 @@ func TestRunJK(t *testing.T) {
 		} {
 			commands <- c
 		}
-		b.wait(time.Second)
-		for _, question := range b.asked[n:] {
+		d.Wait(time.Second)
+		for _, question := range d.Asked[n:] {
 			if question[8] != jkReadAll {
 				t.Errorf("sent % X", question)
 			}
@@ -154,8 +98,8 @@ func TestRunJK(t *testing.T) {
 
 func TestRunDaly(t *testing.T) {
 	for _, code := range []string{"DL-0815", ""} {
-		run(t, Daly(DalyOptions{}), dalyBattery14(t, code), func(b *battery, r *drivertest.Recorder, commands chan<- serialbridge.Command) {
-			b.wait(time.Minute)
+		drivertest.Ask(t, Daly(DalyOptions{}), &drivertest.Recorder{}, dalyBattery14(t, code), func(d *drivertest.Device, r *drivertest.Recorder, commands chan<- serialbridge.Command) {
+			d.Wait(time.Minute)
 			if len(r.Announcements) != 1 {
 				t.Fatalf("%d devices", len(r.Announcements))
 			}
@@ -171,14 +115,14 @@ func TestRunDaly(t *testing.T) {
 				t.Errorf("%s, damaged %q", d.ID, r.Damage)
 			}
 			commands <- serialbridge.Command{Device: id, Key: "charging_mosfet", Value: false}
-			before := len(b.asked)
-			b.wait(30 * time.Second)
-			for _, question := range b.asked {
+			before := len(d.Asked)
+			d.Wait(30 * time.Second)
+			for _, question := range d.Asked {
 				if question[2] < 0x90 && question[2] != dalyCode && question[2] != dalyRated {
 					t.Errorf("asked % X", question)
 				}
 			}
-			if n := len(b.asked) - before; n != 6*len(dalyRound) {
+			if n := len(d.Asked) - before; n != 6*len(dalyRound) {
 				t.Errorf("%d questions in 30 s", n)
 			}
 		})
@@ -186,13 +130,13 @@ func TestRunDaly(t *testing.T) {
 
 	// The adapter of the app is another address.
 	answers := dalyBattery14(t, "DL-0815")
-	run(t, Daly(DalyOptions{}), func(question []byte) []byte {
+	drivertest.Ask(t, Daly(DalyOptions{}), &drivertest.Recorder{}, func(question []byte) []byte {
 		if question[1] != dalyBluetooth {
 			return nil
 		}
 		return answers(dalyQuestion(dalyHost, question[2]))
-	}, func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-		b.wait(time.Minute)
+	}, func(d *drivertest.Device, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
+		d.Wait(time.Minute)
 		if len(r.Announcements) != 1 || len(r.Damage) != 2 {
 			t.Errorf("%d devices, damaged %q", len(r.Announcements), r.Damage)
 		}
@@ -200,13 +144,13 @@ func TestRunDaly(t *testing.T) {
 
 	// Without sensors none are asked for.
 	answers = dalyBattery14(t, "DL-0815")
-	run(t, Daly(DalyOptions{}), func(question []byte) []byte {
+	drivertest.Ask(t, Daly(DalyOptions{}), &drivertest.Recorder{}, func(question []byte) []byte {
 		if question[2] == dalyCounts {
 			return dalySay(t, dalyCounts, "0E 00 00 00 00 0000 00")
 		}
 		return answers(question)
-	}, func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-		b.wait(time.Minute)
+	}, func(d *drivertest.Device, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
+		d.Wait(time.Minute)
 		if _, told := merged(r)["temperature_1"]; told || len(r.Damage) > 0 {
 			t.Errorf("damaged %q", r.Damage)
 		}
@@ -218,13 +162,13 @@ func TestRunDaly(t *testing.T) {
 func TestRunDalyQuiet(t *testing.T) {
 	answers := dalyBattery14(t, "DL-0815")
 	var busy time.Time
-	run(t, Daly(DalyOptions{}), func(question []byte) []byte {
+	drivertest.Ask(t, Daly(DalyOptions{}), &drivertest.Recorder{}, func(question []byte) []byte {
 		if time.Now().Before(busy) {
 			t.Errorf("asked % X while the battery speaks", question)
 		}
 		return answers(question)
-	}, func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-		b.spoil = func(answer []byte) {
+	}, func(d *drivertest.Device, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
+		d.Spoil = func(answer []byte) {
 			if len(answer) > 0 && answer[2] == dalyCells {
 				for n := 6; n <= 16; n++ {
 					answer = append(answer, dalySay(t, dalyCells, fmt.Sprintf("%02x 0000 0000 0000 00", n))...)
@@ -233,10 +177,10 @@ func TestRunDalyQuiet(t *testing.T) {
 			for i, frame := range slices.Collect(slices.Chunk(answer, dalyFrame)) {
 				after := time.Duration(i+1) * 14 * time.Millisecond
 				busy = time.Now().Add(after)
-				time.AfterFunc(after, func() { b.Say(frame) })
+				time.AfterFunc(after, func() { d.Say(frame) })
 			}
 		}
-		b.wait(time.Minute)
+		d.Wait(time.Minute)
 		if len(r.Damage) > 0 || len(r.Readings) < 100 || merged(r)["cell_14_voltage"] != 3.776 {
 			t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
 		}
@@ -257,50 +201,50 @@ func TestRunFaults(t *testing.T) {
 		for _, fault := range []struct {
 			name   string
 			reason string // among the damage
-			spoil  func(b *battery) func([]byte)
+			spoil  func(d *drivertest.Device) func([]byte)
 		}{
-			{"silence", "no answer", func(*battery) func([]byte) { return func([]byte) {} }},
-			{"wrong checksum", "checksum", func(b *battery) func([]byte) {
+			{"silence", "no answer", func(*drivertest.Device) func([]byte) { return func([]byte) {} }},
+			{"wrong checksum", "checksum", func(d *drivertest.Device) func([]byte) {
 				return func(a []byte) {
 					a = slices.Clone(a)
 					if len(a) > 0 {
 						a[len(a)-1]++
 					}
-					b.Say(a)
+					d.Say(a)
 				}
 			}},
-			{"cut", "truncated", func(b *battery) func([]byte) { return func(a []byte) { b.Say(a[:len(a)*2/3]) } }},
-			{"foreign bytes", "no answer", func(b *battery) func([]byte) { return func([]byte) { b.Say(foreign(t)) } }},
-			{"noise before", "", func(b *battery) func([]byte) {
-				return func(a []byte) { b.Say(slices.Concat([]byte("\xA5\x4E\x57noise"), a)) }
+			{"cut", "truncated", func(d *drivertest.Device) func([]byte) { return func(a []byte) { d.Say(a[:len(a)*2/3]) } }},
+			{"foreign bytes", "no answer", func(d *drivertest.Device) func([]byte) { return func([]byte) { d.Say(foreign(t)) } }},
+			{"noise before", "", func(d *drivertest.Device) func([]byte) {
+				return func(a []byte) { d.Say(slices.Concat([]byte("\xA5\x4E\x57noise"), a)) }
 			}},
-			{"in pieces", "", func(b *battery) func([]byte) {
+			{"in pieces", "", func(d *drivertest.Device) func([]byte) {
 				return func(a []byte) {
 					for _, c := range a {
-						b.Say([]byte{c})
+						d.Say([]byte{c})
 					}
 				}
 			}},
-			{"late", "no answer", func(b *battery) func([]byte) {
-				return func(a []byte) { time.AfterFunc(1500*time.Millisecond, func() { b.Say(a) }) }
+			{"late", "no answer", func(d *drivertest.Device) func([]byte) {
+				return func(a []byte) { time.AfterFunc(1500*time.Millisecond, func() { d.Say(a) }) }
 			}},
-			{"echo", "", func(b *battery) func([]byte) {
-				return func(a []byte) { b.Say(b.asked[len(b.asked)-1]); b.Say(a) }
+			{"echo", "", func(d *drivertest.Device) func([]byte) {
+				return func(a []byte) { d.Say(d.Asked[len(d.Asked)-1]); d.Say(a) }
 			}},
 		} {
 			t.Run(name+" "+fault.name, func(t *testing.T) {
-				run(t, test.driver(), test.answer(t), func(b *battery, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
-					b.wait(30 * time.Second)
+				drivertest.Ask(t, test.driver(), &drivertest.Recorder{}, test.answer(t), func(d *drivertest.Device, r *drivertest.Recorder, _ chan<- serialbridge.Command) {
+					d.Wait(30 * time.Second)
 					want := merged(r)
-					b.spoil = fault.spoil(b)
-					b.wait(40 * time.Second)
+					d.Spoil = fault.spoil(d)
+					d.Wait(40 * time.Second)
 					if fault.reason == "" && len(r.Damage) > 0 || fault.reason != "" && !slices.Contains(r.Damage, fault.reason) {
 						t.Errorf("damaged %q", r.Damage)
 					}
-					b.spoil = nil
-					b.wait(10 * time.Second)
+					d.Spoil = nil
+					d.Wait(10 * time.Second)
 					before := len(r.Readings)
-					b.wait(10 * time.Second)
+					d.Wait(10 * time.Second)
 					if len(r.Readings) == before || len(r.Announcements) != 1 {
 						t.Errorf("%d readings more, %d devices", len(r.Readings)-before, len(r.Announcements))
 					}
@@ -311,21 +255,23 @@ func TestRunFaults(t *testing.T) {
 
 		// Nothing at all, or nothing that is a battery's.
 		for _, said := range []string{"", "foreign"} {
-			err := run(t, test.driver(), func([]byte) []byte {
+			err := drivertest.Ask(t, test.driver(), &drivertest.Recorder{}, func([]byte) []byte {
 				if said == "" {
 					return nil
 				}
 				return foreign(t)
-			}, func(b *battery, _ *drivertest.Recorder, _ chan<- serialbridge.Command) { b.wait(2 * time.Minute) })
+			}, func(d *drivertest.Device, _ *drivertest.Recorder, _ chan<- serialbridge.Command) {
+				d.Wait(2 * time.Minute)
+			})
 			if err == nil || err.Error() != test.mute || !strings.Contains(test.mute, "check") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 
-		err := run(t, test.driver(), test.answer(t), func(b *battery, _ *drivertest.Recorder, _ chan<- serialbridge.Command) {
-			b.wait(7 * time.Second)
-			b.Close()
-			b.wait(time.Second)
+		err := drivertest.Ask(t, test.driver(), &drivertest.Recorder{}, test.answer(t), func(d *drivertest.Device, _ *drivertest.Recorder, _ chan<- serialbridge.Command) {
+			d.Wait(7 * time.Second)
+			d.Close()
+			d.Wait(time.Second)
 		})
 		if !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Errorf("%s unplugged: %v", name, err)

@@ -1,71 +1,67 @@
 package drivertest
 
 import (
-	"bytes"
-	"sync"
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
 
 	"lintel/serialbridge"
 )
 
-// Device is a [serialbridge.Port] with a device at its far end, for tests in
-// a synctest bubble.
+// Device is at the far end of a port and speaks when it is asked. How it answers
+// can be changed at any time.
 type Device struct {
-	// Asked is called with what is written, one call for each Write; nil:
-	// the device is deaf. It may call Say.
-	Asked func(request []byte)
-
-	said    chan []byte
-	current []byte // of said, not read yet
-	closed  chan struct{}
-	once    sync.Once
+	*Port
+	Answer func(request []byte) []byte
+	Spoil  func(answer []byte) // says it, or what became of it; nil: it is said
+	Asked  [][]byte            // all requests
+	Sink   *Locked             // of the driver; guards all that it and the test use
 }
 
-var _ serialbridge.Port = (*Device)(nil)
-
-// NewDevice returns a device that does with each request what asked does.
-func NewDevice(asked func(request []byte)) *Device {
-	return &Device{Asked: asked, said: make(chan []byte, 1024), closed: make(chan struct{})}
+// Wait lets time pass in the bubble.
+func (d *Device) Wait(passing time.Duration) {
+	d.Sink.Lock()
+	d.Sink.Unlock() //lint:ignore SA2001 what the test did before is seen by the driver
+	<-time.After(passing)
+	synctest.Wait()
 }
 
-// Say makes the device send.
-func (d *Device) Say(answer []byte) {
-	if len(answer) > 0 {
-		d.said <- bytes.Clone(answer)
+func (d *Device) hear(request []byte) {
+	d.Sink.Lock()
+	defer d.Sink.Unlock()
+	d.Asked = append(d.Asked, request)
+	answer := d.Answer(request)
+	if d.Spoil != nil {
+		d.Spoil(answer)
+		return
 	}
+	d.Say(answer)
 }
 
-// Read implements [serialbridge.Port].
-func (d *Device) Read(p []byte) (int, error) {
-	if len(d.current) == 0 {
+// Ask runs a driver with a device in a synctest bubble while use uses them, and
+// returns how the driver ended. The recorder is told by the driver.
+func Ask(t *testing.T, driver serialbridge.Driver, r *Recorder, answer func(request []byte) []byte,
+	use func(d *Device, r *Recorder, commands chan<- serialbridge.Command)) (ended error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := &Device{Port: NewPort(), Answer: answer, Sink: &Locked{Sink: r}}
+		d.OnWrite = d.hear
+		ctx, cancel := context.WithCancel(t.Context())
+		commands, result := make(chan serialbridge.Command), make(chan error, 1)
+		go func() { result <- driver.Run(ctx, d, d.Sink, commands) }()
+		use(d, r, commands)
 		select {
-		case d.current = <-d.said:
-		case <-d.closed:
-			return 0, serialbridge.ErrUnplugged
+		case ended = <-result:
+		default:
+			cancel()
+			ended = <-result
 		}
-	}
-	n := copy(p, d.current)
-	d.current = d.current[n:]
-	return n, nil
+		cancel()
+		d.Close()
+		if r.Disorder != "" {
+			t.Error(r.Disorder)
+		}
+	})
+	return ended
 }
-
-// Write implements [serialbridge.Port].
-func (d *Device) Write(p []byte) (int, error) {
-	select {
-	case <-d.closed:
-		return 0, serialbridge.ErrUnplugged
-	default:
-	}
-	if d.Asked != nil {
-		d.Asked(bytes.Clone(p))
-	}
-	return len(p), nil
-}
-
-// Close unplugs the device.
-func (d *Device) Close() error {
-	d.once.Do(func() { close(d.closed) })
-	return nil
-}
-
-// SetLine implements [serialbridge.Port].
-func (d *Device) SetLine(serialbridge.Line) error { return nil }

@@ -10,6 +10,9 @@ import (
 
 // Recorder is a [serialbridge.Sink] that keeps what it is told.
 type Recorder struct {
+	// Whole holds each reading to carry all that was announced, buttons aside.
+	Whole bool
+
 	Announcements []serialbridge.Device
 	Devices       map[string]serialbridge.Device // as announced last, by ID
 	Readings      []serialbridge.Reading
@@ -51,6 +54,13 @@ func (r *Recorder) Reading(reading serialbridge.Reading) {
 		text, _ := value.(string)
 		if o := d.Properties[i].Options; len(o) > 0 && value != nil && !slices.Contains(o, text) {
 			r.Disorder = "value of " + reading.Device + " that is no option: " + key
+		}
+	}
+	if r.Whole {
+		for _, p := range d.Properties {
+			if _, has := reading.Values[p.Key]; has == (p.Kind == serialbridge.Button) {
+				r.Disorder = p.Key + " of " + reading.Device + " has no value, or should have none"
+			}
 		}
 	}
 	r.Readings = append(r.Readings, reading)

@@ -28,13 +28,7 @@ var registry = sync.OnceValue(definitions)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, registry(), nil)
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, registry(), nil), received, pieces)
 	return r
 }
 
@@ -319,9 +313,9 @@ func TestPieces(t *testing.T) {
 	for _, name := range telegramNames(telegrams) {
 		telegram := telegrams[name]
 		whole := decode(t, telegram)
-		for cut := range telegram {
-			if r := decode(t, telegram[:cut], telegram[cut:]); !reflect.DeepEqual(r, whole) {
-				t.Fatalf("%s split at %d differs", name, cut)
+		for pieces := range drivertest.Splits(telegram, 1) {
+			if r := decode(t, pieces...); !reflect.DeepEqual(r, whole) {
+				t.Fatalf("%s in %d pieces, %d bytes first, differs", name, len(pieces), len(pieces[0]))
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 // A sealedFrame is one of testdata/sealed.json.
@@ -73,13 +74,7 @@ func decodeWith(t testing.TB, o Options, pieces ...[]byte) *recorder {
 		t.Fatal(err)
 	}
 	r := &recorder{}
-	d := Driver(o).NewDecoder(r)
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, Driver(o).NewDecoder(r), received, pieces)
 	return r
 }
 

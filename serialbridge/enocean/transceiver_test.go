@@ -3,55 +3,28 @@ package enocean
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-
-	mu      sync.Mutex
-	written []byte
-}
-
-func newLine() *line {
-	r, w := io.Pipe()
-	return &line{toDriver: r, far: w}
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.written = append(l.written, p...)
-	return len(p), nil
-}
-
-func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-func (l *line) SetLine(serialbridge.Line) error { return nil }
+// line is a port of a transceiver.
+type line struct{ *drivertest.Port }
 
 // sent returns the packets that were written since the last call.
-func (l *line) sent(t *testing.T) []packet {
+func (l line) sent(t *testing.T) []packet {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var ps []packet
 	f := deframer{damaged: func(reason string) { t.Errorf("sent %s", reason) }}
 	f.take = func(p packet) { ps = append(ps, packet{p.kind, slices.Clone(p.data), slices.Clone(p.optional)}) }
-	for _, b := range l.written {
+	for _, b := range l.Sent() {
 		f.next(b, received)
 	}
-	l.written = nil
 	return ps
 }
 
@@ -60,9 +33,9 @@ const testBase senderID = 0xFF9A0000
 var idBase = packet{response, []byte{returnOK, 0xFF, 0x9A, 0, 0}, []byte{10}}.bytes()
 
 // start runs the driver within a synctest bubble.
-func start(t *testing.T, memory map[string]string) (l *line, r *recorder, commands chan serialbridge.Command, end func() error) {
+func start(t *testing.T, memory map[string]string) (l line, r *recorder, commands chan serialbridge.Command, end func() error) {
 	t.Helper()
-	l, r, commands = newLine(), &recorder{Memory: memory}, make(chan serialbridge.Command)
+	l, r, commands = line{drivertest.NewPort()}, &recorder{Memory: memory}, make(chan serialbridge.Command)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- Driver().Run(ctx, l, r, commands) }()
@@ -74,7 +47,7 @@ func start(t *testing.T, memory map[string]string) (l *line, r *recorder, comman
 }
 
 // telegrams returns the radio telegrams that were written since the last call.
-func (l *line) telegrams(t *testing.T) []telegram {
+func (l line) telegrams(t *testing.T) []telegram {
 	t.Helper()
 	var got []telegram
 	for _, p := range l.sent(t) {
@@ -104,13 +77,13 @@ func TestRunMeasures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r, _, end := start(t, map[string]string{"01020304": "D2-01-0B 03E", "01020305": "D2-01-01 03E", "01020306": "A5-02-05 00D"})
 		defer end()
-		l.far.Write(idBase)
+		l.Say(idBase)
 		<-time.After(10 * queryPause)
 		synctest.Wait()
 		if ps := l.sent(t); len(ps) != 1+6 {
 			t.Errorf("sent %v", ps)
 		}
-		l.far.Write(sent(vld, 0, 7, 0x60, 0, 0, 0, 60))
+		l.Say(sent(vld, 0, 7, 0x60, 0, 0, 0, 60))
 		<-time.After(2*measureEvery + 10*queryPause)
 		synctest.Wait()
 		if got, want := l.telegrams(t), append(measurements, measurements...); !equalTelegrams(got, want) {
@@ -136,7 +109,7 @@ func TestRun(t *testing.T) {
 		if ps := l.sent(t); len(ps) != 1 || ps[0].kind != commonCommand || !slices.Equal(ps[0].data, []byte{readIDBase}) {
 			t.Fatalf("sent %v, want CO_RD_IDBASE", ps)
 		}
-		l.far.Write(idBase)
+		l.Say(idBase)
 		synctest.Wait()
 		if gateway, ok := r.Devices[gatewayID]; !ok || len(gateway.Properties) != 1+4*rockers || !gateway.WhenUsed {
 			t.Fatalf("devices %+v", r.Devices)
@@ -144,13 +117,13 @@ func TestRun(t *testing.T) {
 
 		// A new stick learns, but takes no actuator over unasked.
 		query := uteQueryOf(0xA0, 1)
-		l.far.Write(query)
+		l.Say(query)
 		synctest.Wait()
 		if ps := l.sent(t); len(ps) != 0 || len(r.Devices) != 1 || len(r.Overheard) != 1 {
 			t.Fatalf("answered %v, devices %v, ignored %q", ps, r.Devices, r.Overheard)
 		}
 		commands <- serialbridge.Command{Device: gatewayID, Key: "learn", Value: true}
-		l.far.Write(query)
+		l.Say(query)
 		synctest.Wait()
 		ps := l.sent(t)
 		if len(ps) != 2 {
@@ -169,8 +142,8 @@ func TestRun(t *testing.T) {
 		if got, want := l.telegrams(t), measurements; !equalTelegrams(got, want) {
 			t.Errorf("sent %+v, want %+v", got, want)
 		}
-		l.far.Write(query)
-		l.far.Write(uteQueryOf(0xA0, 2))
+		l.Say(query)
+		l.Say(uteQueryOf(0xA0, 2))
 		synctest.Wait()
 		if ps := l.sent(t); len(ps) != 0 || r.Memory["01020304"] != "D2-01-01 03E" {
 			t.Errorf("answered later: %v, remembered %q", ps, r.Memory)
@@ -200,10 +173,10 @@ func TestRunLearns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r, commands, end := start(t, nil)
 		defer end()
-		l.far.Write(idBase)
+		l.Say(idBase)
 		synctest.Wait()
 		press := func(id senderID) {
-			l.far.Write(telegram{rorg: rps, payload: []byte{0x10}, sender: id, status: 0x30}.packet(broadcast).bytes())
+			l.Say(telegram{rorg: rps, payload: []byte{0x10}, sender: id, status: 0x30}.packet(broadcast).bytes())
 			synctest.Wait()
 		}
 		switchedTo := func() any {
@@ -264,7 +237,7 @@ func TestRunRemembers(t *testing.T) {
 			t.Fatalf("devices %v, readings %v", r.Devices, r.Readings)
 		}
 		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "output", Value: true} // too early
-		l.far.Write(idBase)
+		l.Say(idBase)
 		<-time.After(10 * queryPause)
 		synctest.Wait()
 		if got, want := l.telegrams(t), append([]telegram{{rorg: vld, payload: []byte{3, 0x1E}, sender: testBase}}, measurements...); !equalTelegrams(got, want) {
@@ -276,11 +249,11 @@ func TestRunRemembers(t *testing.T) {
 			t.Errorf("sent %+v, want %+v", got, want)
 		}
 		rocker := telegram{rorg: rps, payload: []byte{0x10}, sender: 0x00298979, status: 0x30}.packet(broadcast).bytes()
-		l.far.Write(rocker)
+		l.Say(rocker)
 		synctest.Wait()
 		n := len(r.Readings)
 		commands <- serialbridge.Command{Device: "enocean_00298979", Key: "forget", Value: true}
-		l.far.Write(rocker)
+		l.Say(rocker)
 		synctest.Wait()
 		_, remembered := r.Memory["00298979"]
 		_, there := r.Devices["enocean_00298979"]
@@ -288,13 +261,13 @@ func TestRunRemembers(t *testing.T) {
 			t.Errorf("not forgotten: %v %v %q", r.Memory, r.Devices, r.Overheard)
 		}
 		// An actuator that asks to be forgotten is, while somebody teaches.
-		l.far.Write(uteQueryOf(0x90, 3))
+		l.Say(uteQueryOf(0x90, 3))
 		synctest.Wait()
 		if len(r.Memory) != 1 {
 			t.Errorf("forgotten by anybody: %v", r.Memory)
 		}
 		commands <- serialbridge.Command{Device: gatewayID, Key: "learn", Value: true}
-		l.far.Write(uteQueryOf(0x90, 3))
+		l.Say(uteQueryOf(0x90, 3))
 		synctest.Wait()
 		want := []telegram{{rorg: ute, payload: []byte{0xA1, 0xFF, 0x3E, 0, 3, 1, 0xD2}, sender: testBase}}
 		if got := l.telegrams(t); len(r.Memory) != 0 || !equalTelegrams(got, want) {
@@ -307,7 +280,7 @@ func TestRunMute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r, _, end := start(t, nil)
 		// A base ID that no transceiver has is none.
-		l.far.Write(packet{response, []byte{returnOK, 1, 2, 3, 4}, []byte{10}}.bytes())
+		l.Say(packet{response, []byte{returnOK, 1, 2, 3, 4}, []byte{10}}.bytes())
 		<-time.After(answerTime*attempts + time.Second) // of the bubble
 		synctest.Wait()
 		if ps := l.sent(t); len(ps) != attempts {
@@ -325,8 +298,8 @@ func TestRunMute(t *testing.T) {
 func TestRunUnplugged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _, _, end := start(t, nil)
-		l.far.Write(idBase)
-		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		l.Say(idBase)
+		l.Close()
 		synctest.Wait()
 		if err := end(); !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)

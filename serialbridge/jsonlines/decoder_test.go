@@ -24,13 +24,7 @@ var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func decode(t testing.TB, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, definitions(), radioDefinitions())
-	for _, p := range pieces {
-		d.Decode([]byte(p), received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, definitions(), radioDefinitions()), received, pieces)
 	return r
 }
 
@@ -177,13 +171,10 @@ func TestSplits(t *testing.T) {
 	if len(want.Devices) != 6 || !slices.Equal(want.Damage, []string{"syntax"}) {
 		t.Fatalf("%d devices, damaged %q", len(want.Devices), want.Damage)
 	}
-	for i := 0; i < len(text); i += 7 {
-		if got := decode(t, text[:i], text[i:]); !reflect.DeepEqual(got, want) {
-			t.Fatalf("cut at %d: %+v", i, got)
+	for pieces := range drivertest.Splits(text, 7) {
+		if got := decode(t, pieces...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("in %d pieces, %d bytes first: %+v", len(pieces), len(pieces[0]), got)
 		}
-	}
-	if got := decode(t, strings.Split(text, "")...); !reflect.DeepEqual(got, want) {
-		t.Fatalf("byte by byte: %+v", got)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 var update = flag.Bool("update", false, "write testdata/*.want")
@@ -286,12 +287,9 @@ func TestRadioSplits(t *testing.T) {
 	text := strings.Join(append(readLines(t, "radio"), readLines(t, "shelly")...), "")
 	text += "N: Received message : " + text
 	want := decode(t, text)
-	for i := 0; i < len(text); i += 211 {
-		if got := decode(t, text[:i], text[i:]); !reflect.DeepEqual(got, want) {
-			t.Fatalf("cut at %d: %+v", i, got)
+	for pieces := range drivertest.Splits(text, 211) {
+		if got := decode(t, pieces...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("in %d pieces, %d bytes first: %+v", len(pieces), len(pieces[0]), got)
 		}
-	}
-	if got := decode(t, strings.Split(text, "")...); !reflect.DeepEqual(got, want) {
-		t.Fatalf("byte by byte: %+v", got)
 	}
 }

@@ -192,7 +192,7 @@ func TestBabble(t *testing.T) {
 			for {
 				select {
 				case <-time.After(30 * time.Millisecond):
-					r.far.Write([]byte{0xAA})
+					r.Say([]byte{0xAA})
 				case <-stop:
 					return
 				}
@@ -213,9 +213,9 @@ func TestBabble(t *testing.T) {
 func TestEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, heard, commands, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: pzem()})
-		r.mu.Lock()
+		r.sink.Lock()
 		r.echo = true
-		r.mu.Unlock()
+		r.sink.Unlock()
 		r.pass(time.Minute)
 		// The answer to this is the same as the echo: it is waited for.
 		commands <- serialbridge.Command{Device: "modbus_pzem004t_1", Key: "alarm_threshold", Value: 600.0}

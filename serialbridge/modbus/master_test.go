@@ -339,7 +339,7 @@ func TestUnplugged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _, _, end := poll(t, Options{Units: []Unit{{Address: 1, Map: "pzem004t"}}}, map[byte]*slave{1: pzem()})
 		r.pass(time.Second)
-		r.far.CloseWithError(serialbridge.ErrUnplugged)
+		r.Close()
 		synctest.Wait()
 		if err := end(); !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)

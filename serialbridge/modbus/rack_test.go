@@ -2,32 +2,28 @@ package modbus
 
 import (
 	"context"
-	"io"
 	"maps"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 // rack is a bus whose far end is a test: slaves by their addresses.
 type rack struct {
+	*drivertest.Port
 	t      *testing.T
-	near   *io.PipeReader
-	far    *io.PipeWriter
 	slaves map[byte]*slave
-
-	mu    sync.Mutex
-	asked []string // all requests, in words
-	at    []time.Time
-	wire  []byte    // all that went over it, both ways
-	last  time.Time // when that was
-	echo  bool      // the converter hears itself
-	fast  bool      // above 19200 baud
+	sink   *drivertest.Locked // of the driver; guards what follows
+	asked  []string           // all requests, in words
+	at     []time.Time
+	wire   []byte    // all that went over it, both ways
+	last   time.Time // when that was
+	echo   bool      // the converter hears itself
+	fast   bool      // above 19200 baud
 }
 
 // slave is a device at the far end.
@@ -40,33 +36,27 @@ type slave struct {
 	busy      time.Time                  // with former questions
 }
 
-func (r *rack) Read(p []byte) (int, error)      { return r.near.Read(p) }
-func (r *rack) Close() error                    { return r.near.CloseWithError(serialbridge.ErrUnplugged) }
-func (r *rack) SetLine(serialbridge.Line) error { return nil }
-
-// Write is the master's. It checks that the bus was silent before.
-func (r *rack) Write(p []byte) (int, error) {
+// hear is told what the master sends. It checks that the bus was silent before.
+func (r *rack) hear(p []byte) {
 	q, length, ok := parseRequest(p)
 	if !ok || length != len(p) || !sealed(p) {
 		r.t.Errorf("the master has sent %x", p)
-		return len(p), nil
+		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.sink.Lock()
+	defer r.sink.Unlock()
 	now := time.Now()
 	if gap := now.Sub(r.last); gap < 1750*time.Microsecond || gap < 3500*time.Microsecond && !r.fast {
 		r.t.Errorf("%v is sent %v after what was heard last", q, gap)
 	}
-	q.data = slices.Clone(q.data)
 	r.asked, r.at, r.wire = append(r.asked, q.String()), append(r.at, now), append(r.wire, p...)
 	r.last = now
 	if r.echo {
-		echo := slices.Clone(p)
-		time.AfterFunc(time.Millisecond, func() { r.far.Write(echo) })
+		time.AfterFunc(time.Millisecond, func() { r.Say(p) })
 	}
 	s := r.slaves[q.unit]
 	if s == nil || s.silent {
-		return len(p), nil
+		return
 	}
 	answer := seal(s.answer(q))
 	if s.mangle != nil {
@@ -77,12 +67,11 @@ func (r *rack) Write(p []byte) (int, error) {
 	}
 	s.busy = s.busy.Add(max(s.delay, 20*time.Millisecond))
 	time.AfterFunc(s.busy.Sub(now), func() {
-		r.mu.Lock()
+		r.sink.Lock()
 		r.last, r.wire = time.Now(), append(r.wire, answer...)
-		r.mu.Unlock()
-		r.far.Write(answer)
+		r.sink.Unlock()
+		r.Say(answer)
 	})
-	return len(p), nil
 }
 
 func (s *slave) answer(q request) []byte {
@@ -129,19 +118,18 @@ var pzemValues = map[string]any{
 // poll runs the driver on a rack within a bubble.
 func poll(t *testing.T, o Options, slaves map[byte]*slave) (r *rack, heard *recorder, commands chan serialbridge.Command, end func() error) {
 	t.Helper()
-	r = &rack{t: t, slaves: slaves, fast: strings.HasPrefix(o.Line, "115200")}
-	r.near, r.far = io.Pipe()
 	heard, commands = &recorder{}, make(chan serialbridge.Command, 16)
+	r = &rack{Port: drivertest.NewPort(), t: t, slaves: slaves, sink: &drivertest.Locked{Sink: heard}, fast: strings.HasPrefix(o.Line, "115200")}
+	r.OnWrite = r.hear
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	if err := o.Check(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { result <- Driver(o).Run(ctx, r, sink{heard, &r.mu}, commands) }()
+	go func() { result <- Driver(o).Run(ctx, r, r.sink, commands) }()
 	return r, heard, commands, func() error {
 		cancel()
 		r.Close()
-		r.far.Close()
 		err := <-result
 		if heard.Disorder != "" {
 			t.Error(heard.Disorder)
@@ -152,41 +140,11 @@ func poll(t *testing.T, o Options, slaves map[byte]*slave) (r *rack, heard *reco
 
 // pass lets time pass in the bubble.
 func (r *rack) pass(d time.Duration) {
-	r.mu.Lock() // what the test has changed is seen by the driver,
+	r.sink.Lock() // what the test has changed is seen by the driver,
 	later := time.After(d)
-	r.mu.Unlock()
+	r.sink.Unlock()
 	<-later
 	synctest.Wait() // and what that has told, by the test
-}
-
-// sink is the recorder of a driver that runs meanwhile.
-type sink struct {
-	*recorder
-	mu *sync.Mutex
-}
-
-func (s sink) Device(d serialbridge.Device) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.recorder.Device(d)
-}
-
-func (s sink) Reading(r serialbridge.Reading) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.recorder.Reading(r)
-}
-
-func (s sink) Damaged(reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.recorder.Damaged(reason)
-}
-
-func (s sink) Ignored(reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.recorder.Ignored(reason)
 }
 
 // last are the last values of a device.

@@ -27,12 +27,7 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	r := &recorder{}
 	d := newDecoder(r, known)
 	d.Decode([]byte("\n"), received)
-	for _, p := range pieces {
-		d.Decode([]byte(p), received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, d, received, pieces)
 	return r
 }
 
@@ -333,13 +328,10 @@ func TestRecallDamaged(t *testing.T) {
 func TestPieces(t *testing.T) {
 	all := readLines(t) + "7;3;0;0;0;Garage\n7;3;1;0;16;1\n7;4;1;0;0;-1.5\n"
 	want := decode(t, all)
-	for i := range all {
-		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
-			t.Fatalf("split at %d", i)
+	for pieces := range drivertest.Splits(all, 1) {
+		if got := decode(t, pieces...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("in %d pieces, %d bytes first: %+v", len(pieces), len(pieces[0]), got)
 		}
-	}
-	if got := decode(t, strings.Split(all, "")...); !reflect.DeepEqual(got, want) {
-		t.Fatal("byte by byte")
 	}
 }
 

@@ -3,59 +3,23 @@ package mysensors
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-
-	mu      sync.Mutex
-	written string
-	refuse  error
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.refuse != nil {
-		return 0, l.refuse
-	}
-	l.written += string(p)
-	return len(p), nil
-}
-
-func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-func (l *line) SetLine(serialbridge.Line) error { return nil }
-
-// sent returns what was written since the last call.
-func (l *line) sent() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.written
-	l.written = ""
-	return s
-}
-
 // start runs the driver within a synctest bubble.
-func start(t *testing.T, memory map[string]string) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
-	reader, writer := io.Pipe()
-	l = &line{toDriver: reader, far: writer}
+func start(t *testing.T, memory map[string]string) (l *drivertest.Port, r *recorder, commands chan serialbridge.Command, result chan error) {
+	l = drivertest.NewPort()
 	r, commands, result = &recorder{Memory: memory}, make(chan serialbridge.Command), make(chan error, 1)
 	go func() { result <- Driver().Run(t.Context(), l, r, commands) }()
-	writer.Write([]byte("\n"))
+	l.Say([]byte("\n"))
 	return l, r, commands, result
 }
 
@@ -63,9 +27,9 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r, commands, result := start(t, nil)
 		hear := func(s string) string {
-			io.WriteString(l.far, s)
+			l.Say([]byte(s))
 			synctest.Wait()
-			return l.sent()
+			return string(l.Sent())
 		}
 		if s := hear("0;255;3;0;14;Gateway startup complete.\n"); s != "255;255;3;0;20;\n" {
 			t.Errorf("ready: sent %q", s)
@@ -101,13 +65,13 @@ func TestRun(t *testing.T) {
 		} {
 			commands <- serialbridge.Command{Device: "mysensors_8", Key: test.key, Value: test.value}
 			synctest.Wait()
-			if s := l.sent(); s != test.line {
+			if s := string(l.Sent()); s != test.line {
 				t.Errorf("%s %v: sent %q, want %q", test.key, test.value, s, test.line)
 			}
 		}
 		commands <- serialbridge.Command{Device: "mysensors_9", Key: "status_1", Value: true}
 		synctest.Wait()
-		if s := l.sent(); s != "" {
+		if s := string(l.Sent()); s != "" {
 			t.Errorf("sent %q to a node that was never heard", s)
 		}
 		// The acknowledgement is the new state.
@@ -116,7 +80,7 @@ func TestRun(t *testing.T) {
 		if len(r.Readings) != before+1 || r.Readings[before].Values["status_1"] != true || r.Disorder != "" {
 			t.Errorf("%+v %s", r.Readings[before:], r.Disorder)
 		}
-		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		l.Close()
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)
 		}
@@ -126,14 +90,14 @@ func TestRun(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r, _, result := start(t, map[string]string{"1": "{}"})
-		io.WriteString(l.far, "254;3;1;0;0;20.5\n")
+		l.Say([]byte("254;3;1;0;0;20.5\n"))
 		synctest.Wait()
-		l.sent()
+		l.Sent()
 		var given []int
 		for range maxNode - 2 {
-			io.WriteString(l.far, "255;255;3;0;3;\n")
+			l.Say([]byte("255;255;3;0;3;\n"))
 			synctest.Wait()
-			s, ok := strings.CutPrefix(l.sent(), "255;255;3;0;4;")
+			s, ok := strings.CutPrefix(string(l.Sent()), "255;255;3;0;4;")
 			id, err := strconv.Atoi(strings.TrimSuffix(s, "\n"))
 			if !ok || err != nil || id <= 1 || id >= 254 || slices.Contains(given, id) {
 				t.Fatalf("gave %q after %v", s, given)
@@ -144,27 +108,26 @@ func TestNumbers(t *testing.T) {
 			}
 		}
 		// All are given; those that were never heard may be given again.
-		io.WriteString(l.far, "255;255;3;0;3;\n")
+		l.Say([]byte("255;255;3;0;3;\n"))
 		synctest.Wait()
-		if s := l.sent(); s == "" {
+		if s := string(l.Sent()); s == "" {
 			t.Error("no number for one more")
 		}
 		// All are in use.
 		for id := 1; id <= maxNode; id++ {
-			io.WriteString(l.far, strconv.Itoa(id)+";255;0;0;17;2.3.2\n")
+			l.Say([]byte(strconv.Itoa(id) + ";255;0;0;17;2.3.2\n"))
 		}
 		synctest.Wait()
-		l.sent()
-		io.WriteString(l.far, "255;255;3;0;3;\n")
+		l.Sent()
+		l.Say([]byte("255;255;3;0;3;\n"))
 		synctest.Wait()
-		if s := l.sent(); s != "" {
+		if s := string(l.Sent()); s != "" {
 			t.Errorf("gave %q", s)
 		}
 		if len(r.Overheard) != 1 {
 			t.Errorf("ignored %q", r.Overheard)
 		}
 		l.Close()
-		l.far.Close()
 		if err := <-result; err == nil {
 			t.Error("no error")
 		}
@@ -182,17 +145,16 @@ func TestForget(t *testing.T) {
 		commands <- serialbridge.Command{Device: "mysensors_0", Key: "forget", Value: true}
 		commands <- serialbridge.Command{Device: "mysensors_8", Key: "forget", Value: true}
 		synctest.Wait()
-		if _, there := r.Devices["mysensors_7"]; len(r.Memory) != 3 || there || l.sent() != "" {
+		if _, there := r.Devices["mysensors_7"]; len(r.Memory) != 3 || there || len(l.Sent()) > 0 {
 			t.Errorf("%v %+v", r.Memory, r.Devices)
 		}
 		// It may come back.
-		io.WriteString(l.far, "7;1;1;0;2;1\n")
+		l.Say([]byte("7;1;1;0;2;1\n"))
 		synctest.Wait()
 		if d := r.Devices["mysensors_7"]; d.Name != "MySensors node 7" || len(d.Properties) != 2 || len(r.Readings) != 1 {
 			t.Errorf("%+v", d)
 		}
 		l.Close()
-		l.far.Close()
 		<-result
 	})
 }
@@ -200,18 +162,15 @@ func TestForget(t *testing.T) {
 func TestRunFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _, _, result := start(t, nil)
-		l.mu.Lock()
-		l.refuse = serialbridge.ErrUnplugged
-		l.mu.Unlock()
-		io.WriteString(l.far, "255;255;3;0;3;\n")
+		l.Refuse(serialbridge.ErrUnplugged)
+		l.Say([]byte("255;255;3;0;3;\n"))
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)
 		}
 		l.Close()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		reader, writer := io.Pipe()
-		l := &line{toDriver: reader, far: writer}
+		l := drivertest.NewPort()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := Driver().Run(ctx, l, &recorder{}, nil); !errors.Is(err, context.Canceled) {

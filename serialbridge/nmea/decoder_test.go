@@ -26,13 +26,7 @@ var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func decode(t testing.TB, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r)
-	for _, p := range pieces {
-		d.Decode([]byte(p), received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r), received, pieces)
 	return r
 }
 
@@ -467,9 +461,9 @@ func TestSplits(t *testing.T) {
 	if len(want.Readings) < 20 || len(want.Devices) != 3 {
 		t.Fatalf("%d readings, devices %q", len(want.Readings), slices.Sorted(maps.Keys(want.Devices)))
 	}
-	for i := range text {
-		if got := decode(t, text[:i], text[i:]); !reflect.DeepEqual(got, want) {
-			t.Fatalf("cut at %d: %+v", i, got)
+	for pieces := range drivertest.Splits(text, 1) {
+		if got := decode(t, pieces...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("in %d pieces, %d bytes first: %+v", len(pieces), len(pieces[0]), got)
 		}
 	}
 }

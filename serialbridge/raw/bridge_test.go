@@ -3,10 +3,8 @@ package raw
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,58 +13,22 @@ import (
 	"lintel/serialbridge/drivertest"
 )
 
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-
-	mu      sync.Mutex
-	written []string
-	taking  chan struct{} // nil: takes all at once
-	err     error         // of Write
-}
-
-func newLine() *line {
-	r, w := io.Pipe()
-	return &line{toDriver: r, far: w}
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	if l.taking != nil {
-		<-l.taking
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return 0, l.err
-	}
-	l.written = append(l.written, string(p))
-	return len(p), nil
-}
-
-func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-func (l *line) SetLine(serialbridge.Line) error { return nil }
-
-// sent returns what was written since the last call.
-func (l *line) sent() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := strings.Join(l.written, "")
-	l.written = nil
-	return s
-}
-
 // start runs the driver within a synctest bubble.
-func start(t *testing.T, o Options, l *line) (r *drivertest.Recorder, commands chan serialbridge.Command, end func() error) {
+func start(t *testing.T, o Options, l *drivertest.Port) (r *drivertest.Recorder, commands chan serialbridge.Command, end func() error) {
 	t.Helper()
-	r, commands = &drivertest.Recorder{}, make(chan serialbridge.Command, 4)
+	r = &drivertest.Recorder{}
+	commands, end = run(t, o, l, r)
+	return r, commands, end
+}
+
+func run(t *testing.T, o Options, l *drivertest.Port, sink serialbridge.Sink) (commands chan serialbridge.Command, end func() error) {
+	t.Helper()
+	commands = make(chan serialbridge.Command, 4)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	go func() { result <- Driver(o).Run(ctx, l, r, commands) }()
+	go func() { result <- Driver(o).Run(ctx, l, sink, commands) }()
 	synctest.Wait()
-	return r, commands, func() error {
+	return commands, func() error {
 		cancel()
 		l.Close()
 		return <-result
@@ -75,14 +37,14 @@ func start(t *testing.T, o Options, l *line) (r *drivertest.Recorder, commands c
 
 func TestRunLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine()
+		l := drivertest.NewPort()
 		r, commands, end := start(t, Options{Name: "boiler"}, l)
 		if _, ok := r.Devices["boiler"]; !ok {
 			t.Fatal("nothing to send to before something was received")
 		}
-		io.WriteString(l.far, "one\r\ntw")
+		l.Say([]byte("one\r\ntw"))
 		<-time.After(time.Hour) // of the bubble: no time ends a line
-		io.WriteString(l.far, "o\n")
+		l.Say([]byte("o\n"))
 		synctest.Wait()
 		if got := messages(t, r); !slices.Equal(got, []string{"one", "two"}) {
 			t.Errorf("received %q", got)
@@ -103,7 +65,7 @@ func TestRunLines(t *testing.T) {
 		} {
 			commands <- test.c
 			synctest.Wait()
-			if got := l.sent(); got != test.want {
+			if got := string(l.Sent()); got != test.want {
 				t.Errorf("%s %s %v: sent %q, want %q", test.c.Device, test.c.Key, test.c.Value, got, test.want)
 			}
 		}
@@ -116,18 +78,22 @@ func TestRunLines(t *testing.T) {
 func TestRunFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const gap = 10 * time.Millisecond
-		l := newLine()
-		r, commands, end := start(t, Options{Mode: Frames, Gap: gap}, l)
+		l := drivertest.NewPort()
+		r := &drivertest.Recorder{}
+		sink := &drivertest.Locked{Sink: r}
+		commands, end := run(t, Options{Mode: Frames, Gap: gap}, l, sink)
 		began := time.Now()
-		l.far.Write([]byte{1, 2})
+		l.Say([]byte{1, 2})
 		<-time.After(gap - 1)
-		l.far.Write([]byte{3, '\n'})
+		l.Say([]byte{3, '\n'})
 		synctest.Wait()
 		<-time.After(gap - 1)
 		synctest.Wait()
 		if got := messages(t, r); len(got) != 0 {
 			t.Errorf("received %q before the gap", got)
 		}
+		sink.Lock()
+		sink.Unlock() //lint:ignore SA2001 what the test has read is written after this
 		<-time.After(1)
 		synctest.Wait()
 		if got := messages(t, r); !slices.Equal(got, []string{"\x01\x02\x03\n"}) {
@@ -137,9 +103,9 @@ func TestRunFrames(t *testing.T) {
 			t.Errorf("of %v after the first byte", at.Sub(began))
 		}
 		// A gap to the nanosecond ends the frame, whichever is noticed first.
-		l.far.Write([]byte{4})
+		l.Say([]byte{4})
 		<-time.After(gap)
-		l.far.Write([]byte{5})
+		l.Say([]byte{5})
 		<-time.After(gap)
 		synctest.Wait()
 		if got := messages(t, r)[1:]; !slices.Equal(got, []string{"\x04", "\x05"}) {
@@ -150,7 +116,7 @@ func TestRunFrames(t *testing.T) {
 		commands <- serialbridge.Command{Device: "raw", Key: "send", Value: []byte{}}
 		commands <- serialbridge.Command{Device: "raw", Key: "send", Value: []byte("\n")}
 		synctest.Wait()
-		if got := l.sent(); got != "\x01\x02\x03\n" {
+		if got := string(l.Sent()); got != "\x01\x02\x03\n" {
 			t.Errorf("sent %q", got)
 		}
 		if err := end(); !errors.Is(err, context.Canceled) && !errors.Is(err, serialbridge.ErrUnplugged) {
@@ -165,14 +131,19 @@ func TestRunFrames(t *testing.T) {
 // A message that takes long to send does not keep frames from being told apart.
 func TestRunSlowWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine()
-		l.taking = make(chan struct{})
+		l := drivertest.NewPort()
+		var taken []string
+		taking := make(chan struct{})
+		l.OnWrite = func(data []byte) {
+			<-taking
+			taken = append(taken, string(data))
+		}
 		r, commands, end := start(t, Options{Mode: Frames}, l)
 		commands <- serialbridge.Command{Device: "raw", Key: "send", Value: []byte(strings.Repeat("x", 2*piece))}
 		commands <- serialbridge.Command{Device: "raw", Key: "send", Value: []byte("next")}
 		synctest.Wait()
 		for range 2 {
-			l.far.Write([]byte("frame"))
+			l.Say([]byte("frame"))
 			<-time.After(defaultGap)
 		}
 		synctest.Wait()
@@ -183,11 +154,11 @@ func TestRunSlowWrite(t *testing.T) {
 			t.Error("took a command that it cannot send yet")
 		}
 		for range 3 {
-			l.taking <- struct{}{}
+			taking <- struct{}{}
 		}
 		synctest.Wait()
-		if !slices.Equal(l.written, []string{strings.Repeat("x", piece), strings.Repeat("x", piece), "next"}) {
-			t.Errorf("sent %q", l.written)
+		if !slices.Equal(taken, []string{strings.Repeat("x", piece), strings.Repeat("x", piece), "next"}) {
+			t.Errorf("sent %q", taken)
 		}
 		end()
 	})
@@ -196,10 +167,10 @@ func TestRunSlowWrite(t *testing.T) {
 func TestRunFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, mode := range []string{Lines, Frames} {
-			l := newLine()
+			l := drivertest.NewPort()
 			r, _, end := start(t, Options{Mode: mode}, l)
-			io.WriteString(l.far, "half a messa")
-			l.far.CloseWithError(serialbridge.ErrUnplugged)
+			l.Say([]byte("half a messa"))
+			l.Close()
 			synctest.Wait()
 			if err := end(); !errors.Is(err, serialbridge.ErrUnplugged) {
 				t.Errorf("%s: %v", mode, err)
@@ -208,8 +179,8 @@ func TestRunFails(t *testing.T) {
 				t.Errorf("%s: received %q", mode, got)
 			}
 		}
-		l := newLine()
-		l.err = serialbridge.ErrUnplugged
+		l := drivertest.NewPort()
+		l.Refuse(serialbridge.ErrUnplugged)
 		_, commands, end := start(t, Options{}, l)
 		commands <- serialbridge.Command{Device: "raw", Key: "send", Value: []byte("x")}
 		synctest.Wait()

@@ -25,13 +25,7 @@ var labels = definitions()
 func decode(t testing.TB, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, labels, false)
-	for _, p := range pieces {
-		d.Decode([]byte(p), received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, labels, false), received, pieces)
 	return r
 }
 
@@ -253,9 +247,9 @@ func TestWhenUsed(t *testing.T) {
 func TestPieces(t *testing.T) {
 	some := strings.Join(readLines(t)[30:], "") // with switches, levels and blinds
 	want := decode(t, some)
-	for i := range some {
-		if got := decode(t, some[:i], some[i:]); !reflect.DeepEqual(got, want) {
-			t.Fatalf("split at %d", i)
+	for pieces := range drivertest.Splits(some, 1) {
+		if got := decode(t, pieces...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("in %d pieces, %d bytes first: %+v", len(pieces), len(pieces[0]), got)
 		}
 	}
 	all := strings.Join(readLines(t), "")

@@ -3,58 +3,26 @@ package rflink
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
-
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-
-	mu      sync.Mutex
-	written string
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.written += string(p)
-	return len(p), nil
-}
-
-func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-func (l *line) SetLine(serialbridge.Line) error { return nil }
-
-// sent returns what was written since the last call.
-func (l *line) sent() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.written
-	l.written = ""
-	return s
-}
 
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, w := io.Pipe()
-		l := &line{toDriver: r, far: w}
+		l := drivertest.NewPort()
 		sink := &recorder{}
 		commands := make(chan serialbridge.Command)
 		result := make(chan error, 1)
 		go func() { result <- Driver().Run(t.Context(), l, sink, commands) }()
 
 		hear := func(s string) {
-			io.WriteString(l.far, s)
+			l.Say([]byte(s))
 			synctest.Wait()
 		}
 		hear("20;00;Nodo RadioFrequencyLink - RFLink Gateway V1.1 - R46;\r\n")
@@ -62,7 +30,7 @@ func TestRun(t *testing.T) {
 		hear("20;07;NewKaku;ID=cac142;SWITCH=3;CMD=SET_LEVEL=14;\r\n")
 		hear("20;39;RTS;ID=1a602a;SWITCH=01;CMD=DOWN;\r\n")
 		hear("20;41;Conrad RSL2;ID=010002;SWITCH=03;CMD=ON;\r\n")
-		if s := l.sent(); s != "" {
+		if s := string(l.Sent()); s != "" {
 			t.Errorf("sent %q without being asked", s)
 		}
 		for _, test := range []struct {
@@ -85,7 +53,7 @@ func TestRun(t *testing.T) {
 			before := len(sink.Readings)
 			commands <- serialbridge.Command{Device: test.device, Key: test.key, Value: test.value}
 			synctest.Wait()
-			if s := l.sent(); s != test.line {
+			if s := string(l.Sent()); s != test.line {
 				t.Errorf("%s %s %v: sent %q, want %q", test.device, test.key, test.value, s, test.line)
 			}
 			if len(sink.Readings) != before {
@@ -109,7 +77,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%d readings more, damaged %q %s", len(sink.Readings)-before, sink.Damage, sink.Disorder)
 		}
 
-		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		l.Close()
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)
 		}
@@ -118,22 +86,21 @@ func TestRun(t *testing.T) {
 
 // What was switched by command can be switched after the next start.
 func TestRunRemembers(t *testing.T) {
-	run := func(t *testing.T, sink *recorder, do func(l *line, commands chan<- serialbridge.Command)) {
-		r, w := io.Pipe()
-		l := &line{toDriver: r, far: w}
+	run := func(t *testing.T, sink *recorder, do func(l *drivertest.Port, commands chan<- serialbridge.Command)) {
+		l := drivertest.NewPort()
 		commands, result := make(chan serialbridge.Command), make(chan error, 1)
 		go func() { result <- Driver().Run(t.Context(), l, sink, commands) }()
 		do(l, commands)
 		synctest.Wait()
-		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		l.Close()
 		<-result
 	}
 	synctest.Test(t, func(t *testing.T) {
 		memory := make(map[string]string)
 		sink := &recorder{Memory: memory}
-		run(t, sink, func(l *line, commands chan<- serialbridge.Command) {
-			io.WriteString(l.far, "20;06;Kaku;ID=41;SWITCH=1;CMD=ON;\r\n20;06;Kaku;ID=42;SWITCH=1;CMD=ON;\r\n")
-			io.WriteString(l.far, "20;07;NewKaku;ID=cac142;SWITCH=3;CMD=SET_LEVEL=14;\r\n20;39;RTS;ID=1a602a;SWITCH=01;CMD=DOWN;\r\n")
+		run(t, sink, func(l *drivertest.Port, commands chan<- serialbridge.Command) {
+			l.Say([]byte("20;06;Kaku;ID=41;SWITCH=1;CMD=ON;\r\n20;06;Kaku;ID=42;SWITCH=1;CMD=ON;\r\n"))
+			l.Say([]byte("20;07;NewKaku;ID=cac142;SWITCH=3;CMD=SET_LEVEL=14;\r\n20;39;RTS;ID=1a602a;SWITCH=01;CMD=DOWN;\r\n"))
 			synctest.Wait()
 			if len(memory) > 0 {
 				t.Errorf("remembers %v", memory)
@@ -147,7 +114,7 @@ func TestRunRemembers(t *testing.T) {
 		}
 		before := sink
 		sink = &recorder{Memory: memory}
-		run(t, sink, func(l *line, commands chan<- serialbridge.Command) {
+		run(t, sink, func(l *drivertest.Port, commands chan<- serialbridge.Command) {
 			synctest.Wait()
 			if len(sink.Devices) != 3 || len(sink.Readings) != 0 {
 				t.Fatalf("%+v", sink.Devices)
@@ -166,13 +133,13 @@ func TestRunRemembers(t *testing.T) {
 			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "level_3", Value: 7.0}
 			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
 			synctest.Wait()
-			if s := l.sent(); s != "10;NewKaku;cac142;3;7;\r\n10;RTS;1a602a;01;UP;\r\n" {
+			if s := string(l.Sent()); s != "10;NewKaku;cac142;3;7;\r\n10;RTS;1a602a;01;UP;\r\n" {
 				t.Errorf("sent %q", s)
 			}
 			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "forget", Value: true}
 			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
 			synctest.Wait()
-			if s := l.sent(); s != "" || len(memory) != 2 || len(sink.Devices["rflink_rts_1a602a"].Properties) > 0 {
+			if s := string(l.Sent()); s != "" || len(memory) != 2 || len(sink.Devices["rflink_rts_1a602a"].Properties) > 0 {
 				t.Errorf("not forgotten: sent %q, remembers %v", s, memory)
 			}
 		})
@@ -197,8 +164,7 @@ func TestRecallDamaged(t *testing.T) {
 
 func TestRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, w := io.Pipe()
-		l := &line{toDriver: r, far: w}
+		l := drivertest.NewPort()
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() { result <- Driver().Run(ctx, l, &recorder{}, nil) }()

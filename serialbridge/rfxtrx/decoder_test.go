@@ -24,13 +24,7 @@ var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, false)
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, false), received, pieces)
 	return r
 }
 
@@ -301,17 +295,10 @@ func TestPieces(t *testing.T) {
 	if len(want.Readings) != 7 || len(want.Damage) > 0 {
 		t.Fatalf("%d readings, damaged %q", len(want.Readings), want.Damage)
 	}
-	for i := range all {
-		if got := decode(t, all[:i], all[i:]); !reflect.DeepEqual(got, want) {
-			t.Fatalf("split at %d: %+v", i, got)
+	for pieces := range drivertest.Splits(all, 1) {
+		if got := decode(t, pieces...); !reflect.DeepEqual(got, want) {
+			t.Fatalf("in %d pieces, %d bytes first: %+v", len(pieces), len(pieces[0]), got)
 		}
-	}
-	var single [][]byte
-	for i := range all {
-		single = append(single, all[i:i+1])
-	}
-	if got := decode(t, single...); !reflect.DeepEqual(got, want) {
-		t.Fatal("byte by byte")
 	}
 }
 

@@ -4,50 +4,21 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"io"
 	"maps"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-
-	mu      sync.Mutex
-	written []byte
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.written = append(l.written, p...)
-	return len(p), nil
-}
-
-func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-func (l *line) SetLine(serialbridge.Line) error { return nil }
-
 // sent returns in hex what was written since the last call.
-func (l *line) sent() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := hex.EncodeToString(l.written)
-	l.written = nil
-	return s
-}
+func sent(p *drivertest.Port) string { return hex.EncodeToString(p.Sent()) }
 
-func start(t *testing.T, memory map[string]string) (l *line, r *recorder, commands chan serialbridge.Command, result chan error) {
-	reader, writer := io.Pipe()
-	l = &line{toDriver: reader, far: writer}
+func start(t *testing.T, memory map[string]string) (l *drivertest.Port, r *recorder, commands chan serialbridge.Command, result chan error) {
+	l = drivertest.NewPort()
 	r, commands, result = &recorder{Memory: memory}, make(chan serialbridge.Command), make(chan error, 1)
 	go func() { result <- Driver().Run(t.Context(), l, r, commands) }()
 	return l, r, commands, result
@@ -59,17 +30,17 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r, commands, result := start(t, nil)
 		hear := func(s string) {
-			l.far.Write(unhex(t, s))
+			l.Say(unhex(t, s))
 			synctest.Wait()
 		}
 		synctest.Wait()
-		if s := l.sent(); s != "0d00000000000000000000000000" {
+		if s := sent(l); s != "0d00000000000000000000000000" {
 			t.Errorf("reset: sent %s", s)
 		}
 		hear("0710002a4505") // the rest of something: not listened to
 		<-time.After(resetTime)
 		synctest.Wait()
-		if s := l.sent(); s != "0d00000102000000000000000000"+"0d00000207000000000000000000" {
+		if s := sent(l); s != "0d00000102000000000000000000"+"0d00000207000000000000000000" {
 			t.Errorf("start: sent %s", s)
 		}
 		hear(status)
@@ -103,7 +74,7 @@ func TestRun(t *testing.T) {
 			before := len(r.Readings)
 			commands <- serialbridge.Command{Device: test.device, Key: test.key, Value: test.value}
 			synctest.Wait()
-			if s := l.sent(); s != test.packet {
+			if s := sent(l); s != test.packet {
 				t.Errorf("%s %s %v: sent %s, want %s", test.device, test.key, test.value, s, test.packet)
 			}
 			if len(r.Readings) != before {
@@ -121,7 +92,7 @@ func TestRun(t *testing.T) {
 		if len(r.Damage) != 1 || r.Damage[0] != damagedRefused || r.Disorder != "" {
 			t.Errorf("damaged %q %s", r.Damage, r.Disorder)
 		}
-		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		l.Close()
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)
 		}
@@ -131,28 +102,28 @@ func TestRun(t *testing.T) {
 // What was switched by command can be switched after the next start.
 func TestRunRemembers(t *testing.T) {
 	memory := make(map[string]string)
-	run := func(do func(t *testing.T, l *line, r *recorder, commands chan<- serialbridge.Command)) {
+	run := func(do func(t *testing.T, l *drivertest.Port, r *recorder, commands chan<- serialbridge.Command)) {
 		synctest.Test(t, func(t *testing.T) {
 			l, r, commands, result := start(t, memory)
 			<-time.After(resetTime)
 			synctest.Wait()
-			l.far.Write(unhex(t, status))
+			l.Say(unhex(t, status))
 			synctest.Wait()
-			l.sent()
+			l.Sent()
 			do(t, l, r, commands)
 			synctest.Wait()
 			if r.Disorder != "" {
 				t.Error(r.Disorder)
 			}
-			l.far.CloseWithError(serialbridge.ErrUnplugged)
+			l.Close()
 			<-result
 		})
 	}
-	run(func(t *testing.T, l *line, r *recorder, commands chan<- serialbridge.Command) {
+	run(func(t *testing.T, l *drivertest.Port, r *recorder, commands chan<- serialbridge.Command) {
 		for _, v := range readVectors(t) {
-			l.far.Write(v.data)
+			l.Say(v.data)
 		}
-		l.far.Write(unhex(t, "0b1100000123456703020770"))
+		l.Say(unhex(t, "0b1100000123456703020770"))
 		synctest.Wait()
 		if len(memory) > 0 {
 			t.Errorf("remembers %v", memory)
@@ -164,7 +135,7 @@ func TestRunRemembers(t *testing.T) {
 	if len(memory) != 3 {
 		t.Fatalf("remembers %v", memory)
 	}
-	run(func(t *testing.T, l *line, r *recorder, commands chan<- serialbridge.Command) {
+	run(func(t *testing.T, l *drivertest.Port, r *recorder, commands chan<- serialbridge.Command) {
 		if len(r.Devices) != 3 || len(r.Readings) > 0 || !r.Devices["rfxtrx_10_00_E"].WhenUsed {
 			t.Fatalf("%+v", r.Devices)
 		}
@@ -172,13 +143,13 @@ func TestRunRemembers(t *testing.T) {
 		commands <- serialbridge.Command{Device: "rfxtrx_11_00_01234567", Key: "level_3", Value: 3.0}
 		commands <- serialbridge.Command{Device: "rfxtrx_19_00_009ba8", Key: "blind_1", Value: "UP"}
 		synctest.Wait()
-		if s := l.sent(); s != "0710000345050100"+"0b1100040123456703020300"+"09190005009ba8010000" {
+		if s := sent(l); s != "0710000345050100"+"0b1100040123456703020300"+"09190005009ba8010000" {
 			t.Errorf("sent %s", s)
 		}
 		commands <- serialbridge.Command{Device: "rfxtrx_10_00_E", Key: "forget", Value: true}
 		commands <- serialbridge.Command{Device: "rfxtrx_10_00_E", Key: "switch_5", Value: true}
 		synctest.Wait()
-		if s := l.sent(); s != "" || len(memory) != 2 || len(r.Devices["rfxtrx_10_00_E"].Properties) > 0 {
+		if s := sent(l); s != "" || len(memory) != 2 || len(r.Devices["rfxtrx_10_00_E"].Properties) > 0 {
 			t.Errorf("not forgotten: sent %s, remembers %v", s, memory)
 		}
 	})
@@ -214,8 +185,7 @@ func TestRunMute(t *testing.T) {
 		l.Close()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		reader, writer := io.Pipe()
-		l := &line{toDriver: reader, far: writer}
+		l := drivertest.NewPort()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := Driver().Run(ctx, l, &recorder{}, nil); !errors.Is(err, context.Canceled) {

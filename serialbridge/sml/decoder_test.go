@@ -29,13 +29,7 @@ var objects = sync.OnceValue(definitions)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, objects())
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, objects()), received, pieces)
 	return r
 }
 
@@ -255,18 +249,10 @@ func TestProperties(t *testing.T) {
 func TestPieces(t *testing.T) {
 	for name, m := range readMeters(t) {
 		whole := decode(t, m.bytes)
-		for cut := 0; cut < len(m.bytes); cut += 1 + len(m.bytes)/150 {
-			if r := decode(t, m.bytes[:cut], m.bytes[cut:]); !reflect.DeepEqual(r, whole) {
-				t.Fatalf("%s split at %d differs", name, cut)
+		for pieces := range drivertest.Splits(m.bytes, 1+len(m.bytes)/150) {
+			if r := decode(t, pieces...); !reflect.DeepEqual(r, whole) {
+				t.Fatalf("%s in %d pieces, %d bytes first, differs", name, len(pieces), len(pieces[0]))
 			}
-		}
-		single := &recorder{}
-		d := newDecoder(single, objects())
-		for i := range m.bytes {
-			d.Decode(m.bytes[i:i+1], received)
-		}
-		if !reflect.DeepEqual(single, whole) {
-			t.Errorf("%s byte by byte differs", name)
 		}
 	}
 }

@@ -28,13 +28,7 @@ var known = sync.OnceValue(definitions)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, known())
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, known()), received, pieces)
 	return r
 }
 
@@ -244,9 +238,9 @@ func TestProperties(t *testing.T) {
 func TestPieces(t *testing.T) {
 	for name, f := range readFrames(t) {
 		whole := decode(t, f)
-		for cut := 0; cut < len(f); cut += 1 + len(f)/300 {
-			if r := decode(t, f[:cut], f[cut:]); !reflect.DeepEqual(r, whole) {
-				t.Fatalf("%s split at %d differs", name, cut)
+		for pieces := range drivertest.Splits(f, 1+len(f)/300) {
+			if r := decode(t, pieces...); !reflect.DeepEqual(r, whole) {
+				t.Fatalf("%s in %d pieces, %d bytes first, differs", name, len(pieces), len(pieces[0]))
 			}
 		}
 	}

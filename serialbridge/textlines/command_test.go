@@ -3,50 +3,13 @@ package textlines
 import (
 	"context"
 	"errors"
-	"io"
 	"reflect"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
-
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-
-	mu      sync.Mutex
-	written string
-	fail    error
-}
-
-func newLine() *line {
-	r, w := io.Pipe()
-	return &line{toDriver: r, far: w}
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.written += string(p)
-	return len(p), l.fail
-}
-
-func (l *line) Close() error                    { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-func (l *line) SetLine(serialbridge.Line) error { return nil }
-
-// sent returns what was written since the last call.
-func (l *line) sent() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.written
-	l.written = ""
-	return s
-}
 
 const lamps = `
 format = "keyvalue"
@@ -117,16 +80,16 @@ func TestRun(t *testing.T) {
 	o := right(t, lamps)
 	o.Properties[6].Command = "VALVE %i %s\n" // Check refuses it: the lamp has the property too
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine()
+		l := drivertest.NewPort()
 		sink := &recorder{}
 		commands := make(chan serialbridge.Command)
 		result := make(chan error, 1)
 		go func() { result <- Driver(o).Run(t.Context(), l, sink, commands) }()
 		synctest.Wait()
-		if len(sink.Announcements) != 1 || sink.Announcements[0].ID != "textlines_lamp" || l.sent() != "" {
+		if len(sink.Announcements) != 1 || sink.Announcements[0].ID != "textlines_lamp" || len(l.Sent()) > 0 {
 			t.Errorf("at first %+v", sink.Announcements)
 		}
-		io.WriteString(l.far, "\nid=4 pos=50\nid=4 pos=51\ntype=lamp light=1\n")
+		l.Say([]byte("\nid=4 pos=50\nid=4 pos=51\ntype=lamp light=1\n"))
 		synctest.Wait()
 		if len(sink.Announcements) != 2 || len(sink.Readings) != 2 {
 			t.Errorf("%s", said(sink))
@@ -162,7 +125,7 @@ func TestRun(t *testing.T) {
 			before := len(sink.Readings)
 			commands <- serialbridge.Command{Device: test.device, Key: test.key, Value: test.value}
 			synctest.Wait()
-			if s := l.sent(); s != test.line {
+			if s := string(l.Sent()); s != test.line {
 				t.Errorf("%s %s %v: sent %q, want %q", test.device, test.key, test.value, s, test.line)
 			}
 			var got any
@@ -176,7 +139,7 @@ func TestRun(t *testing.T) {
 		if sink.Disorder != "" || len(sink.Damage) > 0 {
 			t.Errorf("%s%s", sink.Disorder, said(sink))
 		}
-		l.far.CloseWithError(serialbridge.ErrUnplugged)
+		l.Close()
 		if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
 			t.Error(err)
 		}
@@ -186,7 +149,7 @@ func TestRun(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	o := right(t, lamps)
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine()
+		l := drivertest.NewPort()
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() { result <- Driver(o).Run(ctx, l, &recorder{}, nil) }()
@@ -197,8 +160,8 @@ func TestRunEnds(t *testing.T) {
 		l.Close()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine()
-		l.fail = serialbridge.ErrUnplugged
+		l := drivertest.NewPort()
+		l.Refuse(serialbridge.ErrUnplugged)
 		commands := make(chan serialbridge.Command)
 		result := make(chan error, 1)
 		go func() { result <- Driver(o).Run(t.Context(), l, &recorder{}, commands) }()

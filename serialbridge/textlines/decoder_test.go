@@ -50,13 +50,7 @@ func right(t testing.TB, text string) Options {
 func decode(t testing.TB, o Options, pieces ...string) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := Driver(o).NewDecoder(r)
-	for _, p := range pieces {
-		d.Decode([]byte(p), received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, Driver(o).NewDecoder(r), received, pieces)
 	return r
 }
 

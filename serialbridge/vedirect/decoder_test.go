@@ -28,13 +28,7 @@ var known = sync.OnceValue(definitions)
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	d := newDecoder(r, known())
-	for _, p := range pieces {
-		d.Decode(p, received)
-	}
-	if r.Disorder != "" {
-		t.Fatal(r.Disorder)
-	}
+	drivertest.Decode(t, r, newDecoder(r, known()), received, pieces)
 	return r
 }
 
@@ -226,9 +220,9 @@ func TestProperties(t *testing.T) {
 func TestPieces(t *testing.T) {
 	for name, dump := range readDumps(t) {
 		whole := decode(t, dump)
-		for cut := range dump {
-			if r := decode(t, dump[:cut], dump[cut:]); !reflect.DeepEqual(r, whole) {
-				t.Fatalf("%s split at %d differs", name, cut)
+		for pieces := range drivertest.Splits(dump, 1) {
+			if r := decode(t, pieces...); !reflect.DeepEqual(r, whole) {
+				t.Fatalf("%s in %d pieces, %d bytes first, differs", name, len(pieces), len(pieces[0]))
 			}
 		}
 	}

@@ -3,75 +3,36 @@ package wmbus
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
-// line is a port whose far end is a test.
-type line struct {
-	toDriver *io.PipeReader
-	far      *io.PipeWriter
-	answer   func(command string) string // of a CUL; nil: none
-
-	mu      sync.Mutex
-	setting serialbridge.Line
-	written []string
-}
-
-func newLine(answer func(string) string) *line {
-	r, w := io.Pipe()
-	return &line{toDriver: r, far: w, answer: answer}
-}
-
-func (l *line) Read(p []byte) (int, error) { return l.toDriver.Read(p) }
-
-func (l *line) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	command := strings.TrimSpace(string(p))
-	l.written = append(l.written, command)
-	if l.answer != nil {
-		if s := l.answer(command); s != "" {
-			go io.WriteString(l.far, s+"\r\n")
+// newPort returns a port whose far end answers as a CUL does; nil: it does not.
+func newPort(answer func(command string) string) *drivertest.Port {
+	p := drivertest.NewPort()
+	p.OnWrite = func(data []byte) {
+		if answer == nil {
+			return
+		}
+		if s := answer(strings.TrimSpace(string(data))); s != "" {
+			p.Say([]byte(s + "\r\n"))
 		}
 	}
-	return len(p), nil
+	return p
 }
 
-func (l *line) Close() error { return l.toDriver.CloseWithError(serialbridge.ErrUnplugged) }
-
-func (l *line) SetLine(s serialbridge.Line) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.setting = s
-	return nil
-}
-
-func (l *line) baud() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.setting.Baud
-}
-
-// sent returns what was written since the last call.
-func (l *line) sent() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.written
-	l.written = nil
-	return s
-}
+// sent returns the commands that were written since the last call.
+func sent(p *drivertest.Port) []string { return strings.Fields(string(p.Sent())) }
 
 // run runs a driver at l in the bubble of the test.
-func run(t *testing.T, l *line, o Options) (*recorder, chan error) {
+func run(t *testing.T, l *drivertest.Port, o Options) (*recorder, chan error) {
 	sink := &recorder{}
 	result := make(chan error, 1)
 	go func() { result <- Driver(o).Run(t.Context(), l, sink, make(chan serialbridge.Command)) }()
@@ -104,29 +65,29 @@ func TestRunCUL(t *testing.T) {
 		{Options{Mode: "s"}, "cts", []string{"V", "brs", "X21"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLine(culfw(test.modes))
+			l := newPort(culfw(test.modes))
 			sink, result := run(t, l, test.o)
 			time.Sleep(5 * time.Second)
-			if got := l.sent(); !slices.Equal(got, test.want) || l.baud() != 38400 {
-				t.Fatalf("sent %q at %d, want %q", got, l.baud(), test.want)
+			if got := sent(l); !slices.Equal(got, test.want) || l.Setting().Baud != 38400 {
+				t.Fatalf("sent %q at %d, want %q", got, l.Setting().Baud, test.want)
 			}
-			l.far.Write(culLine(inClear(1, volume...), false, true))
+			l.Say(culLine(inClear(1, volume...), false, true))
 			synctest.Wait()
 			if len(sink.Readings) != 1 || sink.Readings[0].Device != testMeter || sink.Readings[0].Values["signal_strength"] != int64(-99) {
 				t.Errorf("%+v", sink.Readings)
 			}
 			// As long as it hears something it is left alone.
 			time.Sleep(patience - time.Second)
-			l.far.Write(culLine(inClear(2, volume...), false, true))
+			l.Say(culLine(inClear(2, volume...), false, true))
 			time.Sleep(patience - time.Second)
-			if got := l.sent(); len(got) > 0 {
+			if got := sent(l); len(got) > 0 {
 				t.Errorf("sent %q", got)
 			}
 			time.Sleep(time.Minute)
-			if got := l.sent(); !slices.Equal(got, test.want[1:]) {
+			if got := sent(l); !slices.Equal(got, test.want[1:]) {
 				t.Errorf("after a long silence sent %q, want %q", got, test.want[1:])
 			}
-			l.far.CloseWithError(serialbridge.ErrUnplugged)
+			l.Close()
 			if err := <-result; !errors.Is(err, serialbridge.ErrUnplugged) {
 				t.Error(err)
 			}
@@ -136,7 +97,7 @@ func TestRunCUL(t *testing.T) {
 
 func TestRunCULWithoutMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine(culfw(""))
+		l := newPort(culfw(""))
 		_, result := run(t, l, Options{})
 		if err := <-result; !errors.Is(err, errNoMode) {
 			t.Error(err)
@@ -147,12 +108,12 @@ func TestRunCULWithoutMode(t *testing.T) {
 
 func TestRunWithoutCUL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLine(nil)
+		l := newPort(nil)
 		_, result := run(t, l, Options{Receiver: "cul"})
 		if err := <-result; !errors.Is(err, errNoCUL) {
 			t.Error(err)
 		}
-		if got := l.sent(); !slices.Equal(got, []string{"V", "V", "V"}) {
+		if got := sent(l); !slices.Equal(got, []string{"V", "V", "V"}) {
 			t.Errorf("sent %q", got)
 		}
 		l.Close()
@@ -173,26 +134,26 @@ func TestRunListening(t *testing.T) {
 		{Options{Receiver: "amber"}, func(a byte) []byte { return amberFrame(inClear(a, volume...), true) }, 9600, nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLine(nil)
+			l := newPort(nil)
 			sink, result := run(t, l, test.o)
 			access := byte(0)
 			say := func() {
 				access++
 				frame := test.frame(access)
-				if l.baud() != test.baud {
+				if l.Setting().Baud != test.baud {
 					frame = []byte{0, 0xF8, 0x80} // what another speed makes of it
 				}
-				l.far.Write(frame)
+				l.Say(frame)
 				synctest.Wait()
 			}
 			for range 20 {
 				time.Sleep(16 * time.Second)
 				say()
 			}
-			if l.baud() != test.baud || len(sink.Readings) < 12 {
-				t.Fatalf("at %d baud with %d readings", l.baud(), len(sink.Readings))
+			if l.Setting().Baud != test.baud || len(sink.Readings) < 12 {
+				t.Fatalf("at %d baud with %d readings", l.Setting().Baud, len(sink.Readings))
 			}
-			if got := l.sent(); !slices.Equal(got, test.sent) {
+			if got := sent(l); !slices.Equal(got, test.sent) {
 				t.Errorf("sent %q, want %q", got, test.sent)
 			}
 			// A meter may be silent for long.
@@ -213,7 +174,7 @@ func TestRunListening(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	for _, o := range []Options{{}, {Receiver: "im871a"}, {Receiver: "cul"}} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLine(culfw("ct"))
+			l := newPort(culfw("ct"))
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error, 1)
 			go func() { result <- Driver(o).Run(ctx, l, &recorder{}, nil) }()
