@@ -55,8 +55,9 @@ type protocol struct {
 // cannot tell a wrong digit from a right one.
 var checked = Faults{Noise: 0.1, Cut: 0.04, Flip: 0.04, Sum: 0.04}
 
-// soon is what passes at most between the opening of a port and its reader.
-const soon = 300 * time.Millisecond
+// soon is what passes at most between the opening of a port and its reader, on a
+// machine that is busy.
+const soon = time.Second
 
 var protocols = []protocol{
 	{kind: "dsmr", driver: p1, shows: map[string]float64{"meter_time": 1}, settle: soon, first: 1, faults: checked},
@@ -76,7 +77,7 @@ var protocols = []protocol{
 	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, settle: soon, first: 2,
 		faults: Faults{Noise: 0.1, Cut: 0.1}},
 	// The transceiver is reset first, and deaf then.
-	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: time.Second, first: 2},
+	{kind: "rfxtrx", driver: rfxtrx.Driver, shows: map[string]float64{"power": 1}, wrap: 1_000_000, settle: 2 * time.Second, first: 2},
 	{kind: "enocean", driver: enocean.Driver, shows: map[string]float64{"energy": 1}, wrap: 1 << 24, settle: soon, first: 1, teaches: true, faults: checked},
 	{kind: "wmbus", driver: meters, shows: map[string]float64{"water": 1000}, settle: soon, first: 2, interval: 2 * time.Second, faults: checked},
 	{kind: "wmbus-aes", driver: encryptedMeters, shows: map[string]float64{"water": 1000}, settle: soon, first: 2, interval: 2 * time.Second, faults: checked},

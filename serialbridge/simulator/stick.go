@@ -37,9 +37,10 @@ type Sent struct {
 	// Lost says that not all of it was delivered: nobody had the port open or
 	// took what came before, the stick was silent, or it was pulled out.
 	Lost   bool
-	Fault  Fault     // what was done to it
-	Noise  int       // random bytes that came before it
-	Opened time.Time // since when somebody has the port open; zero: nobody
+	Fault  Fault         // what was done to it
+	Noise  int           // random bytes that came before it
+	Opened time.Time     // since when somebody has the port open; zero: nobody
+	Pause  time.Duration // the longest between two bytes of it; a busy machine may add to Faults.Slow
 }
 
 // Stick is a simulated stick.
@@ -62,8 +63,9 @@ type Stick struct {
 
 // A piece is what goes out in one go: noise, or a frame.
 type piece struct {
-	data []byte // what of it is left
-	sent *Sent  // nil: noise
+	data []byte    // what of it is left
+	sent *Sent     // nil: noise
+	last time.Time // of the last byte that went out; zero: none has
 }
 
 // New returns a stick that is not plugged in yet.
@@ -188,7 +190,7 @@ func (s *Stick) say(frames []Frame, busy bool, now time.Time) {
 		sent.Noise = len(noise)
 		var data []byte
 		data, sent.Fault = damaged(f, fault, at)
-		s.out = append(s.out, piece{data, sent})
+		s.out = append(s.out, piece{data: data, sent: sent})
 	}
 }
 
@@ -213,6 +215,12 @@ func (s *Stick) deliver(now time.Time) (busy bool, err error) {
 			s.opened = now
 		}
 		p.data = p.data[n:]
+		if n > 0 {
+			if p.sent != nil && !p.last.IsZero() {
+				p.sent.Pause = max(p.sent.Pause, now.Sub(p.last))
+			}
+			p.last = now
+		}
 		if len(p.data) == 0 {
 			if p.sent != nil {
 				p.sent.Opened = s.opened
