@@ -52,9 +52,9 @@ func (o *PortOptions) observe(kind ChunkKind, data []byte) {
 //
 // A second descriptor on the same node, side, does what tarm/serial cannot.
 // termios belongs to the line and not to the descriptor, so what is set there
-// holds for both. Writing goes through it as well: it is non-blocking, so
-// that a device that takes no data costs a time-out, where a Write of
-// tarm/serial could not be ended at all.
+// holds for both. Writing goes through it as well, and waiting for something to
+// read: it is non-blocking, so that a device that takes no data costs a time-out,
+// where a Write of tarm/serial could not be ended at all.
 type TTY struct {
 	path   string
 	tty    *serial.Port
@@ -199,12 +199,13 @@ func (p *TTY) SetLine(l Line) error {
 	return nil
 }
 
-// SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on, to
-// within 100 ms. The zero time means never. A Read that is waiting follows.
+// SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on. The zero
+// time means never. A Read that is waiting follows.
 func (p *TTY) SetReadDeadline(t time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.deadline = t
+	p.side.SetReadDeadline(t)
 }
 
 func (p *TTY) expired() bool {
@@ -225,6 +226,12 @@ func (p *TTY) Read(b []byte) (int, error) {
 		}
 		if p.expired() {
 			return 0, fmt.Errorf("read %s: %w", p.path, os.ErrDeadlineExceeded)
+		}
+		switch err := p.ready(); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue // p is closed, or the deadline has passed or was changed
+		case err != nil:
+			return 0, p.failure("read", err)
 		}
 		start := time.Now()
 		n, err := p.tty.Read(b)
@@ -248,6 +255,21 @@ func (p *TTY) Read(b []byte) (int, error) {
 			}
 		}
 	}
+}
+
+// ready waits in Go's poller until there is something to read, or the line is hung up.
+// A Read of tarm/serial that waits ten times a second holds a thread and keeps the
+// scheduler awake: sixteen idle sticks took 4000 context switches a second so.
+func (p *TTY) ready() error {
+	conn, err := p.side.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return conn.Read(func(fd uintptr) bool {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, 0)
+		return n > 0 || err != nil && err != unix.EINTR
+	})
 }
 
 // restore sets the line as it should be, and waits a moment lest a quarrel over
@@ -305,7 +327,7 @@ func (p *TTY) Close() error {
 func (p *TTY) close() error {
 	p.mu.Lock()
 	close(p.closed)
-	p.side.SetWriteDeadline(time.Unix(1, 0))
+	p.side.SetDeadline(time.Unix(1, 0))
 	p.mu.Unlock()
 	p.dropOutput()
 

