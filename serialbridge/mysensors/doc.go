@@ -42,8 +42,7 @@
 // What a node said of itself and which variables it has is remembered, and nodes
 // that are remembered are announced at the start: some speak for hours only when
 // they are spoken to. In Run each has a button, Forget, for when it is gone; its
-// number is free then. The memory is one for all gateways: if there are two, a
-// node of one is announced at the other, too, without ever having readings.
+// number is free then. Each gateway has a memory of its own.
 //
 // A node that measures nothing is there as long as the gateway is: relays and
 // contacts may have nothing to say for days.

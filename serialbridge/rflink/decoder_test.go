@@ -336,3 +336,20 @@ func TestProperties(t *testing.T) {
 		}
 	}
 }
+
+// Half a line and the next one are never taken for a line of a third device.
+func TestLinesRunTogether(t *testing.T) {
+	lines := readLines(t)
+	for i, first := range lines[:len(lines)-1] {
+		next := lines[i+1]
+		of := func(line string) []serialbridge.Reading { return decode(t, line).Readings }
+		alone := append(of(first), of(next)...)
+		for cut := range strings.TrimRight(first, "\r\n") {
+			for _, r := range of(first[:cut] + next) {
+				if !slices.ContainsFunc(alone, func(a serialbridge.Reading) bool { return reflect.DeepEqual(a, r) }) {
+					t.Errorf("%q makes %v", first[:cut]+next, r)
+				}
+			}
+		}
+	}
+}

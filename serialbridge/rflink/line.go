@@ -36,10 +36,12 @@ func parseLine(line string) (message, bool) {
 		return message{}, false
 	}
 	m := message{protocol: fields[1]}
+	remark := false // such as the version in the first line
 	for _, f := range fields[2:] {
 		name, value, ok := strings.Cut(f, "=")
 		if !ok {
-			continue // a remark, such as the version in the first line
+			remark = true
+			continue
 		}
 		if _, again := m.get(name); again {
 			return message{}, false // two lines that lost what stood between them
@@ -49,7 +51,9 @@ func parseLine(line string) (message, bool) {
 		}
 		m.labels = append(m.labels, label{name, value})
 	}
-	if m.id != "" && (!validID(m.id) || len(m.protocol) > 24) {
+	// What devices say is labelled: a remark among it is the number of the next line,
+	// and what stood between the two is lost.
+	if m.id != "" && (!validID(m.id) || len(m.protocol) > 24 || remark) {
 		return message{}, false
 	}
 	return m, true

@@ -71,9 +71,8 @@ var protocols = []protocol{
 	// Noise is a part of the line that follows.
 	{kind: "jsonlines", driver: jsonlines.Driver, shows: map[string]float64{"illuminance": 1}, wrap: 200_000, settle: soon, first: 2,
 		faults: Faults{Noise: 0.1, Cut: 0.1}},
-	// Half a line and the next one are a line of another device.
 	{kind: "rflink", driver: rflink.Driver, shows: map[string]float64{"rain": 10}, wrap: 1 << 16, settle: soon, first: 2,
-		faults: Faults{Noise: 0.1}},
+		faults: Faults{Noise: 0.1, Cut: 0.1}},
 	{kind: "mysensors", driver: mysensors.Driver, shows: map[string]float64{"energy_10": 1000}, settle: soon, first: 2,
 		faults: Faults{Noise: 0.1, Cut: 0.1}},
 	// The transceiver is reset first, and deaf then.
