@@ -1,6 +1,8 @@
 package serialbridge
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"lintel/hardware"
@@ -36,4 +38,44 @@ type StickStatus struct {
 	Ignored map[string]uint64 // whole frames that nothing could be made of, by reason
 	Refused uint64            // commands that no device behind it could take
 	Devices []string          // IDs of the devices heard through it, sorted
+}
+
+// Sticks tells how each stick is doing, by ID.
+func (s *Supervisor) Sticks() []StickStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sticks := make([]StickStatus, 0, len(s.sticks))
+	for _, id := range slices.Sorted(maps.Keys(s.sticks)) {
+		st := s.sticks[id]
+		status := StickStatus{
+			ID: id, Port: st.usb.Path, USB: st.usb,
+			Protocol: st.protocol, Evidence: st.evidence,
+			State: st.state, Since: st.since, Err: st.err, Retries: st.retries,
+			Frames: st.frames, Damaged: maps.Clone(st.damaged), Ignored: maps.Clone(st.ignored), Refused: st.refused,
+		}
+		if st.named {
+			status.USB = hardware.SerialPort{}
+		}
+		status.BySocket = bySocket(id, status.USB)
+		for id, d := range s.devices {
+			if d.owner == st {
+				status.Devices = append(status.Devices, id)
+			}
+		}
+		slices.Sort(status.Devices)
+		sticks = append(sticks, status)
+	}
+	return sticks
+}
+
+// Devices returns all devices that were heard since New, by ID. What they point
+// at is not to be changed.
+func (s *Supervisor) Devices() []Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	devices := make([]Device, 0, len(s.devices))
+	for _, id := range slices.Sorted(maps.Keys(s.devices)) {
+		devices = append(devices, s.devices[id].Device)
+	}
+	return devices
 }

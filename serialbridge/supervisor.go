@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -183,6 +182,25 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return err
 }
 
+// subscribe asks the broker for what the supervisor wants to hear.
+func (s *Supervisor) subscribe(ctx context.Context) error {
+	for _, want := range []struct {
+		filter string
+		o      mqtt.SubscriptionOptions
+		handle func(mqtt.Message)
+	}{
+		{"/+/state", mqtt.NoLocal, s.recall},
+		{"/+/set", 1, s.command},
+		{"/+/set/+", 1, s.command},
+		{"/+/availability", 1, func(m mqtt.Message) { s.correct(ctx, m) }},
+	} {
+		if err := s.o.Broker.Subscribe(ctx, s.o.BaseTopic+want.filter, want.o, want.handle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // reconcile compares the ports that are there with the sticks that are kept.
 func (s *Supervisor) reconcile(ctx, publish context.Context, ports []hardware.SerialPort) {
 	s.mu.Lock()
@@ -286,18 +304,6 @@ func (s *Supervisor) vanish(st *stick) {
 	st.cancel = nil
 }
 
-// Devices returns all devices that were heard since New, by ID. What they point
-// at is not to be changed.
-func (s *Supervisor) Devices() []Device {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	devices := make([]Device, 0, len(s.devices))
-	for _, id := range slices.Sorted(maps.Keys(s.devices)) {
-		devices = append(devices, s.devices[id].Device)
-	}
-	return devices
-}
-
 // Republish sends availability and state of all devices again and returns when
 // the broker has taken them. It is of use only while Run runs.
 func (s *Supervisor) Republish(ctx context.Context) error {
@@ -363,34 +369,6 @@ func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
 		s.log.Warn("cannot publish", "device", id, "err", err)
 	}
 	heard() // in the meantime: then the last word is not ours
-}
-
-// Sticks tells how each stick is doing, by ID.
-func (s *Supervisor) Sticks() []StickStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sticks := make([]StickStatus, 0, len(s.sticks))
-	for _, id := range slices.Sorted(maps.Keys(s.sticks)) {
-		st := s.sticks[id]
-		status := StickStatus{
-			ID: id, Port: st.usb.Path, USB: st.usb,
-			Protocol: st.protocol, Evidence: st.evidence,
-			State: st.state, Since: st.since, Err: st.err, Retries: st.retries,
-			Frames: st.frames, Damaged: maps.Clone(st.damaged), Ignored: maps.Clone(st.ignored), Refused: st.refused,
-		}
-		if st.named {
-			status.USB = hardware.SerialPort{}
-		}
-		status.BySocket = bySocket(id, status.USB)
-		for id, d := range s.devices {
-			if d.owner == st {
-				status.Devices = append(status.Devices, id)
-			}
-		}
-		slices.Sort(status.Devices)
-		sticks = append(sticks, status)
-	}
-	return sticks
 }
 
 // sweep says offline for devices that are quiet for too long.

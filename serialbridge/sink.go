@@ -1,0 +1,108 @@
+package serialbridge
+
+import "time"
+
+// sink is the Sink of one try. After the try it is deaf: a driver that was left
+// behind must not speak for the stick any more.
+type sink struct {
+	st     *stick
+	memory string // of the driver; set before it gets the sink
+
+	// Guarded by the supervisor's mutex.
+	frames uint64            // readings
+	known  map[string]string // ID in the house of anonymous devices, by that of the driver
+}
+
+func (k *sink) count() uint64 {
+	k.st.s.mu.Lock()
+	defer k.st.s.mu.Unlock()
+	return k.frames
+}
+
+func (k *sink) Device(d Device) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current != k {
+		return
+	}
+	if trouble := s.announce(k.st, d.ID, k.identify(d)); trouble != "" {
+		k.st.damage(trouble)
+	}
+}
+
+func (k *sink) Gone(device string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.devices[k.inHouse(device)]; k.st.current == k && d != nil && d.owner == k.st {
+		s.withdraw(d)
+	}
+}
+
+func (k *sink) Reading(r Reading) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current != k {
+		return
+	}
+	d := s.devices[k.inHouse(r.Device)]
+	if d == nil {
+		k.st.damage("unannounced device")
+		return
+	}
+	k.frames++
+	k.st.frames++
+	k.st.err, k.st.retries = "", 0
+	d.moveTo(k.st)
+	now := time.Now()
+	d.hear(now)
+	if trouble := d.merge(r.Values, now); trouble != "" {
+		k.st.damage(trouble)
+	}
+}
+
+func (k *sink) Damaged(reason string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current == k {
+		k.st.damage(reason)
+	}
+}
+
+func (k *sink) Ignored(reason string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current != k {
+		return
+	}
+	reason = cleanText(reason)
+	if _, ok := k.st.ignored[reason]; !ok && len(k.st.ignored) >= maxIgnored {
+		reason = "other"
+	}
+	k.st.ignored[reason]++
+}
+
+func (k *sink) Recall() map[string]string { return k.st.s.memory.recall(k.memory) }
+
+func (k *sink) Remember(key, value string) {
+	s := k.st.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.st.current != k {
+		return
+	}
+	if trouble := s.memory.remember(k.memory, key, value); trouble != "" {
+		k.st.damage(trouble)
+	}
+}
+
+func (st *stick) damage(reason string) {
+	if _, ok := st.damaged[reason]; !ok && len(st.damaged) >= maxReasons {
+		reason = "other"
+	}
+	st.damaged[reason]++
+}
