@@ -29,6 +29,16 @@ type child struct {
 	description string
 }
 
+// onceTime is how long a node that was heard once may be silent before it was never
+// there.
+const onceTime = 24 * time.Hour
+
+// heard is a message and when it came.
+type heard struct {
+	message
+	at time.Time
+}
+
 // A place is where a property is found.
 type place struct {
 	child, typ int
@@ -56,6 +66,7 @@ type decoder struct {
 	skip  bool   // up to the end of the line
 	first bool   // it is the first line
 	nodes map[int]*node
+	once  map[int]heard           // of nodes that were heard once, which are not believed yet
 	own   []serialbridge.Property // that every node but the gateway's has besides those of its children
 	given map[int]bool            // numbers that nodes got and have not used yet
 
@@ -66,7 +77,7 @@ type decoder struct {
 // newDecoder returns a decoder that knows what is remembered, and announces it.
 // Each node gets the properties own, too.
 func newDecoder(sink serialbridge.Sink, variables map[int]*variable, own ...serialbridge.Property) *decoder {
-	d := &decoder{sink: sink, variables: variables, nodes: make(map[int]*node), own: own, given: make(map[int]bool)}
+	d := &decoder{sink: sink, variables: variables, nodes: make(map[int]*node), once: make(map[int]heard), own: own, given: make(map[int]bool)}
 	d.first = true
 	d.recall()
 	return d
@@ -106,10 +117,39 @@ func (d *decoder) end(line string, received time.Time) {
 		d.sink.Damaged(damagedSyntax)
 		return
 	}
+	if d.stranger(m.node) {
+		first, again := d.once[m.node]
+		if d.once[m.node] = (heard{m, received}); !again || received.Sub(first.at) > onceTime {
+			d.tell(m)
+			return
+		}
+		delete(d.once, m.node)
+		d.take(first.message, first.at)
+	}
+	if d.take(m, received) {
+		d.tell(m)
+	}
+}
+
+// stranger tells whether a node is to be heard twice before it is believed: the first
+// digits of one line before the next line make a node that is not there.
+func (d *decoder) stranger(number int) bool {
+	return d.nodes[number] == nil && !d.given[number] && number != 0 && number != nobody
+}
+
+// tell passes on a message to whoever speaks with the gateway.
+func (d *decoder) tell(m message) {
+	if d.onMessage != nil {
+		d.onMessage(m)
+	}
+}
+
+// take takes a message. It reports false if it is malformed.
+func (d *decoder) take(m message, received time.Time) bool {
 	values, ok := d.message(m)
 	if !ok {
 		d.sink.Damaged(damagedSyntax)
-		return
+		return false
 	}
 	if n := d.nodes[m.node]; n != nil {
 		d.announce(n)
@@ -117,9 +157,7 @@ func (d *decoder) end(line string, received time.Time) {
 			d.sink.Reading(serialbridge.Reading{Device: n.device.ID, Time: received, Values: values})
 		}
 	}
-	if d.onMessage != nil {
-		d.onMessage(m)
-	}
+	return true
 }
 
 // message takes what a message says. It reports false if it is malformed.

@@ -27,8 +27,16 @@ func decode(t testing.TB, pieces ...string) *recorder {
 	r := &recorder{}
 	d := newDecoder(r, known)
 	d.Decode([]byte("\n"), received)
+	hearOnce(d)
 	drivertest.Decode(t, r, d, received, pieces)
 	return r
+}
+
+// hearOnce lets a decoder have heard each node once, so that it believes the next line.
+func hearOnce(d *decoder) {
+	for number := 1; number < nobody; number++ {
+		d.once[number] = heard{message{node: number, child: wholeNode, command: internal, typ: discover}, received}
+	}
 }
 
 // readLines returns the lines of the vectors.
@@ -179,7 +187,7 @@ func TestDamage(t *testing.T) {
 		{"binary", "1;0;1;0;47;a\x00b\n", 0, []string{damagedSyntax}},
 		{"not UTF-8", "1;0;1;0;47;a\xffb\n", 0, []string{damagedSyntax}},
 		{"too long", strings.Repeat("1", maxLine+1) + "\n" + good, 1, []string{damagedTooLong}},
-		{"battery", "1;255;3;0;0;x\n1;255;3;0;0;101\n", 0, []string{damagedSyntax, damagedImplausible}},
+		{"battery", good + "1;255;3;0;0;x\n1;255;3;0;0;101\n", 1, []string{damagedSyntax, damagedImplausible}},
 		{"log", "0;255;3;0;9;TSF:MSG:READ,1-1-0,s=0,c=1,t=23,pt=2,l=2,sg=0:43\n", 0, nil},
 		{"ready, id request", "0;255;3;0;14;Gateway startup complete.\n255;255;3;0;3;\n", 0, nil},
 		{"request", "1;0;2;0;2;\n", 0, nil},
@@ -207,7 +215,9 @@ func TestFirstLine(t *testing.T) {
 		{"x" + strings.Repeat("1", 2*maxLine) + "\n1;0;1;0;23;43\n", 1},
 	} {
 		r := &recorder{}
-		newDecoder(r, known).Decode([]byte(test.input), received)
+		d := newDecoder(r, known)
+		hearOnce(d)
+		d.Decode([]byte(test.input), received)
 		if len(r.Readings) != test.readings {
 			t.Errorf("%.30q: %v", test.input, r.Readings)
 		}
@@ -218,6 +228,29 @@ func TestFirstLine(t *testing.T) {
 	d.Decode([]byte("0;255;3;0;14;Gateway startup complete.\n"), received)
 	if len(heard) != 1 {
 		t.Error("the start of the gateway was passed over")
+	}
+}
+
+// The first digits of a line before the next one make no node, and one that is there is
+// known with all that it said when it speaks again.
+func TestSpeaksTwice(t *testing.T) {
+	r := &recorder{}
+	d := newDecoder(r, known)
+	say := func(line string, at time.Duration) { d.Decode([]byte(line+"\n"), received.Add(at)) }
+	say("", 0)
+	say("12;0;1;0;0;20.5", 0)
+	if len(r.Devices) != 0 || len(r.Memory) != 0 {
+		t.Errorf("believed at once: %v, %v", r.Devices, r.Memory)
+	}
+	say("12;0;1;0;0;20.6", time.Hour)
+	if len(r.Readings) != 2 || r.Readings[0].Values["temperature_0"] != 20.5 || !r.Readings[0].Time.Equal(received) {
+		t.Errorf("then: %v", r.Readings)
+	}
+	for i := range 3 { // once a week a line is cut behind the 1
+		say("112;0;1;0;0;20.6", time.Duration(i)*7*24*time.Hour)
+	}
+	if len(r.Devices) != 1 || len(r.Readings) != 2 {
+		t.Errorf("invented: %v", r.Devices)
 	}
 }
 

@@ -18,7 +18,8 @@
 // [serialbridge.Sink.Ignored] says so.
 //
 // There is no checksum: a line is taken as a whole or not at all. The first one
-// is passed over, because its beginning may be missing. A payload is no longer
+// is passed over, because its beginning may be missing, and a node that was not heard
+// before is believed when it speaks again within a day. A payload is no longer
 // than a radio message, and has fewer semicolons than a line: it could be two
 // lines that lost what stood between them. What is not in its place is counted
 // with [serialbridge.Sink.Damaged]:

@@ -22,6 +22,7 @@ func FuzzDecoder(f *testing.F) {
 		pieces := &recorder{}
 		d := newDecoder(pieces, known)
 		d.Decode([]byte("\n"), received)
+		hearOnce(d)
 		for i := range data {
 			d.Decode(data[i:i+1], received)
 			if len(d.line) > maxLine {
@@ -46,7 +47,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// Whatever came before, the next valid line is found.
 		before := len(pieces.Readings)
-		d.Decode([]byte("\n"+valid), received)
+		d.Decode([]byte("\n"+valid+valid), received)
 		if n := d.nodes[1]; len(n.device.Properties) < maxProperties && len(pieces.Readings) <= before {
 			t.Fatalf("a valid line behind is not found: damaged %q", pieces.Damage)
 		}

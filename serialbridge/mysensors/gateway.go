@@ -83,9 +83,9 @@ func (g *gateway) answer(m message) {
 	}
 	// A node that was heard but has not said what it is.
 	n := g.decoder.nodes[m.node]
-	if n != nil && !n.presented && !g.asked[n.number] && n.number != 0 {
-		g.asked[n.number] = true
-		g.send(message{node: n.number, child: wholeNode, command: internal, typ: present})
+	if (n == nil && m.command != presentation || n != nil && !n.presented) && !g.asked[m.node] && m.node != 0 && m.node != nobody {
+		g.asked[m.node] = true
+		g.send(message{node: m.node, child: wholeNode, command: internal, typ: present})
 	}
 }
 
@@ -95,8 +95,9 @@ func (g *gateway) answer(m message) {
 func (g *gateway) freeNumber() (int, bool) {
 	var free, given []int
 	for id := 1; id <= maxNode; id++ {
+		_, once := g.decoder.once[id]
 		switch {
-		case g.decoder.nodes[id] != nil:
+		case g.decoder.nodes[id] != nil || once:
 		case g.decoder.given[id]:
 			given = append(given, id)
 		default:

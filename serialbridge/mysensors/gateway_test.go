@@ -149,9 +149,9 @@ func TestForget(t *testing.T) {
 			t.Errorf("%v %+v", r.Memory, r.Devices)
 		}
 		// It may come back.
-		l.Say([]byte("7;1;1;0;2;1\n"))
+		l.Say([]byte("7;1;1;0;2;1\n7;1;1;0;2;1\n"))
 		synctest.Wait()
-		if d := r.Devices["mysensors_7"]; d.Name != "MySensors node 7" || len(d.Properties) != 2 || len(r.Readings) != 1 {
+		if d := r.Devices["mysensors_7"]; d.Name != "MySensors node 7" || len(d.Properties) != 2 || len(r.Readings) != 2 {
 			t.Errorf("%+v", d)
 		}
 		l.Close()
