@@ -131,6 +131,9 @@ func parseHash(text string) (*passwordHash, error) {
 	if len(text) > maxHashText {
 		return nil, fmt.Errorf("the hash has more than %d bytes", maxHashText)
 	}
+	if strings.ContainsAny(text, "\r\n") { // encoding/base64 overlooks them
+		return nil, errors.New("the hash has a line end in it")
+	}
 	field := strings.Split(text, "$")
 	if len(field) < 3 || field[0] != "" {
 		return nil, errors.New("the hash is of a kind that is not known: set a new password")
