@@ -57,17 +57,20 @@ type PortConfig struct {
 	Lend      lend.Options      `toml:"lend"`
 }
 
+// settings are those of a driver for one port.
+type settings interface{ Check() error }
+
 // portDrivers are the drivers that have settings for each port.
 var portDrivers = []struct {
 	protocol string
+	settings func(PortConfig) settings
 	driver   func(PortConfig) serialbridge.Driver
-	options  func(PortConfig) interface{ Check() error }
 }{
-	{"modbus", func(p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }, func(p PortConfig) interface{ Check() error } { return p.Modbus }},
-	{"dalybms", func(p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }, func(p PortConfig) interface{ Check() error } { return p.DalyBMS }},
-	{"textlines", func(p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }, func(p PortConfig) interface{ Check() error } { return p.TextLines }},
-	{"raw", func(p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }, func(p PortConfig) interface{ Check() error } { return p.Raw }},
-	{"lend", func(p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }, func(p PortConfig) interface{ Check() error } { return p.Lend }},
+	{"modbus", func(p PortConfig) settings { return p.Modbus }, func(p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }},
+	{"dalybms", func(p PortConfig) settings { return p.DalyBMS }, func(p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }},
+	{"textlines", func(p PortConfig) settings { return p.TextLines }, func(p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }},
+	{"raw", func(p PortConfig) settings { return p.Raw }, func(p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }},
+	{"lend", func(p PortConfig) settings { return p.Lend }, func(p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }},
 }
 
 func defaultSerial() SerialConfig {
@@ -123,11 +126,11 @@ func (c SerialConfig) problems(bad func(key, format string, args ...any)) {
 		}
 		interval(key+".interval", p.Interval)
 		for _, d := range portDrivers {
-			options := d.options(p)
+			set := d.settings(p)
 			switch {
 			case p.Protocol == d.protocol:
-				badLines(bad, key+"."+d.protocol, options.Check())
-			case !reflect.ValueOf(options).IsZero():
+				badLines(bad, key+"."+d.protocol, set.Check())
+			case !reflect.ValueOf(set).IsZero():
 				bad(key+"."+d.protocol, "is for protocol = %q alone", d.protocol)
 			}
 		}
