@@ -1,12 +1,14 @@
 package serialbridge
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lintel/gateway/mqtt"
+	"lintel/hardware"
 )
 
 // Two identical sticks have two devices, each of which takes its own commands.
@@ -293,6 +295,45 @@ func TestProbeCountsFrames(t *testing.T) {
 		}
 	}
 }
+
+// A meter whose key is missing was recognised by frames of which nothing is made, and
+// stays so: it is not doubted because it gives no reading.
+func TestIgnoredFramesAreNoSilence(t *testing.T) {
+	so := newSocket(t)
+	so.plug()
+	sealed := Driver{Protocol: "sealed", Match: func(hardware.SerialPort) Confidence { return Possible }, Lines: []Line{line8N1},
+		NewDecoder: func(sink Sink) Decoder {
+			return decoderFunc(func([]byte, time.Time) { sink.Ignored("its key is needed") })
+		}}
+	tm := quick()
+	tm.silence = 300 * time.Millisecond
+	h := startHouse(t, Options{Drivers: []Driver{sealed}, Ports: []NamedPort{{Path: so.path}}}, tm)
+	ctx, cancel := context.WithCancel(t.Context())
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				so.far.Write([]byte("x"))
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	online := h.status(so.path, "online", inState(Online))
+	st := h.status(so.path, "heard for long", func(st StickStatus) bool { return st.Ignored["its key is needed"] >= 50 })
+	if st.State != Online || !st.Since.Equal(online.Since) || st.Frames != 0 {
+		t.Errorf("%+v", st)
+	}
+	cancel()
+	<-said
+}
+
+type decoderFunc func([]byte, time.Time)
+
+func (f decoderFunc) Decode(data []byte, received time.Time) { f(data, received) }
 
 type toldSink struct {
 	probe

@@ -9,7 +9,7 @@ type sink struct {
 	memory string // of the driver; set before it gets the sink
 
 	// Guarded by the supervisor's mutex.
-	frames uint64            // readings
+	frames uint64            // valid ones, also those of which nothing could be made
 	known  map[string]string // ID in the house of anonymous devices, by that of the driver
 }
 
@@ -52,15 +52,20 @@ func (k *sink) Reading(r Reading) {
 		k.st.damage("unannounced device")
 		return
 	}
-	k.frames++
 	k.st.frames++
-	k.st.err, k.st.retries = "", 0
+	k.valid()
 	d.moveTo(k.st)
 	now := time.Now()
 	d.hear(now)
 	if trouble := d.merge(r.Values, now); trouble != "" {
 		k.st.damage(trouble)
 	}
+}
+
+// valid notes that the stick speaks as its driver expects. The caller holds the lock.
+func (k *sink) valid() {
+	k.frames++
+	k.st.err, k.st.retries = "", 0
 }
 
 func (k *sink) Damaged(reason string) {
@@ -84,6 +89,7 @@ func (k *sink) Ignored(reason string) {
 		reason = "other"
 	}
 	k.st.ignored[reason]++
+	k.valid()
 }
 
 func (k *sink) Recall() map[string]string { return k.st.s.memory.recall(k.memory) }
