@@ -303,6 +303,9 @@ func (d *decoder) displace() bool {
 		return false
 	}
 	delete(d.transmitters, oldest.device.ID)
+	if !oldest.changed { // else nobody was told of it
+		d.sink.Gone(oldest.device.ID)
+	}
 	return true
 }
 

@@ -271,7 +271,7 @@ func TestLimits(t *testing.T) {
 	}
 	hear(0, time.Hour)
 	hear(maxDevices, time.Hour)
-	if len(d.transmitters) != maxDevices || d.transmitters["rflink_cresta_0000"] == nil || d.transmitters["rflink_cresta_0001"] != nil || len(r.Overheard) != 0 {
+	if len(d.transmitters) != maxDevices || len(r.Devices) != maxDevices || d.transmitters["rflink_cresta_0000"] == nil || d.transmitters["rflink_cresta_0001"] != nil || len(r.Overheard) != 0 {
 		t.Errorf("%d devices, ignored %q", len(d.transmitters), r.Overheard)
 	}
 	for i := range 2 * maxDevices {

@@ -347,7 +347,7 @@ func TestLimits(t *testing.T) {
 	}
 	press(0, time.Hour)
 	press(maxDevices, time.Hour)
-	if len(d.transmitters) != maxDevices || d.transmitters["rfxtrx_11_00_00010000"] == nil || d.transmitters["rfxtrx_11_00_00010001"] != nil || len(r.Overheard) != 0 {
+	if len(d.transmitters) != maxDevices || len(r.Devices) != maxDevices || d.transmitters["rfxtrx_11_00_00010000"] == nil || d.transmitters["rfxtrx_11_00_00010001"] != nil || len(r.Overheard) != 0 {
 		t.Errorf("%d devices, ignored %q", len(d.transmitters), r.Overheard)
 	}
 	for id := range 2 * maxDevices {
