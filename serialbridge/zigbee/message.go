@@ -1,0 +1,51 @@
+package zigbee
+
+import (
+	"time"
+
+	"lintel/serialbridge/zigbee/zcl"
+)
+
+// Message is a ZCL frame that a device has sent.
+type Message struct {
+	Device              IEEEAddress
+	Endpoint            uint8 // of the device
+	DestinationEndpoint uint8
+	Group               uint16 // 0: it was sent to the coordinator
+	Broadcast           bool
+	Cluster             uint16
+	LinkQuality         uint8
+	Received            time.Time
+	Frame               zcl.Frame
+
+	// Attributes are those of a report, a read response or a write. Of a frame
+	// that ends in what is of no type they are those before it.
+	Attributes []zcl.Attribute
+}
+
+// Request is a ZCL frame for a device or a group. The sequence number and the
+// direction are set by who sends it; a request goes to the server unless
+// Frame.ServerToClient is set.
+type Request struct {
+	Endpoint       uint8 // of the device; ignored for a group
+	SourceEndpoint uint8 // 0: EndpointHome
+	Cluster        uint16
+	Profile        uint16 // 0: that of the endpoint
+	Frame          zcl.Frame
+
+	// NoResponse says not to wait for an answer: it is sent when the device
+	// has it. Otherwise that is the response of the same sequence number: the
+	// one of the command, or a default response.
+	NoResponse bool
+	// Timeout is how long to wait for an answer; 0: ten seconds.
+	Timeout time.Duration
+}
+
+// StatusError is an answer of a device that says no.
+type StatusError struct {
+	Status zcl.Status
+}
+
+func (e *StatusError) Error() string {
+	return "zigbee: the device answers " + e.Status.String()
+}
