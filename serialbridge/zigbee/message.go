@@ -39,6 +39,10 @@ type Request struct {
 	NoResponse bool
 	// Timeout is how long to wait for an answer; 0: ten seconds.
 	Timeout time.Duration
+	// Hold is how long the request may wait for a sleeping device to wake up,
+	// after it was sent in vain; 0: not at all, but of a device that checks in
+	// until it has done so.
+	Hold time.Duration
 }
 
 // StatusError is an answer of a device that says no.
