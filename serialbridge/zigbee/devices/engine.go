@@ -55,18 +55,26 @@ func (d *Definition) Decode(c *Context, m zigbee.Message) (Values, []Later) {
 		if t.Decode == nil || len(t.Clusters) > 0 && !slices.Contains(t.Clusters, m.Cluster) {
 			continue
 		}
-		for property, value := range t.Decode(c, m) {
-			values[d.property(property, m.Endpoint)] = value
+		first := len(c.later)
+		maps.Copy(values, d.named(t, t.Decode(c, m), m.Endpoint))
+		for i := first; i < len(c.later); i++ {
+			c.later[i].Values = d.named(t, c.later[i].Values, m.Endpoint)
 		}
 	}
-	for i, l := range c.later {
-		named := make(Values)
-		for property, value := range l.Values {
-			named[d.property(property, m.Endpoint)] = value
-		}
-		c.later[i].Values = named
-	}
+	d.calibrate(values, c.Options)
 	return values, c.later
+}
+
+// named returns the values of a trait by property with endpoint.
+func (d *Definition) named(t *Trait, values Values, endpoint uint8) Values {
+	if t.Named {
+		return values
+	}
+	named := make(Values, len(values))
+	for property, value := range values {
+		named[d.property(property, endpoint)] = value
+	}
+	return named
 }
 
 // property is the name of a property of an endpoint in the state.
@@ -141,11 +149,7 @@ func (d *Definition) Set(c *Context) []Outcome {
 		for _, k := range o.Taken {
 			taken[k] = true
 		}
-		state := make(Values)
-		for property, value := range o.State {
-			state[d.property(property, c.Endpoint)] = value
-		}
-		o.State = state
+		o.State = d.named(t, o.State, c.Endpoint)
 		outcomes = append(outcomes, o)
 	}
 	c.Endpoint = endpoint
@@ -165,6 +169,11 @@ func rank(key string, off bool) int {
 }
 
 func (d *Definition) settable(key string) *Trait {
+	for _, t := range d.bind() {
+		if t.Set != nil && t.Takes != nil && t.Takes(d, key, false) {
+			return t
+		}
+	}
 	for _, t := range d.bind() {
 		if t.Set != nil && slices.Contains(t.Keys, key) {
 			return t
@@ -202,6 +211,11 @@ func (d *Definition) Get(c *Context) []Outcome {
 
 func (d *Definition) gettable(key string) *Trait {
 	for _, t := range d.bind() {
+		if t.Get != nil && t.Takes != nil && t.Takes(d, key, true) {
+			return t
+		}
+	}
+	for _, t := range d.bind() {
 		if t.Get != nil && slices.Contains(t.Keys, key) {
 			return t
 		}
@@ -220,7 +234,7 @@ func (d *Definition) Steps(c *Context) []Step {
 		}
 		for i := range c.Device.Endpoints {
 			e := &c.Device.Endpoints[i]
-			if !slices.ContainsFunc(t.Clusters, func(id uint16) bool { return slices.Contains(e.Input, id) || slices.Contains(e.Output, id) }) {
+			if len(t.Clusters) > 0 && !slices.ContainsFunc(t.Clusters, func(id uint16) bool { return slices.Contains(e.Input, id) || slices.Contains(e.Output, id) }) {
 				continue
 			}
 			c.Endpoint = e.ID

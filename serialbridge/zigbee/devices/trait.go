@@ -26,6 +26,12 @@ type Trait struct {
 
 	// Keys are those of set and get that Set and Get know.
 	Keys []string
+	// Takes says that Set (or Get, if get is true) knows a key as the definition
+	// has it; it is asked before any Keys. nil: none.
+	Takes func(d *Definition, key string, get bool) bool
+	// Named says that the names of values that Decode and Set return are those
+	// of the state: no name of an endpoint is appended.
+	Named bool
 	// Set returns what makes the device take the value. It sees the whole
 	// message of the user in c.Message, and runs once for all of its keys
 	// in it.

@@ -1,0 +1,66 @@
+package devices
+
+import "lintel/serialbridge/zigbee/zcl"
+
+// quirk returns what the definition says differs, by the path of names.
+func (d *Definition) quirk(path ...string) (any, bool) {
+	if d == nil {
+		return nil, false
+	}
+	var value any = d.Quirks
+	for _, name := range path {
+		members, ok := value.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if value, ok = members[name]; !ok {
+			return nil, false
+		}
+	}
+	return value, value != nil
+}
+
+// is says whether a quirk is set and not false.
+func (d *Definition) is(path ...string) bool {
+	value, ok := d.quirk(path...)
+	b, isBool := value.(bool)
+	return ok && (b || !isBool)
+}
+
+// number returns a quirk that is a number.
+func (d *Definition) number(path ...string) (float64, bool) {
+	value, ok := d.quirk(path...)
+	if !ok {
+		return 0, false
+	}
+	return zcl.Float(value)
+}
+
+// text returns a quirk that is a text, or "".
+func (d *Definition) text(path ...string) string {
+	value, _ := d.quirk(path...)
+	text, _ := value.(string)
+	return text
+}
+
+// The quirks that sensors know, besides those that the converters of zigbee2mqtt
+// have in "meta":
+//
+//	ias.zone             what alarms of an IAS zone mean: contact, occupancy, water_leak,
+//	                     smoke, gas, carbon_monoxide, vibration, sos, alarm …, or generic.
+//	                     Without it the exposes tell.
+//	ias.attributes       what of the zone status is told (alarm_1, alarm_2, tamper,
+//	                     battery_low, test …). Without it the exposes tell.
+//	ias.invert           the alarms are told the other way round
+//	ias.timeout          seconds after which an alarm is over by itself
+//	ias.commandsOnly     reports of the attribute are not looked at
+//	occupancy.timeout    seconds after which nobody is there any more: the sensor
+//	                     never says so
+//	scale                property → divisor of a measured value (temperature: 100)
+//	meter.divisor …      property → {divisor, multiplier} instead of what the device tells
+//	tuya.query           the device is asked for all datapoints when it is set up
+//	tuya.queryOnAnnounce and whenever it announces itself
+//	tuya.timeStart       what clocks are counted from: 1970, 2000 or off
+//	tuya.bindBasic       the Basic cluster is bound
+//	tuya.mcuVersion      the version of the MCU is asked for when it is set up
+//	tuya                 (any) the magic read of the Basic cluster wakes the device
