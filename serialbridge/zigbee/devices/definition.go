@@ -41,7 +41,8 @@ type Definition struct {
 	// tuyaSendCommand …), and those in file quirks.go.
 	Quirks map[string]any
 
-	traits []*Trait // found by bind
+	traits     []*Trait        // found by Bind
+	properties map[string]bool // of all exposes, by Bind
 }
 
 // Attribute is a row of a table of attributes: one attribute on the wire and

@@ -17,7 +17,8 @@ type Outcome struct {
 	Err error
 }
 
-// traits are all that there are, in the order in which they are asked.
+// traits are all that there are. Where two know the same, the later one is the
+// more special and wins.
 func traits() []*Trait {
 	return slices.Concat(
 		actuatorTraits,
@@ -26,16 +27,29 @@ func traits() []*Trait {
 	)
 }
 
-// bind finds the traits that are at work.
-func (d *Definition) bind() []*Trait {
+// nameless are the exposes that have no name of their own, but features.
+var nameless = []string{"light", "switch", "cover", "lock", "fan", "climate"}
+
+// Bind finds the traits that are at work. The first use of a definition does it
+// too; one that several goroutines use has to be bound before.
+func (d *Definition) Bind() {
 	if d.traits != nil {
-		return d.traits
+		return
 	}
 	names := make(map[string]bool)
+	d.properties = make(map[string]bool)
 	for _, e := range d.Exposes {
 		names[e.Type] = true
 		names[e.Name] = true
+		d.properties[e.Property] = true
+		if slices.Contains(nameless, e.Type) {
+			for _, f := range e.Features {
+				names[f.Name] = true
+				d.properties[f.Property] = true
+			}
+		}
 	}
+	d.traits = []*Trait{}
 	for _, t := range traits() {
 		exposed := len(t.Exposes) == 0 || slices.ContainsFunc(t.Exposes, func(n string) bool { return names[n] })
 		used := len(t.Clusters) == 0 || slices.ContainsFunc(t.Clusters, func(c uint16) bool { return slices.Contains(d.Clusters, c) })
@@ -43,6 +57,10 @@ func (d *Definition) bind() []*Trait {
 			d.traits = append(d.traits, t)
 		}
 	}
+}
+
+func (d *Definition) bind() []*Trait {
+	d.Bind()
 	return d.traits
 }
 
@@ -50,6 +68,7 @@ func (d *Definition) bind() []*Trait {
 // and those that are to be published later.
 func (d *Definition) Decode(c *Context, m zigbee.Message) (Values, []Later) {
 	c.Definition, c.Endpoint, c.later = d, m.Endpoint, nil
+	c.suffix = ""
 	values := make(Values)
 	for _, t := range d.bind() {
 		if t.Decode == nil || len(t.Clusters) > 0 && !slices.Contains(t.Clusters, m.Cluster) {
@@ -77,31 +96,99 @@ func (d *Definition) named(t *Trait, values Values, endpoint uint8) Values {
 	return named
 }
 
-// property is the name of a property of an endpoint in the state.
+// property is the name of a property of an endpoint in the state: what the
+// definition exposes, with the name of the endpoint or without it, and else what
+// MultiEndpoint says. An action carries the name of its endpoint in its value.
 func (d *Definition) property(name string, endpoint uint8) string {
-	if !d.MultiEndpoint || slices.Contains(d.MultiEndpointSkip, name) {
+	suffix := d.suffix(endpoint)
+	if suffix == "" || name == "action" || strings.HasPrefix(name, "action_") || strings.HasSuffix(name, suffix) {
 		return name
 	}
-	for suffix, id := range d.Endpoints {
-		if id == endpoint {
-			if strings.HasSuffix(name, "_"+suffix) {
-				return name
-			}
-			return name + "_" + suffix
+	d.Bind()
+	switch {
+	case d.properties[name+suffix]:
+		return name + suffix
+	case d.properties[name], !d.MultiEndpoint, slices.Contains(d.MultiEndpointSkip, name):
+		return name
+	}
+	return name + suffix
+}
+
+// suffix is what the properties of an endpoint end in, empty if it has no name.
+// The name "default" tells where commands go that name no endpoint.
+func (d *Definition) suffix(endpoint uint8) string {
+	if endpoint == 0 {
+		return ""
+	}
+	found := ""
+	for name, id := range d.Endpoints {
+		if id == endpoint && name != "default" && (found == "" || name < found) {
+			found = name
 		}
 	}
-	return name
+	if found == "" {
+		return ""
+	}
+	return "_" + found
 }
 
 // Split takes the name of an endpoint off the end of a key, if the definition has such
-// an endpoint and the key is none of its own.
+// an endpoint.
 func (d *Definition) Split(key string) (name string, endpoint uint8) {
+	longest := ""
 	for suffix, id := range d.Endpoints {
-		if name, ok := strings.CutSuffix(key, "_"+suffix); ok && name != "" {
-			return name, id
+		if suffix == "default" || len(suffix) < len(longest) {
+			continue
+		}
+		if n, ok := strings.CutSuffix(key, "_"+suffix); ok && n != "" {
+			name, endpoint, longest = n, id, suffix
 		}
 	}
-	return key, 0
+	if endpoint == 0 {
+		return key, 0
+	}
+	return name, endpoint
+}
+
+// lookup finds the trait that knows a key: as the definition has it, of the endpoint
+// whose name it ends in, or of the whole device.
+func (d *Definition) lookup(key string, get bool) (t *Trait, name string, endpoint uint8) {
+	has := func(t *Trait) bool { return t.Set != nil && !get || t.Get != nil && get }
+	for _, t := range slices.Backward(d.bind()) {
+		if has(t) && t.Takes != nil && t.Takes(d, key, get) {
+			return t, key, 0
+		}
+	}
+	if name, endpoint = d.Split(key); endpoint != 0 {
+		if t = d.knows(name, endpoint, has); t != nil {
+			return t, name, endpoint
+		}
+	}
+	return d.knows(key, 0, has), key, 0
+}
+
+// knows returns the trait that knows the key. Where endpoints differ, such as a
+// light and a switch in one device, it is the one whose expose the endpoint has.
+func (d *Definition) knows(key string, endpoint uint8, has func(*Trait) bool) *Trait {
+	var found *Trait
+	suffix := d.suffix(endpoint)
+	for _, t := range slices.Backward(d.bind()) {
+		if !has(t) || !slices.Contains(t.Keys, key) {
+			continue
+		}
+		if suffix == "" {
+			return t
+		}
+		for _, e := range d.Exposes {
+			if "_"+e.Endpoint == suffix && (slices.Contains(t.Exposes, e.Type) || slices.Contains(t.Exposes, e.Name)) {
+				return t
+			}
+		}
+		if found == nil {
+			found = t
+		}
+	}
+	return found
 }
 
 // Set returns what the keys of c.Message become, in the order in which it is to be
@@ -109,9 +196,12 @@ func (d *Definition) Split(key string) (name string, endpoint uint8) {
 // on, but a state of OFF last.
 func (d *Definition) Set(c *Context) []Outcome {
 	c.Definition = d
-	endpoint := c.Endpoint
-	keys := slices.Sorted(maps.Keys(c.Message))
-	off := strings.EqualFold(fmt.Sprint(c.Message["state"]), "off")
+	endpoint, message := c.Endpoint, c.Message
+	defer func() { c.Endpoint, c.Message, c.suffix = endpoint, message, "" }()
+
+	keys := slices.Sorted(maps.Keys(message))
+	state, _ := message["state"].(string)
+	off := strings.EqualFold(state, "off")
 	slices.SortStableFunc(keys, func(a, b string) int { return rank(a, off) - rank(b, off) })
 	type done struct {
 		t        *Trait
@@ -124,103 +214,97 @@ func (d *Definition) Set(c *Context) []Outcome {
 		if taken[key] {
 			continue
 		}
-		name, of := key, uint8(0)
-		t := d.settable(key)
-		if t == nil {
-			if name, of = d.Split(key); of != 0 {
-				t = d.settable(name)
-			}
-		}
+		t, name, of := d.lookup(key, false)
 		if of == 0 {
 			of = endpoint
 		}
 		o := Outcome{Key: key, Endpoint: of}
 		if t == nil {
-			o.Err = fmt.Errorf("no converter available for %q: see the exposes of the device for its keys", key)
+			o.Err = noConverter(key)
 			outcomes = append(outcomes, o)
 			continue
 		}
+		// A trait sees the whole message and takes what it knows of it, so it
+		// runs once for an endpoint.
 		if ran[done{t, of}] {
 			continue
 		}
 		ran[done{t, of}] = true
-		c.Endpoint = of
-		o.Result, o.Err = t.Set(c, name, c.Message[key])
+		c.Endpoint, c.suffix = of, d.suffix(of)
+		c.Message = stripped(message, c.suffix)
+		o.Result, o.Err = t.Set(c, name, message[key])
 		for _, k := range o.Taken {
 			taken[k] = true
+			taken[k+c.suffix] = true
 		}
-		o.State = d.named(t, o.State, c.Endpoint)
+		// The name of the endpoint goes to all that was assumed for it.
+		if len(o.State) > 0 && c.suffix != "" && !t.Named {
+			named := make(Values, len(o.State))
+			for property, value := range o.State {
+				named[property+c.suffix] = value
+			}
+			o.State = named
+		}
 		outcomes = append(outcomes, o)
 	}
-	c.Endpoint = endpoint
 	return outcomes
 }
 
-func rank(key string, off bool) int {
-	for _, first := range []string{"state", "brightness", "brightness_percent"} {
-		if key == first || strings.HasPrefix(key, first+"_") && first == "state" {
-			if off {
-				return 2
-			}
-			return 0
+// stripped is the message with the name of the endpoint taken off its keys.
+func stripped(message Values, suffix string) Values {
+	own := make(Values, len(message))
+	maps.Copy(own, message)
+	if suffix == "" {
+		return own
+	}
+	for key, value := range message {
+		if name, ok := strings.CutSuffix(key, suffix); ok {
+			delete(own, key)
+			own[name] = value
 		}
+	}
+	return own
+}
+
+// rank says when a key is sent.
+func rank(key string, off bool) int {
+	switch key {
+	case "state", "brightness", "brightness_percent":
+		if off {
+			return 2
+		}
+		return 0
 	}
 	return 1
 }
 
-func (d *Definition) settable(key string) *Trait {
-	for _, t := range d.bind() {
-		if t.Set != nil && t.Takes != nil && t.Takes(d, key, false) {
-			return t
-		}
-	}
-	for _, t := range d.bind() {
-		if t.Set != nil && slices.Contains(t.Keys, key) {
-			return t
-		}
-	}
-	return nil
+func noConverter(key string) error {
+	return fmt.Errorf("no converter available for %q: see the exposes of the device for its keys", key)
 }
 
 // Get returns the requests that read the keys of c.Message.
 func (d *Definition) Get(c *Context) []Outcome {
 	c.Definition = d
-	endpoint := c.Endpoint
+	endpoint, message := c.Endpoint, c.Message
+	defer func() { c.Endpoint, c.Message, c.suffix = endpoint, message, "" }()
+
 	var outcomes []Outcome
-	for _, key := range slices.Sorted(maps.Keys(c.Message)) {
-		o := Outcome{Key: key, Endpoint: endpoint}
-		name := key
-		t := d.gettable(key)
-		if t == nil {
-			var of uint8
-			if name, of = d.Split(key); of != 0 {
-				t, o.Endpoint = d.gettable(name), of
-			}
+	for _, key := range slices.Sorted(maps.Keys(message)) {
+		t, name, of := d.lookup(key, true)
+		if of == 0 {
+			of = endpoint
 		}
+		o := Outcome{Key: key, Endpoint: of}
 		if t == nil {
-			o.Err = fmt.Errorf("no converter available for %q: see the exposes of the device for its keys", key)
+			o.Err = noConverter(key)
 		} else {
-			c.Endpoint = o.Endpoint
+			c.Endpoint, c.suffix = of, d.suffix(of)
+			c.Message = stripped(message, c.suffix)
 			o.Requests, o.Err = t.Get(c, name)
 		}
 		outcomes = append(outcomes, o)
 	}
-	c.Endpoint = endpoint
 	return outcomes
-}
-
-func (d *Definition) gettable(key string) *Trait {
-	for _, t := range d.bind() {
-		if t.Get != nil && t.Takes != nil && t.Takes(d, key, true) {
-			return t
-		}
-	}
-	for _, t := range d.bind() {
-		if t.Get != nil && slices.Contains(t.Keys, key) {
-			return t
-		}
-	}
-	return nil
 }
 
 // Steps returns what has to be set up in a device so that it tells by itself what
@@ -234,7 +318,11 @@ func (d *Definition) Steps(c *Context) []Step {
 		}
 		for i := range c.Device.Endpoints {
 			e := &c.Device.Endpoints[i]
-			if len(t.Clusters) > 0 && !slices.ContainsFunc(t.Clusters, func(id uint16) bool { return slices.Contains(e.Input, id) || slices.Contains(e.Output, id) }) {
+			clusters := e.Input
+			if t.Client {
+				clusters = e.Output
+			}
+			if !slices.ContainsFunc(t.Clusters, func(id uint16) bool { return slices.Contains(clusters, id) }) {
 				continue
 			}
 			c.Endpoint = e.ID

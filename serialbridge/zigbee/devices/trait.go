@@ -15,10 +15,17 @@ type Trait struct {
 	// none ("light").
 	Exposes  []string
 	Clusters []uint16
+	// Client says that the device uses the clusters, to command others with
+	// (they are among the output clusters of its endpoints), and does not serve them.
+	Client bool
 
 	// Generate returns what a device shows that nobody has described, on an
-	// endpoint that has one of the clusters; nil: nothing.
+	// endpoint that has one of the clusters; nil: nothing. Names of endpoints
+	// are put in by the caller.
 	Generate func(c *Context, endpoint uint8) []*Expose
+	// Shared says that such a device shows it once, whatever number of its
+	// endpoints has the cluster, and without the name of one.
+	Shared bool
 
 	// Decode returns what the message says, by property without endpoint; nil:
 	// nothing. It is called for every message of one of the clusters.
@@ -56,6 +63,9 @@ type Result struct {
 	// ReadAfter asks for a Get of ReadKeys after that time.
 	ReadAfter time.Duration
 	ReadKeys  []string
+	// Scenes are what becomes of the scenes that the endpoint holds, or that the
+	// members of the group hold, once the requests have succeeded.
+	Scenes []SceneChange
 }
 
 // Step is something to set up in a device. One of the fields is set.
@@ -89,13 +99,16 @@ type Context struct {
 	Options Values
 	// Message is the whole object of the user.
 	Message Values
-	// Group says that a command is for a group: there is no device.
-	Group bool
+	// Group says that a command is for a group: there is no device. GroupID is
+	// its number.
+	Group   bool
+	GroupID uint16
 	// Memory are texts that a trait keeps for the device while the program runs.
 	Memory map[string]any
 	Now    time.Time
 
-	later []Later
+	suffix string // that of the endpoint which a command names: "_left", or nothing
+	later  []Later
 }
 
 // Later takes note of values to publish later. See [Later].
