@@ -18,6 +18,13 @@
 // device does not have ten minutes after it was first seen again is removed, though
 // the gateway was started anew in between.
 //
+// # Zigbee
+//
+// Devices of the Zigbee network have the documents that zigbee2mqtt makes for them, one
+// for each entity, so that who comes from there loses nothing: [ZigbeeDocuments]
+// turns what a device exposes into them. What a property looks like stands in
+// zigbee_properties.tsv.
+//
 // # Contract
 //
 // [Document] is pure. [Publisher.Device] may be called from any goroutine and
