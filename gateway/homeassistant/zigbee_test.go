@@ -32,6 +32,7 @@ var zigbeeDifferences = map[string]string{
 var objections = map[string]string{
 	"siren siren":                 "the validator knows templates of simple values only",
 	"infrared ir_emitter":         "newer than the validator",
+	"infrared learned_ir_timings": "newer than the validator",
 	"button switch_learn_ir_code": "a switch that was made a button; its other keys are ignored",
 	"number distance":             "a state class, which is ignored",
 	"sensor pm25":                 "the micro sign, which Home Assistant replaces by the Greek letter",
