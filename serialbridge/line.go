@@ -14,17 +14,34 @@ type Line struct {
 	DataBits int  // 7 or 8
 	Parity   byte // 'N', 'E' or 'O'
 	StopBits int  // 1 or 2
+	Flow     Flow // how either side says that it has no room
 }
 
-// String writes a line as people do: 9600 8N1.
+// Flow is how either side of a line makes the other one wait.
+type Flow string
+
+// The kinds of flow control, as they are written.
+const (
+	NoFlow   Flow = ""
+	Hardware Flow = "rtscts"
+	Software Flow = "xonxoff" // only what the stick wants to wait for: the bytes 11 and 13 from it
+)
+
+// String writes a line as people do: 9600 8N1, and the flow control if there is any.
 func (l Line) String() string {
-	return fmt.Sprintf("%d %d%c%d", l.Baud, l.DataBits, l.Parity, l.StopBits)
+	s := fmt.Sprintf("%d %d%c%d", l.Baud, l.DataBits, l.Parity, l.StopBits)
+	if l.Flow != NoFlow {
+		s += " " + string(l.Flow)
+	}
+	return s
 }
 
 // ParseLine reads what [Line.String] writes.
 func ParseLine(text string) (Line, error) {
 	var l Line
 	baud, format, _ := strings.Cut(strings.TrimSpace(text), " ")
+	format, flow, _ := strings.Cut(format, " ")
+	l.Flow = Flow(flow)
 	wrong := fmt.Errorf("%.20q is no setting of a line; right is one such as \"9600 8N1\"", text)
 	if _, err := fmt.Sscanf(baud, "%d", &l.Baud); err != nil || fmt.Sprint(l.Baud) != baud || len(format) != 3 {
 		return Line{}, wrong
@@ -73,6 +90,16 @@ func (l Line) termios() (unix.Termios, error) {
 		t.Cflag |= unix.CSTOPB
 	default:
 		return t, fmt.Errorf("%d stop bits: neither 1 nor 2", l.StopBits)
+	}
+	switch l.Flow {
+	case NoFlow:
+	case Hardware:
+		t.Cflag |= unix.CRTSCTS
+	case Software:
+		t.Iflag |= unix.IXON
+		t.Cc[unix.VSTART], t.Cc[unix.VSTOP] = 0x11, 0x13
+	default:
+		return t, fmt.Errorf("flow control %q: neither rtscts nor xonxoff", l.Flow)
 	}
 	return t, nil
 }

@@ -142,7 +142,7 @@ func (p *probe) forward(live Sink) {
 // listen goes through the settings of the drivers' lines, over and over, until a
 // decoder finds valid frames. It sends nothing: what is at the other end
 // is not known.
-func (st *stick) listen(port *TTY, drivers []*Driver, certain bool) (*probe, error) {
+func (st *stick) listen(port deadlinePort, drivers []*Driver, certain bool) (*probe, error) {
 	need := 2
 	if certain {
 		need = 1 // only the line is in question
@@ -179,7 +179,7 @@ func (st *stick) listen(port *TTY, drivers []*Driver, certain bool) (*probe, err
 }
 
 // listenAt listens at one setting. It returns nil if nobody recognised anything.
-func (st *stick) listenAt(port *TTY, line Line, probes []*probe) (*probe, error) {
+func (st *stick) listenAt(port deadlinePort, line Line, probes []*probe) (*probe, error) {
 	if err := port.SetLine(line); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/tarm/serial"
 	"golang.org/x/sys/unix"
+
+	"lintel/hardware"
 )
 
 // ErrUnplugged means that the stick behind a port is gone. The port is of no
@@ -32,8 +34,8 @@ const (
 
 // PortOptions of OpenPort.
 type PortOptions struct {
-	HardwareFlow bool          // RTS/CTS
-	WriteTimeout time.Duration // for one Write; zero is 5 s
+	WriteTimeout time.Duration       // for one Write; zero is 5 s
+	USB          hardware.SerialPort // what is told by TTY.USB
 
 	// Observe is told what was read and written, and each setting of the line;
 	// data is good only until it returns. It must not block. nil: nobody is.
@@ -186,9 +188,6 @@ func (p *TTY) SetLine(l Line) error {
 	if err != nil {
 		return fmt.Errorf("set %s: %w", p.path, err)
 	}
-	if p.o.HardwareFlow {
-		t.Cflag |= unix.CRTSCTS
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.control(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS2, &t) }); err != nil {
@@ -197,6 +196,28 @@ func (p *TTY) SetLine(l Line) error {
 	p.line = l
 	p.o.observe(LineSet, []byte(l.String()))
 	return nil
+}
+
+// USB tells which stick it is; it is empty if USB does not know.
+func (p *TTY) USB() hardware.SerialPort { return p.o.USB }
+
+// SetModemLines sets DTR and RTS, by which some sticks are reset or kept in their boot
+// loader. A pty has none and returns an error.
+func (p *TTY) SetModemLines(dtr, rts bool) error {
+	var on, off int
+	for _, l := range []struct {
+		set bool
+		bit int
+	}{{dtr, unix.TIOCM_DTR}, {rts, unix.TIOCM_RTS}} {
+		if l.set {
+			on |= l.bit
+		} else {
+			off |= l.bit
+		}
+	}
+	return p.failure("set DTR and RTS of", p.control(func(fd int) error {
+		return errors.Join(unix.IoctlSetPointerInt(fd, unix.TIOCMBIC, off), unix.IoctlSetPointerInt(fd, unix.TIOCMBIS, on))
+	}))
 }
 
 // SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on. The zero

@@ -342,16 +342,16 @@ func TestPortIsExclusive(t *testing.T) {
 
 func TestPortLine(t *testing.T) {
 	_, path := openPTY(t)
-	p := openPort(t, path, PortOptions{HardwareFlow: true})
+	p := openPort(t, path, PortOptions{})
 	const mask = unix.CSIZE | unix.PARENB | unix.PARODD | unix.CSTOPB | unix.CRTSCTS
 	for _, test := range []struct {
 		line  Line
 		cflag uint32
 	}{
-		{Line{115200, 8, 'N', 1}, unix.CS8},
-		{Line{1200, 7, 'E', 1}, unix.CS7 | unix.PARENB},
-		{Line{250000, 8, 'O', 2}, unix.CS8 | unix.PARENB | unix.PARODD | unix.CSTOPB},
-		{Line{31250, 8, 'N', 2}, unix.CS8 | unix.CSTOPB},
+		{Line{115200, 8, 'N', 1, Hardware}, unix.CS8 | unix.CRTSCTS},
+		{Line{1200, 7, 'E', 1, Hardware}, unix.CS7 | unix.PARENB | unix.CRTSCTS},
+		{Line{250000, 8, 'O', 2, Hardware}, unix.CS8 | unix.PARENB | unix.PARODD | unix.CSTOPB | unix.CRTSCTS},
+		{Line{31250, 8, 'N', 2, Hardware}, unix.CS8 | unix.CSTOPB | unix.CRTSCTS},
 	} {
 		if err := p.SetLine(test.line); err != nil {
 			t.Errorf("%v: %v", test.line, err)
@@ -372,7 +372,7 @@ func TestPortLine(t *testing.T) {
 			t.Errorf("%v: not raw: %+v", test.line, got)
 		}
 	}
-	for _, bad := range []Line{{}, {0, 8, 'N', 1}, {9600, 9, 'N', 1}, {9600, 8, 'M', 1}, {9600, 8, 'N', 3}, {-1, 8, 'N', 1}} {
+	for _, bad := range []Line{{}, {0, 8, 'N', 1, NoFlow}, {9600, 9, 'N', 1, NoFlow}, {9600, 8, 'M', 1, NoFlow}, {9600, 8, 'N', 3, NoFlow}, {-1, 8, 'N', 1, NoFlow}} {
 		if err := p.SetLine(bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}

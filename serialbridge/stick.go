@@ -103,7 +103,7 @@ func (st *stick) keep(ctx context.Context, p hardware.SerialPort) {
 	var learned *finding
 	defer st.tell(Waiting, "", unplugged)
 	for ctx.Err() == nil {
-		if _, err := os.Stat(p.Path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(p.Path); errors.Is(err, fs.ErrNotExist) && !isRemote(p.Path) {
 			st.tell(Waiting, "", p.Path+" is not there: plug the stick in, or start what makes the port")
 			rest(ctx, exist.step())
 			continue
@@ -221,7 +221,7 @@ func (st *stick) drive(ctx context.Context, p hardware.SerialPort, k *sink, lear
 		line = learned.line
 	}
 	k.memory = st.memoryOf(driver)
-	port, err := OpenPort(p.Path, line, PortOptions{Observe: st.observe})
+	port, err := open(ctx, p.Path, line, PortOptions{Observe: st.observe, USB: p})
 	if err != nil {
 		return learned, err
 	}
@@ -278,7 +278,7 @@ func (st *stick) online(driver *Driver, evidence string, commands chan Command) 
 // feed gives a decoder what a stick says. If silence is not zero it ends when
 // nothing valid was heard for that long: the driver was found by listening,
 // and there may be another device at the cable now.
-func (st *stick) feed(port *TTY, decoder Decoder, k *sink, silence time.Duration) error {
+func (st *stick) feed(port deadlinePort, decoder Decoder, k *sink, silence time.Duration) error {
 	buf := make([]byte, 4096)
 	last, frames := time.Now(), k.count()
 	for {

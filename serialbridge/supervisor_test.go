@@ -495,8 +495,8 @@ func TestListening(t *testing.T) {
 	tm := quick()
 	tm.listen, tm.listenMore = 50*time.Millisecond, 300*time.Millisecond // several rounds go by
 	one, two := linesDriver("one"), linesDriver("two")
-	one.Lines = []Line{line8N1, {9600, 7, 'E', 1}}
-	two.Lines = []Line{{9600, 8, 'N', 1}}
+	one.Lines = []Line{line8N1, {9600, 7, 'E', 1, NoFlow}}
+	two.Lines = []Line{{9600, 8, 'N', 1, NoFlow}}
 	h := startHouse(t, Options{Drivers: []Driver{one, talker(), two}, Ports: []NamedPort{{Path: so.path}}}, tm)
 	h.status(so.path, "told to be unheard", func(st StickStatus) bool {
 		return st.State == Listening && strings.Contains(st.Err, "nothing known was heard at 115200 8N1, 9600 8N1, 9600 7E1")
