@@ -37,10 +37,31 @@ const (
 	Expired          // the parent has waited in vain for the device to wake up
 )
 
+// String is the status in words.
+func (s Status) String() string {
+	return [...]string{"delivered", "no acknowledgement", "no route", "expired"}[s&3]
+}
+
 // Security is what the devices see of the coordinator's network: who has the same
 // key and sees the frame counter go up believes it.
 type Security struct {
 	zigbee.Parameters
-	Coordinator  zigbee.IEEEAddress
+	Coordinator zigbee.IEEEAddress
+	// FrameCounter is the last one that was used. The network counts on
+	// from it; see [Network.FrameCounter].
 	FrameCounter uint32
+
+	// JoinKey returns the link key under which the trust center sends the
+	// network key to a device that joins: that of its install code, or the one
+	// that all know. It says false if the device is not to join. Nil: all
+	// join with [WellKnownKey].
+	JoinKey func(device zigbee.IEEEAddress) (key [16]byte, ok bool)
+	// LinkKey returns the link key that the trust center holds for a device
+	// alone, or makes for one that asks for it. Nil: there are none, the
+	// devices stay with the key that they joined with.
+	LinkKey func(device zigbee.IEEEAddress) (key [16]byte, ok bool)
 }
+
+// WellKnownKey is the link key with which devices join that have no install code
+// (Zigbee base device behavior, section 6.3.1).
+var WellKnownKey = [16]byte([]byte("ZigBeeAlliance09"))
