@@ -70,7 +70,8 @@ type Attribute struct {
 // Report is when an attribute is to be reported.
 type Report struct {
 	Min, Max time.Duration
-	Change   float64 // in units of the wire
+	Change   float64  // in units of the wire
+	Type     zcl.Type // of the attribute; NoData: that of the row
 }
 
 // Datapoint is a row of Tuya's table: a number on the wire and what it means.

@@ -24,6 +24,7 @@ func traits() []*Trait {
 		actuatorTraits,
 		sensorTraits,
 		vendorTraits,
+		tableTraits(),
 	)
 }
 

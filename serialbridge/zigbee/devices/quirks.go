@@ -1,6 +1,10 @@
 package devices
 
-import "lintel/serialbridge/zigbee/zcl"
+import (
+	"slices"
+
+	"lintel/serialbridge/zigbee/zcl"
+)
 
 // quirk returns what the definition says differs, by the path of names.
 func (d *Definition) quirk(path ...string) (any, bool) {
@@ -43,9 +47,20 @@ func (d *Definition) text(path ...string) string {
 	return text
 }
 
+// uses says that a device is read by a converter of that name: those of the library's
+// first generation tell some values that are not among the exposes, and round
+// otherwise.
+func (d *Definition) uses(converter string) bool {
+	names, _ := d.quirk("converters")
+	list, _ := names.([]any)
+	return slices.Contains(list, any(converter))
+}
+
 // The quirks that sensors know, besides those that the converters of zigbee2mqtt
 // have in "meta":
 //
+//	converters           names of the converters in fromZigbee.ts that read the device (battery,
+//	                     ias_contact_alarm_1, humidity …), as far as it uses those
 //	ias.zone             what alarms of an IAS zone mean: contact, occupancy, water_leak,
 //	                     smoke, gas, carbon_monoxide, vibration, sos, alarm …, or generic.
 //	                     Without it the exposes tell.

@@ -1,0 +1,351 @@
+package devices
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/zcl"
+)
+
+// Clusters of the intruder alarm system (chapter 8).
+const (
+	clusterZone = 0x0500
+	clusterACE  = 0x0501
+)
+
+// zoneTraits are those of alarm sensors and key pads.
+var zoneTraits = []*Trait{
+	{Name: "zone", Clusters: []uint16{clusterZone}, Exposes: zoneProperties(), Generate: exposeZone, Decode: decodeZone, Configure: configureZone},
+	{Name: "zone action", Clusters: []uint16{clusterZone}, Exposes: []string{"action"}, Decode: decodeZoneAction},
+	{Name: "key pad", Clusters: []uint16{clusterACE}, Exposes: []string{"action"}, Decode: decodeACE},
+}
+
+// What alarms may mean. The exposes of a device tell which it is.
+var zones = []string{
+	"contact", "occupancy", "presence", "smoke", "water_leak", "water", "carbon_monoxide", "gas", "sos", "vibration",
+	"rain", "pressure", "alarm", "moving",
+}
+
+// zoneBits are the bits of the zone status besides the alarms (section 8.2.2.2.1.3).
+var zoneBits = []struct {
+	name string
+	bit  uint
+}{
+	{"tamper", 2}, {"battery_low", 3}, {"supervision_reports", 4}, {"restore_reports", 5}, {"trouble", 6},
+	{"ac_status", 7}, {"test", 8}, {"battery_defect", 9},
+}
+
+func zoneProperties() []string {
+	names := []string{"alarm_1", "alarm_2", "ac_connected", "enrolled", "zone_id"}
+	for _, z := range zones {
+		names = append(names, z, z+"_alarm_1", z+"_alarm_2")
+	}
+	for _, b := range zoneBits {
+		names = append(names, b.name)
+	}
+	return names
+}
+
+// zone is how the status of a zone is told.
+type zone struct {
+	alarm1, alarm2 string // properties; empty: not told
+	inverted       bool
+	attributes     []string
+	reports        bool // attribute reports are looked at too
+	commands       bool // notifications are
+}
+
+// zoneOf finds out how, once for a message.
+func zoneOf(d *Definition) []zone {
+	var found []zone
+	for _, old := range oldZones {
+		if d.uses(old.converter) {
+			found = append(found, old.zone)
+		}
+	}
+	if name := d.text("ias", "zone"); name != "" {
+		list, _ := d.quirk("ias", "attributes")
+		items, _ := list.([]any)
+		z := zone{inverted: (name == "contact") != d.is("ias", "invert"), reports: !d.is("ias", "commandsOnly"), commands: true}
+		for _, item := range items {
+			text, _ := item.(string)
+			z.attributes = append(z.attributes, text)
+		}
+		one, two := slices.Contains(z.attributes, "alarm_1"), slices.Contains(z.attributes, "alarm_2")
+		prefix, suffix := name, [2]string{}
+		if name == "generic" {
+			prefix, suffix = "", [2]string{"alarm_1", "alarm_2"}
+		} else if one && two {
+			suffix = [2]string{"_alarm_1", "_alarm_2"}
+		}
+		if one {
+			z.alarm1 = prefix + suffix[0]
+		}
+		if two {
+			z.alarm2 = prefix + suffix[1]
+		}
+		return append(found, z)
+	}
+	if len(found) == 0 {
+		found = append(found, exposedZone(d))
+	}
+	return found
+}
+
+// exposedZone is the zone that the exposes tell of.
+func exposedZone(d *Definition) zone {
+	z := zone{reports: !d.is("ias", "commandsOnly"), commands: true}
+	for _, b := range zoneBits {
+		if d.shows(b.name) {
+			z.attributes = append(z.attributes, b.name)
+		}
+	}
+	if d.shows("alarm_1") {
+		z.alarm1 = "alarm_1"
+	}
+	if d.shows("alarm_2") {
+		z.alarm2 = "alarm_2"
+	}
+	for _, name := range zones {
+		switch {
+		case d.shows(name + "_alarm_1"):
+			z.alarm1, z.alarm2 = name+"_alarm_1", name+"_alarm_2"
+		case z.alarm1 == "" && z.alarm2 == "" && d.shows(name):
+			z.alarm1 = name
+		default:
+			continue
+		}
+		z.inverted = name == "contact"
+		break
+	}
+	if d.is("ias", "invert") {
+		z.inverted = !z.inverted
+	}
+	if d.is("ias", "alarm2") && z.alarm2 == "" {
+		z.alarm1, z.alarm2 = "", z.alarm1
+	}
+	return z
+}
+
+// oldZones are what converters of the library's first generation tell.
+var oldZones = func() []struct {
+	converter string
+	zone
+} {
+	usual := []string{"tamper", "battery_low"}
+	all := []string{"tamper", "battery_low", "supervision_reports", "restore_reports", "trouble", "ac_status", "test", "battery_defect"}
+	type row = struct {
+		converter string
+		zone
+	}
+	rows := []row{
+		{"ias_no_alarm", zone{attributes: usual, reports: true, commands: true}},
+		{"ias_siren", zone{alarm1: "alarm", attributes: []string{"tamper", "battery_low", "supervision_reports", "restore_reports", "ac_status", "test"}, commands: true}},
+		{"ias_smoke_alarm_1", zone{alarm1: "smoke", attributes: all, reports: true, commands: true}},
+		{"ias_contact_alarm_1", zone{alarm1: "contact", inverted: true, attributes: usual, commands: true}},
+		{"ias_contact_alarm_1_report", zone{alarm1: "contact", inverted: true, attributes: usual, reports: true}},
+		{"ias_water_leak_alarm_1_report", zone{alarm1: "water_leak", attributes: usual, reports: true}},
+		{"ias_occupancy_alarm_1_report", zone{alarm1: "occupancy", attributes: usual, reports: true}},
+		{"ias_occupancy_only_alarm_2", zone{alarm2: "occupancy", commands: true}},
+		{"ias_alarm_only_alarm_1", zone{alarm1: "alarm", reports: true}},
+		{"ias_vibration_alarm_1_with_timeout", zone{alarm1: "vibration", attributes: usual, commands: true}},
+		{"ias_occupancy_alarm_1_with_timeout", zone{alarm1: "occupancy", attributes: usual, commands: true}},
+		{"ias_carbon_monoxide_alarm_1_gas_alarm_2", zone{alarm1: "carbon_monoxide", alarm2: "gas",
+			attributes: []string{"tamper", "battery_low", "trouble", "ac_connected", "test", "battery_defect"}, commands: true}},
+	}
+	for _, name := range []string{"water_leak", "vibration", "gas", "carbon_monoxide", "occupancy"} {
+		rows = append(rows, row{"ias_" + name + "_alarm_1", zone{alarm1: name, attributes: usual, commands: true}})
+	}
+	for _, name := range []string{"gas", "sos", "occupancy"} {
+		rows = append(rows, row{"ias_" + name + "_alarm_2", zone{alarm2: name, attributes: usual, commands: true}})
+	}
+	return rows
+}()
+
+// Attributes and commands of the IAS Zone cluster (section 8.2.2).
+const (
+	zoneState        = 0x0000
+	zoneStatus       = 0x0002
+	zoneCIEAddress   = 0x0010
+	zoneID           = 0x0011
+	zoneStatusChange = 0x00
+)
+
+// statusChange returns the status that a Zone Status Change Notification tells.
+func statusChange(m zigbee.Message) (uint16, bool) {
+	f := m.Frame
+	if f.Type != zcl.Specific || !f.ServerToClient || f.Command != zoneStatusChange || len(f.Payload) < 2 {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint16(f.Payload), true
+}
+
+func decodeZone(c *Context, m zigbee.Message) Values {
+	values := Values{}
+	status, notified := statusChange(m)
+	if !notified {
+		raw, ok := reportedNumber(m, zoneStatus)
+		if c.Definition.uses("ias_enroll") && tells(m) {
+			state, hasState := reportedNumber(m, zoneState)
+			values["enrolled"] = !hasState || state != 0
+			if id, ok := reportedNumber(m, zoneID); ok {
+				values["zone_id"] = id
+			}
+			if address, ok := reported(m, zoneCIEAddress); ok {
+				if n, ok := zcl.Int(address); ok {
+					values["ias_cie_address"] = zigbee.IEEEAddress(n).String()
+				}
+			}
+		}
+		if !ok {
+			return values
+		}
+		status = uint16(raw)
+	}
+	for _, z := range zoneOf(c.Definition) {
+		if notified && !z.commands || !notified && !z.reports {
+			continue
+		}
+		one, two := status&1 != 0, status&2 != 0
+		if z.alarm1 != "" {
+			values[z.alarm1] = one != z.inverted
+		}
+		if z.alarm2 != "" {
+			values[z.alarm2] = two != z.inverted
+		}
+		for _, b := range zoneBits {
+			if slices.Contains(z.attributes, b.name) {
+				values[b.name] = status>>b.bit&1 != 0
+			}
+		}
+		if slices.Contains(z.attributes, "ac_connected") {
+			values["ac_connected"] = status>>7&1 == 0
+		}
+		c.zoneTimeout(m.Endpoint, z)
+	}
+	return values
+}
+
+// zoneTimeout ends an alarm that the device never says to be over.
+func (c *Context) zoneTimeout(endpoint uint8, z zone) {
+	property := z.alarm1
+	if property == "" {
+		property = z.alarm2
+	}
+	if property == "" || !c.Definition.timesOut(property) && !c.Definition.is("ias", "timeout") {
+		return
+	}
+	over := Values{}
+	for _, p := range []string{z.alarm1, z.alarm2} {
+		if p != "" {
+			over[p] = false
+		}
+	}
+	c.timeout(property, endpoint, over)
+}
+
+// zoneActions are what buttons that pose as alarms mean by the zone status.
+var zoneActions = []string{"off", "single", "double", "hold"}
+
+func decodeZoneAction(c *Context, m zigbee.Message) Values {
+	status, ok := statusChange(m)
+	if !ok || !c.Definition.uses("command_status_change_notification_action") || int(status) >= len(zoneActions) {
+		return nil
+	}
+	return Values{"action": zoneActions[status]}
+}
+
+func exposeZone(c *Context, endpoint uint8) []*Expose {
+	if c.firstWith(clusterZone) != endpoint {
+		return nil
+	}
+	expose := func(name, description, category string) *Expose {
+		return &Expose{Type: "binary", Name: name, Property: name, Access: Published, ValueOn: true, ValueOff: false,
+			Description: description, Category: category}
+	}
+	return []*Expose{
+		expose("alarm_1", "Indicates whether IAS Zone alarm 1 is active", ""),
+		expose("alarm_2", "Indicates whether IAS Zone alarm 2 is active", ""),
+		expose("tamper", "Indicates whether the device is tampered", "diagnostic"),
+		expose("battery_low", "Indicates whether the battery of the device is almost empty", "diagnostic"),
+	}
+}
+
+// configureZone sets up reports of the status where the definition asks for them.
+// Enrolment is the network's.
+func configureZone(c *Context, endpoint uint8) []Step {
+	if !serves(c, endpoint, clusterZone) || !c.Definition.is("ias", "reporting") {
+		return nil
+	}
+	steps := report(endpoint, clusterZone, zigbee.Reporting{Attribute: zoneStatus, Type: uint8(zcl.Bitmap16), Max: 65000 * 1e9})
+	return append(steps, readStep(endpoint, clusterZone, zoneStatus))
+}
+
+// armModes are the arm modes of the command Arm (section 8.3.2.3.1) and what panels
+// tell besides.
+var armModes = []string{
+	"disarm", "arm_day_zones", "arm_night_zones", "arm_all_zones", "exit_delay", "entry_delay",
+	"not_ready", "in_alarm", "arming_stay", "arming_night", "arming_away",
+}
+
+// Commands of the IAS ACE cluster that key pads send (section 8.3.2.3).
+const (
+	aceArm            = 0x00
+	aceEmergency      = 0x02
+	acePanic          = 0x04
+	aceGetPanelStatus = 0x07
+)
+
+func decodeACE(c *Context, m zigbee.Message) Values {
+	f := m.Frame
+	if f.Type != zcl.Specific || f.ServerToClient {
+		return nil
+	}
+	if f.Command == aceGetPanelStatus && c.Definition.uses("ias_ace_occupancy_with_timeout") {
+		c.timeout("occupancy", m.Endpoint, Values{"occupancy": false})
+		c.noOccupancySince(m.Endpoint, true)
+		return Values{"occupancy": true}
+	}
+	values := Values{}
+	switch f.Command {
+	case aceEmergency:
+		values["action"] = c.named("emergency", m.Endpoint)
+	case acePanic:
+		values["action"] = c.named("panic", m.Endpoint)
+	case aceArm:
+		if len(f.Payload) < 3 || len(f.Payload) < 3+int(f.Payload[1]) || int(f.Payload[0]) >= len(armModes) {
+			return nil
+		}
+		n := int(f.Payload[1])
+		values["action"] = c.named(armModes[f.Payload[0]], m.Endpoint)
+		values["action_code"] = string(f.Payload[2 : 2+n])
+		values["action_zone"] = float64(f.Payload[2+n])
+		if !c.Definition.uses("command_arm") {
+			values["action_transaction"] = float64(f.Sequence)
+		}
+	default:
+		return nil
+	}
+	if c.repeated(m) {
+		return nil
+	}
+	if m.Group != 0 && !c.Definition.is("disableActionGroup") {
+		values["action_group"] = float64(m.Group)
+	}
+	return values
+}
+
+// named returns an action with the name of the endpoint that it came from, if the
+// definition has it so.
+func (c *Context) named(action string, endpoint uint8) string {
+	if !c.Definition.MultiEndpoint || slices.Contains(c.Definition.MultiEndpointSkip, action) {
+		return action
+	}
+	for suffix, id := range c.Definition.Endpoints {
+		if id == endpoint {
+			return action + "_" + suffix
+		}
+	}
+	return action
+}
