@@ -33,6 +33,9 @@
 // takes note. One lock guards the table of a Publisher; it is never held while
 // publishing, nor while the Memory is written.
 //
+// ZigbeePublisher.Entity, Gone and Bridge may be called from any goroutine and do not block;
+// its Run owns the caller's goroutine.
+//
 // Limits: 1,000 devices, 500 properties each, 200 characters for a name,
 // 2,000 devices remembered.
 package homeassistant
