@@ -1,0 +1,166 @@
+// Writes what zigbee-herdsman-converters (MIT) know of devices in the form that
+// package devices reads:
+//
+//	node definitions.mjs ../definitions.bin
+//
+// The format stands in database.go. Conversions of attributes and datapoints are
+// found out by trying them (probe.mjs); prose is left out but for the description
+// of a device.
+import {createRequire} from "node:module";
+import fs from "node:fs";
+import path from "node:path";
+import zlib from "node:zlib";
+import {Zcl, zhc, definitions, device, start} from "./offline.mjs";
+import {attributeRows, datapointRows, settings} from "./rows.mjs";
+
+const require = createRequire(import.meta.url);
+const modelsIndex = require(path.join(path.dirname(require.resolve("zigbee-herdsman-converters")), "models-index.json"));
+
+const label = (name) => {
+    const text = name.replace(/_/g, " ");
+    return text[0].toUpperCase() + text.slice(1);
+};
+
+// plain is an expose without its prose and without what follows from the rest.
+function plain(e) {
+    const {description, label: l, property, features, item_type, presets, ...out} = JSON.parse(JSON.stringify(e));
+    if (l !== undefined && e.name === undefined) out.label = l;
+    else if (l !== undefined && l !== label(e.name)) out.label = l;
+    if (property !== undefined && property !== e.name) out.property = property;
+    if (features) out.features = features.map(plain);
+    if (item_type) out.item_type = plain(item_type);
+    if (presets) out.presets = presets.map(({name, value}) => ({name, value}));
+    return out;
+}
+
+// quirks are what is in meta and is data; a function is "function".
+function quirks(meta) {
+    const out = {};
+    for (const [key, value] of Object.entries(meta ?? {})) {
+        if (["multiEndpoint", "multiEndpointSkip", "tuyaDatapoints"].includes(key)) continue;
+        const text = JSON.stringify(value, (_, v) => (typeof v === "function" ? "function" : v));
+        if (text.length < 400) out[key] = JSON.parse(text);
+    }
+    return out;
+}
+
+const fingerprint = (f) => (f.ieeeAddr instanceof RegExp ? {...f, ieeeAddr: f.ieeeAddr.source} : f);
+
+const options = [];
+const optionNumber = new Map();
+const all = [];
+const place = new Map();
+let address = 0x00a0000000000000n;
+const statistics = {rows: 0, datapoints: 0, code: 0};
+
+for (const {file, index, raw} of definitions()) {
+    const d = zhc.prepareDefinition(raw);
+    const modelID = d.zigbeeModel?.[0] ?? d.fingerprint?.find((f) => f.modelID)?.modelID;
+    const manufacturerName = d.fingerprint?.find((f) => f.manufacturerName)?.manufacturerName;
+    const bare = device({ieee: `0x${(++address).toString(16).padStart(16, "0")}`, modelID, manufacturerName, endpoints: [{id: 1}]});
+    let names = {};
+    try {
+        names = d.endpoint?.(bare) ?? {};
+    } catch {
+        // it looks for an endpoint that is not there
+    }
+    const ids = [...new Set([1, ...Object.values(names)])].filter((id) => Number.isInteger(id)).sort((a, b) => a - b);
+    const zh = device({ieee: `0x${(++address).toString(16).padStart(16, "0")}`, modelID, manufacturerName, endpoints: ids.map((id) => ({id}))});
+    await start(d, zh);
+    const cluster = (key) => {
+        if (typeof key === "number") return key;
+        return (zh.customClusters[key] ?? Zcl.Clusters[key])?.ID;
+    };
+    const clusters = new Set(d.fromZigbee.map((c) => cluster(c.cluster)).filter((id) => id !== undefined));
+    const list = typeof d.exposes === "function" ? d.exposes({isDummyDevice: true}, {}) : d.exposes;
+    const line = {m: d.model, v: d.vendor, d: d.description};
+    if (d.zigbeeModel?.length) line.z = d.zigbeeModel;
+    if (d.fingerprint?.length) line.f = d.fingerprint.map(fingerprint);
+    const white = (d.whiteLabel ?? []).filter((w) => w.fingerprint);
+    if (white.length) line.w = white.map((w) => ({m: w.model, v: w.vendor, d: w.description, f: w.fingerprint.map(fingerprint)}));
+    line.e = list.map(plain);
+    if (typeof d.exposes === "function") line.ef = 1;
+    line.o = d.options.map((o) => {
+        const text = JSON.stringify(plain(o));
+        if (!optionNumber.has(text)) {
+            optionNumber.set(text, options.length);
+            options.push(text);
+        }
+        return optionNumber.get(text);
+    });
+    if (Object.keys(names).length) line.ep = names;
+    if (d.meta?.multiEndpoint) line.me = 1;
+    if (d.meta?.multiEndpointSkip?.length) line.ms = d.meta.multiEndpointSkip;
+    if (d.ota) line.ota = 1;
+    line.c = [...clusters].sort((a, b) => a - b);
+    const q = quirks(d.meta);
+    if (Object.keys(q).length) line.q = q;
+    const rows = await attributeRows(d, zh, ids, names);
+    await settings(d, zh, list, rows, ids, names);
+    if (rows.length) line.a = rows;
+    if (d.meta?.tuyaDatapoints) {
+        line.t = datapointRows(d, zh);
+        statistics.datapoints += line.t.length;
+    }
+    place.set(`${file} ${index}`, all.length);
+    all.push(line);
+}
+
+// What many definitions say of an attribute of the standard is what the traits
+// know; only what differs is kept.
+const isStandard = (r) => !r.m && !r.t && !r.g && r.e === undefined && zcl.get(r.c)?.has(r.i);
+const zcl = new Map(Object.values(Zcl.Clusters).map((c) => [c.ID, new Set(Object.values(c.attributes).map((a) => a.ID))]));
+const often = new Map();
+for (const line of all) for (const r of line.a ?? []) if (isStandard(r)) often.set(JSON.stringify(r), (often.get(JSON.stringify(r)) ?? 0) + 1);
+const generic = new Set([...often].filter(([, n]) => n >= 20).map(([r]) => r));
+for (const line of all) {
+    if (line.a) line.a = line.a.filter((r) => !generic.has(JSON.stringify(r)));
+    if (line.a?.length === 0) delete line.a;
+    statistics.rows += line.a?.length ?? 0;
+}
+const lines = all.map((line) => JSON.stringify(line));
+if (process.argv[4]) fs.writeFileSync(process.argv[4], [...generic].map((r) => `${often.get(r)} ${r}`).join("\n"));
+
+// hash is FNV-1a of the model as the index of the converters has it, in lower case.
+function hash(text) {
+    let h = 0x811c9dc5;
+    for (const b of Buffer.from(text)) h = Math.imul(h ^ b, 0x01000193) >>> 0;
+    return h;
+}
+const index = Object.entries(modelsIndex).flatMap(([model, at]) => at.map(([file, i], order) => [hash(model), place.get(`${file} ${i}`), order]));
+index.sort((a, b) => a[0] - b[0] || a[2] - b[2]);
+
+// What occurs most is what the packer begins with, so that blocks can be small.
+const pieces = new Map();
+for (const line of all) {
+    for (const piece of [...line.e, ...(line.a ?? [])].map((p) => JSON.stringify(p))) pieces.set(piece, (pieces.get(piece) ?? 0) + 1);
+}
+let dictionary = "";
+for (const [piece, n] of [...pieces].sort((a, b) => (b[1] - 1) * b[0].length - (a[1] - 1) * a[0].length)) {
+    if (n > 1 && Buffer.byteLength(dictionary + piece) < 32000) dictionary = piece + dictionary;
+}
+
+const blocks = [];
+const perBlock = 64;
+for (let i = 0; i < lines.length; i += perBlock) blocks.push(lines.slice(i, i + perBlock).join("\n"));
+const packed = [options.join("\n"), dictionary].map((b) => zlib.deflateRawSync(b, {level: 9}));
+packed.push(...blocks.map((b) => zlib.deflateRawSync(b, {level: 9, memLevel: 9, dictionary: Buffer.from(dictionary)})));
+
+const head = Buffer.alloc(16);
+head.write("LZD1", 0);
+head.writeUInt32LE(lines.length, 4);
+head.writeUInt32LE(index.length, 8);
+head.writeUInt16LE(packed.length, 12);
+head.writeUInt16LE(perBlock, 14);
+const table = Buffer.alloc(index.length * 6);
+index.forEach(([h, n], i) => {
+    table.writeUInt32LE(h, i * 6);
+    table.writeUInt16LE(n, i * 6 + 4);
+});
+const lengths = Buffer.alloc(packed.length * 4);
+packed.forEach((p, i) => lengths.writeUInt32LE(p.length, i * 4));
+const file = Buffer.concat([head, table, lengths, ...packed]);
+fs.writeFileSync(process.argv[2], file);
+console.error(`${lines.length} definitions, ${index.length} models, ${options.length} options, ${statistics.rows} rows, ${statistics.datapoints} datapoints: ${file.length} bytes, ${lines.join("").length} unpacked`);
+if (process.argv[3]) fs.writeFileSync(process.argv[3], lines.join("\n"));
+process.exit(0);

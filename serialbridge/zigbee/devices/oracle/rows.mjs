@@ -1,0 +1,180 @@
+// Rows of attributes and datapoints of a definition, found out by trying its converters.
+import {createRequire} from "node:module";
+import {Zcl} from "./offline.mjs";
+import {classify, samples} from "./probe.mjs";
+
+const require = createRequire(import.meta.url);
+const tuya = require("zigbee-herdsman-converters/lib/tuya");
+const {Endpoint} = require("zigbee-herdsman/dist/controller/model/endpoint.js");
+
+// looked says that a converter has looked at more than the value: what it does
+// depends on what was before, and takes code.
+let looked = false;
+const cached = Endpoint.prototype.getClusterAttributeValue;
+Endpoint.prototype.getClusterAttributeValue = function (...a) {
+    looked = true;
+    return cached.apply(this, a);
+};
+const state = new Proxy({}, {get: (_, key) => (typeof key === "string" && (looked = true), undefined), has: () => ((looked = true), false)});
+const silent = {debug() {}, info() {}, warning() {}, error() {}};
+let sequence = 0;
+
+async function convert(d, zh, c, endpoint, data, type) {
+    const m = {
+        type, data, endpoint, device: zh, cluster: c.cluster, linkquality: 100, groupID: 0,
+        meta: {zclTransactionSequenceNumber: ++sequence, frameControl: {}, rawData: Buffer.alloc(0)},
+    };
+    try {
+        const got = c.convert(d, m, () => (looked = true), {}, {device: zh, logger: silent, state, deviceExposesChanged() {}});
+        return (got instanceof Promise ? await got : got) ?? {};
+    } catch {
+        return {};
+    }
+}
+
+// attributes are those that a converter looks at when a report comes.
+async function attributes(d, zh, c, endpoint, type, cluster) {
+    const asked = new Set();
+    const note = (key) => {
+        if (typeof key === "string") asked.add(key);
+    };
+    const data = new Proxy({}, {
+        get: (_, key) => note(key), has: (_, key) => (note(key), false),
+        getOwnPropertyDescriptor: (_, key) => note(key),
+        ownKeys: () => (Object.keys(cluster.attributes).forEach(note), []),
+    });
+    await convert(d, zh, c, endpoint, data, type);
+    return [...asked].filter((key) => key in cluster.attributes || /^\d+$/.test(key));
+}
+
+const clusterOf = (zh, key) => {
+    if (typeof key === "number") return Zcl.Utils.getCluster(key, undefined, zh.customClusters);
+    return zh.customClusters[key] ?? Zcl.Clusters[key];
+};
+
+// attributeRows returns the rows of what the device tells of its attributes.
+export async function attributeRows(d, zh, ids, names) {
+    const rows = [];
+    for (const c of d.fromZigbee) {
+        const types = Array.isArray(c.type) ? c.type : [c.type];
+        const type = types.find((t) => t === "attributeReport" || t === "readResponse");
+        const cluster = clusterOf(zh, c.cluster);
+        if (!type || !cluster) continue;
+        const first = zh.getEndpoint(ids[0]);
+        for (const key of await attributes(d, zh, c, first, type, cluster)) {
+            const attribute = cluster.attributes[key];
+            const found = new Map(); // property without endpoint → rows by endpoint
+            for (const id of ids) {
+                const endpoint = zh.getEndpoint(id);
+                looked = false;
+                const tried = [];
+                for (const x of samples(attribute?.type)) tried.push([x, await convert(d, zh, c, endpoint, {[key]: x}, type)]);
+                if (looked) continue;
+                for (const property of new Set(tried.flatMap(([, got]) => Object.keys(got)))) {
+                    const row = classify(tried.map(([x, got]) => [x, got[property]]));
+                    if (!row) continue;
+                    if (attribute?.type === 0x10 && row.n) row.n = Object.fromEntries(Object.entries(row.n).filter(([n]) => n < 2));
+                    const name = Object.keys(names).find((n) => names[n] === id);
+                    const base = d.meta?.multiEndpoint && name && property.endsWith(`_${name}`) ? property.slice(0, -name.length - 1) : property;
+                    if (!found.has(base)) found.set(base, []);
+                    found.get(base).push({id, property, row});
+                }
+            }
+            for (const [base, at] of found) {
+                const common = {c: cluster.ID, i: attribute ? attribute.ID : Number(key)};
+                if (attribute?.manufacturerCode ?? cluster.manufacturerCode) common.m = attribute?.manufacturerCode ?? cluster.manufacturerCode;
+                const alike = at.length === ids.length && at.every((x) => JSON.stringify(x.row) === JSON.stringify(at[0].row));
+                if (alike) rows.push({...common, p: base, ...at[0].row});
+                else for (const x of at) rows.push({...common, e: x.id, p: x.property, ...x.row});
+            }
+        }
+    }
+    for (const r of rows) delete r.one;
+    return rows;
+}
+
+const leaf = (e) => !e.features || e.type === "composite";
+
+// settings adds to the rows how they are written and read.
+export async function settings(d, zh, exposes, rows, ids, names) {}
+
+const converterName = (() => {
+    const by = new Map();
+    for (const [name, v] of Object.entries(tuya.valueConverter)) {
+        const from = typeof v === "function" ? undefined : v.from;
+        by.set(v, name);
+        if (from) by.set(from, name);
+        if (typeof v === "function") {
+            for (const argument of [1, "x", undefined, {}]) {
+                try {
+                    const made = v(argument);
+                    if (made?.from) by.set(made.from.toString(), name);
+                    break;
+                } catch {
+                    // it wants something else
+                }
+            }
+        }
+    }
+    return (v) => by.get(v) ?? by.get(v.from) ?? (v.from && by.get(v.from.toString()));
+})();
+
+// datapointRows returns the rows of Tuya's table.
+export function datapointRows(d, zh) {
+    const rows = [];
+    for (const [dp, property, conversion, more] of d.meta.tuyaDatapoints) {
+        const converter = conversion ?? {};
+        const row = {i: dp};
+        if (property) row.p = property;
+        const meta = {device: zh, state, options: {}, message: {}, mapped: d, logger: silent, deviceExposesChanged() {}};
+        looked = false;
+        const from = (x) => {
+            try {
+                const y = converter.from(x, meta, {}, () => (looked = true), {device: zh, data: {}, endpoint: zh.endpoints[0]});
+                return y instanceof Promise ? ((looked = true), undefined) : y;
+            } catch {
+                return undefined;
+            }
+        };
+        let made;
+        if (converter.from && property) {
+            const numbers = classify(samples(undefined).filter((x) => x >= 0 || converter.from.length).map((x) => [x, from(x)]));
+            const truth = [false, true].map((x) => [x ? 1 : 0, from(x)]);
+            const texts = from("text") === "text";
+            if (!looked) {
+                const truths = truth.every(([, y]) => y !== undefined) ? Object.fromEntries(truth) : undefined;
+                const plainTruth = truths && truths[0] === false && truths[1] === true;
+                if (numbers && numbers.k !== "enum" && numbers.k !== "bool") made = numbers;
+                else if (truths && (!numbers || numbers.one || numbers.n === undefined || Object.keys(numbers.n).length === 0 || truths[0] !== truths[1])) {
+                    made = !numbers || numbers.one || Object.keys(numbers.n ?? {}).length === 0 ? {k: "bool", n: truths} : numbers;
+                } else made = numbers;
+                if (plainTruth && texts && made?.k === "identity") made = {k: "identity"};
+            }
+        }
+        if (made) Object.assign(row, made);
+        else row.k = converter.from ? (converterName(converter) ?? "code") : "write-only";
+        delete row.one;
+        if (converter.to) {
+            const tried = [];
+            const candidates = row.n ? Object.values(row.n) : [1, 10, 37, true, false, "ON", "OFF", "text"];
+            for (const v of new Set(candidates)) {
+                try {
+                    const w = converter.to(v, {...meta, message: {[property]: v}});
+                    if (w !== undefined && !(w instanceof Promise)) tried.push([v, w]);
+                } catch {
+                    // not such a value
+                }
+            }
+            const types = new Set(tried.map(([, w]) => (w instanceof tuya.Enum ? "enum" : w instanceof tuya.Bitmap ? "bitmap"
+                : typeof w === "boolean" ? "bool" : typeof w === "number" ? "number" : Array.isArray(w) ? "raw" : "string")));
+            if (types.size === 1) row.t = [...types][0];
+            if (row.k === "scale" && tried.length && tried.every(([v, w]) => typeof v !== "number" || Number(w.valueOf()) === v)) row.ro = 1;
+            if (row.k === "write-only" && tried.some(([v]) => typeof v === "string" && v !== "text")) {
+                row.n = Object.fromEntries(tried.filter(([v]) => v === "ON" || v === "OFF").map(([v, w]) => [Number(w.valueOf()), v]));
+            }
+        } else row.r0 = 1;
+        if (more?.optimistic === false) row.s = 1;
+        rows.push(row);
+    }
+    return rows;
+}
