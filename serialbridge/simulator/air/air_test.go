@@ -59,12 +59,14 @@ func play(t *testing.T, o Options, test func(w *world)) {
 		done := make(chan error)
 		go func() { done <- w.Network.Run(ctx) }()
 		w.Attach(w.ear, home)
-		w.PermitJoin(time.Hour)
+		w.PermitJoin(100 * time.Hour)
+		defer func() {
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Errorf("Run returned %v", err)
+			}
+		}()
 		test(w)
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run returned %v", err)
-		}
 	})
 }
 

@@ -53,7 +53,7 @@ func (r *request) specific() zcl.Status {
 	case clusterIASZone:
 		return zcl.UnsupportedCommand
 	case clusterPollControl:
-		return zcl.Success
+		return r.pollControl()
 	}
 	return zcl.UnsupportedCommand
 }

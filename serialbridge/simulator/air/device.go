@@ -35,6 +35,8 @@ type State struct {
 	Groups    map[uint8][]uint16
 	Bindings  int
 	Reporting int // attributes that it reports
+	// Clock is what time the device was told, and Told when it was.
+	Clock, Told time.Time
 }
 
 // device is a device as it lives in the network.
@@ -67,7 +69,10 @@ type device struct {
 	reportings       []*reporting
 	zclSeq, zdoSeq   uint8
 	identifyingUntil time.Time
-	moving           uint64    // counts the movements of a cover
+	moving           uint64 // counts the movements of a cover
+	spelled          bool   // see model.spellbound
+	tuyaSeq          uint16
+	clock, told      time.Time // the time, and when it was told
 	update           *download // in progress
 	image            []byte    // that was downloaded last
 	imageVersion     uint32
@@ -154,6 +159,7 @@ func (d *device) reset() {
 	d.endpoints = d.model.build()
 	d.bindings, d.reportings, d.held, d.update = nil, nil, nil, nil
 	d.identifyingUntil = time.Time{}
+	d.spelled = false
 }
 
 // ErrClosed is why a device cannot join: nobody lets it.
@@ -445,7 +451,7 @@ func (n *Network) Devices() []State {
 	states := make([]State, 0, len(n.sorted))
 	for _, d := range n.sorted {
 		s := State{Device: d.Device, Joined: d.joined, Address: d.address, Router: d.router(), LinkKey: d.linkKey,
-			Bindings: len(d.bindings), Reporting: len(d.reportings), Groups: make(map[uint8][]uint16)}
+			Clock: d.clock, Told: d.told, Bindings: len(d.bindings), Reporting: len(d.reportings), Groups: make(map[uint8][]uint16)}
 		for _, e := range d.endpoints {
 			if len(e.groups) > 0 {
 				s.Groups[e.id] = append([]uint16(nil), e.groups...)

@@ -33,6 +33,11 @@ type model struct {
 	report   func(d *device)            // tells all that it tells without being asked
 	trigger  map[string]func(d *device) // what can be done with it by hand
 	written  func(d *device, e *endpoint, key attributeKey)
+	changed  func(d *device, e *endpoint, key attributeKey) // tells what has changed without being asked
+
+	// spellbound says that the device says nothing until attributes of the Basic
+	// cluster were read as Tuya's own gateway does, 0xfffe among them.
+	spellbound bool
 }
 
 // endpointModel is an endpoint as it comes out of the factory.

@@ -21,11 +21,18 @@ const (
 	TRV         Kind = "trv"          // Danfoss Ally
 	Cover       Kind = "cover"        // IKEA FYRTUR
 	Lock        Kind = "lock"         // Yale YRD226
+
+	TuyaClimate  Kind = "tuya-climate"  // TS0601 temperature and humidity
+	TuyaTRV      Kind = "tuya-trv"      // TS0601 radiator valve
+	AqaraWeather Kind = "aqara-weather" // WSDCGQ11LM: temperature, humidity, pressure
 )
 
 // models tell what the kinds are; models of vendors that do not keep to the
 // standard are in files of their own.
 var models = map[Kind]*model{
+	TuyaClimate:  tuyaClimate,
+	TuyaTRV:      tuyaTRV,
+	AqaraWeather: aqaraWeather,
 	Bulb: {
 		modelID: "LCA001", maker: "Signify Netherlands B.V.", version: "1.104.2", manufacturer: 0x100b,
 		power: mains, router: true, zigbee3: true,
@@ -108,6 +115,7 @@ var models = map[Kind]*model{
 		power: battery, sleepy: true, zigbee3: true, poll: 2 * time.Second,
 		endpoints: []endpointModel{{id: 1, device: 0x0301, in: []uint16{0, 1, 3, 10, 0x20, 0x0201, 0x0204, 0x0b05}, out: []uint16{0, 0x19},
 			attributes: danfoss}},
+		live: askTime,
 	},
 	Cover: {
 		modelID: "FYRTUR block-out roller blind", maker: "IKEA of Sweden", version: "2.2.009", manufacturer: 0x117c,
@@ -133,6 +141,7 @@ var models = map[Kind]*model{
 				{cluster: clusterDoorLock, id: 0x0023, kind: zcl.Uint32, value: 0, flags: writable},
 				{cluster: clusterDoorLock, id: 0x0024, kind: zcl.Uint8, value: 2, flags: writable},
 			}}},
+		live:    askTime,
 		trigger: map[string]func(*device){"lock": turnKey(1, 0x0d), "unlock": turnKey(2, 0x0e)},
 	},
 }

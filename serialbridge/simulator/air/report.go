@@ -122,6 +122,9 @@ func (r *request) readReporting() zcl.Status {
 // changed reports an attribute that has changed if it has done so enough, now or
 // when it may (section 2.5.7.1.6).
 func (d *device) changed(e *endpoint, key attributeKey) {
+	if d.model.changed != nil {
+		d.model.changed(d, e, key)
+	}
 	for _, p := range d.reportings {
 		if p.endpoint != e.id || p.key != key || !p.moved(e.attributes[key].value) {
 			continue
@@ -186,6 +189,7 @@ func (d *device) live() {
 		d.rearm(p)
 	}
 	d.measure()
+	d.checkIn()
 	if start := d.model.live; start != nil {
 		start(d)
 	}

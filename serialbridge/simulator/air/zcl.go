@@ -124,8 +124,11 @@ func (r *request) global() zcl.Status {
 		return r.readReporting()
 	case zcl.DiscoverAttributes:
 		return r.discover()
-	case zcl.ReadAttributesResponse, zcl.WriteAttributesResponse, zcl.ConfigureReportingResponse, zcl.ReportAttributes:
-		r.device.answeredBy(r)
+	case zcl.ReadAttributesResponse:
+		r.device.toldTime(r)
+		r.quiet = true
+		return zcl.Success
+	case zcl.WriteAttributesResponse, zcl.ConfigureReportingResponse, zcl.ReportAttributes:
 		r.quiet = true
 		return zcl.Success
 	}
@@ -137,6 +140,9 @@ func (r *request) read() zcl.Status {
 	ids, err := zcl.ParseIDs(r.frame.Payload)
 	if err != nil {
 		return zcl.MalformedCommand
+	}
+	if r.cluster == clusterBasic && slices.Contains(ids, 0xfffe) {
+		r.device.spelled = true
 	}
 	var answers []zcl.Attribute
 	for _, id := range ids {
