@@ -25,6 +25,7 @@ var floors = map[string]int{
 	"lintel/serialbridge/zigbee/znp":          3,
 	"lintel/serialbridge/zigbee/ezsp":         3,
 	"lintel/serialbridge/zigbee/devices":      3,
+	"lintel/serialbridge/zigbee/ota":          3,
 	"lintel/serialbridge/zigbee/dongle":       4,
 	"lintel/serialbridge/zigbee/z2m":          4,
 	"lintel/serialbridge/simulator/air":       3,
