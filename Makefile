@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils d
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak vet vuln check image image-test image-crash interop deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak vet vuln check image image-test image-crash interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,15 @@ race: deps ## all tests with the race detector; the broker's once more without p
 
 interop: deps ## only the tests against programs of others: mosquitto, paho, avahi
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
+
+oracle: ## compare with zigbee2mqtt what Zigbee devices say; made anew by its own converters where Node is there
+	go test -count=1 -v -run 'TestOracle' ./serialbridge/zigbee/devices
+	@if command -v npm >/dev/null; then \
+	  cd serialbridge/zigbee/devices/oracle && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
+	  node cases.mjs ../../../../out/oracle.jsonl.gz && \
+	  if cmp <(zcat ../../../../out/oracle.jsonl.gz) <(zcat ../testdata/oracle.jsonl.gz); then echo 'made anew: the same'; \
+	  else echo 'made anew: other than testdata/oracle.jsonl.gz; look, and commit what is right' >&2; exit 1; fi; \
+	else echo 'npm is not there: the stored expectations were replayed, not made anew'; fi
 
 fuzz: ## each fuzz target for FUZZTIME (20000x: executions; 30s: time)
 	@set -e; go list -f '{{if .TestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}{{if .XTestGoFiles}}{{"\n"}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | sort -u | \

@@ -32,8 +32,8 @@ async function convert(d, zh, c, endpoint, data, type) {
     }
 }
 
-// attributes are those that a converter looks at when a report comes.
-async function attributes(d, zh, c, endpoint, type, cluster) {
+// lookedAt returns the attributes that a converter looks at when a report comes.
+export async function lookedAt(d, zh, c, endpoint, type, cluster) {
     const asked = new Set();
     const note = (key) => {
         if (typeof key === "string") asked.add(key);
@@ -47,7 +47,7 @@ async function attributes(d, zh, c, endpoint, type, cluster) {
     return [...asked].filter((key) => key in cluster.attributes || /^\d+$/.test(key));
 }
 
-const clusterOf = (zh, key) => {
+export const clusterOf = (zh, key) => {
     if (typeof key === "number") return Zcl.Utils.getCluster(key, undefined, zh.customClusters);
     return zh.customClusters[key] ?? Zcl.Clusters[key];
 };
@@ -61,7 +61,7 @@ export async function attributeRows(d, zh, ids, names) {
         const cluster = clusterOf(zh, c.cluster);
         if (!type || !cluster) continue;
         const first = zh.getEndpoint(ids[0]);
-        for (const key of await attributes(d, zh, c, first, type, cluster)) {
+        for (const key of await lookedAt(d, zh, c, first, type, cluster)) {
             const attribute = cluster.attributes[key];
             const found = new Map(); // property without endpoint → rows by endpoint
             for (const id of ids) {
