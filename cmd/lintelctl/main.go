@@ -16,6 +16,10 @@ const usage = `Lintelctl looks after Lintel boxes.
 
 	lintelctl decode [--config FILE] PROTOCOL [FILE]
 	                                   what a stick said, a JSON object a line
+	lintelctl zigbee-decode --model M --manufacturer N --cluster C
+	                                   what ZCL frames of a device mean, hexadecimal, one a line; zigbee-decode --help
+	lintelctl zigbee-discovery --model M --manufacturer N
+	                                   what Home Assistant is told of a device; zigbee-discovery --help
 	lintelctl record [STICK]           what goes over the port of a stick of a box, for decode; record --help
 	lintelctl simulate KIND PATH       a stick that is not there, with faults; simulate --help
 	lintelctl bench [--broker ADDRESS] what a broker on this machine can bear; bench --help
@@ -50,6 +54,10 @@ func run(args []string, in io.Reader, out, diagnostics io.Writer) error {
 	switch args[0] {
 	case "decode":
 		return decode(args[1:], in, out, diagnostics)
+	case "zigbee-decode":
+		return zigbeeDecode(args[1:], in, out, diagnostics)
+	case "zigbee-discovery":
+		return zigbeeDiscovery(args[1:], out, diagnostics)
 	case "record":
 		return record(args[1:], out, diagnostics)
 	case "simulate":

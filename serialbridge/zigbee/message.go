@@ -53,3 +53,25 @@ type StatusError struct {
 func (e *StatusError) Error() string {
 	return "zigbee: the device answers " + e.Status.String()
 }
+
+// ParseMessage reads the ZCL frame of an APS message. A frame whose attributes cannot be
+// read to the end is returned with those before, and with an error.
+func ParseMessage(in Incoming, received time.Time) (Message, error) {
+	frame, err := zcl.ParseFrame(in.Data)
+	if err != nil {
+		return Message{}, err
+	}
+	m := Message{
+		Device: in.IEEEAddress, Endpoint: in.SourceEndpoint, DestinationEndpoint: in.DestinationEndpoint,
+		Group: in.Group, Broadcast: in.Broadcast, Cluster: in.Cluster, LinkQuality: in.LinkQuality,
+		Received: received, Frame: frame,
+	}
+	if frame.Type == zcl.Global {
+		switch frame.Command {
+		case zcl.ReportAttributes, zcl.ReadAttributesResponse,
+			zcl.WriteAttributes, zcl.WriteAttributesUndivided, zcl.WriteAttributesNoResponse:
+			m.Attributes, err = zcl.ParseAttributes(frame.Command, frame.Payload)
+		}
+	}
+	return m, err
+}
