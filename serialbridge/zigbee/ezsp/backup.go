@@ -1,0 +1,235 @@
+package ezsp
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math/bits"
+
+	"lintel/serialbridge/zigbee"
+)
+
+// counterMargin is added to the frame counters of a backup: the network has
+// gone on counting since it was made, and believes only what is above.
+const counterMargin = 2500
+
+// Backup reads the network that runs, its keys and those of its devices.
+func (c *Coordinator) Backup(ctx context.Context) (*zigbee.Backup, error) {
+	p, n, err := c.readNetwork(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := c.keyInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	link, err := c.exportKey(ctx, keyTCLink, "read the link key")
+	if err != nil {
+		return nil, err
+	}
+	devices, err := c.linkKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &zigbee.Backup{
+		Parameters:      p,
+		Coordinator:     c.Info().IEEEAddress,
+		SecurityLevel:   securityLevel,
+		FrameCounter:    info.frameCounter,
+		ChannelMask:     n.channels,
+		Devices:         devices,
+		TCLinkKeyHashed: link,
+	}, nil
+}
+
+// keyTableSize is for how many devices the stick has room for link keys.
+func (c *Coordinator) keyTableSize(ctx context.Context) (int, error) {
+	const doing = "read the size of the table of link keys"
+	r, err := c.call(ctx, cmdGetConfigurationValue, []byte{configKeyTableSize})
+	if err != nil {
+		return 0, fmt.Errorf("ezsp: %s: %w", doing, err)
+	}
+	s, size := r.ezspStatus(c.version()), r.uint16()
+	if err := c.check(r, s, doing); err != nil {
+		return 0, err
+	}
+	return min(int(size), 0xff), nil // an index has one byte
+}
+
+// linkKeys reads the devices that have link keys in the table.
+func (c *Coordinator) linkKeys(ctx context.Context) ([]zigbee.BackupDevice, error) {
+	size, err := c.keyTableSize(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var devices []zigbee.BackupDevice
+	for i := range size {
+		r, err := c.call(ctx, cmdExportLinkKeyByIndex, []byte{byte(i)})
+		if err != nil {
+			return nil, fmt.Errorf("ezsp: read link key %d: %w", i, err)
+		}
+		var s status
+		var ieee zigbee.IEEEAddress
+		var key zigbee.LinkKey
+		if c.version() >= 14 {
+			s = status(r.uint32())
+			context := reader{rest: r.bytes(keyContextSize)}
+			context.bytes(4)
+			ieee = context.ieee()
+			key.Key = r.key()
+		} else {
+			ieee, key.Key = r.ieee(), r.key()
+		}
+		r.bytes(2) // what of the rest is valid: counters always are, of a link key
+		key.TxCounter, key.RxCounter = r.uint32(), r.uint32()
+		r.bytes(2)
+		if c.version() < 14 {
+			s = status(r.uint32())
+		}
+		if r.bad {
+			return nil, c.check(r, s, fmt.Sprintf("read link key %d", i))
+		}
+		if s != statusOK || ieee == 0 || ieee == blankAddress {
+			continue // an entry that is empty
+		}
+		devices = append(devices, zigbee.BackupDevice{
+			IEEEAddress: ieee, NetworkAddress: c.addressOf(ieee), LinkKey: &key,
+		})
+	}
+	return devices, nil
+}
+
+// addressOf returns where a device was heard last.
+func (c *Coordinator) addressOf(ieee zigbee.IEEEAddress) zigbee.NetworkAddress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if address, ok := c.addresses[ieee]; ok {
+		return address
+	}
+	return zigbee.UnknownAddress
+}
+
+// Restore makes the stick the coordinator of the network in the backup; see
+// [zigbee.Coordinator]. What zigbee-herdsman has written from a stick of this
+// family has the addresses of coordinator and network with their bytes the other
+// way round. That is seen if it is of this very stick.
+func (c *Coordinator) Restore(ctx context.Context, b *zigbee.Backup) error {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	p, coordinator := b.Parameters, b.Coordinator
+	own := c.Info().IEEEAddress
+	if turned := zigbee.IEEEAddress(bits.ReverseBytes64(uint64(coordinator))); turned == own && coordinator != own {
+		coordinator, p.ExtendedPANID = own, reversed(p.ExtendedPANID)
+	}
+	if p.Channel < 11 || p.Channel > 26 || p.NetworkKey == [16]byte{} {
+		return fmt.Errorf("ezsp: restore the network: the backup has no channel or no network key")
+	}
+	if err := c.leave(ctx); err != nil {
+		return err
+	}
+	if coordinator != 0 && coordinator != blankAddress && coordinator != own {
+		if err := c.takeAddress(ctx, coordinator); err != nil {
+			return err
+		}
+	}
+	counter := uint32(min(uint64(b.FrameCounter)+counterMargin, 0xffffffff))
+	if err := c.setValue(ctx, valueNetworkFrameCounter, append32(nil, counter), "set the frame counter"); err != nil {
+		return err
+	}
+	if err := c.importLinkKeys(ctx, b.Devices); err != nil {
+		return err
+	}
+	link := b.TCLinkKeyHashed
+	if link == [16]byte{} {
+		link = newKey() // of another family of sticks: its devices have their keys in the table
+	}
+	channels := b.ChannelMask & allChannels
+	if channels == 0 {
+		channels = allChannels
+	}
+	if err := c.form(ctx, p, link, channels, keepFrameCounter); err != nil {
+		return err
+	}
+	return c.begin(ctx)
+}
+
+// importLinkKeys fills the table of link keys.
+func (c *Coordinator) importLinkKeys(ctx context.Context, devices []zigbee.BackupDevice) error {
+	size, err := c.keyTableSize(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.demand(ctx, cmdClearKeyTable, nil, "clear the link keys"); err != nil {
+		return err
+	}
+	n, left := 0, 0
+	highest := uint32(0)
+	for _, d := range devices {
+		if d.LinkKey == nil {
+			continue
+		}
+		highest = max(highest, d.LinkKey.TxCounter)
+		if n == size {
+			left++
+			continue
+		}
+		doing := "set the link key of " + d.IEEEAddress.String()
+		p := appendIEEE([]byte{byte(n)}, d.IEEEAddress)
+		r, err := c.call(ctx, cmdImportLinkKey, append(p, d.LinkKey.Key[:]...))
+		if err != nil {
+			return fmt.Errorf("ezsp: %s: %w", doing, err)
+		}
+		if err := c.check(r, status(r.uint32()), doing); err != nil {
+			return err
+		}
+		n++
+	}
+	if left > 0 {
+		c.log.Warn("the stick has no room for the link keys of all devices: those without may have to be paired anew if they lose the network", "room", size, "devices", left)
+	}
+	if n == 0 {
+		return nil
+	}
+	// The stick has one counter for all the link keys that it sends with.
+	counter := uint32(min(uint64(highest)+counterMargin, 0xffffffff))
+	return c.setValue(ctx, valueAPSFrameCounter, append32(nil, counter), "set the frame counter of the link keys")
+}
+
+// restoredAddress are the tokens by which an EFR32 takes another IEEE address
+// than the one it was made with; which one there is depends on its firmware.
+var restoredAddress = [...]uint32{0xe12a, 0x1e12a}
+
+// takeAddress gives the stick the IEEE address of the coordinator that it takes the
+// place of, if its firmware can do that again and again. The address for
+// good, which can be written once, is left alone.
+func (c *Coordinator) takeAddress(ctx context.Context, address zigbee.IEEEAddress) error {
+	for _, token := range restoredAddress {
+		p := append32(append32(nil, token), 0)
+		r, err := c.call(ctx, cmdGetTokenData, p)
+		if err != nil {
+			continue // it does not know the command, or is gone: the next one tells
+		}
+		if s := r.status(c.version()); s != statusOK || r.uint32() != 8 || r.bad {
+			continue
+		}
+		p = append32(p, 8)
+		if err := c.demand(ctx, cmdSetTokenData, appendIEEE(p, address), "take the address "+address.String()); err != nil {
+			return err
+		}
+		if err := c.start(ctx); err != nil {
+			return err
+		}
+		if c.Info().IEEEAddress == address {
+			return nil
+		}
+	}
+	if c.Info().IEEEAddress != address {
+		c.log.Warn("the firmware cannot take the address of the former coordinator: devices that report to it have to be configured anew", "ieee", address)
+	}
+	return nil
+}
+
+func newKey() (key [16]byte) {
+	rand.Read(key[:]) // never fails
+	return key
+}

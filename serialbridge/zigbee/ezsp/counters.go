@@ -1,0 +1,32 @@
+package ezsp
+
+// Counters count what has happened on the line since the stick was opened.
+type Counters struct {
+	// Of ASH (UG101, section 5.9).
+	FramesSent, FramesReceived uint64 // with data
+	Retransmitted              uint64
+	Timeouts                   uint64 // of acknowledgements
+	RejectsSent                uint64 // NAK
+	RejectsReceived            uint64
+	Duplicates                 uint64
+	OutOfSequence              uint64
+	BadChecksums               uint64
+	BadLengths                 uint64
+	BadControls                uint64
+	BadAcks                    uint64
+	LineErrors                 uint64 // substitute bytes
+	Cancelled                  uint64
+
+	// Of EZSP.
+	Malformed uint64 // frames that make no sense
+	Strays    uint64 // answers that nobody waits for, messages that nobody is told
+	Overflows uint64 // the stick had no memory for callbacks: it has lost some
+	Busy      uint64 // messages that the stick had no room for at first
+}
+
+// Counters returns what has happened on the line so far.
+func (c *Coordinator) Counters() Counters {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counters
+}
