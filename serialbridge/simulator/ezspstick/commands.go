@@ -85,47 +85,47 @@ func (s *Stick) command(data []byte) {
 // commands are those that the stick knows: each returns the parameters of the
 // answer.
 var commands = map[uint16]func(*Stick, *args) []byte{
-		0x0002: one((*Stick).addEndpoint),
-		0x0003: (*Stick).getExtendedValue,
-		0x0005: nothing,                                                     // nop
-		0x0010: one(func(s *Stick, a *args) code { a.take(10); return ok }), // setConcentrator
-		0x0015: func(s *Stick, a *args) []byte { a.u16(); return nil },      // setManufacturerCode
-		0x0017: one((*Stick).networkInit),
-		0x0018: func(s *Stick, _ *args) []byte { return []byte{s.networkState()} },
-		0x001a: wide((*Stick).startScan),
-		0x001e: one((*Stick).formNetwork),
-		0x0020: one((*Stick).leaveNetwork),
-		0x0022: one((*Stick).permitJoining),
-		0x0026: func(s *Stick, _ *args) []byte { return put64(nil, uint64(s.address())) },
-		0x0027: func(s *Stick, _ *args) []byte { return put16(nil, 0) }, // getNodeId
-		0x0028: (*Stick).getNetworkParameters,
-		0x0034: (*Stick).sendUnicast,
-		0x0036: (*Stick).sendBroadcast,
-		0x0038: (*Stick).sendMulticast,
-		0x0052: (*Stick).getConfigurationValue,
-		0x0053: one((*Stick).setConfigurationValue),
-		0x0055: one(func(s *Stick, a *args) code { s.node.policies[a.byte()] = a.byte(); return ok }),
-		0x0056: func(s *Stick, a *args) []byte { return append(s.putCode(nil, ok), s.node.policies[a.byte()]) },
-		0x005a: func(s *Stick, a *args) []byte { a.byte(); return put32(nil, 5000) }, // setSourceRouteDiscoveryMode
-		0x0060: (*Stick).lookupNodeID,
-		0x0061: (*Stick).lookupEUI64,
-		0x0064: one((*Stick).setMulticastTableEntry),
-		0x0065: func(s *Stick, _ *args) []byte { return make([]byte, 2*42) }, // readAndClearCounters
-		0x0068: one((*Stick).setInitialSecurityState),
-		0x006b: func(s *Stick, _ *args) []byte { clear(s.node.transient); return nil },
-		0x0076: one((*Stick).eraseKeyTableEntry),
-		0x009a: one((*Stick).setRadioChannel),
-		0x00aa: (*Stick).getValue,
-		0x00ab: one((*Stick).setValue),
-		0x00b1: one(func(s *Stick, _ *args) code { clear(s.tokens.keys); return ok }),
-		0x00f1: func(s *Stick, _ *args) []byte { return make([]byte, 2*42) }, // readCounters
-		0x0102: (*Stick).getTokenData,
-		0x0103: one((*Stick).setTokenData),
-		0x010e: wide((*Stick).importLinkKey),
-		0x010f: (*Stick).exportLinkKeyByIndex,
-		0x0111: wide((*Stick).importTransientKey),
-		0x0114: (*Stick).exportKey,
-		0x0116: (*Stick).getNetworkKeyInfo,
+	0x0002: one((*Stick).addEndpoint),
+	0x0003: (*Stick).getExtendedValue,
+	0x0005: nothing,                                                     // nop
+	0x0010: one(func(s *Stick, a *args) code { a.take(10); return ok }), // setConcentrator
+	0x0015: func(s *Stick, a *args) []byte { a.u16(); return nil },      // setManufacturerCode
+	0x0017: one((*Stick).networkInit),
+	0x0018: func(s *Stick, _ *args) []byte { return []byte{s.networkState()} },
+	0x001a: wide((*Stick).startScan),
+	0x001e: one((*Stick).formNetwork),
+	0x0020: one((*Stick).leaveNetwork),
+	0x0022: one((*Stick).permitJoining),
+	0x0026: func(s *Stick, _ *args) []byte { return put64(nil, uint64(s.address())) },
+	0x0027: func(s *Stick, _ *args) []byte { return put16(nil, 0) }, // getNodeId
+	0x0028: (*Stick).getNetworkParameters,
+	0x0034: (*Stick).sendUnicast,
+	0x0036: (*Stick).sendBroadcast,
+	0x0038: (*Stick).sendMulticast,
+	0x0052: (*Stick).getConfigurationValue,
+	0x0053: one((*Stick).setConfigurationValue),
+	0x0055: one(func(s *Stick, a *args) code { s.node.policies[a.byte()] = a.byte(); return ok }),
+	0x0056: func(s *Stick, a *args) []byte { return append(s.putCode(nil, ok), s.node.policies[a.byte()]) },
+	0x005a: func(s *Stick, a *args) []byte { a.byte(); return put32(nil, 5000) }, // setSourceRouteDiscoveryMode
+	0x0060: (*Stick).lookupNodeID,
+	0x0061: (*Stick).lookupEUI64,
+	0x0064: one((*Stick).setMulticastTableEntry),
+	0x0065: func(s *Stick, _ *args) []byte { return make([]byte, 2*42) }, // readAndClearCounters
+	0x0068: one((*Stick).setInitialSecurityState),
+	0x006b: func(s *Stick, _ *args) []byte { clear(s.node.transient); return nil },
+	0x0076: one((*Stick).eraseKeyTableEntry),
+	0x009a: one((*Stick).setRadioChannel),
+	0x00aa: (*Stick).getValue,
+	0x00ab: one((*Stick).setValue),
+	0x00b1: one(func(s *Stick, _ *args) code { clear(s.tokens.keys); return ok }),
+	0x00f1: func(s *Stick, _ *args) []byte { return make([]byte, 2*42) }, // readCounters
+	0x0102: (*Stick).getTokenData,
+	0x0103: one((*Stick).setTokenData),
+	0x010e: wide((*Stick).importLinkKey),
+	0x010f: (*Stick).exportLinkKeyByIndex,
+	0x0111: wide((*Stick).importTransientKey),
+	0x0114: (*Stick).exportKey,
+	0x0116: (*Stick).getNetworkKeyInfo,
 }
 
 // one is an answer of a status alone.
@@ -139,7 +139,6 @@ func wide(do func(*Stick, *args) code) func(*Stick, *args) []byte {
 }
 
 func nothing(*Stick, *args) []byte { return nil }
-
 
 func (s *Stick) addEndpoint(a *args) code {
 	e := endpoint{id: a.byte(), profile: a.u16(), device: a.u16(), version: a.byte()}

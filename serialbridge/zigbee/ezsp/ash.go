@@ -88,7 +88,9 @@ func (l *link) reset(ctx context.Context, heard <-chan serialbridge.Heard) (rest
 		// What the stick has received of an earlier frame is cancelled.
 		l.out = append(l.out[:0], cancelByte)
 		l.out = appendFrame(l.out, controlRST, nil)
-		if _, err := l.port.Write(l.out); err != nil {
+		_, err := l.port.Write(l.out)
+		l.out = l.out[:0]
+		if err != nil {
 			return nil, err
 		}
 		patience := time.NewTimer(resetTime)
@@ -149,6 +151,9 @@ var errNotConnected = errors.New("ezsp: the stick is not connected")
 
 // take takes what was read.
 func (l *link) take(data []byte) error {
+	if !l.connected {
+		return nil // of the time before
+	}
 	resend := false
 	for _, b := range data {
 		frame, damage := l.deframer.push(b)
