@@ -140,7 +140,8 @@ type Left struct {
 	Rejoin         bool // it means to come back
 }
 
-// AddressChanged tells that a device was heard at another network address.
+// AddressChanged tells at which network address a device was heard, or what it, or
+// its parent, has answered to a NWK_addr_req or an IEEE_addr_req that was broadcast.
 type AddressChanged struct {
 	IEEEAddress    IEEEAddress
 	NetworkAddress NetworkAddress

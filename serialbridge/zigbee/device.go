@@ -77,8 +77,11 @@ type Endpoint struct {
 
 	// Attributes are the last values that were reported or read, by
 	// cluster and attribute.
-	Attributes map[uint16]map[uint16]any
+	Attributes Attributes
 }
+
+// Attributes are values by cluster and attribute, as zcl.ReadValue makes them.
+type Attributes map[uint16]map[uint16]any
 
 // Binding sends what a cluster of an endpoint reports to a device or a group.
 type Binding struct {

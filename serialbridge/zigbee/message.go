@@ -30,7 +30,7 @@ type Request struct {
 	Endpoint       uint8 // of the device; ignored for a group
 	SourceEndpoint uint8 // 0: EndpointHome
 	Cluster        uint16
-	Profile        uint16 // 0: that of the endpoint
+	Profile        uint16 // 0: ProfileHomeAutomation, which Light Link endpoints take too
 	Frame          zcl.Frame
 
 	// NoResponse says not to wait for an answer: it is sent when the device
@@ -39,6 +39,7 @@ type Request struct {
 	NoResponse bool
 	// Timeout is how long to wait for an answer; 0: ten seconds.
 	Timeout time.Duration
+
 	// Hold is how long the request may wait for a sleeping device to wake up,
 	// after it was sent in vain; 0: not at all, but of a device that checks in
 	// until it has done so.

@@ -55,10 +55,10 @@ type Options struct {
 	// Clock is the time that devices are told, in the zone of the house, and
 	// whether it is right; nil: time.Now, always right.
 	Clock func() (now time.Time, right bool)
-	// OTA, if set, is given the commands of the OTA Upgrade cluster, and says
-	// whether it answers. Otherwise devices are told that there is no image.
-	// It must not block; Network.Respond answers.
-	OTA func(Device, Message) bool
+	// Answer, if set, is asked first about every command that is sent to the
+	// coordinator, and says whether it answers: an OTA upgrade. It must not block;
+	// Network.Respond answers.
+	Answer func(Device, Message) bool
 	// GreenPower, if set, is given what comes to EndpointGreenPower. It must not
 	// block.
 	GreenPower func(Incoming)
