@@ -38,24 +38,38 @@ func (d *Definition) Bind() {
 		return
 	}
 	names := make(map[string]bool)
-	d.properties = make(map[string]bool)
-	for _, e := range d.Exposes {
-		names[e.Type] = true
-		names[e.Name] = true
-		d.properties[e.Property] = true
-		if slices.Contains(nameless, e.Type) {
-			for _, f := range e.Features {
+	for _, x := range d.Exposes {
+		names[x.Type] = true
+		names[x.Name] = true
+		if slices.Contains(nameless, x.Type) {
+			for _, f := range x.Features {
 				names[f.Name] = true
-				d.properties[f.Property] = true
 			}
 		}
 	}
+	d.index()
 	d.traits = []*Trait{}
 	for _, t := range traits() {
 		exposed := len(t.Exposes) == 0 || slices.ContainsFunc(t.Exposes, func(n string) bool { return names[n] })
 		used := len(t.Clusters) == 0 || slices.ContainsFunc(t.Clusters, func(c uint16) bool { return slices.Contains(d.Clusters, c) })
 		if exposed && used {
 			d.traits = append(d.traits, t)
+		}
+	}
+}
+
+// index finds the properties that are exposed.
+func (d *Definition) index() {
+	if d.properties != nil {
+		return
+	}
+	d.properties = make(map[string]bool)
+	for _, x := range d.Exposes {
+		d.properties[x.Property] = true
+		if slices.Contains(nameless, x.Type) {
+			for _, f := range x.Features {
+				d.properties[f.Property] = true
+			}
 		}
 	}
 }
@@ -69,7 +83,7 @@ func (d *Definition) bind() []*Trait {
 // and those that are to be published later.
 func (d *Definition) Decode(c *Context, m zigbee.Message) (Values, []Later) {
 	c.Definition, c.Endpoint, c.later = d, m.Endpoint, nil
-	c.suffix = ""
+	c.suffix, c.judged = "", false
 	values := make(Values)
 	for _, t := range d.bind() {
 		if t.Decode == nil || len(t.Clusters) > 0 && !slices.Contains(t.Clusters, m.Cluster) {
@@ -105,7 +119,7 @@ func (d *Definition) property(name string, endpoint uint8) string {
 	if suffix == "" || name == "action" || strings.HasPrefix(name, "action_") || strings.HasSuffix(name, suffix) {
 		return name
 	}
-	d.Bind()
+	d.index()
 	switch {
 	case d.properties[name+suffix]:
 		return name + suffix

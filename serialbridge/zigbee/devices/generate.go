@@ -78,24 +78,30 @@ func (g *generator) add(cluster uint16, client bool) {
 			with = append(with, e)
 		}
 	}
-	onlyFirst := len(with) == 1 && with[0] == g.endpoints[0]
 	for _, t := range traits() {
 		if t.Generate == nil || t.Client != client || g.done[t] || !slices.Contains(t.Clusters, cluster) {
 			continue
 		}
 		g.done[t] = true
+		var shown [][]*Expose
+		var of []*zigbee.Endpoint
+		most := 0
 		for _, e := range with {
 			g.context.Endpoint = e.ID
-			shown := t.Generate(g.context, e.ID)
-			name := ""
-			if !t.Shared && !onlyFirst {
-				name = strconv.Itoa(int(e.ID))
+			if x := t.Generate(g.context, e.ID); len(x) > 0 && (!t.Shared || len(of) == 0) {
+				shown, of, most = append(shown, x), append(of, e), max(most, len(x))
 			}
-			for _, x := range shown {
-				g.show(x, name)
-			}
-			if t.Shared && len(shown) > 0 {
-				break
+		}
+		onlyFirst := len(of) == 1 && of[0] == g.endpoints[0]
+		for i := range most { // the same of all endpoints stands together
+			for j, e := range of {
+				name := ""
+				if !t.Shared && !onlyFirst {
+					name = strconv.Itoa(int(e.ID))
+				}
+				if i < len(shown[j]) {
+					g.show(shown[j][i], name)
+				}
 			}
 		}
 	}
@@ -125,14 +131,17 @@ func (g *generator) show(x *Expose, endpoint string) {
 	}
 }
 
-// at gives an expose the name of an endpoint.
+// at gives an expose the name of an endpoint. What is inside a composite has none.
 func (x *Expose) at(endpoint string) {
 	x.Endpoint = endpoint
-	if x.Name != "" {
-		x.Property = x.Name + "_" + endpoint
-		if x.Type == "composite" {
-			return
-		}
+	if x.Property == "" {
+		x.Property = x.Name
+	}
+	if x.Property != "" {
+		x.Property += "_" + endpoint
+	}
+	if !slices.Contains(nameless, x.Type) {
+		return
 	}
 	for _, f := range x.Features {
 		f.at(endpoint)

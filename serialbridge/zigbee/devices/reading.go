@@ -60,9 +60,13 @@ func (c *Context) repeated(m zigbee.Message) bool {
 	if c.Memory == nil || c.Definition.is("publishDuplicateTransaction") {
 		return false
 	}
+	if c.judged { // another trait has asked
+		return c.again
+	}
+	c.judged = true
 	key := "sequence of endpoint " + string(rune('0'+m.Endpoint))
 	last, _ := c.Memory[key].([]uint8)
-	if slices.Contains(last, m.Frame.Sequence) {
+	if c.again = slices.Contains(last, m.Frame.Sequence); c.again {
 		return true
 	}
 	last = append([]uint8{m.Frame.Sequence}, last...)
@@ -80,10 +84,14 @@ func serves(c *Context, endpoint uint8, cluster uint16) bool {
 }
 
 // target is the endpoint that a command for a cluster goes to: the one that was named,
-// else the first that has the cluster.
+// else the one that the definition calls default, else the first that has the
+// cluster.
 func (c *Context) target(cluster uint16) uint8 {
 	if c.Endpoint != 0 || c.Device == nil {
 		return c.Endpoint
+	}
+	if id := c.Definition.Endpoints["default"]; id != 0 {
+		return id
 	}
 	for _, e := range c.Device.Endpoints {
 		if slices.Contains(e.Input, cluster) {

@@ -109,6 +109,8 @@ type Context struct {
 
 	suffix string // that of the endpoint which a command names: "_left", or nothing
 	later  []Later
+	// judged says that repeated has looked at the message, again what it found.
+	judged, again bool
 }
 
 // Later takes note of values to publish later. See [Later].
