@@ -1,0 +1,254 @@
+package z2m
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
+)
+
+// maxPayload is how long a command or a request may be. A firmware image is the longest.
+const maxPayload = 4 << 20
+
+// incoming takes a message from the broker or a front end.
+func (b *Bridge) incoming(topic string, payload []byte) {
+	name, ok := strings.CutPrefix(topic, b.base+"/")
+	if !ok {
+		return
+	}
+	if len(payload) > maxPayload {
+		b.log.Error("a message is too long and was ignored", "topic", topic, "bytes", len(payload))
+		return
+	}
+	if request, ok := strings.CutPrefix(name, "bridge/request/"); ok {
+		b.received.Add(1)
+		b.request(request, payload)
+		return
+	}
+	if strings.HasPrefix(name, "bridge") {
+		return
+	}
+	if c, ok := parseCommandTopic(name); ok {
+		b.received.Add(1)
+		b.command(c, payload)
+	}
+}
+
+// commandTopic is a topic of set or get.
+type commandTopic struct {
+	name      string // of the device, and maybe of an endpoint after it
+	get       bool
+	attribute string
+}
+
+// parseCommandTopic takes NAME/set, NAME/get, and either with /ATTRIBUTE. The first set
+// or get ends the name.
+func parseCommandTopic(topic string) (c commandTopic, ok bool) {
+	for i := 1; i < len(topic); {
+		slash := strings.IndexByte(topic[i:], '/')
+		if slash < 0 {
+			return c, false
+		}
+		slash += i
+		word, attribute, more := strings.Cut(topic[slash+1:], "/")
+		if (word == "set" || word == "get") && (!more || attribute != "") {
+			return commandTopic{topic[:slash], word == "get", attribute}, true
+		}
+		i = slash + 1
+	}
+	return c, false
+}
+
+// words are what may stand alone instead of an object.
+var words = []string{"on", "off", "toggle", "open", "close", "stop", "lock", "unlock"}
+
+// parse reads what is to be set or got.
+func (c commandTopic) parse(payload []byte) (map[string]any, error) {
+	v, err := decode(payload)
+	if c.attribute != "" {
+		if err != nil {
+			v = string(payload)
+		}
+		return map[string]any{c.attribute: numbers(v)}, nil
+	}
+	if o, ok := v.(map[string]any); ok && err == nil {
+		numbers(o)
+		return o, nil
+	}
+	if text := string(payload); slices.Contains(words, strings.ToLower(text)) && !c.get {
+		return map[string]any{"state": text}, nil
+	}
+	return nil, fmt.Errorf("Invalid message '%.100s', skipping: it is no JSON object", payload)
+}
+
+// command has a set or a get done.
+func (b *Bridge) command(c commandTopic, payload []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name, endpoint := c.name, ""
+	e, ok := b.resolve(name)
+	if !ok {
+		if i := strings.LastIndexByte(name, '/'); i > 0 {
+			name, endpoint = name[:i], name[i+1:]
+			e, ok = b.resolve(name)
+		}
+	}
+	if !ok || e.device == nil && e.group == nil {
+		b.tell("error", fmt.Sprintf("Entity '%s' is unknown", c.name))
+		return
+	}
+	of := uint8(0)
+	if d := e.device; d != nil {
+		if d.definition == nil {
+			b.tell("error", fmt.Sprintf("Cannot publish to unsupported device '%s'", d.name()))
+			return
+		}
+		if endpoint != "" {
+			target := d.endpoint(endpoint)
+			if target == nil {
+				b.tell("error", fmt.Sprintf("Device '%s' has no endpoint '%s'", d.name(), endpoint))
+				return
+			}
+			of = target.ID
+		}
+	}
+	message, err := c.parse(payload)
+	if err != nil {
+		b.tell("error", err.Error())
+		return
+	}
+	id := e.id()
+	if !b.jobs.add(id, func(ctx context.Context) { b.carryOut(ctx, id, of, c.get, message) }) {
+		b.tell("error", fmt.Sprintf("Publish to '%s' failed: too many commands wait for it", e.name()))
+	}
+}
+
+// find finds a device or group again by the key of the cache. The mutex is held.
+func (b *Bridge) find(id string) (entity, bool) {
+	if ieee, err := zigbee.ParseIEEEAddress(id); err == nil {
+		d := b.devices[ieee]
+		return b.ofDevice(d), d != nil
+	}
+	n, err := strconv.ParseUint(id, 10, 16)
+	g := b.groups[uint16(n)]
+	return b.ofGroup(g), err == nil && g != nil
+}
+
+// carryOut sends what a command becomes, and publishes what it does.
+func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bool, message map[string]any) {
+	b.mu.Lock()
+	e, ok := b.find(id)
+	if !ok {
+		b.mu.Unlock()
+		return
+	}
+	var definition *devices.Definition
+	var c *devices.Context
+	if e.device != nil {
+		definition = e.device.definition
+		c = b.context(e.device)
+	} else {
+		definition = b.groupDefinition(e.group)
+		c = &devices.Context{Group: true, GroupID: e.group.id, State: b.states[id], Options: e.group.own, Memory: make(map[string]any), Now: time.Now()}
+	}
+	name, options := e.name(), e.options()
+	if definition == nil {
+		b.mu.Unlock()
+		return
+	}
+	// Home Assistant sends the state whenever it sets a color.
+	if b.o.HomeAssistant.Enabled && !get && c.State["state"] == "ON" && message["brightness"] == nil &&
+		(message["color"] != nil || message["color_temp"] != nil) {
+		message = maps.Clone(message)
+		delete(message, "state")
+	}
+	raw := takeRaw(message)
+	c.Message, c.Endpoint = message, endpoint
+	var outcomes []devices.Outcome
+	if get {
+		outcomes = definition.Get(c)
+	} else {
+		outcomes = definition.Set(c)
+	}
+	b.mu.Unlock()
+
+	kind := "set"
+	if get {
+		kind = "get"
+	}
+	failed := func(key string, err error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.tell("error", fmt.Sprintf("Publish '%s' '%s' to '%s' failed: '%s'", kind, key, name, err))
+	}
+	for _, r := range raw {
+		if err := b.carryOutRaw(ctx, id, endpoint, r); err != nil && ctx.Err() == nil {
+			failed(r.kind, err)
+		}
+	}
+	expected := make(map[string]any)
+	for _, o := range outcomes {
+		if o.Err == nil {
+			o.Err = b.send(ctx, e, o.Requests)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if o.Err != nil {
+			failed(o.Key, o.Err)
+			continue
+		}
+		state := maps.Clone(map[string]any(o.State))
+		filter(texts(options, "filtered_optimistic"), state)
+		maps.Copy(expected, state)
+		b.mu.Lock()
+		if e, ok := b.find(id); ok {
+			b.applyScenes(e, o.Endpoint, o.Scenes)
+		}
+		b.mu.Unlock()
+		if len(o.ReadKeys) > 0 {
+			b.readLater(id, o.Endpoint, o.ReadAfter, o.ReadKeys)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e, ok := b.find(id); ok && len(expected) > 0 && flag(options, "optimistic", true) {
+		b.publishState(e, expected, changed)
+	}
+}
+
+// send sends requests to a device or a group, one after the other.
+func (b *Bridge) send(ctx context.Context, e entity, requests []zigbee.Request) error {
+	for _, r := range requests {
+		var err error
+		if e.group != nil {
+			err = b.network.GroupRequest(ctx, e.group.id, r)
+		} else {
+			_, err = b.network.Request(ctx, e.device.IEEEAddress, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readLater reads attributes when a command has had time to work.
+func (b *Bridge) readLater(id string, endpoint uint8, wait time.Duration, keys []string) {
+	b.timers.after(fmt.Sprint("read/", id, "/", endpoint), wait, func() {
+		message := make(map[string]any, len(keys))
+		for _, key := range keys {
+			message[key] = ""
+		}
+		b.jobs.add(id, func(ctx context.Context) { b.carryOut(ctx, id, endpoint, true, message) })
+	})
+}
+
+var errNoCluster = errors.New("no such cluster: give the name that bridge/definitions has, or its number")

@@ -1,0 +1,312 @@
+package z2m
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
+)
+
+// coordinatorName is the friendly name of the stick.
+const coordinatorName = "Coordinator"
+
+// defaultBindGroup is where remotes are bound to that have nobody to talk to: some
+// say nothing at all unless they are bound.
+const (
+	defaultBindGroup     = 901
+	defaultBindGroupName = "default_bind_group"
+)
+
+// device is what the bridge knows of a device. It is guarded by Bridge.mu.
+type device struct {
+	zigbee.Device
+	own     map[string]any // what is set for it
+	options map[string]any // and for all devices
+
+	definition *devices.Definition // nil: not interviewed, or not known
+	resolved   string              // what the definition was found by
+	exposes    any                 // of the definition, for JSON
+	unknown    map[string]any      // what Home Assistant has to see of properties that nobody knows yet
+
+	memory   map[string]any // of the traits
+	previous time.Time      // last message with a value, for elapsed
+	waiting  map[string]any // debounced or throttled
+	sent     time.Time      // when the last one of throttled messages went out
+	online   bool           // as the network has it
+	told     onlineTold
+	actions  map[string]bool
+
+	counted     counted
+	configuring bool
+	attempts    int // to configure it, in vain
+}
+
+// group is a group of endpoints. Who is in it stands with the endpoints.
+type group struct {
+	id      uint16
+	own     map[string]any
+	told    onlineTold
+	assumed map[string]any // what its members made of it last
+}
+
+// entity is a device, a group, or the coordinator if it is neither.
+type entity struct {
+	device *device
+	group  *group
+}
+
+func entityID(group uint16) string { return strconv.Itoa(int(group)) }
+
+// id is the key of the cache.
+func (e entity) id() string {
+	if e.device != nil {
+		return e.device.IEEEAddress.String()
+	}
+	return entityID(e.group.id)
+}
+
+func (e entity) options() map[string]any {
+	if e.device != nil {
+		return e.device.options
+	}
+	return e.group.own
+}
+
+func (e entity) name() string {
+	switch {
+	case e.device != nil:
+		return e.device.name()
+	case e.group != nil:
+		return e.group.name()
+	}
+	return coordinatorName
+}
+
+func (d *device) name() string {
+	if name, ok := d.own["friendly_name"].(string); ok && name != "" {
+		return name
+	}
+	return d.IEEEAddress.String()
+}
+
+func (g *group) name() string {
+	if name, ok := g.own["friendly_name"].(string); ok && name != "" {
+		return name
+	}
+	return entityID(g.id)
+}
+
+func flag(options map[string]any, key string, otherwise bool) bool {
+	if v, ok := options[key].(bool); ok {
+		return v
+	}
+	return otherwise
+}
+
+func amount(options map[string]any, key string) float64 {
+	n, _ := number(options[key])
+	return n
+}
+
+func texts(options map[string]any, key string) []string {
+	var list []string
+	switch v := options[key].(type) {
+	case []any:
+		for _, x := range v {
+			if s, ok := x.(string); ok {
+				list = append(list, s)
+			}
+		}
+	case []string:
+		list = v
+	}
+	return list
+}
+
+func (d *device) disabled() bool { return flag(d.options, "disabled", false) }
+
+func (b *Bridge) ofDevice(d *device) entity { return entity{device: d} }
+func (b *Bridge) ofGroup(g *group) entity   { return entity{group: g} }
+
+// take takes what the network tells of a device. The mutex is held.
+func (b *Bridge) take(told zigbee.Device) *device {
+	d := b.devices[told.IEEEAddress]
+	if d == nil {
+		d = &device{memory: make(map[string]any), actions: make(map[string]bool)}
+		b.devices[told.IEEEAddress] = d
+		set := b.deviceSets[told.IEEEAddress]
+		d.own, d.options = set, merge(b.settings.DeviceOptions, set)
+	}
+	d.Device = told
+	key := ""
+	if told.Interview == zigbee.Successful || told.Interview == zigbee.Failed && told.ModelID != "" {
+		key = fmt.Sprint(told.ModelID, "\x00", told.ManufacturerName, "\x00", told.SoftwareBuildID, "\x00", told.Type, told.PowerSource, endpointsKey(told.Endpoints))
+	}
+	if key != d.resolved {
+		d.resolved = key
+		d.definition, d.exposes, d.unknown = nil, nil, nil
+		if key != "" {
+			d.setDefinition(b.o.Resolve(&d.Device))
+		}
+	}
+	return d
+}
+
+func endpointsKey(endpoints []zigbee.Endpoint) string {
+	var text strings.Builder
+	for _, e := range endpoints {
+		fmt.Fprint(&text, e.ID, e.DeviceID, e.Input, e.Output)
+	}
+	return text.String()
+}
+
+func (d *device) setDefinition(def *devices.Definition) {
+	d.definition = def
+	if def == nil {
+		return
+	}
+	d.exposes = plain(def.Exposes)
+	if def.Exposes == nil {
+		d.exposes = []any{}
+	}
+}
+
+func (b *Bridge) sortedDevices() []*device {
+	return slices.SortedFunc(maps.Values(b.devices), func(x, y *device) int { return cmp.Compare(x.IEEEAddress, y.IEEEAddress) })
+}
+
+func (b *Bridge) sortedGroups() []*group {
+	return slices.SortedFunc(maps.Values(b.groups), func(x, y *group) int { return cmp.Compare(x.id, y.id) })
+}
+
+// resolve finds what somebody means by a name, an address or a number. The mutex
+// is held.
+func (b *Bridge) resolve(id string) (entity, bool) {
+	if ieee, err := zigbee.ParseIEEEAddress(id); err == nil {
+		if d := b.devices[ieee]; d != nil {
+			return b.ofDevice(d), true
+		}
+		info, _, _ := b.network.Info()
+		if ieee == info.IEEEAddress && ieee != 0 {
+			return entity{}, true
+		}
+	}
+	if strings.EqualFold(id, coordinatorName) {
+		return entity{}, true
+	}
+	for _, d := range b.devices {
+		if d.name() == id {
+			return b.ofDevice(d), true
+		}
+	}
+	for _, g := range b.groups {
+		if g.name() == id {
+			return b.ofGroup(g), true
+		}
+	}
+	if n, err := strconv.ParseUint(id, 10, 16); err == nil {
+		if g := b.groups[uint16(n)]; g != nil {
+			return b.ofGroup(g), true
+		}
+	}
+	return entity{}, false
+}
+
+// endpoint finds the endpoint that somebody means by a number or a name; "" and
+// "default" are that which the definition says, or the first one.
+func (d *device) endpoint(key string) *zigbee.Endpoint {
+	var named map[string]uint8
+	if d.definition != nil {
+		named = d.definition.Endpoints
+	}
+	if key == "" || key == "default" {
+		if id, ok := named["default"]; ok {
+			return d.Endpoint(id)
+		}
+		if len(d.Endpoints) > 0 {
+			return &d.Endpoints[0]
+		}
+		return nil
+	}
+	if n, err := strconv.ParseUint(key, 10, 8); err == nil {
+		return d.Endpoint(uint8(n))
+	}
+	if id, ok := named[key]; ok {
+		return d.Endpoint(id)
+	}
+	return nil
+}
+
+// endpointName is what the definition calls an endpoint, or "".
+func (d *device) endpointName(id uint8) string {
+	if d.definition == nil {
+		return ""
+	}
+	found := ""
+	for name, e := range d.definition.Endpoints {
+		if e == id && name != "default" && (found == "" || name < found) {
+			found = name
+		}
+	}
+	return found
+}
+
+// checkName says why a name cannot be that of a device or a group.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("friendly_name must be at least 1 char long")
+	case strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/"):
+		return errors.New("friendly_name is not allowed to end or start with /")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return errors.New("friendly_name is not allowed to contain control characters")
+	case strings.ContainsAny(name, "+#"):
+		return fmt.Errorf("friendly_name %q is not allowed to contain the wildcards + and #", name)
+	}
+	if i := strings.LastIndexByte(name, '/'); i >= 0 && strings.Trim(name[i+1:], "0123456789") == "" {
+		return fmt.Errorf("friendly_name %q cannot end with a slash and digits: that is an endpoint", name)
+	}
+	const longest = 1024
+	if len(name) > longest {
+		return fmt.Errorf("friendly_name is longer than %d bytes", longest)
+	}
+	return nil
+}
+
+// checkNewName is checkName for a name that nobody must have.
+func (b *Bridge) checkNewName(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if _, taken := b.resolve(name); taken {
+		return fmt.Errorf("friendly_name '%s' is already in use", name)
+	}
+	return nil
+}
+
+// member is an endpoint in a group.
+type member struct {
+	*device
+	endpoint uint8
+}
+
+// members returns who is in a group. The mutex is held.
+func (b *Bridge) members(group uint16) []member {
+	var list []member
+	for _, d := range b.sortedDevices() {
+		for i := range d.Endpoints {
+			if slices.Contains(d.Endpoints[i].Groups, group) {
+				list = append(list, member{d, d.Endpoints[i].ID})
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,171 @@
+package z2m
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
+)
+
+// endpointScenes are the scenes of an endpoint that are of no group.
+func endpointScenes(e *zigbee.Endpoint) []Scene {
+	return scenesOf(0, e)
+}
+
+// groupScenes are the scenes that members of a group hold for it.
+func (b *Bridge) groupScenes(g *group) []Scene {
+	var endpoints []*zigbee.Endpoint
+	for _, m := range b.members(g.id) {
+		endpoints = append(endpoints, m.Endpoint(m.endpoint))
+	}
+	return scenesOf(g.id, endpoints...)
+}
+
+func scenesOf(group uint16, endpoints ...*zigbee.Endpoint) []Scene {
+	byID := make(map[int]Scene)
+	for _, e := range endpoints {
+		for _, s := range e.Scenes {
+			if s.Group != group {
+				continue
+			}
+			name := s.Name
+			if name == "" {
+				name = fmt.Sprintf("Scene %d", s.ID)
+			}
+			byID[int(s.ID)] = Scene{int(s.ID), name}
+		}
+	}
+	return slices.SortedFunc(maps.Values(byID), func(x, y Scene) int { return cmp.Compare(x.ID, y.ID) })
+}
+
+// changeScenes takes note of what became of scenes that an endpoint holds, and returns
+// what its device is like now if one was recalled.
+func (b *Bridge) changeScenes(d *device, endpoint uint8, changes []devices.SceneChange) map[string]any {
+	e := d.Endpoint(endpoint)
+	if e == nil {
+		return nil
+	}
+	scenes := slices.Clone(e.Scenes)
+	var recalled map[string]any
+	changed := false
+	for _, c := range changes {
+		i := slices.IndexFunc(scenes, func(s zigbee.Scene) bool { return s.ID == c.Scene.ID && s.Group == c.Scene.Group })
+		switch c.Kind {
+		case devices.SceneRecalled:
+			if i < 0 {
+				b.log.Warn("a scene was recalled that is not known; what the device is like now it has to tell by itself", "device", d.name(), "scene", c.Scene.ID)
+				continue
+			}
+			recalled = maps.Clone(scenes[i].State)
+			addColorMode(recalled)
+			continue
+		case devices.SceneStored, devices.SceneAdded:
+			s := c.Scene
+			if c.Kind == devices.SceneStored {
+				s.State = b.sceneState(d, e.ID)
+			}
+			if s.Name == "" && i >= 0 {
+				s.Name = scenes[i].Name
+			}
+			if i >= 0 {
+				scenes[i] = s
+			} else if len(scenes) < maxScenes {
+				scenes = append(scenes, s)
+			}
+		case devices.SceneRenamed:
+			if i < 0 {
+				scenes = append(scenes, c.Scene)
+			} else {
+				scenes[i].Name = c.Scene.Name
+			}
+		case devices.SceneRemoved:
+			if i >= 0 {
+				scenes = slices.Delete(scenes, i, i+1)
+			}
+		case devices.SceneAllRemoved:
+			scenes = nil
+		}
+		changed = true
+	}
+	if changed {
+		if err := b.network.SetScenes(d.IEEEAddress, endpoint, scenes); err != nil {
+			b.log.Warn("the scenes are not kept", "device", d.name(), "err", err)
+		} else {
+			e.Scenes = scenes
+		}
+	}
+	return recalled
+}
+
+// maxScenes is how many scenes of an endpoint are remembered.
+const maxScenes = 256
+
+// sceneState is what a scene that an endpoint stores now holds.
+func (b *Bridge) sceneState(d *device, endpoint uint8) map[string]any {
+	state := make(map[string]any)
+	suffix := ""
+	if name := d.endpointName(endpoint); name != "" {
+		suffix = "_" + name
+	}
+	for _, key := range append(slices.Clone(shared), "position", "tilt") {
+		if v, ok := b.states[d.IEEEAddress.String()][key+suffix]; ok {
+			state[key+suffix] = v
+		}
+	}
+	return state
+}
+
+// addColorMode says which of the colors of a scene counts, if the scene does not.
+func addColorMode(state map[string]any) {
+	if state["color_mode"] != nil {
+		return
+	}
+	color, _ := object(state["color"])
+	switch {
+	case state["color_temp"] != nil:
+		state["color_mode"] = "color_temp"
+	case color["x"] != nil:
+		state["color_mode"] = "xy"
+	case color != nil:
+		state["color_mode"] = "hs"
+	}
+}
+
+// applyScenes takes note of what a command did to scenes. The mutex is held.
+func (b *Bridge) applyScenes(e entity, endpoint uint8, changes []devices.SceneChange) (recalled bool) {
+	if len(changes) == 0 {
+		return false
+	}
+	apply := func(d *device, endpoint uint8) {
+		if state := b.changeScenes(d, endpoint, changes); state != nil {
+			b.publishState(b.ofDevice(d), state, changed)
+		}
+	}
+	if e.device != nil {
+		target := e.device.endpoint(number8(endpoint))
+		if target != nil {
+			apply(e.device, target.ID)
+		}
+	} else {
+		for _, m := range b.members(e.group.id) {
+			apply(m.device, m.endpoint)
+		}
+	}
+	onlyRecalled := !slices.ContainsFunc(changes, func(c devices.SceneChange) bool { return c.Kind != devices.SceneRecalled })
+	if !onlyRecalled {
+		b.publishDevices()
+		b.publishGroups()
+		b.discover(e, false)
+	}
+	return onlyRecalled
+}
+
+func number8(endpoint uint8) string {
+	if endpoint == 0 {
+		return ""
+	}
+	return fmt.Sprint(endpoint)
+}
