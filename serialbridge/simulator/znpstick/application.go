@@ -150,7 +150,7 @@ func (s *Stick) transmit(r request, transaction byte, f air.Frame) {
 			confirm(statusOf(status))
 		}
 	})
-	s.saveCounter(false)
+	s.saveCounter()
 }
 
 // statusOf is a status as the firmware tells it.

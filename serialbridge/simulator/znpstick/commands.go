@@ -181,7 +181,7 @@ func (s *Stick) nvInit(r request) {
 }
 
 func (s *Stick) nvRead(r request, offset int) {
-	s.saveCounter(false)
+	s.saveCounter()
 	value, exists := s.nv[u16(r.data)]
 	if !exists || offset > len(value) {
 		s.answer(r, badParam, 0)
@@ -232,7 +232,7 @@ func (s *Stick) exDelete(r request) {
 }
 
 func (s *Stick) exRead(r request) {
-	s.saveCounter(false)
+	s.saveCounter()
 	value, exists := s.extended[exKey(r)]
 	offset, n := int(u16(r.data[5:])), int(r.data[7])
 	if !exists || offset+n > len(value) {

@@ -177,7 +177,7 @@ func (s *Stick) attach() {
 		count = u32(s.field(materialLayout, e, 0)) + countsAhead
 		putU32(s.field(materialLayout, e, 0), count)
 	}
-	s.saved = count
+	s.saved, s.running = count, [8]byte(s.nib(nibExtendedPANID))
 	s.tune(count)
 }
 

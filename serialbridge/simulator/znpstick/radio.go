@@ -49,7 +49,7 @@ func (s radio) Left(device zigbee.IEEEAddress, address zigbee.NetworkAddress, re
 func (s radio) Receive(f air.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.saveCounter(false)
+	s.saveCounter()
 	if f.Profile == zigbee.ProfileZDO {
 		s.receiveZDO(f)
 		return

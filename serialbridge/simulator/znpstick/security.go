@@ -199,12 +199,13 @@ const (
 )
 
 // saveCounter writes the frame counter down when it is time to.
-func (s *Stick) saveCounter(last bool) {
+func (s *Stick) saveCounter() {
 	if s.state != stateRunning {
 		return
 	}
+	// The network that runs counts, whatever was written into memory since.
 	count := s.air.FrameCounter()
-	if e := s.material(s.nib(nibExtendedPANID)); e != nil && (count-s.saved >= countsSaved || last) {
+	if e := s.material(s.running[:]); e != nil && count-s.saved >= countsSaved {
 		putU32(s.field(materialLayout, e, 0), count)
 		s.saved = count
 	}

@@ -58,20 +58,20 @@ type Stick struct {
 	closed    bool
 
 	// What is lost with the power.
-	boots      uint64
-	address    zigbee.IEEEAddress
-	state      uint8
-	channels   uint32 // that bdbSetChannel has told
-	endpoints  []endpoint
-	groups     map[member]bool
-	children   map[zigbee.IEEEAddress]child
-	openUntil  time.Time
-	inFlight   int
-	held       map[uint32][]byte // messages that wait to be fetched
-	clock      uint32
-	sequence   uint8
-	saved      uint32 // frame counter that is written down
-	retrieving int
+	boots     uint64
+	address   zigbee.IEEEAddress
+	state     uint8
+	channels  uint32 // that bdbSetChannel has told
+	endpoints []endpoint
+	groups    map[member]bool
+	children  map[zigbee.IEEEAddress]child
+	openUntil time.Time
+	inFlight  int
+	held      map[uint32][]byte // messages that wait to be fetched
+	clock     uint32
+	sequence  uint8
+	saved     uint32  // frame counter that is written down
+	running   [8]byte // extended PAN ID, as in memory
 }
 
 // States of the stick as it tells them.
@@ -246,7 +246,6 @@ func (s *Stick) Say(data []byte) {
 func (s *Stick) reset(reason uint8) {
 	s.stopTimers()
 	s.air.Detach(s.radio())
-	s.saveCounter(true)
 	s.startupOptions()
 	s.boot()
 	s.areq(0x01, 0x80, reason, s.version[0], s.version[1], s.version[2], s.version[3], 1)
