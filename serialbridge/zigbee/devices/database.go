@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,12 @@ import (
 //	u32  number of models
 //	u16  number of blocks
 //	u16  definitions to a block
-//	for each model, sorted:  u32 hash (FNV-1a of the model in lower case), u16 definition
+//	for each model, sorted:  u32 hash, u16 definition
 //	for each block:          u32 length
 //	the blocks, deflated
+//
+// A hash is FNV-1a of the model in lower case; of a definition that is only for
+// some manufacturers of the model, with a zero byte and the name of the manufacturer.
 //
 // The first block holds the options that definitions refer to by number, the
 // second what the others are deflated with as dictionary, the others the
@@ -154,11 +158,21 @@ func openDatabase(data []byte) (*database, error) {
 	return d, nil
 }
 
-// find returns the numbers of the definitions that may be of the model, in the order
-// in which they are to be tried.
-func (d *database) find(model string) []int {
+// find returns the numbers of the definitions that may be of the model, which is in
+// lower case, in the order in which they are to be tried.
+func (d *database) find(model, manufacturer string) []int {
+	found := d.at(model)
+	if manufacturer != "" {
+		found = append(found, d.at(model+"\x00"+manufacturer)...)
+		slices.Sort(found)
+		found = slices.Compact(found)
+	}
+	return found
+}
+
+func (d *database) at(key string) []int {
 	h := fnv.New32a()
-	io.WriteString(h, model)
+	io.WriteString(h, key)
 	hash := h.Sum32()
 	at := func(i int) (uint32, int) {
 		entry := d.data[headLength+i*modelLength:]

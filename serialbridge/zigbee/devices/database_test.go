@@ -48,12 +48,12 @@ func TestDefinitions(t *testing.T) {
 			check(r, e)
 		}
 		for _, model := range r.ZigbeeModels {
-			if !slices.Contains(d.find(strings.ToLower(model)), n) {
+			if !slices.Contains(d.find(strings.ToLower(model), ""), n) {
 				t.Errorf("%s %s is not found by %q", r.Vendor, r.Model, model)
 			}
 		}
 		for _, f := range r.Fingerprints {
-			if f.ModelID != "" && !slices.Contains(d.find(strings.ToLower(f.ModelID)), n) {
+			if f.ModelID != "" && !slices.Contains(d.find(strings.ToLower(f.ModelID), f.ManufacturerName), n) {
 				t.Errorf("%s %s is not found by fingerprint %q", r.Vendor, r.Model, f.ModelID)
 			}
 		}

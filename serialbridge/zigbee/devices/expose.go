@@ -35,9 +35,8 @@ type Expose struct {
 	ItemType    *Expose   `json:"item_type,omitempty"`
 	LengthMin   *int      `json:"length_min,omitempty"`
 	LengthMax   *int      `json:"length_max,omitempty"`
-	// HomeAssistant overrides parts of the discovery document; it is not part
-	// of what others are told.
-	HomeAssistant map[string]any `json:"-"`
+	// HomeAssistant overrides parts of the discovery document.
+	HomeAssistant map[string]any `json:"homeassistant,omitempty"`
 }
 
 // Preset is a named value.

@@ -34,9 +34,9 @@ func resolve(device *zigbee.Device) *Definition {
 	if model == "" {
 		model = "null"
 	}
-	records := d.candidates(model)
+	records := d.candidates(model, device.ManufacturerName)
 	if len(records) == 0 {
-		records = d.candidates(strings.ToLower(trimModel(device.ModelID)))
+		records = d.candidates(strings.ToLower(trimModel(device.ModelID)), device.ManufacturerName)
 	}
 	r := choose(records, device)
 	if r == nil {
@@ -68,8 +68,8 @@ func trimModel(model string) string {
 }
 
 // candidates are the definitions of a model in lower case.
-func (d *database) candidates(model string) []*record {
-	records, err := d.records(d.find(model))
+func (d *database) candidates(model, manufacturer string) []*record {
+	records, err := d.records(d.find(model, manufacturer))
 	if err != nil {
 		return nil
 	}

@@ -72,7 +72,7 @@ function datapoint(row) {
     let [datatype, n] = [2, pick([0, 1, 7, 42, 215, 1234])];
     if (row.k === "enum" || row.k === "bool") {
         n = Number(pick(Object.keys(row.n)));
-        datatype = row.k === "bool" ? 1 : 4;
+        datatype = row.truth && n < 2 ? 1 : 4;
     } else if (row.k === "range") n = pick([0, 1, row.r[1] >> 1, row.r[1]]);
     if (row.t === "enum") datatype = 4;
     const data = Buffer.alloc(datatype === 2 ? 4 : 1);

@@ -127,8 +127,22 @@ function hash(text) {
     for (const b of Buffer.from(text)) h = Math.imul(h ^ b, 0x01000193) >>> 0;
     return h;
 }
-const index = Object.entries(modelsIndex).flatMap(([model, at]) => at.map(([file, i], order) => [hash(model), place.get(`${file} ${i}`), order]));
-index.sort((a, b) => a[0] - b[0] || a[2] - b[2]);
+// Of a model that hundreds of definitions share, such as TS0601, those that name
+// manufacturers are found by both.
+const index = [];
+for (const [model, at] of Object.entries(modelsIndex)) {
+    let last = -1;
+    for (const [file, i] of at) {
+        const n = place.get(`${file} ${i}`);
+        if (n < last) throw new Error(`the definitions of ${model} are not in order`);
+        last = n;
+        const of = (all[n].f ?? []).filter((f) => (f.modelID ?? "null").toLowerCase() === model);
+        if (!all[n].z?.some((z) => z.toLowerCase() === model) && of.length && of.every((f) => f.manufacturerName)) {
+            for (const name of new Set(of.map((f) => f.manufacturerName))) index.push([hash(`${model}\0${name}`), n]);
+        } else index.push([hash(model), n]);
+    }
+}
+index.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
 
 // What occurs most is what the packer begins with, so that blocks can be small.
 const pieces = new Map();

@@ -12,6 +12,7 @@ const {Endpoint} = require("zigbee-herdsman/dist/controller/model/endpoint.js");
 const {Entity} = require("zigbee-herdsman/dist/controller/model/entity.js");
 const {ZclFrameConverter} = require("zigbee-herdsman/dist/controller/helpers/index.js");
 
+console.log = console.warn = () => {}; // some converters speak to those who debug them
 const silent = {debug() {}, info() {}, warning() {}, error() {}};
 zhc.setLogger(silent);
 require("zigbee-herdsman").setLogger(silent);

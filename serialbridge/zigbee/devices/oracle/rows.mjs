@@ -151,6 +151,8 @@ export function datapointRows(d, zh) {
                 if (plainTruth && texts && made?.k === "identity") made = {k: "identity"};
             }
         }
+        // Whether true and false mean anything, besides 1 and 0: for who makes frames up.
+        Object.defineProperty(row, "truth", {value: from(true) !== undefined && from(true) !== from(false), enumerable: false});
         if (made) Object.assign(row, made);
         else row.k = converter.from ? (converterName(converter) ?? "code") : "write-only";
         delete row.one;
