@@ -38,7 +38,8 @@ import (
 // The first block holds the options that definitions refer to by number, the
 // second what the others are deflated with as dictionary, the others the
 // definitions; each is a line of JSON, see record. A model of which several
-// definitions are known stands in the order in which they are to be tried.
+// definitions are known stands there for each, the last definition first: in that
+// order they are tried.
 //
 //go:embed definitions.bin
 var definitionsData []byte
@@ -164,8 +165,7 @@ func (d *database) find(model, manufacturer string) []int {
 	found := d.at(model)
 	if manufacturer != "" {
 		found = append(found, d.at(model+"\x00"+manufacturer)...)
-		slices.Sort(found)
-		found = slices.Compact(found)
+		slices.SortFunc(found, func(a, b int) int { return b - a })
 	}
 	return found
 }

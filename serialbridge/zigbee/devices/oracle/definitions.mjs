@@ -131,10 +131,10 @@ function hash(text) {
 // manufacturers are found by both.
 const index = [];
 for (const [model, at] of Object.entries(modelsIndex)) {
-    let last = -1;
+    let last = Infinity; // the converters try the last one first
     for (const [file, i] of at) {
         const n = place.get(`${file} ${i}`);
-        if (n < last) throw new Error(`the definitions of ${model} are not in order`);
+        if (n > last) throw new Error(`the definitions of ${model} are not in order`);
         last = n;
         const of = (all[n].f ?? []).filter((f) => (f.modelID ?? "null").toLowerCase() === model);
         if (!all[n].z?.some((z) => z.toLowerCase() === model) && of.length && of.every((f) => f.manufacturerName)) {
@@ -142,7 +142,7 @@ for (const [model, at] of Object.entries(modelsIndex)) {
         } else index.push([hash(model), n]);
     }
 }
-index.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+index.sort((a, b) => a[0] - b[0] || b[1] - a[1]);
 
 // What occurs most is what the packer begins with, so that blocks can be small.
 const pieces = new Map();
