@@ -15,7 +15,7 @@ var colorModes = []string{"hs", "xy", "color_temp"}
 // temperature that the lamp has told, or nothing.
 //
 // The values of the changed are by name without endpoint; old finds the last
-// known ones.
+// known ones. It returns nil for a color temperature that there is not.
 func syncColor(changed Values, old func(string) any, options Values, low, high float64) Values {
 	result := make(Values)
 	if sync, ok := options["color_sync"]; ok && sync != nil && !truthy(sync) {
@@ -117,7 +117,7 @@ func syncColor(changed Values, old func(string) any, options Values, low, high f
 		f, _ := numeric(mireds)
 		c, err := temperature(f)
 		if err != nil {
-			break
+			return nil // no lamp has it: nothing of this can be believed
 		}
 		if wantXY {
 			putXY(c)
@@ -175,6 +175,7 @@ func (c *Context) synced(changed Values) Values {
 		low, high = c.settableRange()
 	}
 	result := maps.Clone(changed)
+	// What cannot be is refused where it is sent.
 	maps.Copy(result, syncColor(changed, c.state, c.Options, low, high))
 	return result
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lintel/serialbridge/zigbee"
@@ -141,10 +142,13 @@ func (d *Definition) suffix(endpoint uint8) string {
 			found = name
 		}
 	}
-	if found == "" {
-		return ""
+	switch {
+	case found != "":
+		return "_" + found
+	case d.MultiEndpoint && len(d.Endpoints) == 0: // they go by their numbers
+		return "_" + strconv.Itoa(int(endpoint))
 	}
-	return "_" + found
+	return ""
 }
 
 // Split takes the name of an endpoint off the end of a key, if the definition has such

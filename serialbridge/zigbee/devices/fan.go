@@ -21,7 +21,7 @@ var fanModes = []string{"off", "low", "medium", "high", "on", "auto", "smart"}
 
 var (
 	fan = &Trait{
-		Name: "fan", Exposes: []string{"fan", "fan_mode"}, Clusters: []uint16{clusterFan},
+		Name: "fan", Exposes: []string{"fan", "fan_mode", "climate"}, Clusters: []uint16{clusterFan},
 		Generate: generateFan,
 		Decode:   decodeFan,
 		Keys:     []string{"fan_mode", "fan_state"}, Set: setFan, Get: reads(clusterFan, attrFanMode),

@@ -342,10 +342,5 @@ func (c *Context) named(action string, endpoint uint8) string {
 	if !c.Definition.MultiEndpoint || slices.Contains(c.Definition.MultiEndpointSkip, action) {
 		return action
 	}
-	for suffix, id := range c.Definition.Endpoints {
-		if id == endpoint {
-			return action + "_" + suffix
-		}
-	}
-	return action
+	return action + c.Definition.suffix(endpoint)
 }

@@ -70,8 +70,10 @@ func decodeLevel(c *Context, m zigbee.Message) Values {
 		return nil
 	}
 	values := make(Values)
-	if level, ok := attributeNumber(m, attrCurrentLevel); ok && c.hasBrightness() {
-		values["brightness"] = level
+	if v, ok := attribute(m, attrCurrentLevel); ok && c.hasBrightness() {
+		if level, ok := numeric(v); ok {
+			values["brightness"] = level
+		}
 	}
 	return values
 }

@@ -2,6 +2,7 @@ package devices
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -140,9 +141,11 @@ func decodeColor(c *Context, m zigbee.Message) Values {
 	}
 	low, high := c.temperatureRange(m.Endpoint)
 	old := func(name string) any { return c.State[c.Definition.property(name, m.Endpoint)] }
-	for name, value := range syncColor(changed, old, c.Options, low, high) {
-		changed[name] = value
+	synced := syncColor(changed, old, c.Options, low, high)
+	if synced == nil {
+		return nil
 	}
+	maps.Copy(changed, synced)
 	return changed
 }
 

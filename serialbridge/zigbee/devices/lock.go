@@ -42,7 +42,7 @@ var (
 		Configure: configureLock,
 	}
 	lockEvents = &Trait{
-		Name: "lock_events", Exposes: []string{"action"}, Clusters: lock.Clusters, Decode: decodeLockEvent,
+		Name: "lock_events", Exposes: []string{"action", "lock"}, Clusters: lock.Clusters, Decode: decodeLockEvent,
 	}
 	pinCode = &Trait{
 		Name: "pin_code", Exposes: []string{"pin_code", "lock"}, Clusters: lock.Clusters,

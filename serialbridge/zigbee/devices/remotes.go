@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lintel/serialbridge/zigbee"
@@ -20,7 +21,7 @@ var (
 	remoteLevel    = remote(clusterLevel, levelActions, levelAction)
 	remoteColor    = remote(clusterColor, colorActions, colorAction)
 	remoteCover    = remote(clusterWindowCovering, []string{"open", "close", "stop"}, coverAction)
-	remoteScenes   = remote(clusterScenes, nil, sceneAction)
+	remoteScenes   = remote(clusterScenes, []string{"recall", "store", "add", "remove", "remove_all"}, sceneAction)
 	remoteIdentify = &Trait{
 		Name: "remote identify", Exposes: []string{"action"}, Clusters: []uint16{clusterIdentify}, Client: true,
 		Decode: decodeIdentify,
@@ -98,65 +99,76 @@ func remote(cluster uint16, actions []string, action func(id uint8, f *fields, v
 			if name == "" || f.short {
 				return nil
 			}
-			return c.action(m, name, values)
+			return c.action(m, name, actions, values)
 		},
 		Configure: func(c *Context, endpoint uint8) []Step {
 			return []Step{{Endpoint: endpoint, Bind: []uint16{cluster}, Optional: true}}
 		},
 	}
-	if actions != nil {
+	if cluster != clusterScenes { // the generator leaves scenes out
 		t.Generate = func(*Context, uint8) []*Expose { return generateActions(actions) }
 	}
 	return t
 }
 
 // action completes the values of an action, or returns nil if the definition does
-// not list it, with the name of the endpoint or without it, or if it has come
-// before.
-func (c *Context) action(m zigbee.Message, name string, values Values) Values {
+// not know actions of its group, or if it has come before.
+func (c *Context) action(m zigbee.Message, name string, group []string, values Values) Values {
 	d := c.Definition
-	suffix := d.suffix(m.Endpoint)
-	switch {
-	case suffix != "" && d.hasAction(name+suffix):
-		name += suffix
-	case d.hasAction(name):
-	case d.hasActions() || !d.shows("action"):
-		return nil
-	default: // all are told
-		name = c.named(name, m.Endpoint)
-	}
-	if c.repeated(m) {
+	if !d.lists(name, group) || c.repeated(m) {
 		return nil
 	}
-	values["action"] = name
+	values["action"] = c.named(name, m.Endpoint)
+	if d.Generated { // its list is the truth: only some endpoints have names
+		suffix := d.suffix(m.Endpoint)
+		values["action"] = name
+		if e := d.exposed("action"); e != nil && slices.Contains(e.Values, any(name+suffix)) {
+			values["action"] = name + suffix
+		}
+	}
 	if m.Group != 0 && !d.is("disableActionGroup") {
 		values["action_group"] = float64(m.Group)
 	}
 	return values
 }
 
-// hasActions says that the definition lists its actions.
-func (d *Definition) hasActions() bool {
+// lists says whether the definition lists an action, or another of its group: the
+// converters of zigbee2mqtt read the commands of a cluster together, and what a
+// vendor's converter calls otherwise is listed under other names. The name may
+// have that of an endpoint behind it, and a * stands for anything. A definition
+// that lists nothing takes all.
+func (d *Definition) lists(name string, group []string) bool {
 	e := d.exposed("action")
-	return e != nil && len(e.Values) > 0
+	if e == nil || len(e.Values) == 0 {
+		return e != nil
+	}
+	for _, v := range e.Values {
+		word, _ := v.(string)
+		if bare, _ := d.Split(word); bare != word {
+			word = bare
+		}
+		if head, tail, ok := strings.Cut(word, "*"); ok {
+			if strings.HasPrefix(name, head) && strings.HasSuffix(name, tail) {
+				return true
+			}
+			continue
+		}
+		if word == name || slices.Contains(group, word) || d.numbered(word, group) {
+			return true
+		}
+	}
+	return false
 }
 
-// hasAction says that it lists this one; "recall" and "recall_*" are any scene. The
-// list of zigbee2mqtt leaves out that a hue moves downwards.
-func (d *Definition) hasAction(name string) bool {
-	e := d.exposed("action")
-	if e == nil {
+// numbered says that a word is one of the group with the number of an endpoint behind
+// it.
+func (d *Definition) numbered(word string, group []string) bool {
+	i := strings.LastIndexByte(word, '_')
+	if i < 0 {
 		return false
 	}
-	name = strings.Replace(name, "hue_down", "hue_move", 1)
-	return slices.ContainsFunc(e.Values, func(v any) bool {
-		word, _ := v.(string)
-		scene, any := strings.CutSuffix(word, "_*")
-		if word == "recall" || word == "store" {
-			scene, any = word, true
-		}
-		return word == name || any && strings.HasPrefix(name, scene+"_")
-	})
+	_, err := strconv.ParseUint(word[i+1:], 10, 8)
+	return err == nil && slices.Contains(group, word[:i])
 }
 
 func onOffAction(id uint8, _ *fields, _ Values) string {
@@ -342,5 +354,5 @@ func decodeIdentify(c *Context, m zigbee.Message) Values {
 	if !told(m) {
 		return nil
 	}
-	return c.action(m, "identify", Values{})
+	return c.action(m, "identify", nil, Values{})
 }
