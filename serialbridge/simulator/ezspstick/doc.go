@@ -8,9 +8,8 @@
 // (layout.go). zigbee-herdsman's ember adapter works on it, which is what makes
 // it a witness for the driver.
 //
-// Where it is simpler than silicon: link keys that are made from the hashed one are
-// made in another way, which nobody sees; it routes nothing, the air does; and it
-// has only the commands that the two programs use. Others are counted and logged.
+// Where it is simpler than silicon: it routes nothing, the air does; and it has only
+// the commands that the two programs use. Others are counted and logged.
 //
 // # Contract
 //

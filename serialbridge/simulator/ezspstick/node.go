@@ -1,7 +1,6 @@
 package ezspstick
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"time"
 
@@ -201,13 +200,6 @@ func (r *radio) linkKey(device zigbee.IEEEAddress) ([16]byte, bool) {
 		return [16]byte{}, false
 	}
 	return s.derived(device), true
-}
-
-// derived makes the link key of a device from the hashed one. Silicon does it in
-// another way; to the devices it is a key as any other.
-func (s *Stick) derived(device zigbee.IEEEAddress) [16]byte {
-	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(s.tokens.linkKey[:16:16], uint64(device)))
-	return [16]byte(sum[:16])
 }
 
 // What the trust center saw (EmberDeviceUpdate) and has decided.

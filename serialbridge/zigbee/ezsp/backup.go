@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"math/bits"
+	"slices"
 
 	"lintel/serialbridge/zigbee"
 )
@@ -31,6 +33,7 @@ func (c *Coordinator) Backup(ctx context.Context) (*zigbee.Backup, error) {
 	if err != nil {
 		return nil, err
 	}
+	devices = c.hashedLinkKeys(devices, link)
 	return &zigbee.Backup{
 		Parameters:      p,
 		Coordinator:     c.Info().IEEEAddress,
@@ -99,6 +102,26 @@ func (c *Coordinator) linkKeys(ctx context.Context) ([]zigbee.BackupDevice, erro
 	return devices, nil
 }
 
+// hashedLinkKeys adds the devices that were heard of and are not in the table: the
+// stick makes their keys from the one that it keeps.
+func (c *Coordinator) hashedLinkKeys(devices []zigbee.BackupDevice, link [16]byte) []zigbee.BackupDevice {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := make(map[zigbee.IEEEAddress]bool, len(devices))
+	for _, d := range devices {
+		known[d.IEEEAddress] = true
+	}
+	for _, ieee := range slices.Sorted(maps.Keys(c.addresses)) {
+		if !known[ieee] {
+			devices = append(devices, zigbee.BackupDevice{
+				IEEEAddress: ieee, NetworkAddress: c.addresses[ieee],
+				LinkKey: &zigbee.LinkKey{Key: zigbee.HashedLinkKey(link, ieee)},
+			})
+		}
+	}
+	return devices
+}
+
 // addressOf returns where a device was heard last.
 func (c *Coordinator) addressOf(ieee zigbee.IEEEAddress) zigbee.NetworkAddress {
 	c.mu.Lock()
@@ -136,12 +159,12 @@ func (c *Coordinator) Restore(ctx context.Context, b *zigbee.Backup) error {
 	if err := c.setValue(ctx, valueNetworkFrameCounter, append32(nil, counter), "set the frame counter"); err != nil {
 		return err
 	}
-	if err := c.importLinkKeys(ctx, b.Devices); err != nil {
-		return err
-	}
 	link := b.TCLinkKeyHashed
 	if link == [16]byte{} {
 		link = newKey() // of another family of sticks: its devices have their keys in the table
+	}
+	if err := c.importLinkKeys(ctx, b.Devices, link); err != nil {
+		return err
 	}
 	channels := b.ChannelMask & allChannels
 	if channels == 0 {
@@ -150,11 +173,18 @@ func (c *Coordinator) Restore(ctx context.Context, b *zigbee.Backup) error {
 	if err := c.form(ctx, p, link, channels, keepFrameCounter); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	for _, d := range b.Devices[:min(len(b.Devices), maxAddresses)] {
+		if d.LinkKey != nil {
+			c.addresses[d.IEEEAddress] = d.NetworkAddress
+		}
+	}
+	c.mu.Unlock()
 	return c.begin(ctx)
 }
 
-// importLinkKeys fills the table of link keys.
-func (c *Coordinator) importLinkKeys(ctx context.Context, devices []zigbee.BackupDevice) error {
+// importLinkKeys fills the table of link keys with those that are not made from link.
+func (c *Coordinator) importLinkKeys(ctx context.Context, devices []zigbee.BackupDevice, link [16]byte) error {
 	size, err := c.keyTableSize(ctx)
 	if err != nil {
 		return err
@@ -162,13 +192,15 @@ func (c *Coordinator) importLinkKeys(ctx context.Context, devices []zigbee.Backu
 	if err := c.demand(ctx, cmdClearKeyTable, nil, "clear the link keys"); err != nil {
 		return err
 	}
-	n, left := 0, 0
-	highest := uint32(0)
+	n, left, highest := 0, 0, uint32(0)
 	for _, d := range devices {
 		if d.LinkKey == nil {
 			continue
 		}
 		highest = max(highest, d.LinkKey.TxCounter)
+		if d.LinkKey.Key == zigbee.HashedLinkKey(link, d.IEEEAddress) {
+			continue
+		}
 		if n == size {
 			left++
 			continue
@@ -187,8 +219,8 @@ func (c *Coordinator) importLinkKeys(ctx context.Context, devices []zigbee.Backu
 	if left > 0 {
 		c.log.Warn("the stick has no room for the link keys of all devices: those without may have to be paired anew if they lose the network", "room", size, "devices", left)
 	}
-	if n == 0 {
-		return nil
+	if highest == 0 {
+		return nil // none was used yet
 	}
 	// The stick has one counter for all the link keys that it sends with.
 	counter := uint32(min(uint64(highest)+counterMargin, 0xffffffff))

@@ -23,8 +23,9 @@
 //
 // The devices of a network that was formed here have link keys that the stick
 // derives from one, the hashed trust center link key; there are none for each in
-// its table. Those of a network that was restored from another family of sticks
-// are put into the table as far as it has room.
+// its table. A backup has those of the devices that were heard of since the stick was
+// opened. Those of a network that was restored from another family of sticks are
+// put into the table as far as it has room.
 //
 // # Contract
 //

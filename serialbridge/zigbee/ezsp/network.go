@@ -256,6 +256,7 @@ func (c *Coordinator) leave(ctx context.Context) error {
 const (
 	hashedLinkKey       = 0x0084 // each device has its own, made from one
 	havePreconfigured   = 0x0100
+	haveTrustCenter     = 0x0040 // its address
 	haveNetworkKey      = 0x0200
 	requireEncryptedKey = 0x0800
 	keepFrameCounter    = 0x1000
@@ -268,11 +269,14 @@ const (
 
 // form makes a network; security keeps bits for more than a new one.
 func (c *Coordinator) form(ctx context.Context, p zigbee.Parameters, link [16]byte, channels uint32, security uint16) error {
-	s := append16(nil, hashedLinkKey|havePreconfigured|haveNetworkKey|requireEncryptedKey|security)
+	// The address of the trust center is told because firmware that takes it from
+	// elsewhere was seen to have another one, and then does not answer devices that
+	// ask for their link key (zigpy/bellows, pull request 577).
+	s := append16(nil, hashedLinkKey|havePreconfigured|haveTrustCenter|haveNetworkKey|requireEncryptedKey|security)
 	s = append(s, link[:]...)
 	s = append(s, p.NetworkKey[:]...)
 	s = append(s, p.KeySequence)
-	s = appendIEEE(s, blankAddress)
+	s = appendIEEE(s, c.Info().IEEEAddress)
 	if err := c.demand(ctx, cmdSetInitialSecurityState, s, "set the keys"); err != nil {
 		return err
 	}
