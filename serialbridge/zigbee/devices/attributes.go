@@ -52,6 +52,13 @@ func attributeTrait() *Trait {
 	}
 }
 
+// hasCommand says that a row is of the command of the message.
+func (d *Definition) hasCommand(m zigbee.Message) bool {
+	return slices.ContainsFunc(d.Attributes, func(a Attribute) bool {
+		return a.Cluster == m.Cluster && a.Command != nil && *a.Command == m.Frame.Command
+	})
+}
+
 // attribute finds the row of a key.
 func (d *Definition) attribute(key string) *Attribute {
 	i := slices.IndexFunc(d.Attributes, func(a Attribute) bool { return a.Property == key })
@@ -91,14 +98,26 @@ func (a *Attribute) decode(c *Context, m zigbee.Message) Values {
 	var raw any
 	if a.Command != nil {
 		f := m.Frame
-		if f.Type != zcl.Specific || f.Command != *a.Command || len(f.Payload) == 0 {
+		if f.Type != zcl.Specific || f.Command != *a.Command {
 			return nil
 		}
-		raw = uint64(f.Payload[0])
+		raw = uint64(0)
+		if len(f.Payload) > 0 {
+			raw = uint64(f.Payload[0])
+		}
+	} else if a.Tag != nil {
+		members := structureOf(m, a.ID)
+		var ok bool
+		if raw, ok = members[*a.Tag]; !ok {
+			return nil
+		}
 	} else {
 		var ok bool
 		if raw, ok = reported(m, a.ID); !ok {
 			return nil
+		}
+		if n, ok := numberOf(raw); ok && n == 0xff && a.Cluster == clusterPower {
+			return nil // not known
 		}
 		if m.Frame.ManufacturerCode != 0 && a.ManufacturerCode != 0 && m.Frame.ManufacturerCode != a.ManufacturerCode {
 			return nil
@@ -164,7 +183,7 @@ func configureAttributes(c *Context, endpoint uint8) []Step {
 	var bound []uint16
 	for i := range c.Definition.Attributes {
 		a := &c.Definition.Attributes[i]
-		if !serves(c, endpoint, a.Cluster) || a.Endpoint != 0 && a.Endpoint != endpoint || a.Command != nil {
+		if !serves(c, endpoint, a.Cluster) || a.Endpoint != 0 && a.Endpoint != endpoint || a.Command != nil || a.Tag != nil {
 			continue
 		}
 		if a.Report != nil {

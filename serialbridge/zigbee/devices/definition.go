@@ -60,7 +60,11 @@ type Attribute struct {
 	Conversion
 	// Command says that the value is the first byte of that command of the
 	// cluster instead of an attribute: a button that tells what was done to it.
+	// What has no payload is 0.
 	Command *uint8
+	// Tag says that the value is the member of that number in the structure that
+	// the attribute holds (see file xiaomi.go).
+	Tag *uint8
 	// Report is when it is to be reported; nil: it is not set up.
 	Report *Report
 	// Read says that a value can be asked for.
@@ -84,6 +88,9 @@ type Datapoint struct {
 	// Type is what it is sent as: raw, bool, number, string, enum, bitmap; empty:
 	// as the value suggests.
 	Type string
+	// Also says that the datapoint tells this besides what another row of the
+	// same ID says; else the first row of an ID counts.
+	Also bool
 	// Silent says that the state changes only when the device says so.
 	Silent bool
 }

@@ -37,7 +37,7 @@ var zoneBits = []struct {
 }
 
 func zoneProperties() []string {
-	names := []string{"alarm_1", "alarm_2", "ac_connected", "enrolled", "zone_id"}
+	names := []string{"alarm_1", "alarm_2", "ac_connected", "enrolled", "zone_id", "action"}
 	for _, z := range zones {
 		names = append(names, z, z+"_alarm_1", z+"_alarm_2")
 	}
@@ -52,50 +52,11 @@ type zone struct {
 	alarm1, alarm2 string // properties; empty: not told
 	inverted       bool
 	attributes     []string
-	reports        bool // attribute reports are looked at too
-	commands       bool // notifications are
-}
-
-// zoneOf finds out how, once for a message.
-func zoneOf(d *Definition) []zone {
-	var found []zone
-	for _, old := range oldZones {
-		if d.uses(old.converter) {
-			found = append(found, old.zone)
-		}
-	}
-	if name := d.text("ias", "zone"); name != "" {
-		list, _ := d.quirk("ias", "attributes")
-		items, _ := list.([]any)
-		z := zone{inverted: (name == "contact") != d.is("ias", "invert"), reports: !d.is("ias", "commandsOnly"), commands: true}
-		for _, item := range items {
-			text, _ := item.(string)
-			z.attributes = append(z.attributes, text)
-		}
-		one, two := slices.Contains(z.attributes, "alarm_1"), slices.Contains(z.attributes, "alarm_2")
-		prefix, suffix := name, [2]string{}
-		if name == "generic" {
-			prefix, suffix = "", [2]string{"alarm_1", "alarm_2"}
-		} else if one && two {
-			suffix = [2]string{"_alarm_1", "_alarm_2"}
-		}
-		if one {
-			z.alarm1 = prefix + suffix[0]
-		}
-		if two {
-			z.alarm2 = prefix + suffix[1]
-		}
-		return append(found, z)
-	}
-	if len(found) == 0 {
-		found = append(found, exposedZone(d))
-	}
-	return found
 }
 
 // exposedZone is the zone that the exposes tell of.
 func exposedZone(d *Definition) zone {
-	z := zone{reports: !d.is("ias", "commandsOnly"), commands: true}
+	var z zone
 	for _, b := range zoneBits {
 		if d.shows(b.name) {
 			z.attributes = append(z.attributes, b.name)
@@ -127,41 +88,6 @@ func exposedZone(d *Definition) zone {
 	}
 	return z
 }
-
-// oldZones are what converters of the library's first generation tell.
-var oldZones = func() []struct {
-	converter string
-	zone
-} {
-	usual := []string{"tamper", "battery_low"}
-	all := []string{"tamper", "battery_low", "supervision_reports", "restore_reports", "trouble", "ac_status", "test", "battery_defect"}
-	type row = struct {
-		converter string
-		zone
-	}
-	rows := []row{
-		{"ias_no_alarm", zone{attributes: usual, reports: true, commands: true}},
-		{"ias_siren", zone{alarm1: "alarm", attributes: []string{"tamper", "battery_low", "supervision_reports", "restore_reports", "ac_status", "test"}, commands: true}},
-		{"ias_smoke_alarm_1", zone{alarm1: "smoke", attributes: all, reports: true, commands: true}},
-		{"ias_contact_alarm_1", zone{alarm1: "contact", inverted: true, attributes: usual, commands: true}},
-		{"ias_contact_alarm_1_report", zone{alarm1: "contact", inverted: true, attributes: usual, reports: true}},
-		{"ias_water_leak_alarm_1_report", zone{alarm1: "water_leak", attributes: usual, reports: true}},
-		{"ias_occupancy_alarm_1_report", zone{alarm1: "occupancy", attributes: usual, reports: true}},
-		{"ias_occupancy_only_alarm_2", zone{alarm2: "occupancy", commands: true}},
-		{"ias_alarm_only_alarm_1", zone{alarm1: "alarm", reports: true}},
-		{"ias_vibration_alarm_1_with_timeout", zone{alarm1: "vibration", attributes: usual, commands: true}},
-		{"ias_occupancy_alarm_1_with_timeout", zone{alarm1: "occupancy", attributes: usual, commands: true}},
-		{"ias_carbon_monoxide_alarm_1_gas_alarm_2", zone{alarm1: "carbon_monoxide", alarm2: "gas",
-			attributes: []string{"tamper", "battery_low", "trouble", "ac_connected", "test", "battery_defect"}, commands: true}},
-	}
-	for _, name := range []string{"water_leak", "vibration", "gas", "carbon_monoxide", "occupancy"} {
-		rows = append(rows, row{"ias_" + name + "_alarm_1", zone{alarm1: name, attributes: usual, commands: true}})
-	}
-	for _, name := range []string{"gas", "sos", "occupancy"} {
-		rows = append(rows, row{"ias_" + name + "_alarm_2", zone{alarm2: name, attributes: usual, commands: true}})
-	}
-	return rows
-}()
 
 // Attributes and commands of the IAS Zone cluster (section 8.2.2).
 const (
@@ -203,27 +129,40 @@ func decodeZone(c *Context, m zigbee.Message) Values {
 		}
 		status = uint16(raw)
 	}
-	for _, z := range zoneOf(c.Definition) {
-		if notified && !z.commands || !notified && !z.reports {
-			continue
+	if table, ok := c.Definition.quirk("zone"); ok {
+		kind := "reports"
+		if notified {
+			kind = "commands"
 		}
-		one, two := status&1 != 0, status&2 != 0
-		if z.alarm1 != "" {
-			values[z.alarm1] = one != z.inverted
-		}
-		if z.alarm2 != "" {
-			values[z.alarm2] = two != z.inverted
-		}
-		for _, b := range zoneBits {
-			if slices.Contains(z.attributes, b.name) {
-				values[b.name] = status>>b.bit&1 != 0
+		tables, _ := table.(map[string]any)
+		bits, _ := tables[kind].(map[string]any)
+		for property, told := range bits {
+			row, _ := told.([]any)
+			if len(row) != 2 {
+				continue
 			}
+			bit, ok := zcl.Int(row[0])
+			if !ok || bit < 0 || bit > 15 {
+				continue
+			}
+			values[property] = (status>>bit&1 != 0) != (row[1] == true)
+			c.zoneTimeout(m.Endpoint, zone{alarm1: property})
 		}
-		if slices.Contains(z.attributes, "ac_connected") {
-			values["ac_connected"] = status>>7&1 == 0
-		}
-		c.zoneTimeout(m.Endpoint, z)
+		return values
 	}
+	z := exposedZone(c.Definition)
+	if z.alarm1 != "" {
+		values[z.alarm1] = (status&1 != 0) != z.inverted
+	}
+	if z.alarm2 != "" {
+		values[z.alarm2] = (status&2 != 0) != z.inverted
+	}
+	for _, b := range zoneBits {
+		if slices.Contains(z.attributes, b.name) {
+			values[b.name] = status>>b.bit&1 != 0
+		}
+	}
+	c.zoneTimeout(m.Endpoint, z)
 	return values
 }
 

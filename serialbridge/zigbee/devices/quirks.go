@@ -61,14 +61,12 @@ func (d *Definition) uses(converter string) bool {
 //
 //	converters           names of the converters in fromZigbee.ts that read the device (battery,
 //	                     ias_contact_alarm_1, humidity …), as far as it uses those
-//	ias.zone             what alarms of an IAS zone mean: contact, occupancy, water_leak,
-//	                     smoke, gas, carbon_monoxide, vibration, sos, alarm …, or generic.
-//	                     Without it the exposes tell.
-//	ias.attributes       what of the zone status is told (alarm_1, alarm_2, tamper,
-//	                     battery_low, test …). Without it the exposes tell.
-//	ias.invert           the alarms are told the other way round
+//	zone                 commands (notifications) and reports: property → [bit of the zone
+//	                     status, value while it is not set]; without it the exposes tell
+//	ias.invert           the exposed alarms are told the other way round
+//	ias.alarm2           the exposed alarm is the second one
 //	ias.timeout          seconds after which an alarm is over by itself
-//	ias.commandsOnly     reports of the attribute are not looked at
+//	ias.reporting        reports of the zone status are set up
 //	occupancy.timeout    seconds after which nobody is there any more: the sensor
 //	                     never says so
 //	scale                property → divisor of a measured value (temperature: 100)

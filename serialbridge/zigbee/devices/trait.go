@@ -80,6 +80,7 @@ type Step struct {
 
 // Later asks for values to be published when nothing of the same key came
 // in the meantime: a motion sensor that does not say that nobody is there any more.
+// Without values it takes back what was asked for under the key.
 type Later struct {
 	Key    string
 	After  time.Duration

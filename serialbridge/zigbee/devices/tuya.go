@@ -3,6 +3,7 @@ package devices
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -207,16 +208,16 @@ func decodeDatapoints(c *Context, m zigbee.Message) Values {
 	}
 	values := Values{}
 	for _, p := range points {
-		i := slices.IndexFunc(c.Definition.Datapoints, func(row Datapoint) bool { return row.ID == p.id })
-		if i < 0 {
-			continue
-		}
-		row := &c.Definition.Datapoints[i]
-		if !row.readable() {
-			continue
-		}
-		for property, value := range row.values(c, row.Property, p.value()) {
-			values[property] = value
+		first := true
+		for i := range c.Definition.Datapoints {
+			row := &c.Definition.Datapoints[i]
+			if row.ID != p.id || !first && !row.Also {
+				continue
+			}
+			first = false
+			if row.readable() {
+				maps.Copy(values, row.values(c, row.Property, p.value()))
+			}
 		}
 	}
 	return values

@@ -35,6 +35,17 @@ func init() { // it refers to functions that refer to it
 		"phaseVariant5": phase(10, func(b []byte) Values {
 			return Values{"voltage": be(b, 2, 2) / 10, "current": be(b, 5, 2) / 1000, "power": be(b, 8, 2)}
 		}),
+		"voltageCurve": {decode: func(_ *Context, raw, curve any) (any, bool) {
+			n, ok := numberOf(raw)
+			if !ok {
+				return nil, false
+			}
+			return batteryPercentage(n, curve)
+		}},
+		"plus": {decode: func(_ *Context, raw, by any) (any, bool) {
+			n, _ := zcl.Float(by)
+			return shifted(raw, n)
+		}},
 		"power":                           {decode: decodeSignedPower},
 		"plus1":                           {decode: func(_ *Context, raw, _ any) (any, bool) { return shifted(raw, 1) }, encode: func(_ *Context, v, _ any) (any, error) { return encodeShift(v, -1) }},
 		"fault":                           {decode: func(_ *Context, raw, _ any) (any, bool) { n, ok := numberOf(raw); return n != 0, ok }},

@@ -1,4 +1,6 @@
 package devices
 
+import "slices"
+
 // vendorTraits are those of clusters that vendors have made up.
-var vendorTraits []*Trait
+var vendorTraits = slices.Concat(lumiTraits, hueTraits, ikeaTraits, tuyaRemoteTraits)

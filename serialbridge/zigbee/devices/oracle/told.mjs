@@ -1,0 +1,168 @@
+// What devices tell otherwise than by an attribute of one value, found out by trying
+// their converters: commands that mean an action, bits of a zone status, members of
+// Xiaomi's structures. It adds to the rows and quirks of definitions.mjs.
+import {createRequire} from "node:module";
+import {Zcl} from "./offline.mjs";
+import {classify, samples} from "./probe.mjs";
+
+const require = createRequire(import.meta.url);
+const library = (name) => require(`zigbee-herdsman-converters/${name}`);
+const {Endpoint} = require("zigbee-herdsman/dist/controller/model/endpoint.js");
+const {batteryVoltageToPercentage} = library("lib/utils");
+
+// names of converters that are exported somewhere, by what they do.
+const names = new Map();
+for (const [prefix, converters] of [
+    ["", library("converters/fromZigbee")], ["lumi.", library("lib/lumi").fromZigbee], ["tuya.", library("lib/tuya").fz],
+    ["philips.", library("lib/philips").philipsFz ?? library("lib/philips").fz], ["legacy.", library("lib/legacy").fromZigbee],
+]) {
+    for (const [name, c] of Object.entries(converters ?? {})) if (c?.convert) names.set(c.convert, prefix + name);
+}
+
+let looked = false;
+const cached = Endpoint.prototype.getClusterAttributeValue;
+Endpoint.prototype.getClusterAttributeValue = function (...a) {
+    looked = true;
+    return cached.apply(this, a);
+};
+const state = new Proxy({}, {get: (_, key) => (typeof key === "string" && (looked = true), undefined), has: () => ((looked = true), false)});
+const silent = {debug() {}, info() {}, warning() {}, error() {}};
+let sequence = 0;
+
+async function convert(d, zh, c, endpoint, type, data, published) {
+    const m = {
+        type, data, endpoint, device: zh, cluster: c.cluster, linkquality: 100, groupID: 0,
+        meta: {zclTransactionSequenceNumber: ++sequence, frameControl: {}, rawData: Buffer.alloc(0)},
+    };
+    try {
+        const got = await c.convert(d, m, (p) => published?.push(p), {}, {device: zh, logger: silent, state, deviceExposesChanged() {}});
+        return got ?? {};
+    } catch {
+        return {};
+    }
+}
+
+const clusterOf = (zh, key) => (typeof key === "number" ? Zcl.Utils.getCluster(key, undefined, zh.customClusters) : zh.customClusters[key] ?? Zcl.Clusters[key]);
+const typesOf = (c) => (Array.isArray(c.type) ? c.type : [c.type]);
+
+// quirks are converters (names of those that have one) and zone: property → [bit of
+// the status, value while it is not set], by what tells it.
+export async function quirks(d, zh, ids) {
+    const out = {};
+    const converters = [...new Set(d.fromZigbee.map((c) => names.get(c.convert)).filter((n) => n && !n.startsWith("ignore_")))];
+    if (converters.length) out.converters = converters;
+    const endpoint = zh.getEndpoint(ids[0]);
+    for (const [kind, type, key] of [["commands", "commandStatusChangeNotification", "zonestatus"], ["reports", "attributeReport", "zoneStatus"]]) {
+        const zone = {};
+        let any = false;
+        for (const c of d.fromZigbee) {
+            if (c.cluster !== "ssIasZone" || !typesOf(c).includes(type)) continue;
+            any = true;
+            const tell = (n) => convert(d, zh, c, endpoint, type, {[key]: n, extendedstatus: 0, zoneID: 0, delay: 0});
+            const none = await tell(0);
+            for (let bit = 0; bit < 16; bit++) {
+                const one = await tell(1 << bit);
+                for (const [p, v] of Object.entries(one)) {
+                    if (typeof v === "boolean" && typeof none[p] === "boolean" && v !== none[p]) zone[p] = [bit, none[p]];
+                }
+            }
+        }
+        if (any) (out.zone ??= {})[kind] = zone;
+    }
+    return out;
+}
+
+// commandRows are actions by cluster, command and the first byte of its payload.
+export async function commandRows(d, zh, ids) {
+    const rows = [];
+    for (const c of d.fromZigbee) {
+        const cluster = clusterOf(zh, c.cluster);
+        if (!cluster || ["ssIasZone", "manuSpecificTuya", "greenPower", "ssIasAce"].includes(c.cluster)) continue;
+        const known = names.get(c.convert) ?? "";
+        if (known.startsWith("command_") || known === "tuya.on_off_action" || known.startsWith("philips.")) continue; // traits of their own
+        for (const type of typesOf(c)) {
+            if (type?.startsWith("commandTradfriArrow")) continue;
+            const name = type?.startsWith("command") && type[7].toLowerCase() + type.slice(8);
+            const command = name && [...Object.values(cluster.commands), ...Object.values(cluster.commandsResponse)].find((x) => x.name === name);
+            if (!command) continue;
+            for (const id of ids) {
+                const endpoint = zh.getEndpoint(id);
+                if (!endpoint) continue;
+                looked = false;
+                const [first] = command.parameters;
+                const told = new Map(); // first byte → action
+                for (let byte = 0; byte < (first ? 20 : 1); byte++) {
+                    for (const x of first?.type === 0x21 ? [byte, byte + 256] : [byte]) {
+                        const data = Object.fromEntries(command.parameters.map((p, i) => [p.name, i === 0 ? x : [0x41, 0x42].includes(p.type) ? "" : 0]));
+                        const {action} = await convert(d, zh, c, endpoint, type, data);
+                        if (typeof action === "string" && !/undefined|null|NaN/.test(action)) told.set(byte, told.has(byte) && told.get(byte) !== action ? undefined : action);
+                    }
+                }
+                if (looked || told.size === 0 || [...told.values()].includes(undefined)) continue;
+                const counts = new Map();
+                for (const v of told.values()) counts.set(v, (counts.get(v) ?? 0) + 1);
+                const [common, n] = [...counts].sort((a, b) => b[1] - a[1])[0];
+                const row = {c: cluster.ID, C: command.ID, p: "action", e: id, k: "enum"};
+                if (told.size === (first ? 20 : 1) && n >= told.size / 2) row.o = common;
+                const listed = [...told].filter(([, v]) => v !== row.o);
+                if (listed.length) row.n = Object.fromEntries(listed);
+                rows.push(row);
+            }
+        }
+    }
+    return joined(rows, ids);
+}
+
+// joined makes rows of all endpoints one, where they say the same.
+function joined(rows, ids) {
+    const by = new Map();
+    for (const {e, ...row} of rows) {
+        const key = JSON.stringify(row);
+        by.set(key, [...(by.get(key) ?? []), e]);
+    }
+    return [...by].flatMap(([key, es]) => (es.length === ids.length ? [JSON.parse(key)] : es.map((e) => ({...JSON.parse(key), e}))));
+}
+
+const curves = [
+    "3V_2100", "3V_1500_2800",
+    ...[2850, 2800, 2750, 2700, 2600, 2500, 2400, 2300, 2200, 2100, 2000, 1900, 1800].flatMap((min) => [2900, 2950, 3000, 3050, 3100, 3200, 3300].filter((max) => max > min).map((max) => ({min, max}))),
+    {min: 2850, max: 3000, vOffset: 1}, {min: 3000, max: 4200}, {min: 6500, max: 8400},
+];
+const volts = [...Array(40).keys()].map((n) => 1800 + 37 * n);
+
+// structureRows are those of the members of the structure that Xiaomi's devices tell.
+export async function structureRows(d, zh, ids) {
+    const rows = [];
+    for (const c of d.fromZigbee) {
+        if (!["genBasic", "manuSpecificLumi"].includes(c.cluster) || !typesOf(c).includes("attributeReport")) continue;
+        const endpoint = zh.getEndpoint(ids[0]);
+        const basic = c.cluster === "genBasic";
+        const tell = (tag, x) => {
+            if (basic) return convert(d, zh, c, endpoint, "attributeReport", {65281: {[tag]: x}});
+            const b = Buffer.from([tag, 0x2b, 0, 0, 0, 0]);
+            b.writeInt32LE(x, 2);
+            return convert(d, zh, c, endpoint, "attributeReport", {247: b});
+        };
+        for (let tag = 0; tag < 256; tag++) {
+            looked = false;
+            const tried = [];
+            const xs = samples(undefined);
+            for (const x of tag === 1 ? volts : xs) tried.push([x, await tell(tag, x)]);
+            const properties = new Set(tried.flatMap(([, got]) => Object.keys(got)));
+            if (looked || (tag === 155 && properties.size === 0)) continue;
+            for (const p of properties) {
+                const pairs = tried.map(([x, got]) => [x, got[p]]);
+                if (pairs.every(([, y]) => y === undefined)) continue;
+                const row = {c: basic ? 0 : 0xfcc0, i: basic ? 0xff01 : 0xf7, T: tag, p};
+                if (!basic) row.m = 0x115f;
+                const curve = tag === 1 && p === "battery" && curves.find((x) => pairs.every(([v, y]) => y === undefined || batteryVoltageToPercentage(v, x) === y));
+                const offset = pairs.every(([x, y]) => y === x - 1);
+                const made = curve ? {k: "voltageCurve", a: curve} : offset ? {k: "plus", a: -1} : classify(pairs);
+                if (made) rows.push({...row, ...made});
+                else console.error("structure", d.model, tag, p);
+            }
+        }
+    }
+    for (const r of rows) delete r.one;
+    return rows;
+}
