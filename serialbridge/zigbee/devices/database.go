@@ -117,6 +117,8 @@ type rowRecord struct {
 	Read          int            `json:"g"`
 	Silent        int            `json:"s"`
 	Command       *uint8         `json:"C"`
+	Tag           *uint8         `json:"T"`
+	Also          int            `json:"b"`
 	Report        []float64      `json:"R"` // seconds, seconds, change
 }
 
@@ -267,7 +269,7 @@ func (d *database) definition(r *record) (*Definition, error) {
 	for _, row := range r.Attributes {
 		a := Attribute{
 			Cluster: row.Cluster, ID: row.ID, ManufacturerCode: row.Manufacturer, Endpoint: row.Endpoint,
-			Property: row.Property, Conversion: row.conversion(), Command: row.Command, Read: row.Read != 0,
+			Property: row.Property, Conversion: row.conversion(), Command: row.Command, Tag: row.Tag, Read: row.Read != 0,
 		}
 		if t, ok := row.Type.(float64); ok {
 			a.Type = zcl.Type(t)
@@ -282,7 +284,7 @@ func (d *database) definition(r *record) (*Definition, error) {
 	for _, row := range r.Datapoints {
 		t, _ := row.Type.(string)
 		def.Datapoints = append(def.Datapoints, Datapoint{
-			ID: uint8(row.ID), Property: row.Property, Conversion: row.conversion(), Type: t, Silent: row.Silent != 0,
+			ID: uint8(row.ID), Property: row.Property, Conversion: row.conversion(), Type: t, Also: row.Also != 0, Silent: row.Silent != 0,
 		})
 	}
 	return def, nil

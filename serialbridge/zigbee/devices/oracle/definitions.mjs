@@ -12,6 +12,7 @@ import path from "node:path";
 import zlib from "node:zlib";
 import {Zcl, zhc, definitions, device, start} from "./offline.mjs";
 import {attributeRows, datapointRows, settings} from "./rows.mjs";
+import {commandRows, pointRows, quirks as told, structureRows} from "./told.mjs";
 
 const require = createRequire(import.meta.url);
 const modelsIndex = require(path.join(path.dirname(require.resolve("zigbee-herdsman-converters")), "models-index.json"));
@@ -93,15 +94,18 @@ for (const {file, index, raw} of definitions()) {
     if (d.meta?.multiEndpointSkip?.length) line.ms = d.meta.multiEndpointSkip;
     if (d.ota) line.ota = 1;
     line.c = [...clusters].sort((a, b) => a - b);
-    const q = quirks(d.meta);
+    const q = {...quirks(d.meta), ...(await told(d, zh, ids))};
     if (Object.keys(q).length) line.q = q;
     const rows = await attributeRows(d, zh, ids, names);
+    rows.push(...(await structureRows(d, zh, ids)), ...(await commandRows(d, zh, ids)));
     await settings(d, zh, list, rows, ids, names);
     if (rows.length) line.a = rows;
     if (d.meta?.tuyaDatapoints) {
         line.t = datapointRows(d, zh);
-        statistics.datapoints += line.t.length;
+    } else if (clusters.has(0xef00)) {
+        line.t = await pointRows(d, zh, ids, list);
     }
+    statistics.datapoints += line.t?.length ?? 0;
     place.set(`${file} ${index}`, all.length);
     all.push(line);
 }

@@ -19,6 +19,9 @@ for (const [prefix, converters] of [
     for (const [name, c] of Object.entries(converters ?? {})) if (c?.convert) names.set(c.convert, prefix + name);
 }
 
+// Converters send and do not wait: there is no radio.
+process.on("unhandledRejection", () => {});
+
 let looked = false;
 const cached = Endpoint.prototype.getClusterAttributeValue;
 Endpoint.prototype.getClusterAttributeValue = function (...a) {
@@ -29,14 +32,17 @@ const state = new Proxy({}, {get: (_, key) => (typeof key === "string" && (looke
 const silent = {debug() {}, info() {}, warning() {}, error() {}};
 let sequence = 0;
 
+// soon gives up on what waits for a device.
+const soon = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 20))]);
+
 async function convert(d, zh, c, endpoint, type, data, published) {
     const m = {
         type, data, endpoint, device: zh, cluster: c.cluster, linkquality: 100, groupID: 0,
         meta: {zclTransactionSequenceNumber: ++sequence, frameControl: {}, rawData: Buffer.alloc(0)},
     };
     try {
-        const got = await c.convert(d, m, (p) => published?.push(p), {}, {device: zh, logger: silent, state, deviceExposesChanged() {}});
-        return got ?? {};
+        const got = c.convert(d, m, (p) => published?.push(p), {}, {device: zh, logger: silent, state, deviceExposesChanged() {}});
+        return (got instanceof Promise ? await soon(got) : got) ?? {};
     } catch {
         return {};
     }
@@ -144,6 +150,9 @@ export async function structureRows(d, zh, ids) {
             return convert(d, zh, c, endpoint, "attributeReport", {247: b});
         };
         for (let tag = 0; tag < 256; tag++) {
+            const quick = [];
+            for (const x of [0, 1, 3000]) quick.push(...Object.keys(await tell(tag, x)));
+            if (quick.length === 0) continue;
             looked = false;
             const tried = [];
             const xs = samples(undefined);
@@ -165,4 +174,87 @@ export async function structureRows(d, zh, ids) {
     }
     for (const r of rows) delete r.one;
     return rows;
+}
+
+const pointTypes = ["raw", "bool", "number", "string", "enum", "bitmap"];
+const leaves = (list) => list.flatMap((e) => (e.features && e.type !== "composite" ? leaves(e.features) : [e]));
+const number = (b) => [...b].reduce((n, x) => (n * 256 + x) | 0, 0);
+
+// pointRows are the datapoints of definitions that have no table of them.
+export async function pointRows(d, zh, ids, exposes) {
+    const rows = [];
+    const endpoint = zh.getEndpoint(ids[0]);
+    for (const c of d.fromZigbee) {
+        if (c.cluster !== "manuSpecificTuya" || !typesOf(c).includes("commandDataReport")) continue;
+        const tell = (dp, datatype, x) => {
+            const data = Buffer.from(datatype === 2 ? [0, 0, 0, 0] : [x & 0xff]);
+            if (datatype === 2) data.writeInt32BE(x);
+            return convert(d, zh, c, endpoint, "commandDataReport", {seq: ++sequence & 0xffff, dpValues: [{dp, datatype, data}]});
+        };
+        for (let dp = 1; dp < 256; dp++) {
+            looked = false;
+            const any = new Set();
+            for (const [t, x] of [[1, 0], [1, 1], [2, 0], [2, 1], [2, 3], [2, 215]]) Object.keys(await tell(dp, t, x)).forEach((p) => any.add(p));
+            if (any.size === 0) continue;
+            const numbers = [];
+            for (const x of samples(undefined)) numbers.push([x, await tell(dp, 2, x)]);
+            const truths = [[0, await tell(dp, 1, 0)], [1, await tell(dp, 1, 1)]];
+            if (looked) continue;
+            let first = true;
+            for (const p of any) {
+                const n = numbers.map(([x, got]) => [x, got[p]]), t = truths.map(([x, got]) => [x, got[p]]);
+                const constant = new Set(n.map(([, y]) => y)).size <= 1;
+                const made = constant && t.every(([, y]) => y !== undefined) && t[0][1] !== t[1][1] ? {k: "bool", n: Object.fromEntries(t)} : classify(n);
+                if (!made) continue;
+                delete made.one;
+                rows.push({i: dp, p, ...made, ...(first ? {} : {b: 1})});
+                first = false;
+            }
+        }
+    }
+    for (const e of leaves(exposes)) if (e.access & 2) await sent(d, zh, endpoint, e, rows);
+    return rows;
+}
+
+// sent finds out as what the property is sent, and adds it to the rows.
+async function sent(d, zh, endpoint, e, rows) {
+    const key = e.name;
+    const c = d.toZigbee.find((x) => x.key?.includes(key) && x.convertSet && (!x.endpoints || !e.endpoint || x.endpoints.includes(e.endpoint)));
+    if (!c) return;
+    const values = e.values ?? (e.type === "binary" ? [e.value_on, e.value_off] : e.type === "numeric" ? [1, 2, 10, 20].map((n) => Math.max(n, e.value_min ?? n)) : []);
+    const tried = [];
+    const command = endpoint.command;
+    for (const v of values) {
+        let got;
+        endpoint.command = (cluster, name, payload) => {
+            if (cluster === "manuSpecificTuya" && payload.dpValues?.length === 1 && !got) got = payload.dpValues[0];
+            else got = {};
+            return Promise.resolve();
+        };
+        try {
+            const property = e.endpoint ? `${key}_${e.endpoint}` : key;
+            await soon(c.convertSet(endpoint, key, v, {message: {[property]: v, [key]: v}, device: zh, mapped: d, state: {}, options: {}, endpoint_name: e.endpoint, logger: silent, publish() {}}));
+        } catch {
+            // not such a value
+        }
+        if (got?.dp) tried.push([v, got]);
+    }
+    endpoint.command = command;
+    if (tried.length === 0 || new Set(tried.map(([, x]) => `${x.dp} ${x.datatype}`)).size !== 1) return;
+    const {dp, datatype} = tried[0][1];
+    const row = {i: dp, p: e.property ?? key, t: pointTypes[datatype]};
+    const known = rows.find((r) => r.i === dp && r.p === row.p);
+    const wire = tried.map(([v, x]) => [v, number(x.data)]);
+    if (known) {
+        known.t = row.t;
+        if (known.k === "scale" && wire.every(([v, w]) => v === w)) known.ro = 1;
+        return;
+    }
+    if (datatype === 0 || datatype === 3) return;
+    if (e.type === "numeric") {
+        const factor = wire[0][1] / wire[0][0];
+        if (!wire.every(([v, w]) => Math.abs(v * factor - w) < 0.01)) return;
+        if (factor !== 1) row.d = factor;
+    } else row.n = Object.fromEntries(wire.map(([v, w]) => [w, v]));
+    rows.push({...row, k: "write-only"});
 }
