@@ -9,7 +9,6 @@ import (
 
 // Clusters in which IKEA's remotes tell what was done to them.
 const (
-	clusterScenes   = 0x0005
 	clusterIKEADots = 0xfc7f
 )
 

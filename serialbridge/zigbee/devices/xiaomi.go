@@ -60,12 +60,6 @@ var lumiTraits = []*Trait{
 	{Name: "lumi event mode", Clusters: []uint16{clusterLumi}, Configure: configureLumi},
 }
 
-// Clusters that Aqara's sensors put to their own use.
-const (
-	clusterOnOff    = 0x0006
-	clusterDoorLock = 0x0101
-)
-
 // decodeLumiList reads what old sensors tell of their battery: the second member is its
 // voltage, the fifth how often they were without power, and once more.
 func decodeLumiList(c *Context, m zigbee.Message) Values {
