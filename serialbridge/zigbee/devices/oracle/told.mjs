@@ -164,7 +164,7 @@ export async function structureRows(d, zh, ids) {
                 if (pairs.every(([, y]) => y === undefined)) continue;
                 const row = {c: basic ? 0 : 0xfcc0, i: basic ? 0xff01 : 0xf7, T: tag, p};
                 if (!basic) row.m = 0x115f;
-                const curve = tag === 1 && p === "battery" && curves.find((x) => pairs.every(([v, y]) => y === undefined || batteryVoltageToPercentage(v, x) === y));
+                const curve = tag === 1 && p === "battery" && [d.meta?.battery?.voltageToPercentage, ...curves].find((x) => x && pairs.every(([v, y]) => y === undefined || batteryVoltageToPercentage(v, x) === y));
                 const offset = pairs.every(([x, y]) => y === x - 1);
                 const made = curve ? {k: "voltageCurve", a: curve} : offset ? {k: "plus", a: -1} : classify(pairs);
                 if (made) rows.push({...row, ...made});
