@@ -36,6 +36,7 @@ type Config struct {
 	MDNS          MDNSConfig          `toml:"mdns"`
 	HomeAssistant HomeAssistantConfig `toml:"homeassistant"`
 	Serial        SerialConfig        `toml:"serial"`
+	Zigbee        ZigbeeConfig        `toml:"zigbee"`
 	Access        AccessConfig        `toml:"access"`
 	Log           LogConfig           `toml:"log"`
 }
@@ -158,6 +159,7 @@ func DefaultConfig() Config {
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
 		HomeAssistant: HomeAssistantConfig{Enabled: true, Prefix: "homeassistant"},
 		Serial:        defaultSerial(),
+		Zigbee:        defaultZigbee(),
 		Access:        defaultAccess(),
 		Log:           LogConfig{Level: slog.LevelInfo},
 	}
@@ -300,6 +302,10 @@ func (c Config) problems() []problem {
 		bad("homeassistant.prefix", "%v", err)
 	}
 	c.Serial.problems(bad)
+	c.Zigbee.problems(bad)
+	if c.Zigbee.BaseTopic == c.Serial.BaseTopic || c.Zigbee.BaseTopic == c.HomeAssistant.Prefix {
+		bad("zigbee.base_topic", "%q is taken by serial.base_topic or homeassistant.prefix; right is a topic of its own, such as %q", c.Zigbee.BaseTopic, "zigbee2mqtt")
+	}
 	c.accessProblems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)

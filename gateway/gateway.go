@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -68,6 +69,7 @@ type gateway struct {
 	bridge    *serialbridge.Supervisor
 	boxState  *homeassistant.BoxState
 	publisher *homeassistant.Publisher
+	zigbee    *zigbeeHouse // nil: there is none
 	brokers   []brokerListener
 	http      net.Listener // nil: no pages without TLS
 	https     net.Listener // nil: no pages over TLS; it does not speak that itself
@@ -230,6 +232,10 @@ func (g *gateway) build() error {
 			Options:   homeassistant.Options{Prefix: c.HomeAssistant.Prefix, BaseTopic: c.Serial.BaseTopic},
 			Republish: g.republish, Memory: memory, Logger: g.log})
 	}
+	if err := g.buildZigbee(); err != nil {
+		return err
+	}
+	c = g.config // the sticks know the Zigbee network now
 	ports := c.Serial.ports()
 	if g.o.Simulate {
 		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr"})
@@ -260,6 +266,13 @@ func (g *gateway) modules() []module {
 	}
 	if g.o.Simulate {
 		add("simulator", simulator.New(simulator.Options{Link: g.simulatedPort(), Device: simulator.P1Meter(simulator.NewHousehold(0))}).Run)
+	}
+	if g.zigbee != nil {
+		add("zigbee", g.zigbee.run)
+		add("zigbee updates", g.zigbee.updates.run)
+		if g.zigbee.publisher != nil {
+			add("zigbee discovery", g.zigbee.publisher.Run)
+		}
 	}
 	add("serialbridge", g.bridge.Run)
 	if g.http != nil || g.https != nil {
@@ -324,6 +337,10 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 	if g.issues() {
 		issue = g.authority.IssueClient
 	}
+	var front http.Handler // a nil *zigbeeHouse would be one
+	if g.zigbee != nil {
+		front = g.zigbee
+	}
 	return dashboard.New(dashboard.Options{
 		Listeners: listeners,
 		Name:      g.box.Name,
@@ -340,6 +357,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Healthy:   g.Health,
 		Losses:    g.losses,
 		Notices:   g.notices,
+		Zigbee:    front,
 		Users:     g.access.users,
 		Lockout:   g.access.lockout,
 		Sessions:  g.access.sessions,
@@ -387,6 +405,7 @@ func (g *gateway) runMDNS(ctx context.Context) error {
 		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_lintel._tcp", Port: port(g.http.Addr()),
 			Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version}})
 	}
+	services = append(services, g.lentCoordinators()...)
 	err := mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: services, Logger: g.log}).Run(ctx)
 	if err != nil {
 		// The house works without being found by name.

@@ -2,12 +2,16 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
+	"net"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"lintel/mdns"
 	"lintel/serialbridge"
 	"lintel/serialbridge/airquality"
 	"lintel/serialbridge/bms"
@@ -26,6 +30,7 @@ import (
 	"lintel/serialbridge/textlines"
 	"lintel/serialbridge/vedirect"
 	"lintel/serialbridge/wmbus"
+	"lintel/serialbridge/zigbee/dongle"
 	"lintel/serialbridge/zwave"
 )
 
@@ -39,6 +44,9 @@ type SerialConfig struct {
 	// Of the protocol of that name, at whatever port it is spoken.
 	DSMR  dsmr.Options  `toml:"dsmr"`
 	WMBus wmbus.Options `toml:"wmbus"`
+
+	zigbee dongle.Network // that sticks serve; nil: none
+	log    *slog.Logger
 }
 
 // PortConfig names a port that USB does not tell of, or fixes what is plugged
@@ -55,6 +63,7 @@ type PortConfig struct {
 	TextLines textlines.Options `toml:"textlines"`
 	Raw       raw.Options       `toml:"raw"`
 	Lend      lend.Options      `toml:"lend"`
+	Zigbee    dongle.Options    `toml:"zigbee"`
 }
 
 // settings are those of a driver for one port.
@@ -64,13 +73,16 @@ type settings interface{ Check() error }
 var portDrivers = []struct {
 	protocol string
 	settings func(PortConfig) settings
-	driver   func(PortConfig) serialbridge.Driver
+	driver   func(SerialConfig, PortConfig) serialbridge.Driver
 }{
-	{"modbus", func(p PortConfig) settings { return p.Modbus }, func(p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }},
-	{"dalybms", func(p PortConfig) settings { return p.DalyBMS }, func(p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }},
-	{"textlines", func(p PortConfig) settings { return p.TextLines }, func(p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }},
-	{"raw", func(p PortConfig) settings { return p.Raw }, func(p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }},
-	{"lend", func(p PortConfig) settings { return p.Lend }, func(p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }},
+	{"modbus", func(p PortConfig) settings { return p.Modbus }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }},
+	{"dalybms", func(p PortConfig) settings { return p.DalyBMS }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }},
+	{"textlines", func(p PortConfig) settings { return p.TextLines }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }},
+	{"raw", func(p PortConfig) settings { return p.Raw }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }},
+	{"lend", func(p PortConfig) settings { return p.Lend }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }},
+	{dongle.Protocol, func(p PortConfig) settings { return p.Zigbee }, func(c SerialConfig, p PortConfig) serialbridge.Driver {
+		return dongle.Driver(c.zigbee, p.Zigbee, c.log)
+	}},
 }
 
 func defaultSerial() SerialConfig {
@@ -163,7 +175,7 @@ func (c SerialConfig) ports() []serialbridge.NamedPort {
 		named := serialbridge.NamedPort{Path: p.Path, Stick: p.Stick, Protocol: p.Protocol, Interval: seconds(p.Interval)}
 		for _, d := range portDrivers {
 			if d.protocol == p.Protocol {
-				named.Driver = new(d.driver(p))
+				named.Driver = new(d.driver(c, p))
 			}
 		}
 		ports = append(ports, named)
@@ -198,9 +210,9 @@ func (c SerialConfig) Drivers() []serialbridge.Driver {
 		if i := slices.IndexFunc(c.Ports, func(p PortConfig) bool { return p.Protocol == d.protocol }); i >= 0 {
 			port = c.Ports[i]
 		}
-		drivers = append(drivers, d.driver(port))
+		drivers = append(drivers, d.driver(c, port))
 	}
-	return drivers
+	return append(drivers, dongle.Foreign()...)
 }
 
 // interval is what package serialbridge calls so.
@@ -212,3 +224,22 @@ func (c SerialConfig) interval() time.Duration {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// lentCoordinators are the Zigbee sticks that are lent to other programs, as Home
+// Assistant and zigbee2mqtt look for them.
+func (g *gateway) lentCoordinators() []mdns.Service {
+	var services []mdns.Service
+	for _, p := range g.config.Serial.Ports {
+		if p.Protocol != "lend" || p.Lend.Zigbee == "" {
+			continue
+		}
+		_, text, err := net.SplitHostPort(p.Lend.Listen)
+		port, portErr := strconv.Atoi(text)
+		if err != nil || portErr != nil {
+			continue // which the configuration has refused
+		}
+		services = append(services, mdns.Service{Instance: g.box.Name + " Zigbee", Type: "_zigbee-coordinator._tcp", Port: port,
+			Text: []string{"radio_type=" + p.Lend.Zigbee, "serial_number=" + g.box.ID + "-" + text}})
+	}
+	return services
+}

@@ -44,6 +44,9 @@ func (s *Server) routes() []route {
 		}
 		return all
 	}
+	if s.o.Zigbee != nil {
+		all = append(all, route{pattern: "GET /zigbee/", level: admin, serve: s.serveZigbee})
+	}
 	return append(all,
 		route{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
 		route{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},

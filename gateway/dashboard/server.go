@@ -53,6 +53,10 @@ type Options struct {
 	Losses  func() []string // what is known to be lost of what was stored
 	Notices func() []string // what else a person should look after; nil: nothing
 
+	// Zigbee serves the front end of the Zigbee network below /zigbee/, to admins: it may do
+	// everything there. nil: none.
+	Zigbee http.Handler
+
 	// Who may do what. Without Users nobody can be asked: then the status is for
 	// everybody, there is nothing else, and the rest of these fields is not used.
 	Users    *access.Users

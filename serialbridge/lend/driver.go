@@ -26,6 +26,7 @@ type Options struct {
 	Line    string        `toml:"line"`    // setting of the serial line; empty: 115200 8N1
 	Idle    time.Duration `toml:"idle"`    // silence in both directions that ends a lease; 0: none does
 	Allow   []string      `toml:"allow"`   // networks and addresses of clients; empty: this box and private networks
+	Zigbee  string        `toml:"zigbee"`  // znp or ezsp: the port is a Zigbee coordinator, and the network is told of it (_zigbee-coordinator._tcp)
 }
 
 // Check says what is wrong with the options.
@@ -42,6 +43,15 @@ func (o Options) Check() error {
 	}
 	if o.Idle != 0 && o.Idle < minIdle {
 		return fmt.Errorf("idle %v: at least %v, or 0 for no end (write it with its unit: \"10m\")", o.Idle, minIdle)
+	}
+	switch o.Zigbee {
+	case "":
+	case "znp", "ezsp":
+		if o.RFC2217 {
+			return errors.New("zigbee: who looks for a coordinator wants bare bytes; take rfc2217 away")
+		}
+	default:
+		return fmt.Errorf("zigbee %q: right is znp (Texas Instruments) or ezsp (Silicon Labs)", o.Zigbee)
 	}
 	if o.Line != "" {
 		if _, err := serialbridge.ParseLine(o.Line); err != nil {

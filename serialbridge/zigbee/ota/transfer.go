@@ -3,7 +3,6 @@ package ota
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -42,7 +41,7 @@ func (u *Updater) Update(ctx context.Context, ieee zigbee.IEEEAddress, o UpdateO
 	}
 	d, ok := u.o.Network.Device(ieee)
 	if !ok {
-		return Query{}, nil, errors.New("ota: there is no such device")
+		return Query{}, nil, errNoDevice
 	}
 	var m zigbee.Message
 	if o.Query != nil {

@@ -78,6 +78,8 @@ func (u *Updater) SetNetwork(n Network) { u.o.Network = n }
 
 // Errors of Check and Update.
 var (
+	errNoDevice = errors.New("ota: there is no such device")
+
 	ErrBusy    = errors.New("ota: an update or a check of this device is under way already")
 	ErrNoImage = errors.New("ota: no image is known for this device")
 	ErrAborted = errors.New("ota: the update was given up")
@@ -173,7 +175,7 @@ func (u *Updater) Check(ctx context.Context, ieee zigbee.IEEEAddress, source str
 	defer end()
 	d, ok := u.o.Network.Device(ieee)
 	if !ok {
-		return Available{}, errors.New("ota: there is no such device")
+		return Available{}, errNoDevice
 	}
 	m, q, err := u.query(ctx, d, c)
 	if err != nil {
@@ -244,4 +246,15 @@ func (u *Updater) query(ctx context.Context, d zigbee.Device, c chan zigbee.Mess
 
 func (u *Updater) respond(ctx context.Context, m zigbee.Message, command uint8, payload []byte) error {
 	return u.o.Network.Respond(ctx, m, zcl.Frame{Type: zcl.Specific, ServerToClient: true, DisableDefaultResponse: true, Command: command, Payload: payload})
+}
+
+// Look looks for an image for a device that has just said what it runs. It does not ask
+// the device anything.
+func (u *Updater) Look(ctx context.Context, ieee zigbee.IEEEAddress, q Query) (Available, error) {
+	d, ok := u.o.Network.Device(ieee)
+	if !ok {
+		return Available{}, errNoDevice
+	}
+	e, err := u.library.find(ctx, d, q, false)
+	return Available{Query: q, Entry: e, Device: d}, err
 }

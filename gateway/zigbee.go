@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"sync"
+
+	"lintel/gateway/homeassistant"
+	"lintel/persist"
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
+	"lintel/serialbridge/zigbee/z2m"
+)
+
+// zigbeeHouse is the Zigbee network with all that hangs on it. The bridge is made anew
+// when somebody asks for a restart; sticks serve whichever there is.
+type zigbeeHouse struct {
+	g         *gateway
+	publisher *homeassistant.ZigbeePublisher // nil: Home Assistant is told nothing
+	updates   *zigbeeUpdates
+	options   z2m.Options
+
+	mu     sync.Mutex
+	bridge *z2m.Bridge
+	front  http.Handler
+}
+
+// buildZigbee connects the network to the store and the broker.
+func (g *gateway) buildZigbee() error {
+	c := g.config.Zigbee
+	if !c.Enabled {
+		return nil
+	}
+	client, err := g.client("lintel-zigbee")
+	if err != nil {
+		return err
+	}
+	known, err := persist.NewBucket[zigbee.Device](g.store, "zigbee devices")
+	if err != nil {
+		return err
+	}
+	memory, err := persist.NewBucket[string](g.store, "zigbee")
+	if err != nil {
+		return err
+	}
+	settings, err := persist.NewBucket[map[string]any](g.store, "zigbee settings")
+	if err != nil {
+		return err
+	}
+	states, err := persist.NewBucket[map[string]any](g.store, "zigbee states")
+	if err != nil {
+		return err
+	}
+	z := &zigbeeHouse{g: g}
+	if z.updates, err = newZigbeeUpdates(g, z); err != nil {
+		return err
+	}
+	if g.config.HomeAssistant.Enabled {
+		z.publisher = homeassistant.NewZigbeePublisher(homeassistant.ZigbeePublisherOptions{Broker: client,
+			ZigbeeOptions: homeassistant.ZigbeeOptions{Prefix: g.config.HomeAssistant.Prefix, BaseTopic: c.BaseTopic,
+				Version: g.o.Version, URL: g.zigbeeURL()}, Logger: g.log})
+	}
+	z.options = z2m.Options{
+		Broker: client, Settings: settings, States: states, BaseTopic: c.BaseTopic, Version: g.o.Version,
+		Network: zigbee.Options{Store: known, Memory: memory, Form: c.network(), TakeOver: c.TakeOver, OTA: z.updates.updater.Handle},
+		HomeAssistant: z2m.HomeAssistant{Enabled: g.config.HomeAssistant.Enabled, DiscoveryTopic: g.config.HomeAssistant.Prefix,
+			StatusTopic: g.config.HomeAssistant.Prefix + "/status"},
+		Updater: z.updates, Logger: g.log,
+	}
+	if c.Devices != "" {
+		own, err := devices.LoadFolder(c.Devices)
+		if err != nil {
+			return err
+		}
+		z.options.Resolve = own.Resolve
+	}
+	if z.publisher != nil {
+		z.options.Discovery = zigbeeDiscovery{z}
+	}
+	if err := z.build(); err != nil {
+		return err
+	}
+	g.zigbee = z
+	g.config.Serial.zigbee, g.config.Serial.log = z, g.log
+	return nil
+}
+
+// build makes a bridge.
+func (z *zigbeeHouse) build() error {
+	bridge, err := z2m.New(z.options)
+	if err != nil {
+		return err
+	}
+	var files fs.FS
+	if folder := z.g.config.Zigbee.Frontend; folder != "" {
+		files = os.DirFS(folder)
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.bridge = bridge
+	z.front = bridge.Frontend(z2m.FrontendOptions{Token: z.g.config.Zigbee.Token, Files: files})
+	z.updates.updater.SetNetwork(bridge.Network())
+	return nil
+}
+
+func (z *zigbeeHouse) current() *z2m.Bridge {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.bridge
+}
+
+// run runs one bridge after the other.
+func (z *zigbeeHouse) run(ctx context.Context) error {
+	for {
+		err := z.current().Run(ctx)
+		if !errors.Is(err, z2m.ErrRestart) {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		z.g.log.Info("zigbee starts anew, as asked")
+		if err := z.build(); err != nil {
+			return err
+		}
+	}
+}
+
+// Serve has a stick be the coordinator of the network. See dongle.Network.
+func (z *zigbeeHouse) Serve(ctx context.Context, c zigbee.Coordinator) error {
+	return z.current().Network().Serve(ctx, c)
+}
+
+// Event passes on what a stick tells. See dongle.Network.
+func (z *zigbeeHouse) Event(e zigbee.Event) { z.current().Network().Event(e) }
+
+// ServeHTTP serves the front end.
+func (z *zigbeeHouse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	z.mu.Lock()
+	front := z.front
+	z.mu.Unlock()
+	front.ServeHTTP(w, r)
+}
+
+// zigbeeURL is where a person finds the front end, empty if there is none.
+func (g *gateway) zigbeeURL() string {
+	if g.config.Zigbee.Frontend == "" || g.pageURL() == "" {
+		return ""
+	}
+	return g.pageURL() + "/zigbee"
+}
+
+// zigbeeDiscovery tells Home Assistant of devices and groups.
+type zigbeeDiscovery struct{ z *zigbeeHouse }
+
+func (d zigbeeDiscovery) Entity(info z2m.EntityInfo) (unknown map[string]any) {
+	if info.Excluded {
+		d.z.publisher.Gone(info.ID)
+		return nil
+	}
+	e := homeassistant.ZigbeeEntity{
+		ID: info.ID, Group: info.Group, Name: info.Name, Disabled: info.Disabled, Availability: info.Availability, Overrides: info.Overrides,
+		SoftwareBuildID: info.Device.SoftwareBuildID, HardwareVersion: info.Device.HardwareVersion,
+	}
+	if def := info.Definition; def != nil {
+		e.Model, e.Vendor, e.Description, e.Exposes, e.OTA = def.Model, def.Vendor, def.Description, def.Exposes, def.OTA
+	}
+	for _, s := range info.Scenes {
+		e.Scenes = append(e.Scenes, homeassistant.ZigbeeScene{ID: s.ID, Name: s.Name})
+	}
+	for _, m := range info.Members {
+		member := homeassistant.ZigbeeMember{Device: m.Device.String(), Endpoint: m.Endpoint}
+		if m.Definition != nil {
+			member.Exposes = m.Definition.Exposes
+		}
+		e.Members = append(e.Members, member)
+	}
+	return d.z.publisher.Entity(e, info.LastSeen, info.Actions, info.Rename)
+}
+
+func (d zigbeeDiscovery) Gone(id string) { d.z.publisher.Gone(id) }

@@ -1,0 +1,231 @@
+package dongle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"lintel/hardware"
+	"lintel/serialbridge"
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/ezsp"
+	"lintel/serialbridge/zigbee/znp"
+)
+
+// Protocol is the name of the driver.
+const Protocol = "zigbee"
+
+// Options are the settings of a port with a Zigbee stick.
+type Options struct {
+	Radio string `toml:"radio"` // znp (Texas Instruments) or ezsp (Silicon Labs); empty: find out
+	Baud  int    `toml:"baud"`  // 0: what is usual for the stick
+	Flow  string `toml:"flow"`  // none, rtscts or xonxoff; empty: what is usual for the stick
+}
+
+// Check says what is wrong with the options.
+func (o Options) Check() error {
+	if !slices.Contains([]string{"", radioZNP, radioEZSP}, o.Radio) {
+		return fmt.Errorf("radio %q: right is znp, ezsp, or nothing to find out", o.Radio)
+	}
+	if o.Baud != 0 && (o.Baud < 9600 || o.Baud > 2_000_000) {
+		return fmt.Errorf("baud %d: right is 9600 to 2000000, or 0 for what is usual", o.Baud)
+	}
+	if !slices.Contains([]string{"", "none", "rtscts", "xonxoff"}, o.Flow) {
+		return fmt.Errorf("flow %q: right is none, rtscts, xonxoff, or nothing for what is usual", o.Flow)
+	}
+	return nil
+}
+
+// Network is what a stick is for. It is a *zigbee.Network.
+type Network interface {
+	Serve(ctx context.Context, c zigbee.Coordinator) error
+	Event(zigbee.Event)
+}
+
+// Driver returns the driver of Zigbee coordinators. A nil network is for those who only
+// want to know what there is.
+func Driver(network Network, o Options, log *slog.Logger) serialbridge.Driver {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return serialbridge.Driver{
+		Protocol: Protocol,
+		Match: func(p hardware.SerialPort) serialbridge.Confidence {
+			if Radio(p) != "" {
+				return serialbridge.Sure
+			}
+			return serialbridge.No
+		},
+		Lines: []serialbridge.Line{attempts[0].line},
+		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, _ <-chan serialbridge.Command) error {
+			if network == nil {
+				return errors.New("Zigbee is switched off: set zigbee.enabled = true in the configuration")
+			}
+			return (&stick{network, o, log}).run(ctx, port, sink)
+		},
+	}
+}
+
+// Foreign returns the drivers that tell what to do with Zigbee sticks that Lintel does
+// not speak with.
+func Foreign() []serialbridge.Driver {
+	var drivers []serialbridge.Driver
+	for _, kind := range []string{foreignDeCONZ, foreignZiGate, foreignZBOSS} {
+		drivers = append(drivers, serialbridge.Driver{
+			Protocol: strings.ToLower(kind),
+			Match: func(p hardware.SerialPort) serialbridge.Confidence {
+				if known, ok := find(p); ok && known.radio == kind {
+					return serialbridge.Sure
+				}
+				return serialbridge.No
+			},
+			Advice: "this is a Zigbee stick that speaks " + kind + ", which Lintel does not: use a stick with a chip of Texas Instruments (CC2652) " +
+				"or Silicon Labs (EFR32), or lend this one to another program (protocol \"lend\")",
+		})
+	}
+	return drivers
+}
+
+// attemptTime bounds one attempt to open a stick.
+const attemptTime = 20 * time.Second
+
+// stick is a coordinator from its opening to its end.
+type stick struct {
+	network Network
+	o       Options
+	log     *slog.Logger
+}
+
+// settings are those to try on a port.
+func (s *stick) settings(port serialbridge.Port) []setting {
+	tried := attempts
+	if usb, ok := port.(interface{ USB() hardware.SerialPort }); ok {
+		if known, ok := find(usb.USB()); ok && known.line.Baud != 0 {
+			tried = []setting{known}
+			// The same stick is sold with either firmware: what USB tells is tried first.
+			for _, a := range attempts {
+				if a != known {
+					tried = append(tried, a)
+				}
+			}
+		}
+	}
+	var chosen []setting
+	for _, a := range tried {
+		if s.o.Radio != "" && a.radio != s.o.Radio {
+			continue
+		}
+		if s.o.Baud != 0 {
+			a.line.Baud = s.o.Baud
+		}
+		if s.o.Flow != "" {
+			a.line.Flow = serialbridge.Flow(strings.TrimSuffix(s.o.Flow, "none"))
+		}
+		if !slices.Contains(chosen, a) {
+			chosen = append(chosen, a)
+		}
+	}
+	return chosen
+}
+
+// open finds out what the stick speaks, and opens it.
+func (s *stick) open(ctx context.Context, port serialbridge.Port, events func(zigbee.Event)) (zigbee.Coordinator, error) {
+	split := newSplitter(port)
+	var problems []string
+	for _, a := range s.settings(port) {
+		if err := port.SetLine(a.line); err != nil {
+			return nil, err
+		}
+		c, err := s.attempt(ctx, split.open(), a, events)
+		switch {
+		case err == nil:
+			info := c.Info()
+			s.log.Info("zigbee stick opened", "radio", a.radio, "line", a.line.String(), "type", info.Type, "revision", info.Revision)
+			return c, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, serialbridge.ErrUnplugged):
+			return nil, err
+		}
+		s.log.Debug("zigbee stick not opened", "radio", a.radio, "line", a.line.String(), "err", err)
+		if text := err.Error(); !slices.Contains(problems, text) {
+			problems = append(problems, text)
+		}
+	}
+	return nil, fmt.Errorf("no Zigbee coordinator answers: %s", strings.Join(problems, "; "))
+}
+
+func (s *stick) attempt(ctx context.Context, port *view, a setting, events func(zigbee.Event)) (zigbee.Coordinator, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	var c zigbee.Coordinator
+	var err error
+	if a.radio == radioZNP {
+		// A nil pointer in an interface would not be nil.
+		if z, zerr := znp.Open(ctx, port, znp.Options{Events: events, Logger: s.log}); zerr == nil {
+			c = z
+		} else {
+			err = zerr
+		}
+	} else if e, eerr := ezsp.Open(ctx, port, ezsp.Options{Events: events, Logger: s.log}); eerr == nil {
+		c = e
+	} else {
+		err = eerr
+	}
+	if err != nil {
+		port.Close()
+	}
+	return c, err
+}
+
+// run opens the stick and serves the network with it until one of them ends.
+func (s *stick) run(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink) error {
+	var heard atomic.Int64
+	c, err := s.open(ctx, port, func(e zigbee.Event) {
+		heard.Add(1)
+		s.network.Event(e)
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	id := deviceOf(c.Info()).ID
+	sink.Device(deviceOf(c.Info()))
+	tell := func() {
+		sink.Reading(serialbridge.Reading{Device: id, Time: time.Now(), Values: map[string]any{"events": heard.Load()}})
+	}
+	tell()
+	served := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { served <- s.network.Serve(ctx, c) }()
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for {
+		select {
+		case err := <-served:
+			return err
+		case <-minute.C:
+			tell()
+		}
+	}
+}
+
+// deviceOf is the stick as a device of the house.
+func deviceOf(info zigbee.Info) serialbridge.Device {
+	return serialbridge.Device{
+		ID:        "zigbee_" + strings.TrimPrefix(info.IEEEAddress.String(), "0x"),
+		Name:      "Zigbee stick",
+		Model:     info.Type,
+		SWVersion: info.Revision,
+		Properties: []serialbridge.Property{
+			{Key: "events", Name: "Messages heard", Kind: serialbridge.Measurement, StateClass: "total_increasing",
+				Category: serialbridge.Diagnostic, Precision: 0},
+		},
+	}
+}
