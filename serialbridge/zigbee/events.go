@@ -23,10 +23,6 @@ const (
 
 // Event takes what a coordinator tells. It does not block.
 func (n *Network) Event(e Event) {
-	if m, ok := e.(Incoming); ok && m.DestinationEndpoint == EndpointGreenPower && n.options.GreenPower != nil {
-		n.options.GreenPower(m)
-		return
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.session == nil {
@@ -44,6 +40,10 @@ func (n *Network) Event(e Event) {
 	case AddressChanged:
 		n.moved(e, now)
 	case Incoming:
+		if e.DestinationEndpoint == EndpointGreenPower && e.Cluster == clusterGreenPower {
+			n.greenPower(e, now)
+			return
+		}
 		n.received(e, now)
 	}
 }

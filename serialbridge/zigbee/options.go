@@ -59,10 +59,7 @@ type Options struct {
 	// coordinator, and says whether it answers: an OTA upgrade. It must not block;
 	// Network.Respond answers.
 	Answer func(Device, Message) bool
-	// GreenPower, if set, is given what comes to EndpointGreenPower. It must not
-	// block.
-	GreenPower func(Incoming)
-	Logger     *slog.Logger // nil: silent
+	Logger *slog.Logger // nil: silent
 }
 
 // Availability is how it is found out whether a device is there.

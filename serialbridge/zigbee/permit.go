@@ -43,6 +43,9 @@ func (n *Network) PermitJoin(ctx context.Context, duration time.Duration, via *I
 	if err := s.coordinator.PermitJoin(ctx, to, duration); err != nil {
 		return err
 	}
+	if via == nil {
+		n.permitGreenPower(ctx, duration)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.permitEnd = time.Time{}

@@ -20,7 +20,12 @@ func (n *Network) Remove(ctx context.Context, ieee IEEEAddress, o RemoveOptions)
 			return err
 		}
 	}
-	if !o.Force {
+	n.mu.Lock()
+	greenPower := d.device.Type == GreenPower
+	n.mu.Unlock()
+	if greenPower {
+		n.unpair(ctx, uint32(ieee))
+	} else if !o.Force {
 		data, err := n.zdo(ctx, d, 0, zdoLeave, func(NetworkAddress) []byte { return leaveRequest(ieee) })
 		if err == nil {
 			_, err = answer(data)
