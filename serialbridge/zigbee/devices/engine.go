@@ -25,6 +25,7 @@ func traits() []*Trait {
 		actuatorTraits,
 		sensorTraits,
 		vendorTraits,
+		[]*Trait{greenPowerTrait},
 		tableTraits(),
 	)
 }
