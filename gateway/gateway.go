@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -235,8 +235,11 @@ func (g *gateway) build() error {
 	if err := g.buildZigbee(); err != nil {
 		return err
 	}
-	c = g.config // the sticks know the Zigbee network now
-	ports := c.Serial.ports()
+	var r radio
+	if g.zigbee != nil {
+		r = radio{g.zigbee, g.log}
+	}
+	ports := c.Serial.ports(r)
 	if g.o.Simulate {
 		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr"})
 	}
@@ -245,7 +248,7 @@ func (g *gateway) build() error {
 		return err
 	}
 	g.bridge = serialbridge.New(serialbridge.Options{
-		Broker: bridgeClient, Drivers: c.Serial.Drivers(), Ports: ports, BaseTopic: c.Serial.BaseTopic,
+		Broker: bridgeClient, Drivers: c.Serial.drivers(r), Ports: ports, BaseTopic: c.Serial.BaseTopic,
 		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
 		OnDevice: g.onDevice, OnGone: g.onGone, Memory: learned, Logger: g.log})
 	return nil

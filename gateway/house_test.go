@@ -27,7 +27,7 @@ var floors = map[string]int{
 	"lintel/serialbridge/zigbee/devices":      3,
 	"lintel/serialbridge/zigbee/ota":          3,
 	"lintel/serialbridge/zigbee/dongle":       4,
-	"lintel/serialbridge/zigbee/z2m": 4,
+	"lintel/serialbridge/zigbee/z2m":          4,
 	"lintel/serialbridge/simulator/air":       3,
 	"lintel/serialbridge/simulator/znpstick":  4,
 	"lintel/serialbridge/simulator/ezspstick": 4,

@@ -44,9 +44,6 @@ type SerialConfig struct {
 	// Of the protocol of that name, at whatever port it is spoken.
 	DSMR  dsmr.Options  `toml:"dsmr"`
 	WMBus wmbus.Options `toml:"wmbus"`
-
-	zigbee dongle.Network // that sticks serve; nil: none
-	log    *slog.Logger
 }
 
 // PortConfig names a port that USB does not tell of, or fixes what is plugged
@@ -69,19 +66,25 @@ type PortConfig struct {
 // settings are those of a driver for one port.
 type settings interface{ Check() error }
 
+// radio is what Zigbee sticks are for; network is nil if there is none.
+type radio struct {
+	network dongle.Network
+	log     *slog.Logger
+}
+
 // portDrivers are the drivers that have settings for each port.
 var portDrivers = []struct {
 	protocol string
 	settings func(PortConfig) settings
-	driver   func(SerialConfig, PortConfig) serialbridge.Driver
+	driver   func(radio, PortConfig) serialbridge.Driver
 }{
-	{"modbus", func(p PortConfig) settings { return p.Modbus }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }},
-	{"dalybms", func(p PortConfig) settings { return p.DalyBMS }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }},
-	{"textlines", func(p PortConfig) settings { return p.TextLines }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }},
-	{"raw", func(p PortConfig) settings { return p.Raw }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }},
-	{"lend", func(p PortConfig) settings { return p.Lend }, func(_ SerialConfig, p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }},
-	{dongle.Protocol, func(p PortConfig) settings { return p.Zigbee }, func(c SerialConfig, p PortConfig) serialbridge.Driver {
-		return dongle.Driver(c.zigbee, p.Zigbee, c.log)
+	{"modbus", func(p PortConfig) settings { return p.Modbus }, func(_ radio, p PortConfig) serialbridge.Driver { return modbus.Driver(p.Modbus) }},
+	{"dalybms", func(p PortConfig) settings { return p.DalyBMS }, func(_ radio, p PortConfig) serialbridge.Driver { return bms.Daly(p.DalyBMS) }},
+	{"textlines", func(p PortConfig) settings { return p.TextLines }, func(_ radio, p PortConfig) serialbridge.Driver { return textlines.Driver(p.TextLines) }},
+	{"raw", func(p PortConfig) settings { return p.Raw }, func(_ radio, p PortConfig) serialbridge.Driver { return raw.Driver(p.Raw) }},
+	{"lend", func(p PortConfig) settings { return p.Lend }, func(_ radio, p PortConfig) serialbridge.Driver { return lend.Driver(p.Lend) }},
+	{dongle.Protocol, func(p PortConfig) settings { return p.Zigbee }, func(r radio, p PortConfig) serialbridge.Driver {
+		return dongle.Driver(r.network, p.Zigbee, r.log)
 	}},
 }
 
@@ -169,13 +172,13 @@ func badLines(bad func(key, format string, args ...any), key string, err error) 
 var keyPath = regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
 
 // ports are the ports that the user has named.
-func (c SerialConfig) ports() []serialbridge.NamedPort {
+func (c SerialConfig) ports(r radio) []serialbridge.NamedPort {
 	var ports []serialbridge.NamedPort
 	for _, p := range c.Ports {
 		named := serialbridge.NamedPort{Path: p.Path, Stick: p.Stick, Protocol: p.Protocol, Interval: seconds(p.Interval)}
 		for _, d := range portDrivers {
 			if d.protocol == p.Protocol {
-				named.Driver = new(d.driver(c, p))
+				named.Driver = new(d.driver(r, p))
 			}
 		}
 		ports = append(ports, named)
@@ -184,8 +187,10 @@ func (c SerialConfig) ports() []serialbridge.NamedPort {
 }
 
 // Drivers are the protocols that sticks may speak. Those that have settings for each
-// port have those of the first one.
-func (c SerialConfig) Drivers() []serialbridge.Driver {
+// port have those of the first one. No Zigbee stick can be run with them.
+func (c SerialConfig) Drivers() []serialbridge.Driver { return c.drivers(radio{}) }
+
+func (c SerialConfig) drivers(r radio) []serialbridge.Driver {
 	drivers := []serialbridge.Driver{
 		dsmr.Driver(c.DSMR),
 		sml.Driver(),
@@ -210,7 +215,7 @@ func (c SerialConfig) Drivers() []serialbridge.Driver {
 		if i := slices.IndexFunc(c.Ports, func(p PortConfig) bool { return p.Protocol == d.protocol }); i >= 0 {
 			port = c.Ports[i]
 		}
-		drivers = append(drivers, d.driver(c, port))
+		drivers = append(drivers, d.driver(r, port))
 	}
 	return append(drivers, dongle.Foreign()...)
 }

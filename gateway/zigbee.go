@@ -11,7 +11,6 @@ import (
 	"lintel/gateway/homeassistant"
 	"lintel/persist"
 	"lintel/serialbridge/zigbee"
-	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/z2m"
 )
 
@@ -65,17 +64,10 @@ func (g *gateway) buildZigbee() error {
 	}
 	z.options = z2m.Options{
 		Broker: client, Settings: settings, States: states, BaseTopic: c.BaseTopic, Version: g.o.Version,
-		Network: zigbee.Options{Store: known, Memory: memory, Form: c.network(), TakeOver: c.TakeOver, OTA: z.updates.updater.Handle},
+		Network: zigbee.Options{Store: known, Memory: memory, Form: c.network(), TakeOver: c.TakeOver, Answer: z.updates.updater.Handle},
 		HomeAssistant: z2m.HomeAssistant{Enabled: g.config.HomeAssistant.Enabled, DiscoveryTopic: g.config.HomeAssistant.Prefix,
 			StatusTopic: g.config.HomeAssistant.Prefix + "/status"},
 		Updater: z.updates, Logger: g.log,
-	}
-	if c.Devices != "" {
-		own, err := devices.LoadFolder(c.Devices)
-		if err != nil {
-			return err
-		}
-		z.options.Resolve = own.Resolve
 	}
 	if z.publisher != nil {
 		z.options.Discovery = zigbeeDiscovery{z}
@@ -84,7 +76,6 @@ func (g *gateway) buildZigbee() error {
 		return err
 	}
 	g.zigbee = z
-	g.config.Serial.zigbee, g.config.Serial.log = z, g.log
 	return nil
 }
 

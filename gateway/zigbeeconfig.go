@@ -21,7 +21,6 @@ type ZigbeeConfig struct {
 	NetworkKey    string `toml:"network_key"`     // 32 hexadecimal digits; empty: by chance
 
 	TakeOver bool   `toml:"take_over"` // a stick that holds another network is made the coordinator of this one
-	Devices  string `toml:"devices"`   // folder with definitions of devices, *.toml; empty: none
 	Frontend string `toml:"frontend"`  // folder with the files of zigbee2mqtt's front end; empty: none
 	OTAIndex string `toml:"ota_index"` // URL or file that tells of firmware for devices; empty: none
 	Token    string `toml:"token"`     // that the front end asks its user for; empty: the login of the page is enough
@@ -49,7 +48,7 @@ func (c ZigbeeConfig) problems(bad func(key, format string, args ...any)) {
 	if _, err := hexBytes(c.NetworkKey, 16); err != nil {
 		bad("zigbee.network_key", "%v", err)
 	}
-	for _, folder := range []struct{ key, path string }{{"devices", c.Devices}, {"frontend", c.Frontend}} {
+	for _, folder := range []struct{ key, path string }{{"frontend", c.Frontend}} {
 		if folder.path == "" {
 			continue
 		}
