@@ -207,20 +207,25 @@ const (
 	tableMaterial
 )
 
-// entry returns an entry in place, nil if there is none.
+// entry returns an entry in place, nil if there is none of its length.
 func (s *Stick) entry(t *table, i int) []byte {
+	n := s.size(t.layout)
+	var b []byte
 	switch {
+	case i < 0:
 	case t.extended != 0:
-		return s.extended[extendedKey{t.extended, uint16(i)}]
+		b = s.extended[extendedKey{t.extended, uint16(i)}]
 	case t.whole:
-		b, n := s.nv[t.item], s.size(t.layout)
-		at := t.header + i*n
-		if at+n > len(b) {
-			return nil
+		if at := t.header + i*n; at+n <= len(s.nv[t.item]) {
+			b = s.nv[t.item][at : at+n]
 		}
-		return b[at : at+n]
+	default:
+		b = s.nv[t.item+uint16(i)]
 	}
-	return s.nv[t.item+uint16(i)]
+	if len(b) != n {
+		return nil
+	}
+	return b
 }
 
 func (s *Stick) setEntry(t *table, i int, value []byte, count int) {

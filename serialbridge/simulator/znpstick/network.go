@@ -96,6 +96,9 @@ func (s *Stick) start(form bool) {
 		if form {
 			s.form()
 		}
+		if s.nib(nibPANID) == nil {
+			return // somebody has taken it away meanwhile
+		}
 		s.attach()
 		s.state = stateRunning
 		s.areq(0x05, 0xc0, stateRunning)
@@ -144,8 +147,10 @@ func (s *Stick) form() {
 	} else {
 		s.nv[nvPrecfgKey] = key
 	}
-	if len(s.tables()) > tableMaterial {
-		e := s.entry(&s.tables()[tableMaterial], 0)
+	if len(s.tables()) <= tableMaterial {
+		return
+	}
+	if e := s.entry(&s.tables()[tableMaterial], 0); e != nil {
 		copy(s.field(materialLayout, e, 0), add32(nil, 0))
 		copy(s.field(materialLayout, e, 1), extended)
 	}
@@ -173,9 +178,9 @@ func (s *Stick) quietest(mask uint32) (best uint8) {
 // attach puts the radio into the air, with the counter ahead of what it may have been.
 func (s *Stick) attach() {
 	var count uint32
-	if e := s.material(s.nib(nibExtendedPANID)); e != nil {
-		count = u32(s.field(materialLayout, e, 0)) + countsAhead
-		putU32(s.field(materialLayout, e, 0), count)
+	if b := s.counter(s.nib(nibExtendedPANID)); b != nil {
+		count = u32(b) + countsAhead
+		putU32(b, count)
 	}
 	s.saved, s.running = count, [8]byte(s.nib(nibExtendedPANID))
 	s.tune(count)
@@ -260,9 +265,15 @@ func (s *Stick) zdoUpdate(r request) {
 		return
 	case duration == move && to >= 0xfff8:
 		s.answer(r, ok)
-		id := s.nib(nibUpdateID)[0] + 1
+		id := byte(1)
+		if b := s.nib(nibUpdateID); b != nil {
+			id += b[0]
+		}
 		s.transmitZDO(to, 0x0038, append(add32(nil, mask), move, id))
 		s.after(moveTime, func() {
+			if s.nib(nibPANID) == nil {
+				return
+			}
 			for channel := uint8(11); channel <= 26; channel++ {
 				if mask == 1<<channel {
 					s.nib(nibChannel)[0], s.nib(nibUpdateID)[0] = channel, id

@@ -169,10 +169,12 @@ func (s *Stick) addInstallCode(r request) {
 	}
 }
 
-// material returns the entry with the frame counter of a network: its own, or the one
-// for all.
-func (s *Stick) material(extended []byte) []byte {
-	if len(s.tables()) <= tableMaterial {
+// counter returns where the frame counter of a network is written down, nil if nowhere.
+func (s *Stick) counter(extended []byte) []byte {
+	if s.options.Product == ZStack12 {
+		if b := s.nv[nvNwkKey]; len(b) >= 21 {
+			return b[17:21] // behind sequence number and key
+		}
 		return nil
 	}
 	t := &s.tables()[tableMaterial]
@@ -182,11 +184,12 @@ func (s *Stick) material(extended []byte) []byte {
 		if e == nil {
 			return general
 		}
+		counter := s.field(materialLayout, e, 0)
 		switch id := string(s.field(materialLayout, e, 1)); {
 		case id == string(extended):
-			return e
+			return counter
 		case id == "\xff\xff\xff\xff\xff\xff\xff\xff" && general == nil:
-			general = e
+			general = counter
 		}
 	}
 }
@@ -205,8 +208,8 @@ func (s *Stick) saveCounter() {
 	}
 	// The network that runs counts, whatever was written into memory since.
 	count := s.air.FrameCounter()
-	if e := s.material(s.running[:]); e != nil && count-s.saved >= countsSaved {
-		putU32(s.field(materialLayout, e, 0), count)
+	if b := s.counter(s.running[:]); b != nil && count-s.saved >= countsSaved {
+		putU32(b, count)
 		s.saved = count
 	}
 }

@@ -254,7 +254,10 @@ func (s *Stick) reset(reason uint8) {
 // boot sets up what is lost with the power.
 func (s *Stick) boot() {
 	s.boots++
-	s.address = zigbee.IEEEAddress(getU64(s.nv[nvExtAddr]))
+	s.address = s.options.IEEEAddress
+	if b := s.nv[nvExtAddr]; len(b) == 8 {
+		s.address = ieee(b)
+	}
 	s.state = stateHold
 	s.channels = 0
 	s.endpoints = nil

@@ -70,6 +70,7 @@ func (c *Coordinator) backup(ctx context.Context) (*zigbee.Backup, error) {
 		Parameters:    p,
 		SecurityLevel: n.data[n.securityLevel],
 		ChannelMask:   n.mask(),
+		ZNPVersion:    c.version.product,
 	}
 	if b.Coordinator, err = c.readAddress(ctx); err != nil {
 		return nil, err
@@ -94,15 +95,18 @@ func (c *Coordinator) backup(ctx context.Context) (*zigbee.Backup, error) {
 
 // readCounter returns the frame counter of the network key.
 func (c *Coordinator) readCounter(ctx context.Context, extended [8]byte) (uint32, error) {
+	if c.version.product == zStack12 {
+		// There it is in the item of the active key: sequence number, key, counter.
+		data, err := c.nvRead(ctx, nvNetworkKey)
+		u := unpacker{aligned: c.aligned, b: data}
+		u.take(1 + 16)
+		return u.u32(), err
+	}
 	entries, err := c.readTable(ctx, c.counterTable())
 	if err != nil {
 		return 0, err
 	}
-	counter := uint32(firstCounter)
-	if c.version.product == zStack12 {
-		counter = 0
-	}
-	found := false
+	counter, found := uint32(firstCounter), false
 	for _, entry := range entries {
 		switch e := c.parseCounter(entry); {
 		case e.extended == extended:

@@ -18,7 +18,6 @@ type relation struct {
 	device  zigbee.IEEEAddress
 	address zigbee.NetworkAddress
 	kind    uint8
-	back    bool // it was put back
 }
 
 // noRelation is the kind of what is in no table.
@@ -53,7 +52,7 @@ func (c *Coordinator) doubtChild(ctx context.Context, device zigbee.NetworkAddre
 		return nil, ignoreRefusal(err)
 	}
 	if err := c.discoverRoute(ctx, device); err != nil {
-		return nil, err
+		return r, err
 	}
 	return r, c.link.sleep(ctx, routeTime)
 }
@@ -86,13 +85,13 @@ func (c *Coordinator) findChild(ctx context.Context, device zigbee.NetworkAddres
 	return r, nil
 }
 
-// putBack puts a device back into the table of children: it was one after all, and
-// without it could not be reached ever again.
-func (c *Coordinator) putBack(ctx context.Context, r *relation) error {
+// putBack puts a device back into the table of children.
+func (c *Coordinator) putBack(ctx context.Context, r *relation) {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(r.device))
 	b = binary.LittleEndian.AppendUint16(b, uint16(r.address))
-	r.back = true
-	return ignoreRefusal(c.link.do(ctx, utilAssocAdd, append(b, r.kind)))
+	if err := c.link.do(ctx, utilAssocAdd, append(b, r.kind)); err != nil {
+		c.logger.Warn("a sleeping device cannot be put back into the table of children", "device", r.device, "err", err)
+	}
 }
 
 // ignoreRefusal drops an error that says that the firmware does not do that.

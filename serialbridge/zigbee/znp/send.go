@@ -117,43 +117,42 @@ func (c *Coordinator) converse(ctx context.Context, device zigbee.NetworkAddress
 }
 
 // deliver sends a message to a device until it has arrived or no way is left.
-func (c *Coordinator) deliver(ctx context.Context, m zigbee.Outgoing) error {
+func (c *Coordinator) deliver(ctx context.Context, m zigbee.Outgoing) (err error) {
 	busy, misses := 0, 0
-	var child *relation // taken out of the stick's table
+	var child *relation // that was taken out of the stick's table
+	defer func() {
+		if child != nil && err != nil {
+			// It was a child after all; without its entry it would never be
+			// reached again. ctx may be over.
+			c.charge(func(ctx context.Context) { c.putBack(ctx, child) })
+		}
+	}()
 	for {
 		status, err := c.transmit(ctx, m)
 		if err != nil {
 			return err
 		}
-		switch reason := reasonOf(status); {
+		failed := &zigbee.DeliveryError{Reason: reasonOf(status), Status: status}
+		switch {
 		case status == statusSuccess:
 			c.heardFrom(m.Destination)
 			return nil
-		case reason == zigbee.NoBuffers || reason == zigbee.NoChannel:
+		case failed.Reason == zigbee.NoBuffers || failed.Reason == zigbee.NoChannel:
 			if busy++; busy == maxBusy {
-				return &zigbee.DeliveryError{Reason: reason, Status: status}
+				return failed
 			}
 			err = c.link.sleep(ctx, busyPause)
-		case reason == zigbee.Expired:
-			if child != nil {
-				err = c.putBack(ctx, child)
-			} else {
-				child, err = c.doubtChild(ctx, m.Destination)
+		case failed.Reason == zigbee.Expired && child == nil:
+			if child, err = c.doubtChild(ctx, m.Destination); child == nil && err == nil {
+				return failed
 			}
-			if err == nil && child == nil {
-				err = &zigbee.DeliveryError{Reason: reason, Status: status}
+		case failed.Reason == zigbee.NoRoute || failed.Reason == zigbee.NoAck:
+			if misses++; misses == maxMisses {
+				return failed
 			}
-			if child != nil && child.back {
-				return &zigbee.DeliveryError{Reason: reason, Status: status}
-			}
-		case reason == zigbee.NoRoute || reason == zigbee.NoAck:
-			misses++
-			err = c.recover(ctx, m.Destination, misses, reason)
-			if misses == maxMisses {
-				err = &zigbee.DeliveryError{Reason: reason, Status: status}
-			}
+			err = c.recover(ctx, m.Destination, misses, failed.Reason)
 		default:
-			err = &zigbee.DeliveryError{Reason: reason, Status: status}
+			return failed
 		}
 		if err != nil {
 			return err
@@ -164,10 +163,7 @@ func (c *Coordinator) deliver(ctx context.Context, m zigbee.Outgoing) error {
 // recover does what may help before a message is sent once more: the route may be
 // wrong, or there may be none.
 func (c *Coordinator) recover(ctx context.Context, device zigbee.NetworkAddress, misses int, reason zigbee.DeliveryReason) error {
-	switch {
-	case misses >= maxMisses:
-		return nil
-	case misses == 1 && reason == zigbee.NoAck:
+	if misses == 1 && reason == zigbee.NoAck {
 		return c.link.sleep(ctx, againPause)
 	}
 	if err := c.discoverRoute(ctx, device); err != nil {
