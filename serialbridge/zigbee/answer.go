@@ -2,7 +2,6 @@ package zigbee
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	"lintel/serialbridge/zigbee/zcl"
@@ -19,8 +18,6 @@ const (
 	otaImagePage        = 0x04
 	otaBlockResponse    = 0x05
 	otaUpgradeEnd       = 0x06
-	tuyaTime            = 0x24
-	tuyaConnection      = 0x25
 	fastPollTimeout     = 30 * time.Second
 )
 
@@ -148,18 +145,15 @@ func (n *Network) answerSpecific(m Message) (zcl.Frame, bool) {
 		default:
 			return zcl.Frame{}, false
 		}
-	case m.Cluster == clusterTuya && m.Frame.Command == tuyaTime:
+	case m.Cluster == ClusterTuya && m.Frame.Command == TuyaSyncTime:
 		now, right := n.clock()
 		if !right {
 			return zcl.Frame{}, false // a thermostat keeps better time by itself
 		}
-		// Seconds since 1970, of the world and of the house, most significant byte first,
-		// after the length of both, least significant byte first.
-		_, offset := now.Zone()
-		reply.Command, reply.Payload = tuyaTime, binary.BigEndian.AppendUint32([]byte{8, 0}, uint32(now.Unix()))
-		reply.Payload = binary.BigEndian.AppendUint32(reply.Payload, uint32(now.Unix()+int64(offset)))
-	case m.Cluster == clusterTuya && m.Frame.Command == tuyaConnection:
-		reply.Command, reply.Payload = tuyaConnection, []byte{1, 0, 1} // length; connected
+		// Most count from 1970; Options.Answer sees to those that do not.
+		reply.Command, reply.Payload = TuyaSyncTime, TuyaTime(now, TuyaSince1970)
+	case m.Cluster == ClusterTuya && m.Frame.Command == TuyaConnectionStatus:
+		reply.Command, reply.Payload = TuyaConnectionStatus, []byte{1, 0, 1} // length; connected
 	default:
 		return zcl.Frame{}, false
 	}

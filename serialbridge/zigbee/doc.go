@@ -31,8 +31,9 @@
 //
 // Structural changes are written to the Store at once, by a goroutine of Run; when a
 // device was seen last, how well, and what its attributes are, every fifteen minutes
-// and at the end. The Memory holds what the network is made of, the last two
-// backups and the devices that may not join.
+// and at the end. The Memory holds what the network is made of, its last two
+// backups, the last one of a network that it has replaced, and the devices that may not
+// join.
 //
 // # Limits
 //

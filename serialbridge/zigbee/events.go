@@ -18,7 +18,6 @@ const (
 	clusterOTA         = 0x0019
 	clusterPollControl = 0x0020
 	clusterIASZone     = 0x0500
-	clusterTuya        = 0xef00
 )
 
 // Event takes what a coordinator tells. It does not block.

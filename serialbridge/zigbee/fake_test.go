@@ -3,6 +3,7 @@ package zigbee
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"iter"
 	"maps"
 	"slices"
@@ -13,21 +14,33 @@ import (
 	"lintel/serialbridge/zigbee/zcl"
 )
 
-// bucket is a store of one type in memory, that counts.
+// bucket is a store of one type in memory, that counts. Values go through JSON, as they
+// do in package persist.
 type bucket[T any] struct {
 	mu      sync.Mutex
-	values  map[string]T
+	values  map[string]string
 	puts    int
 	deletes int
 	fail    error
 }
 
-func newBucket[T any]() *bucket[T] { return &bucket[T]{values: make(map[string]T)} }
+func newBucket[T any]() *bucket[T] { return &bucket[T]{values: make(map[string]string)} }
 
 func (b *bucket[T]) All() iter.Seq2[string, T] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return maps.All(maps.Clone(b.values))
+	values := make(map[string]T)
+	for key, text := range b.values {
+		values[key] = decoded[T](text)
+	}
+	return maps.All(values)
+}
+
+func decoded[T any](text string) (v T) {
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func (b *bucket[T]) Put(_ context.Context, key string, v T) error {
@@ -37,7 +50,11 @@ func (b *bucket[T]) Put(_ context.Context, key string, v T) error {
 	if b.fail != nil {
 		return b.fail
 	}
-	b.values[key] = v
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b.values[key] = string(text)
 	return nil
 }
 
@@ -52,8 +69,12 @@ func (b *bucket[T]) Delete(_ context.Context, key string) error {
 func (b *bucket[T]) get(key string) (T, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	v, ok := b.values[key]
-	return v, ok
+	text, ok := b.values[key]
+	if !ok {
+		var none T
+		return none, false
+	}
+	return decoded[T](text), true
 }
 
 // diary is a Handler that remembers.

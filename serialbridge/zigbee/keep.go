@@ -14,7 +14,8 @@ import (
 const (
 	memoryNetwork      = "network"       // what the network is made of, as JSON
 	memoryBackup       = "backup"        // the last backup
-	memoryBackupBefore = "backup.before" // the one before, or of the network that was replaced
+	memoryBackupBefore = "backup.before" // the one before
+	memoryReplaced     = "backup.other"  // the last one of the network that was here before this one
 	memoryBlocked      = "blocked"       // addresses, with commas between
 )
 
@@ -104,12 +105,18 @@ func (n *Network) keepBackup(ctx context.Context, b *Backup) error {
 		return err
 	}
 	for key, before := range n.options.Memory.All() {
-		if key == memoryBackup {
-			if err := n.options.Memory.Put(ctx, memoryBackupBefore, before); err != nil {
-				return fmt.Errorf("zigbee: the last backup of the network: %w", err)
-			}
-			break
+		if key != memoryBackup {
+			continue
 		}
+		var old Backup
+		to := memoryBackupBefore
+		if json.Unmarshal([]byte(before), &old) == nil && !old.same(b.Parameters) {
+			to = memoryReplaced
+		}
+		if err := n.options.Memory.Put(ctx, to, before); err != nil {
+			return fmt.Errorf("zigbee: the last backup of the network: %w", err)
+		}
+		break
 	}
 	if err := n.options.Memory.Put(ctx, memoryBackup, string(text)); err != nil {
 		return fmt.Errorf("zigbee: the backup of the network: %w", err)

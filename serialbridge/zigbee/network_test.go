@@ -1,8 +1,6 @@
 package zigbee
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -67,5 +65,3 @@ func TestSecuritySensorEnrols(t *testing.T) {
 	})
 }
 
-var _ = errors.Is
-var _ = context.Background

@@ -1,0 +1,410 @@
+package zigbee
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lintel/serialbridge/zigbee/zcl"
+)
+
+// joined is a world with a device that has been interviewed.
+func joined(t *testing.T, device func(*stick) *thing, change ...func(*world)) (*world, *thing) {
+	w := newWorld(t, change...)
+	synctest.Wait()
+	d := device(w.stick)
+	d.attributes[clusterIASZone] = map[uint16]zcl.Attribute{
+		0: {Type: zcl.Enum8, Value: uint64(1)}, 0x10: {Type: zcl.IEEE, Value: uint64(stickIEEE)},
+	}
+	w.join(d)
+	if got, _ := w.Device(d.ieee); got.Interview != Successful {
+		t.Fatalf("interview %s", got.Interview)
+	}
+	d.received = nil
+	return w, d
+}
+
+var on = Request{Endpoint: 1, Cluster: 6, Frame: zcl.Frame{Type: zcl.Specific, Command: 1}}
+
+func TestRequestIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		f, err := w.Request(context.Background(), plugIEEE, on)
+		if err != nil || f.Command != zcl.DefaultResponse || f.Payload[0] != 1 {
+			t.Errorf("answer %+v, %v", f, err)
+		}
+		d.takes = func(m Outgoing, f zcl.Frame) bool {
+			// First something that has the number and answers nothing, then the refusal.
+			w.stick.say(d, 1, 6, zcl.Frame{Sequence: f.Sequence, Command: zcl.DefaultResponse, ServerToClient: true, DisableDefaultResponse: true, Payload: []byte{9, 0}})
+			w.stick.say(d, 1, 6, zcl.Frame{Sequence: f.Sequence, Command: zcl.DefaultResponse, DisableDefaultResponse: true, Payload: []byte{1, 0}})
+			w.stick.say(d, 1, 6, zcl.Frame{Sequence: f.Sequence, Command: zcl.DefaultResponse, ServerToClient: true, DisableDefaultResponse: true, Payload: []byte{1, 0x93}})
+			return true
+		}
+		var refused *StatusError
+		if _, err := w.Request(context.Background(), plugIEEE, on); !errors.As(err, &refused) || refused.Status != zcl.ActionDenied {
+			t.Errorf("a refusal is %v", err)
+		}
+		d.takes, d.silent = nil, true
+		start := time.Now()
+		if _, err := w.Request(context.Background(), plugIEEE, on); !errors.Is(err, ErrNoAnswer) || time.Since(start) != requestTimeout {
+			t.Errorf("silence is %v after %s", err, time.Since(start))
+		}
+		quiet := on
+		quiet.NoResponse = true
+		if _, err := w.Request(context.Background(), plugIEEE, quiet); err != nil {
+			t.Errorf("without an answer: %v", err)
+		}
+		if _, err := w.Request(context.Background(), doorIEEE, on); !errors.Is(err, ErrNoDevice) {
+			t.Errorf("of a stranger: %v", err)
+		}
+		if c := w.Counters(); c.Unanswered != 1 {
+			t.Errorf("counters %+v", c)
+		}
+	})
+}
+
+func TestAnswersFindTheirRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		// The device answers in the wrong order: each answer goes to who asked for it.
+		var held []zcl.Frame
+		d.takes = func(m Outgoing, f zcl.Frame) bool {
+			held = append(held, f)
+			if len(held) == 20 {
+				for _, f := range slices.Backward(held) {
+					w.stick.say(d, 1, 6, zcl.Frame{Sequence: f.Sequence, Command: zcl.DefaultResponse, ServerToClient: true, DisableDefaultResponse: true, Payload: []byte{f.Command, byte(f.Command)}})
+				}
+			}
+			return true
+		}
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				r := on
+				r.Frame.Command = uint8(0x80 + i)
+				_, err := w.Request(context.Background(), plugIEEE, r)
+				if e, ok := errors.AsType[*StatusError](err); !ok || e.Status != zcl.Status(0x80+i) {
+					t.Errorf("request %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+func TestSleepingDeviceIsToldWhenItWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, door)
+		defer w.end()
+		d.asleep = true
+		if _, err := w.Request(context.Background(), doorIEEE, on); !errors.As(err, new(*DeliveryError)) {
+			t.Errorf("a sleeping device: %v", err)
+		}
+		var all sync.WaitGroup
+		var order []int
+		for i := range 3 {
+			all.Go(func() {
+				r := on
+				r.Hold = time.Hour
+				r.Frame.Payload = []byte{byte(i)}
+				if _, err := w.Request(context.Background(), doorIEEE, r); err != nil {
+					t.Errorf("held request %d: %v", i, err)
+				}
+				order = append(order, i)
+			})
+			synctest.Wait()
+		}
+		time.Sleep(20 * time.Minute)
+		if len(d.received) != 0 {
+			t.Errorf("a sleeping device has got %v", d.received)
+		}
+		d.asleep = false
+		w.stick.report(d, 1, 1, zcl.Attribute{ID: 0x21, Type: zcl.Uint8, Value: uint64(100)})
+		all.Wait()
+		if !slices.Equal(order, []int{0, 1, 2}) {
+			t.Errorf("held requests were done in the order %v", order)
+		}
+	})
+}
+
+func TestHeldRequestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, door)
+		defer w.end()
+		d.asleep = true
+		r := on
+		r.Hold = time.Hour
+		start := time.Now()
+		if _, err := w.Request(context.Background(), doorIEEE, r); !errors.As(err, new(*DeliveryError)) || time.Since(start) != time.Hour {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := w.Request(ctx, doorIEEE, r); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a deadline: %v", err)
+		}
+	})
+}
+
+func TestCheckIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, func(s *stick) *thing {
+			d := door(s)
+			d.endpoints[0].Input = append(d.endpoints[0].Input, clusterPollControl)
+			d.attributes[clusterPollControl] = map[uint16]zcl.Attribute{0: {Type: zcl.Uint32, Value: uint64(4 * 3600)}}
+			return d
+		})
+		defer w.end()
+		device, _ := w.Device(doorIEEE)
+		if device.CheckInInterval != time.Hour || !slices.Contains(device.Endpoint(1).Bindings, Binding{Cluster: clusterPollControl, Device: stickIEEE, Endpoint: 1}) {
+			t.Errorf("device %+v", device)
+		}
+		checkIn := zcl.Frame{Type: zcl.Specific, ServerToClient: true, Command: 0, Sequence: 77}
+		w.stick.say(d, 1, clusterPollControl, checkIn)
+		synctest.Wait()
+		if len(d.received) != 1 || d.received[0].Sequence != 77 || !slices.Equal(d.received[0].Payload, []byte{0, 0, 0}) || d.received[0].ServerToClient {
+			t.Errorf("nothing to do is %+v", d.received)
+		}
+		// A device that checks in has requests held for it without being asked.
+		d.asleep, d.received = true, nil
+		done := make(chan error, 1)
+		go func() {
+			_, err := w.Request(context.Background(), doorIEEE, on)
+			done <- err
+		}()
+		time.Sleep(30 * time.Minute)
+		d.asleep = false
+		checkIn.Sequence = 78
+		w.stick.say(d, 1, clusterPollControl, checkIn)
+		if err := <-done; err != nil {
+			t.Errorf("held until the check-in: %v", err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		var commands []string
+		for _, f := range d.received {
+			commands = append(commands, fmt.Sprintf("%d/%d:%x", f.Type, f.Command, f.Payload))
+		}
+		if want := []string{"1/0:010000", "1/1:", "1/1:"}; !slices.Equal(commands, want) {
+			t.Errorf("the device was told %q, want to poll fast, the request, to stop: %q", commands, want)
+		}
+	})
+}
+
+func TestMovedDeviceIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		w.stick.mu.Lock()
+		delete(w.stick.devices, d.address)
+		d.address = 0x3333
+		w.stick.devices[d.address] = d
+		w.stick.mu.Unlock()
+		if _, err := w.Request(context.Background(), plugIEEE, on); err != nil {
+			t.Errorf("a device that has moved: %v", err)
+		}
+		if got, _ := w.Device(plugIEEE); got.NetworkAddress != 0x3333 || got.AddressChanges != 1 {
+			t.Errorf("device %+v", got)
+		}
+		// It moves again, and speaks first: who has the address is asked for, and what
+		// it has said is not lost.
+		w.stick.mu.Lock()
+		delete(w.stick.devices, d.address)
+		d.address = 0x4444
+		w.stick.devices[d.address] = d
+		w.stick.mu.Unlock()
+		synctest.Wait()
+		before := w.diary.count("message")
+		for i := range 5 {
+			w.stick.report(d, uint8(100+i), 6, zcl.Attribute{ID: 0, Type: zcl.Boolean, Value: i%2 == 0})
+		}
+		synctest.Wait()
+		if got, ok := w.ByNetworkAddress(0x4444); !ok || got.IEEEAddress != plugIEEE {
+			t.Errorf("device %+v", got)
+		}
+		if got := w.diary.count("message") - before; got != 5 {
+			t.Errorf("%d of 5 messages from the new address were told", got)
+		}
+		if _, ok := w.ByNetworkAddress(0x3333); ok {
+			t.Error("the old address is still a device's")
+		}
+	})
+}
+
+func TestTakenAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		w.stick.event(Announced{doorIEEE, d.address, 0x80}) // a stranger while the network is closed
+		synctest.Wait()
+		if got, _ := w.ByNetworkAddress(d.address); got.IEEEAddress != plugIEEE {
+			t.Errorf("the address belongs to %s", got.IEEEAddress)
+		}
+		w.stick.event(Joined{doorIEEE, d.address, 0})
+		synctest.Wait()
+		if got, _ := w.Device(plugIEEE); got.NetworkAddress != UnknownAddress {
+			t.Errorf("the device before is at 0x%04x", got.NetworkAddress)
+		}
+	})
+}
+
+func TestReadInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		d.attributes[0x0b04] = make(map[uint16]zcl.Attribute)
+		var ids []uint16
+		for i := range uint16(40) {
+			ids = append(ids, i)
+			if i != 3 {
+				d.attributes[0x0b04][i] = zcl.Attribute{Type: zcl.Uint16, Value: uint64(i)}
+			}
+		}
+		got, err := w.Read(context.Background(), plugIEEE, 1, 0x0b04, 0, ids...)
+		if err != nil || len(got) != 40 || got[3].Status != zcl.UnsupportedAttribute || got[39].Value != uint64(39) {
+			t.Errorf("read %d attributes, %v", len(got), err)
+		}
+		if len(d.received) != 3 {
+			t.Errorf("%d requests", len(d.received))
+		}
+		device, _ := w.Device(plugIEEE)
+		if v := device.Endpoint(1).Attributes[0x0b04][39]; v != uint64(39) {
+			t.Errorf("kept %v", v)
+		}
+		// A device that answers less than was asked for is asked for the rest, one that
+		// answers something else is not asked for ever.
+		d.takes = func(m Outgoing, f zcl.Frame) bool {
+			asked, _ := zcl.ParseIDs(f.Payload)
+			payload, _ := zcl.AppendAttributes(nil, zcl.ReadAttributesResponse, []zcl.Attribute{{ID: asked[0], Type: zcl.Uint8, Value: 7}})
+			w.stick.say(d, 1, m.Cluster, zcl.Frame{Sequence: f.Sequence, ServerToClient: true, DisableDefaultResponse: true, Command: zcl.ReadAttributesResponse, Payload: payload})
+			return true
+		}
+		if got, err := w.Read(context.Background(), plugIEEE, 1, 0x0b04, 0, 1, 2, 3); err != nil || len(got) != 3 {
+			t.Errorf("in crumbs: %v, %v", got, err)
+		}
+		d.takes = func(m Outgoing, f zcl.Frame) bool {
+			payload, _ := zcl.AppendAttributes(nil, zcl.ReadAttributesResponse, []zcl.Attribute{{ID: 99, Type: zcl.Uint8, Value: 7}})
+			w.stick.say(d, 1, m.Cluster, zcl.Frame{Sequence: f.Sequence, ServerToClient: true, DisableDefaultResponse: true, Command: zcl.ReadAttributesResponse, Payload: payload})
+			return true
+		}
+		if _, err := w.Read(context.Background(), plugIEEE, 1, 0x0b04, 0, 1, 2); err == nil {
+			t.Error("an answer to another question was taken")
+		}
+	})
+}
+
+func TestWriteConfigureBindGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		ctx := context.Background()
+		long := make([]zcl.Attribute, 20)
+		for i := range long {
+			long[i] = zcl.Attribute{ID: uint16(i), Type: zcl.Uint32, Value: i}
+		}
+		if err := w.Write(ctx, plugIEEE, 1, 0x0b04, 0x1037, long...); err != nil {
+			t.Errorf("write: %v", err)
+		}
+		for _, f := range d.received {
+			if len(f.Payload) > maxPayload || f.ManufacturerCode != 0x1037 {
+				t.Errorf("a write of %d bytes for 0x%04x", len(f.Payload), f.ManufacturerCode)
+			}
+		}
+		if got := d.attributes[0x0b04][19].Value; got != uint64(19) {
+			t.Errorf("the device has %v", got)
+		}
+		reportings := []Reporting{
+			{Cluster: 6, Attribute: 0, Type: uint8(zcl.Boolean), Max: time.Hour},
+			{Cluster: 0x0402, Attribute: 0, Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: 25},
+			{Cluster: 0x0402, Attribute: 7, Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: 25},
+		}
+		d.received = nil
+		d.takes = func(m Outgoing, f zcl.Frame) bool {
+			if m.Cluster != 0x0402 || f.Command != zcl.ConfigureReporting {
+				return false
+			}
+			w.stick.say(d, 1, m.Cluster, zcl.Frame{Sequence: f.Sequence, ServerToClient: true, DisableDefaultResponse: true, Command: zcl.ConfigureReportingResponse, Payload: []byte{0x86, 0, 7, 0}})
+			return true
+		}
+		var refused *StatusError
+		if err := w.ConfigureReporting(ctx, plugIEEE, 1, reportings...); !errors.As(err, &refused) || refused.Status != zcl.UnsupportedAttribute {
+			t.Errorf("configure: %v", err)
+		}
+		device, _ := w.Device(plugIEEE)
+		if got := device.Endpoint(1).Reportings; !slices.Equal(got, reportings[:2]) {
+			t.Errorf("kept %+v", got)
+		}
+		if len(d.received) != 2 || !slices.Equal(d.received[1].Payload[:10], []byte{0, 0, 0, byte(zcl.Int16), 10, 0, 0x10, 0x0e, 25, 0}) {
+			t.Errorf("sent %+v", d.received)
+		}
+		d.takes = nil
+		if err := w.ConfigureReporting(ctx, plugIEEE, 1, Reporting{Cluster: 6, Type: uint8(zcl.Boolean), Max: 0xffff * time.Second}); err != nil {
+			t.Errorf("end of reporting: %v", err)
+		}
+		b := Binding{Cluster: 6, Device: stickIEEE, Endpoint: EndpointHome}
+		toGroup := Binding{Cluster: 6, Group: 901}
+		for _, b := range []Binding{b, b, toGroup} {
+			if err := w.Bind(ctx, plugIEEE, 1, b); err != nil {
+				t.Errorf("bind: %v", err)
+			}
+		}
+		w.stick.mu.Lock()
+		last := w.stick.asked[len(w.stick.asked)-1]
+		w.stick.mu.Unlock()
+		if want := append(appendIEEE(nil, plugIEEE), 1, 6, 0, 1, 0x85, 3); last.cluster != zdoBind || !slices.Equal(last.request, want) {
+			t.Errorf("bind to a group is %x, want %x", last.request, want)
+		}
+		if err := errors.Join(w.AddToGroup(ctx, plugIEEE, 1, 5), w.AddToGroup(ctx, plugIEEE, 1, 6), w.RemoveFromGroup(ctx, plugIEEE, 1, 5),
+			w.Unbind(ctx, plugIEEE, 1, toGroup), w.SetScenes(plugIEEE, 1, []Scene{{ID: 1, Group: 6, Name: "Evening"}}), w.SetConfigured(plugIEEE, "k")); err != nil {
+			t.Error(err)
+		}
+		device, _ = w.Device(plugIEEE)
+		e := device.Endpoint(1)
+		if !slices.Equal(e.Groups, []uint16{6}) || !slices.Equal(e.Bindings, []Binding{b}) || len(e.Reportings) != 1 || len(e.Scenes) != 1 || device.Configured != "k" {
+			t.Errorf("endpoint %+v", e)
+		}
+		if err := errors.Join(w.RemoveFromAllGroups(ctx, plugIEEE, 1), w.ClearBindings(ctx, plugIEEE)); err != nil {
+			t.Error(err)
+		}
+		device, _ = w.Device(plugIEEE)
+		if e := device.Endpoint(1); len(e.Groups)+len(e.Bindings) != 0 {
+			t.Errorf("endpoint %+v", e)
+		}
+		if err := w.GroupRequest(ctx, 6, on); err != nil {
+			t.Errorf("to a group: %v", err)
+		}
+		w.stick.mu.Lock()
+		defer w.stick.mu.Unlock()
+		if last := w.stick.sent[len(w.stick.sent)-1]; last.Group != 6 || last.Cluster != 6 || last.SourceEndpoint != 1 {
+			t.Errorf("to a group: %+v", last)
+		}
+	})
+}
+
+func TestReadReporting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := joined(t, plug)
+		defer w.end()
+		d.takes = func(m Outgoing, f zcl.Frame) bool {
+			w.stick.say(d, 1, m.Cluster, zcl.Frame{Sequence: f.Sequence, ServerToClient: true, DisableDefaultResponse: true, Command: zcl.ReadReportingConfigurationResp,
+				Payload: []byte{0, 0, 0, 0, byte(zcl.Int16), 10, 0, 0x10, 0x0e, 25, 0, 0x86, 0, 9, 0, 0, 1, 2, 0, 30, 0}})
+			return true
+		}
+		got, err := w.ReadReporting(context.Background(), plugIEEE, 1, 0x0402, 0, 0, 9, 2)
+		want := []ReportingRecord{
+			{Attribute: 0, Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: int64(25)},
+			{Status: zcl.UnsupportedAttribute, Attribute: 9},
+			{Direction: 1, Attribute: 2, Timeout: 30 * time.Second},
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
