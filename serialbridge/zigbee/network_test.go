@@ -64,4 +64,3 @@ func TestSecuritySensorEnrols(t *testing.T) {
 		}
 	})
 }
-
