@@ -175,12 +175,6 @@ func decodeThermostat(c *Context, m zigbee.Message) Values {
 		}
 		values[a.property] = value
 	}
-	// The demand may be all of 255, which its type keeps for "not known".
-	for property, id := range map[string]uint16{"pi_cooling_demand": 0x0007, "pi_heating_demand": 0x0008} {
-		if v, ok := attribute(m, id); ok && v == uint64(255) && !c.Definition.is("thermostat", "dontMapPIHeatingDemand") {
-			values[property] = float64(100)
-		}
-	}
 	if v, ok := attributeNumber(m, attrThermostatOccupancy); ok {
 		values["occupancy"] = math.Mod(v, 2) > 0
 	}

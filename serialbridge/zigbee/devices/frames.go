@@ -197,42 +197,32 @@ func told(m zigbee.Message) bool {
 		(f.Command == zcl.ReportAttributes || f.Command == zcl.ReadAttributesResponse)
 }
 
-// attribute returns the value of an attribute that the message tells.
+// attribute returns the value of an attribute that the message tells, unless it is
+// one that says "not known", or that the attribute cannot have.
 func attribute(m zigbee.Message, id uint16) (any, bool) {
 	for _, a := range m.Attributes {
-		if a.ID == id && a.Status == zcl.Success && a.Value != nil {
-			return a.Value, true
+		if a.ID != id || a.Status != zcl.Success || a.Value == nil {
+			continue
 		}
+		if cluster := zcl.ClusterByID(m.Cluster); cluster != nil {
+			if info := cluster.Attribute(id); info != nil {
+				if known, err := info.Check(a.Value); err != nil || !known {
+					return nil, false
+				}
+			}
+		}
+		return a.Value, true
 	}
 	return nil, false
 }
 
-// attributeNumber is that of a number; a value that its type reserves for
-// "not known" does not count.
+// attributeNumber is that of a number.
 func attributeNumber(m zigbee.Message, id uint16) (float64, bool) {
-	for _, a := range m.Attributes {
-		if a.ID != id || a.Status != zcl.Success || unknown(a) {
-			continue
-		}
-		return numeric(a.Value)
+	value, ok := attribute(m, id)
+	if !ok {
+		return 0, false
 	}
-	return 0, false
-}
-
-// unknown says that the value is the one that its type keeps for "invalid"
-// (section 2.6.2, table 2-12).
-func unknown(a zcl.Attribute) bool {
-	switch a.Type {
-	case zcl.Uint8, zcl.Enum8:
-		return a.Value == uint64(0xff)
-	case zcl.Uint16, zcl.Enum16:
-		return a.Value == uint64(0xffff)
-	case zcl.Int8:
-		return a.Value == int64(math.MinInt8)
-	case zcl.Int16:
-		return a.Value == int64(math.MinInt16)
-	}
-	return false
+	return numeric(value)
 }
 
 // state returns the last known value of a property of the endpoint that a command

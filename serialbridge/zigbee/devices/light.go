@@ -70,10 +70,8 @@ func decodeLevel(c *Context, m zigbee.Message) Values {
 		return nil
 	}
 	values := make(Values)
-	if v, ok := attribute(m, attrCurrentLevel); ok && c.hasBrightness() {
-		if level, ok := numeric(v); ok {
-			values["brightness"] = level
-		}
+	if level, ok := attributeNumber(m, attrCurrentLevel); ok && c.hasBrightness() {
+		values["brightness"] = level
 	}
 	return values
 }

@@ -108,8 +108,6 @@ func decodeColor(c *Context, m zigbee.Message) Values {
 	}
 	if v, ok := attributeNumber(m, attrStartUpTemperature); ok {
 		changed["color_temp_startup"] = v
-	} else if v, ok := attribute(m, attrStartUpTemperature); ok && v == uint64(previousTemperature) {
-		changed["color_temp_startup"] = float64(previousTemperature)
 	}
 	if v, ok := attributeNumber(m, attrColorMode); ok {
 		changed["color_mode"] = v
@@ -119,10 +117,8 @@ func decodeColor(c *Context, m zigbee.Message) Values {
 	}
 	parts := make(map[string]any)
 	part := func(name string, id uint16, from, to float64, places int) {
-		if v, ok := attribute(m, id); ok {
-			if f, ok := numeric(v); ok {
-				parts[name] = rescale(f, 0, from, 0, to, places)
-			}
+		if f, ok := attributeNumber(m, id); ok {
+			parts[name] = rescale(f, 0, from, 0, to, places)
 		}
 	}
 	part("x", attrCurrentX, 65535, 1, 4)

@@ -56,6 +56,7 @@ type oracleFrame struct {
 	Cluster uint16
 	EP      uint8
 	Hex     string
+	Group   uint16
 	Publish []map[string]any
 }
 
