@@ -50,6 +50,13 @@ func (d *Definition) Bind() {
 		}
 	}
 	d.index()
+	if converters, ok := d.quirk("converters"); ok { // they are called what they expose
+		list, _ := converters.([]any)
+		for _, name := range list {
+			text, _ := name.(string)
+			names[text] = true
+		}
+	}
 	d.traits = []*Trait{}
 	for _, t := range traits() {
 		exposed := len(t.Exposes) == 0 || slices.ContainsFunc(t.Exposes, func(n string) bool { return names[n] })
@@ -118,13 +125,15 @@ func (d *Definition) named(t *Trait, values Values, endpoint uint8) Values {
 // MultiEndpoint says. An action carries the name of its endpoint in its value.
 func (d *Definition) property(name string, endpoint uint8) string {
 	suffix := d.suffix(endpoint)
-	if suffix == "" || name == "action" || strings.HasPrefix(name, "action_") || strings.HasSuffix(name, suffix) {
+	if suffix == "" || name == "action" || strings.HasPrefix(name, "action_") {
 		return name
 	}
 	d.index()
 	switch {
 	case d.properties[name+suffix]:
 		return name + suffix
+	case strings.HasSuffix(name, suffix) && d.properties[name]:
+		return name
 	case d.properties[name], !d.MultiEndpoint, slices.Contains(d.MultiEndpointSkip, name):
 		return name
 	}
@@ -139,7 +148,7 @@ func (d *Definition) suffix(endpoint uint8) string {
 	}
 	found := ""
 	for name, id := range d.Endpoints {
-		if id == endpoint && name != "default" && (found == "" || name < found) {
+		if id == endpoint && name != "default" && (found == "" || len(name) < len(found) || len(name) == len(found) && name < found) {
 			found = name
 		}
 	}

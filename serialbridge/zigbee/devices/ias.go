@@ -3,6 +3,7 @@ package devices
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/zcl"
@@ -16,7 +17,7 @@ const (
 
 // zoneTraits are those of alarm sensors and key pads.
 var zoneTraits = []*Trait{
-	{Name: "zone", Clusters: []uint16{clusterZone}, Exposes: zoneProperties(), Generate: exposeZone, Decode: decodeZone, Configure: configureZone},
+	{Name: "zone", Clusters: []uint16{clusterZone}, Exposes: zoneProperties(), Named: true, Generate: exposeZone, Decode: decodeZone, Configure: configureZone},
 	{Name: "zone action", Clusters: []uint16{clusterZone}, Exposes: []string{"action"}, Decode: decodeZoneAction},
 	{Name: "key pad", Clusters: []uint16{clusterACE}, Exposes: []string{"action"}, Decode: decodeACE},
 }
@@ -145,6 +146,11 @@ func decodeZone(c *Context, m zigbee.Message) Values {
 			if !ok || bit < 0 || bit > 15 {
 				continue
 			}
+			if first := c.Definition.suffix(zigbee.EndpointHome); first != "" && c.Definition.suffix(m.Endpoint) != "" {
+				if name, ok := strings.CutSuffix(property, first); ok { // the table is that of the first endpoint
+					property = name + c.Definition.suffix(m.Endpoint)
+				}
+			}
 			values[property] = (status>>bit&1 != 0) != (row[1] == true)
 			c.zoneTimeout(m.Endpoint, zone{alarm1: property})
 		}
@@ -253,11 +259,13 @@ func decodeACE(c *Context, m zigbee.Message) Values {
 	case acePanic:
 		values["action"] = c.named("panic", m.Endpoint)
 	case aceArm:
-		if len(f.Payload) < 3 || len(f.Payload) < 3+int(f.Payload[1]) || int(f.Payload[0]) >= len(armModes) {
+		if len(f.Payload) < 3 || len(f.Payload) < 3+int(f.Payload[1]) {
 			return nil
 		}
 		n := int(f.Payload[1])
-		values["action"] = c.named(armModes[f.Payload[0]], m.Endpoint)
+		if int(f.Payload[0]) < len(armModes) {
+			values["action"] = c.named(armModes[f.Payload[0]], m.Endpoint)
+		}
 		values["action_code"] = string(f.Payload[2 : 2+n])
 		values["action_zone"] = float64(f.Payload[2+n])
 		if !c.Definition.uses("command_arm") {

@@ -18,10 +18,10 @@ const (
 
 // meteringTraits are those of what measures electricity and gas.
 var meteringTraits = []*Trait{
-	{Name: "electrical measurement", Clusters: []uint16{clusterElectrical}, Exposes: properties(electrical),
+	{Name: "electrical measurement", Clusters: []uint16{clusterElectrical}, Exposes: append(properties(electrical), "electrical_measurement"),
 		Generate: exposeElectrical, Decode: decodeElectrical, Keys: properties(electrical),
 		Get: getMeter(clusterElectrical, electrical), Configure: configureElectrical},
-	{Name: "metering", Clusters: []uint16{clusterMetering}, Exposes: append(properties(summations), "gas", "volume_flow_rate"),
+	{Name: "metering", Clusters: []uint16{clusterMetering}, Exposes: append(properties(summations), "gas", "volume_flow_rate", "metering", "gas_metering"),
 		Generate: exposeMetering, Decode: decodeMetering, Keys: append(properties(summations), "gas", "volume_flow_rate"),
 		Get: getMeter(clusterMetering, summations), Configure: configureMetering},
 }
@@ -52,7 +52,7 @@ var electrical = []quantity{
 	{0x0508, "current", 0x0602, 0x0603, zcl.Uint16, 0.05},
 	{0x0908, "current_phase_b", 0x0602, 0x0603, zcl.Uint16, 0.05},
 	{0x0a08, "current_phase_c", 0x0602, 0x0603, zcl.Uint16, 0.05},
-	{0x0306, "current_neutral", 0x0602, 0x0603, zcl.Uint16, 0.05},
+	{0x0303, "current_neutral", 0x0602, 0x0603, zcl.Uint16, 0.05},
 	{0x0505, "voltage", 0x0600, 0x0601, zcl.Uint16, 5},
 	{0x0905, "voltage_phase_b", 0x0600, 0x0601, zcl.Uint16, 5},
 	{0x0a05, "voltage_phase_c", 0x0600, 0x0601, zcl.Uint16, 5},

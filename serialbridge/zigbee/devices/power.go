@@ -10,7 +10,8 @@ import (
 
 // powerTraits are those of batteries.
 var powerTraits = []*Trait{{
-	Name: "battery", Exposes: []string{"battery", "voltage", "battery_low"}, Clusters: []uint16{clusterPower},
+	// There is one battery, whatever the number of endpoints.
+	Name: "battery", Exposes: []string{"battery", "voltage", "battery_low"}, Clusters: []uint16{clusterPower}, Named: true,
 	Generate: batteryExpose, Decode: decodeBattery,
 	Keys: []string{"battery", "voltage"}, Get: getBattery, Configure: configureBattery,
 }}
@@ -49,10 +50,16 @@ func decodeBattery(c *Context, m zigbee.Message) Values {
 			}
 		}
 	}
-	if raw, ok := reportedNumber(m, powerBatteryAlarmState); ok && (old || d.shows("battery_low")) {
+	if raw, ok := reportedNumber(m, powerBatteryAlarmState); ok && (old || d.shows("battery_low") && !d.zoneTells("battery_low")) {
 		values["battery_low"] = uint32(raw)&alarmBits != 0
 	}
 	return values
+}
+
+// zoneTells says that a property is a bit of a zone status.
+func (d *Definition) zoneTells(property string) bool {
+	_, ok := d.quirk("zone", "commands", property)
+	return ok
 }
 
 // shows says that the definition exposes a property of that name.

@@ -212,7 +212,7 @@ func cover(inverted bool) namedConversion {
 func decodeWater(_ *Context, raw, _ any) (any, bool) {
 	b, ok := raw.([]byte)
 	if !ok || len(b) < 8 {
-		return 0.0, ok
+		return 0.0, true
 	}
 	return float64(int32(binary.BigEndian.Uint32(b[4:]))) / 1000, true
 }
