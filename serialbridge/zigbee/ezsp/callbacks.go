@@ -163,6 +163,12 @@ func (c *Coordinator) incomingMessage(r *reader) {
 	if m.IEEEAddress == blankAddress {
 		m.IEEEAddress = 0
 	}
+	if aps.options&apsFragment != 0 {
+		// A piece of a message that nobody puts together: by itself it would
+		// be taken for something else.
+		c.count(&c.counters.Strays)
+		return
+	}
 	if kind == incomingMulticastLoopback || kind == incomingBroadcastLoopback {
 		return // what was sent here
 	}

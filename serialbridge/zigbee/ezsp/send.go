@@ -143,7 +143,7 @@ func (c *Coordinator) submit(ctx context.Context, id frameID, params, data []byt
 }
 
 // maxPayload is the longest message that fits into a frame of EZSP. What does not
-// fit into one of the radio the stack sends in pieces, if both ends can.
+// fit into one of the radio, some 80 bytes, the stack refuses.
 const maxPayload = 200
 
 // multicast sends a message to a group.

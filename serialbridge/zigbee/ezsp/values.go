@@ -96,6 +96,7 @@ const (
 	apsRouteDiscovery    = 0x0100
 	apsForceRoute        = 0x0200
 	apsAddressDiscovery  = 0x1000
+	apsFragment          = 0x8000
 	apsOptions           = apsRetry | apsRouteDiscovery | apsAddressDiscovery
 	broadcastBegins      = 0xfff8
 	unknownRadius        = 0  // the stack's own
