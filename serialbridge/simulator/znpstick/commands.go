@@ -122,6 +122,7 @@ func (s *Stick) handle(r request) {
 		s.refuse(r, noLength)
 	default:
 		s.logger.Debug("command", "name", h.name, "data", fmt.Sprintf("%x", r.data))
+		s.handled[h.name]++
 		h.do(s, r)
 	}
 }

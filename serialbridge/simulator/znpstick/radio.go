@@ -45,6 +45,9 @@ func (s radio) Left(device zigbee.IEEEAddress, address zigbee.NetworkAddress, re
 	s.areq(0x05, 0xc9, b...)
 }
 
+// Hear lets the radio hear a frame that nobody in the air has sent.
+func (s *Stick) Hear(f air.Frame) { s.radio().Receive(f) }
+
 // Receive implements [air.Radio].
 func (s radio) Receive(f air.Frame) {
 	s.mu.Lock()

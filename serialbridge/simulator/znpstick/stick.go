@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -53,6 +54,7 @@ type Stick struct {
 	extended  map[extendedKey][]byte
 	codes     map[zigbee.IEEEAddress][16]byte // link keys of install codes
 	out       *queue                          // nil: nobody is served
+	handled   map[string]int
 	unhandled map[string]int
 	timers    map[*time.Timer]bool
 	closed    bool
@@ -97,6 +99,7 @@ func New(network *air.Network, o Options) *Stick {
 		random:    rand.New(rand.NewPCG(o.Seed, 0x7a6e70)),
 		faults:    o.Faults,
 		codes:     make(map[zigbee.IEEEAddress][16]byte),
+		handled:   make(map[string]int),
 		unhandled: make(map[string]int),
 		timers:    make(map[*time.Timer]bool),
 	}
@@ -219,11 +222,14 @@ func (s *Stick) Close() {
 func (s *Stick) Unhandled() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := make(map[string]int, len(s.unhandled))
-	for k, v := range s.unhandled {
-		counts[k] = v
-	}
-	return counts
+	return maps.Clone(s.unhandled)
+}
+
+// Handled counts the commands that the stick has obeyed, by name ("AF dataRequest").
+func (s *Stick) Handled() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.handled)
 }
 
 // SetFaults changes what is wrong with the stick.

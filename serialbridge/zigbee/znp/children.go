@@ -65,9 +65,6 @@ func (c *Coordinator) findChild(ctx context.Context, device zigbee.NetworkAddres
 	if err != nil {
 		return nil, err
 	}
-	if len(answer) < 5 {
-		return nil, errShort(utilAssocFind)
-	}
 	if address(answer) != device || answer[4] == noRelation {
 		return nil, nil
 	}
@@ -75,9 +72,6 @@ func (c *Coordinator) findChild(ctx context.Context, device zigbee.NetworkAddres
 	answer, err = c.link.request(ctx, utilAddressLookup, question[8:])
 	if err != nil {
 		return nil, err
-	}
-	if len(answer) < 8 {
-		return nil, errShort(utilAddressLookup)
 	}
 	if r.device = ieee(answer); r.device == 0 || r.device == 1<<64-1 {
 		return nil, nil

@@ -74,6 +74,36 @@ const (
 	statusExpired     = 0xf0
 )
 
+// wellFormed says whether the data of a response can be that of the command. With a sum
+// of eight bits one damaged frame in 256 is taken for a whole one.
+func (c command) wellFormed(answer []byte) bool {
+	n := len(answer)
+	switch c {
+	case sysPing, sysNVLength:
+		return n >= 2
+	case sysVersion:
+		return n >= 5
+	case sysGetExtAddr, utilAddressLookup:
+		return n >= 8
+	case sysNVReadExt, sysExNVRead, afDataRetrieve:
+		return n >= 1 && answer[0] != statusSuccess || n >= 2 && n == 2+int(answer[1])
+	case sapiReadConfig:
+		return n >= 1 && answer[0] != statusSuccess || n >= 3 && n == 3+int(answer[2])
+	case utilDeviceInfo:
+		return n >= 13
+	case utilAssocFind:
+		return n >= 5
+	case zdoNetworkInfo:
+		return n >= 24
+	}
+	return n >= 1 // a status
+}
+
+// errForm is the error for a response that cannot be that of the command.
+func errForm(c command) error {
+	return fmt.Errorf("the response to the command %04x is not of its form", uint16(c&^typeMask))
+}
+
 // stateCoordinator is the state of a device that is the coordinator of a running network.
 const stateCoordinator = 9
 

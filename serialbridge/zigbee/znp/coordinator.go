@@ -119,15 +119,7 @@ func (c *Coordinator) readAddress(ctx context.Context) (zigbee.IEEEAddress, erro
 	if err != nil {
 		return 0, fmt.Errorf("read the address of the stick: %w", err)
 	}
-	if len(answer) < 8 {
-		return 0, errShort(sysGetExtAddr)
-	}
 	return zigbee.IEEEAddress(binary.LittleEndian.Uint64(answer)), nil
-}
-
-// errShort is the error for a response that ends too soon.
-func errShort(c command) error {
-	return fmt.Errorf("the response to the command %04x is too short", uint16(c&^typeMask))
 }
 
 // Info implements [zigbee.Coordinator].

@@ -187,8 +187,8 @@ func (c *Coordinator) fetch(ctx context.Context, m long) {
 		if err == nil {
 			err = checkStatus(afDataRetrieve, answer)
 		}
-		if err == nil && (len(answer) != 2+n || int(answer[1]) != n) {
-			err = errShort(afDataRetrieve)
+		if err == nil && len(answer) != 2+n {
+			err = errForm(afDataRetrieve)
 		}
 		if err == nil {
 			data = append(data, answer[2:]...)

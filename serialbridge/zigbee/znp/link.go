@@ -22,6 +22,8 @@ const (
 	pingTime = time.Second
 	// attempts at a command that may be repeated.
 	attempts = 3
+	// maxPings is how many pings a stick may leave unanswered.
+	maxPings = 5
 
 	// maxWaiting bounds who waits for asynchronous commands at once: one
 	// for each device that is asked something.
@@ -31,16 +33,23 @@ const (
 // errMute is what a person reads when a stick does not answer any more.
 var errMute = errors.New("the stick does not answer any more: unplug it, wait a moment and plug it in again")
 
-// errTimeout says that no response has come.
-var errTimeout = errors.New("no answer from the stick")
+var (
+	// errTimeout says that no response has come.
+	errTimeout = errors.New("no answer from the stick")
+	// errDamaged says that one has come that is none.
+	errDamaged = errors.New("the answer of the stick is damaged: check cable and speed")
+)
+
+// isLost says that nobody knows whether the stick has done what it was told.
+func isLost(err error) bool { return errors.Is(err, errTimeout) || errors.Is(err, errDamaged) }
 
 // A link is the talk with the stick: one synchronous command at a time, and what
 // comes by itself.
 type link struct {
 	port   serialbridge.Port
 	logger *slog.Logger
-	// hear is called by the reader with what comes by itself, after those
-	// who wait for it. data is good until it returns.
+	// hear is called by the reader with what comes by itself, before those
+	// who wait for it go on. data is good until it returns.
 	hear func(c command, data []byte)
 
 	// turn is held by who may send. unsure says that a response may be on its
@@ -132,6 +141,7 @@ func (l *link) dispatch(f frame) {
 	case response:
 		l.respond(f)
 	case asynchronous:
+		l.hear(f.command, f.data)
 		l.mu.Lock()
 		for i := 0; i < len(l.waiting); i++ {
 			if w := l.waiting[i]; w.command == f.command && (w.match == nil || w.match(f.data)) {
@@ -141,7 +151,6 @@ func (l *link) dispatch(f frame) {
 			}
 		}
 		l.mu.Unlock()
-		l.hear(f.command, f.data)
 	}
 }
 
@@ -195,10 +204,10 @@ func (l *link) close() error {
 func (l *link) request(ctx context.Context, c command, data []byte) ([]byte, error) {
 	for attempt := 1; ; attempt++ {
 		answer, err := l.once(ctx, c, data, answerTime)
-		if !errors.Is(err, errTimeout) || attempt == attempts {
+		if !isLost(err) || attempt == attempts {
 			return answer, err
 		}
-		l.logger.Debug("no response, once more", "command", uint16(c))
+		l.logger.Debug("no response, once more", "command", uint16(c), "err", err)
 	}
 }
 
@@ -214,7 +223,11 @@ func (l *link) once(ctx context.Context, c command, data []byte, patience time.D
 	if err := l.makeSure(ctx); err != nil {
 		return nil, err
 	}
-	return l.exchange(ctx, c, data, patience)
+	answer, err := l.exchange(ctx, c, data, patience)
+	if err == nil && !c.wellFormed(answer) {
+		err = fmt.Errorf("command %04x: %w", uint16(c&^typeMask), errDamaged)
+	}
+	return answer, err
 }
 
 // do is request for commands whose response is a status.
@@ -228,9 +241,6 @@ func (l *link) do(ctx context.Context, c command, data []byte, fine ...uint8) er
 
 // checkStatus makes an error of a status that is neither success nor one of fine.
 func checkStatus(c command, answer []byte, fine ...uint8) error {
-	if len(answer) < 1 {
-		return fmt.Errorf("the response to the command %04x is empty", uint16(c&^typeMask))
-	}
 	for _, s := range fine {
 		if answer[0] == s {
 			return nil
@@ -269,16 +279,23 @@ func (l *link) passTurn() { <-l.turn }
 
 // makeSure finds the end of what was asked and given up: the response of a ping
 // comes after all others. Without it a late response would be taken for that
-// of the next command of the same kind. The turn is held.
+// of the next command of the same kind. If there is none, the stick may wait for the
+// rest of a frame whose length was damaged; then it is given as much as that
+// can be. The turn is held.
 func (l *link) makeSure(ctx context.Context) error {
 	for attempt := 1; l.unsure; attempt++ {
+		if attempt > 1 {
+			if _, err := l.port.Write(make([]byte, maxData+frameExtra)); err != nil {
+				return l.broken(err)
+			}
+		}
 		_, err := l.exchange(ctx, sysPing, nil, pingTime)
 		switch {
 		case err == nil:
 			l.unsure = false
 		case !errors.Is(err, errTimeout):
 			return err
-		case attempt == attempts:
+		case attempt == maxPings:
 			l.fail(errMute)
 			return errMute
 		}
@@ -323,11 +340,16 @@ func (l *link) exchange(ctx context.Context, c command, data []byte, patience ti
 func (l *link) write(c command, data []byte) error {
 	l.out = appendFrame(l.out[:0], c, data)
 	if _, err := l.port.Write(l.out); err != nil {
-		err = fmt.Errorf("zigbee stick: %w", err)
-		l.fail(err)
-		return err
+		return l.broken(err)
 	}
 	return nil
+}
+
+// broken ends the talk because the port has failed.
+func (l *link) broken(err error) error {
+	err = fmt.Errorf("zigbee stick: %w", err)
+	l.fail(err)
+	return err
 }
 
 // A wait waits for an asynchronous command.

@@ -76,8 +76,8 @@ func (c *Coordinator) readKey(ctx context.Context) (key [16]byte, sequence uint8
 		if err == nil {
 			err = checkStatus(sapiReadConfig, answer)
 		}
-		if err == nil && (len(answer) < 3 || len(answer) < 3+16) {
-			err = errShort(sapiReadConfig)
+		if err == nil && len(answer) < 3+16 {
+			err = zigbee.ErrNoNetwork
 		}
 		if err != nil {
 			return key, 0, fmt.Errorf("read the network key: %w", err)
@@ -259,7 +259,7 @@ func (c *Coordinator) commission(ctx context.Context, mask uint32) error {
 	if err == nil {
 		err = checkStatus(bdbCommission, answer)
 	}
-	if err != nil && !errors.Is(err, errTimeout) { // the state tells, too
+	if err != nil && !isLost(err) { // the state tells, too
 		return err
 	}
 	if _, err := started.get(ctx, commissionTime); errors.Is(err, errTimeout) {
@@ -325,9 +325,6 @@ func (c *Coordinator) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(answer) < 13 {
-		return errShort(utilDeviceInfo)
-	}
 	if answer[12] == stateCoordinator {
 		return nil
 	}
@@ -342,7 +339,7 @@ func (c *Coordinator) run(ctx context.Context) error {
 		// 0: the network was restored, 1: it is a new one.
 		err = checkStatus(zdoStartup, answer, statusFailure)
 	}
-	if err != nil && !errors.Is(err, errTimeout) {
+	if err != nil && !isLost(err) {
 		return err
 	}
 	if _, err := started.get(ctx, runTime); errors.Is(err, errTimeout) {
@@ -358,9 +355,6 @@ func (c *Coordinator) networkInfo(ctx context.Context) (p zigbee.Parameters, err
 	answer, err := c.link.request(ctx, zdoNetworkInfo, nil)
 	if err != nil {
 		return p, err
-	}
-	if len(answer) < 24 {
-		return p, errShort(zdoNetworkInfo)
 	}
 	p.PANID = binary.LittleEndian.Uint16(answer[3:])
 	p.ExtendedPANID = reversed([8]byte(answer[7:]))

@@ -58,9 +58,6 @@ func (c *Coordinator) nvLength(ctx context.Context, item uint16) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("length of NV item %04x: %w", item, err)
 	}
-	if len(answer) < 2 {
-		return 0, errShort(sysNVLength)
-	}
 	return int(binary.LittleEndian.Uint16(answer)), nil
 }
 
@@ -78,8 +75,8 @@ func (c *Coordinator) nvRead(ctx context.Context, item uint16) ([]byte, error) {
 		if err == nil {
 			err = checkStatus(sysNVReadExt, answer)
 		}
-		if err == nil && (len(answer) < 3 || int(answer[1]) != len(answer)-2) {
-			err = errShort(sysNVReadExt)
+		if err == nil && len(answer) < 3 {
+			err = errForm(sysNVReadExt)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read NV item %04x: %w", item, err)
@@ -156,9 +153,6 @@ func (c *Coordinator) exLength(ctx context.Context, item uint16, entry int) (int
 	if err != nil {
 		return 0, fmt.Errorf("length of entry %d of NV table %d: %w", entry, item, err)
 	}
-	if len(answer) < 1 {
-		return 0, errShort(sysExNVLength)
-	}
 	return int(answer[0]), nil
 }
 
@@ -173,8 +167,8 @@ func (c *Coordinator) exRead(ctx context.Context, item uint16, entry int) ([]byt
 	if err == nil {
 		err = checkStatus(sysExNVRead, answer)
 	}
-	if err == nil && (len(answer) != 2+length || int(answer[1]) != length) {
-		err = errShort(sysExNVRead)
+	if err == nil && len(answer) != 2+length {
+		err = errForm(sysExNVRead)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read entry %d of NV table %d: %w", entry, item, err)

@@ -96,8 +96,6 @@ func (c *Coordinator) probe(ctx context.Context) error {
 		c.version = version{transport: 2, product: zStack12, major: 2}
 	case err != nil:
 		return fmt.Errorf("read the version of the stick: %w", err)
-	case len(answer) < 5:
-		return errShort(sysVersion)
 	default:
 		c.version = version{answer[0], answer[1], answer[2], answer[3], answer[4], 0}
 		if len(answer) >= 9 {

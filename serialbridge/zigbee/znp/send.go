@@ -215,13 +215,11 @@ func (c *Coordinator) submit(ctx context.Context, patience time.Duration, cmd co
 	defer c.finish(transaction)
 	answer, err := c.link.once(ctx, cmd, request(transaction), answerTime)
 	switch {
-	case errors.Is(err, errTimeout):
+	case isLost(err):
 		// The request or its response was lost; a confirm tells which. It is
 		// not sent again: the device would do twice what is to be done once.
 	case err != nil:
 		return 0, err
-	case len(answer) < 1:
-		return 0, errShort(cmd)
 	case answer[0] != statusSuccess:
 		return answer[0], nil
 	}
