@@ -15,5 +15,6 @@ var actuatorTraits = slices.Concat(
 	thermostatTraits(),
 	[]*Trait{fan, fanSpeed, thermostatUI, keypadLockout, temperatureDisplay, sirens, siren, squawk, warning},
 	sceneTraits(),
-	[]*Trait{remoteOnOff, remoteLevel, remoteColor, remoteCover, remoteScenes, remoteIdentify, reset},
+	[]*Trait{rawRead, rawWrite, rawCommand, reset},
+	[]*Trait{remoteOnOff, remoteLevel, remoteColor, remoteCover, remoteScenes, remoteIdentify},
 )

@@ -267,6 +267,9 @@ func (d *database) definition(r *record) (*Definition, error) {
 		def.Options = append(def.Options, o)
 	}
 	for _, row := range r.Attributes {
+		if row.Command != nil && row.Cluster == clusterDoorLock {
+			continue // its trait reads events whole, a row knows but one byte of them
+		}
 		a := Attribute{
 			Cluster: row.Cluster, ID: row.ID, ManufacturerCode: row.Manufacturer, Endpoint: row.Endpoint,
 			Property: row.Property, Conversion: row.conversion(), Command: row.Command, Tag: row.Tag, Read: row.Read != 0,

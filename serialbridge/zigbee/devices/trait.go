@@ -63,6 +63,9 @@ type Result struct {
 	// ReadAfter asks for a Get of ReadKeys after that time.
 	ReadAfter time.Duration
 	ReadKeys  []string
+	// AnswerProperty is the property that what the answer tells becomes, see
+	// Answer; empty: none.
+	AnswerProperty string
 	// Scenes are what becomes of the scenes that the endpoint holds, or that the
 	// members of the group hold, once the requests have succeeded.
 	Scenes []SceneChange

@@ -37,7 +37,7 @@ function answer(zh, id, frame) {
     if (frame.header.isGlobal && frame.command.name === "read") {
         reply = make(0, "readRsp", frame.payload.map(({attrId}) => {
             const a = Zcl.Utils.getClusterAttribute(frame.cluster, attrId, undefined);
-            return {attrId, status: 0, dataType: a?.type ?? 0x20, attrData: endpoint.getClusterAttributeValue(frame.cluster.name, a?.name ?? attrId) ?? 0};
+            return {attrId, status: 0, dataType: a?.type ?? 0x20, attrData: endpoint.getClusterAttributeValue(frame.cluster.name, a?.name ?? attrId) ?? (a?.type === 0x42 || a?.type === 0x41 ? "" : 0)};
         }));
     } else if (frame.header.isGlobal) {
         reply = make(0, "writeRsp", [{status: 0}]);
@@ -178,6 +178,17 @@ for (const of of ["ledvance"]) {
     set(of, {reset: ""});
     set(of, {nonsense: 1});
 }
+set("ledvance", {read: {cluster: "genBasic", attributes: ["modelId", 4]}});
+set("ledvance", {read: {cluster: "genBasic", attributes: [0xfffe], options: {manufacturerCode: 4476}}});
+set("ledvance", {read: {cluster: "nonsense", attributes: [1]}});
+set("ledvance", {write: {cluster: "genOnOff", payload: {startUpOnOff: 1}}});
+set("ledvance", {write: {cluster: "genBasic", payload: {0x61: {value: 2, type: 0x21}}, options: {manufacturerCode: 4476}}});
+set("ledvance", {write: {cluster: "genOnOff", payload: {nonsense: 1}}});
+set("ledvance", {command: {cluster: "genLevelCtrl", command: "moveToLevel", payload: {level: 10, transtime: 3}}});
+set("ledvance", {command: {cluster: 6, command: 2}});
+set("ledvance", {command: {cluster: "genScenes", command: "store", payload: {groupid: 0, sceneid: 4}}});
+set("ledvance", {command: {cluster: "genScenes", command: "store", payload: {groupid: 0}}});
+set("ledvance", {command: {cluster: "genOnOff", command: "explode", payload: {}}});
 for (const of of ["plug", "sonoff"]) {
     for (const state of ["ON", "OFF", "toggle"]) set(of, {state}, {state: {state: "ON"}});
     set(of, {state: "on", on_time: 300});
