@@ -93,8 +93,8 @@ func (b *Bridge) changeScenes(d *device, endpoint uint8, changes []devices.Scene
 	if changed {
 		if err := b.network.SetScenes(d.IEEEAddress, endpoint, scenes); err != nil {
 			b.log.Warn("the scenes are not kept", "device", d.name(), "err", err)
-		} else {
-			e.Scenes = scenes
+		} else if told, ok := b.network.Device(d.IEEEAddress); ok {
+			b.take(told)
 		}
 	}
 	return recalled

@@ -1,0 +1,117 @@
+package z2m
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel/serialbridge/simulator/air"
+	"lintel/serialbridge/zigbee"
+)
+
+// inhabited is a house with virtual devices in it.
+type inhabited struct {
+	*house
+	air *air.Network
+}
+
+// The devices of the observed contract.
+const (
+	climateAddress zigbee.IEEEAddress = 0x00124b0022e10001
+	bulbAddress    zigbee.IEEEAddress = 0x00178801061a2b3c
+	plugAddress    zigbee.IEEEAddress = 0xb43522fffe77a001
+	buttonAddress  zigbee.IEEEAddress = 0x00124b0022e10004
+	wallAddress    zigbee.IEEEAddress = 0xa4c138d2f0000005
+	doorAddress    zigbee.IEEEAddress = 0x00124b0022e10006
+	meterAddress   zigbee.IEEEAddress = 0x0015bc0031000007
+)
+
+func newInhabited(t *testing.T, change func(*Options)) *inhabited {
+	t.Helper()
+	n := air.New(air.Options{Seed: 1, Latency: time.Millisecond})
+	for _, d := range air.Household() {
+		if d.LinkQuality == 0 {
+			d.LinkQuality = 77
+		}
+		d.Poll = 50 * time.Millisecond
+		if err := n.Add(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 2)
+	go func() { ran <- n.Run(ctx) }()
+	h := &inhabited{house: newHouse(t, change), air: n}
+	h.run()
+	s := newStick(n)
+	s.event = h.Network().Event
+	go func() { ran <- h.Network().Serve(ctx, s) }()
+	t.Cleanup(func() {
+		cancel()
+		<-ran
+		<-ran
+	})
+	for string(h.next("bridge/state").Payload) != `{"state":"online"}` {
+	}
+	return h
+}
+
+// join has a device join, and waits until it is set up.
+func (h *inhabited) join(ieee zigbee.IEEEAddress) {
+	h.t.Helper()
+	if err := h.air.Join(ieee); err != nil {
+		h.t.Fatal(err)
+	}
+	for {
+		m := h.next("bridge/event")
+		var event struct {
+			Type string
+			Data struct {
+				IEEEAddress string `json:"ieee_address"`
+				Status      string
+			}
+		}
+		if err := json.Unmarshal(m.Payload, &event); err != nil {
+			h.t.Fatal(err)
+		}
+		if event.Type == "device_interview" && event.Data.IEEEAddress == ieee.String() && event.Data.Status != "started" {
+			break
+		}
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		d, _ := h.Network().Device(ieee)
+		if d.Configured != "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s was not set up", ieee)
+		}
+		h.next("bridge/devices")
+	}
+}
+
+func TestLamp(t *testing.T) {
+	h := newInhabited(t, nil)
+	if got := h.ask("permit_join", `{"time":254,"transaction":"t-1"}`); got != `{"data":{"time":254},"status":"ok","transaction":"t-1"}` {
+		t.Errorf("permit_join: %s", got)
+	}
+	h.join(bulbAddress)
+	if got := h.ask("device/rename", `{"last":true,"to":"living lamp"}`); !strings.Contains(got, `"status":"ok"`) {
+		t.Fatalf("rename: %s", got)
+	}
+	h.say("living lamp/set", "ON")
+	for !strings.Contains(string(h.next("living lamp").Payload), `"state":"ON"`) {
+	}
+	h.say("living lamp/set", `{"brightness":128}`)
+	for !strings.Contains(string(h.next("living lamp").Payload), `"brightness":128`) {
+	}
+	if level, _ := h.air.Attribute(bulbAddress, 11, 8, 0); level != uint64(128) {
+		t.Errorf("the level of the lamp is %v", level)
+	}
+	h.say("living lamp/set/state", "OFF")
+	for !strings.Contains(string(h.next("living lamp").Payload), `"state":"OFF"`) {
+	}
+}
