@@ -147,6 +147,8 @@ func (s facts) object() map[string]any {
 		case value[0] == '"':
 			text, _ := strconv.Unquote(value)
 			o[key] = text
+		case value == "true" || value == "false":
+			o[key] = value == "true"
 		default:
 			o[key] = json.Number(value)
 		}

@@ -299,3 +299,12 @@ func TestGlobalCommands(t *testing.T) {
 		t.Errorf("%d, %v, %v", command, status, err)
 	}
 }
+
+// All clusters can be told to others.
+func TestClustersAsJSON(t *testing.T) {
+	for _, c := range Clusters() {
+		if _, err := json.Marshal(c); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+}
