@@ -45,6 +45,10 @@ func (c *Coordinator) restore(ctx context.Context, b *zigbee.Backup) error {
 	if err != nil {
 		return err
 	}
+	if t.left > 0 {
+		c.logger.Warn("the zigbee stick has no room for all link keys; devices without theirs work, but have to be paired "+
+			"again should they ever lose the network", "devices", t.left)
+	}
 	if err := c.writeNetwork(ctx, b); err != nil {
 		return err
 	}
@@ -123,6 +127,7 @@ type tables struct {
 	keys      []zigbee.LinkKey
 	tc        []tcEntry
 	counters  []counterEntry
+	left      int // devices whose link keys did not fit
 }
 
 // sizes returns empty tables of the size of those in the stick.
@@ -172,7 +177,7 @@ func (t *tables) fill(b *zigbee.Backup, product uint8) error {
 	if len(t.counters) == 0 {
 		return errors.New("the stick has no room for a frame counter: flash current Z-Stack coordinator firmware")
 	}
-	counter := b.FrameCounter + counterLead
+	counter := ahead(b.FrameCounter)
 	t.counters[0] = counterEntry{counter, b.ExtendedPANID}
 	if last := len(t.counters) - 1; last > 0 {
 		t.counters[last] = counterEntry{counter, anyNetwork}
@@ -200,7 +205,7 @@ func (t *tables) fill(b *zigbee.Backup, product uint8) error {
 			continue
 		}
 		key := *d.LinkKey
-		key.TxCounter += counterLead
+		key.TxCounter = ahead(key.TxCounter)
 		shift, ok := seedShift(b.TCLinkKeySeed, key.Key, d.IEEEAddress)
 		if ok && b.TCLinkKeySeed != [16]byte{} {
 			if derived == len(t.tc) {
@@ -211,7 +216,12 @@ func (t *tables) fill(b *zigbee.Backup, product uint8) error {
 			continue
 		}
 		if own == min(len(t.keys), len(t.security)) {
-			return tooSmall("link keys", min(len(t.keys), len(t.security)), len(b.Devices))
+			// Keys of another family of sticks: each takes a place of its own, of
+			// which there are few. The device knows the network key; it needs
+			// its link key only to come back after that has changed.
+			t.addresses[at].user &^= userSecurity
+			t.left++
+			continue
 		}
 		index := uint16(own)
 		if product != zStack3x0 {
@@ -223,6 +233,9 @@ func (t *tables) fill(b *zigbee.Backup, product uint8) error {
 	}
 	return nil
 }
+
+// ahead adds the lead to a counter, as far as there is room.
+func ahead(counter uint32) uint32 { return uint32(min(uint64(counter)+counterLead, 1<<32-2)) }
 
 func tooSmall(what string, room, devices int) error {
 	return fmt.Errorf("the stick has room for %d %s only, the backup has %d devices: use a larger stick, "+

@@ -159,6 +159,38 @@ func TestRestoreTooLarge(t *testing.T) {
 	})
 }
 
+// TestRestoreForeignKeys restores more keys of another family than the stick has room
+// for: those that do not fit are left out.
+func TestRestoreForeignKeys(t *testing.T) {
+	play(t, znpstick.Options{Product: znpstick.ZStack3x0, Devices: 60}, func(b *bench) {
+		want := sample(t)
+		want.TCLinkKeySeed, want.Devices = [16]byte{}, nil
+		for i := range 50 {
+			want.Devices = append(want.Devices, zigbee.BackupDevice{
+				IEEEAddress: lamp + zigbee.IEEEAddress(i), NetworkAddress: zigbee.NetworkAddress(1 + i), IsChild: true,
+				LinkKey: &zigbee.LinkKey{Key: [16]byte{1, byte(i)}, TxCounter: 7, RxCounter: uint32(i)},
+			})
+		}
+		c := b.open()
+		defer b.close(c)
+		if err := c.Restore(b.ctx, want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Backup(b.ctx)
+		if err != nil || len(got.Devices) != 50 {
+			t.Fatalf("%d devices, %v", len(got.Devices), err)
+		}
+		const room = 60 / 4
+		for i, d := range got.Devices {
+			if d.IEEEAddress != want.Devices[i].IEEEAddress || (d.LinkKey != nil) != (i < room) {
+				t.Errorf("device %d: %+v", i, d)
+			} else if i < room && (d.LinkKey.Key != want.Devices[i].LinkKey.Key || d.LinkKey.TxCounter != 2507 || d.LinkKey.RxCounter != uint32(i)) {
+				t.Errorf("device %d: %+v", i, d.LinkKey)
+			}
+		}
+	})
+}
+
 func TestRestoreRefuses(t *testing.T) {
 	play(t, cc2652, func(b *bench) {
 		c := b.open()

@@ -265,6 +265,26 @@ func TestLongMessage(t *testing.T) {
 	})
 }
 
+// TestGreenPower takes what a proxy tells of a switch without a battery.
+func TestGreenPower(t *testing.T) {
+	play(t, cc2652, func(b *bench) {
+		c := b.form()
+		defer b.close(c)
+		notification := []byte{0x11, 1, 0x00, 0, 0, 1, 2, 3, 4}
+		b.stick.Hear(air.Frame{Source: 0x1234, Destination: zigbee.BroadcastAwake, SourceEndpoint: zigbee.EndpointGreenPower,
+			DestinationEndpoint: zigbee.EndpointGreenPower, Profile: zigbee.ProfileGreenPower, Cluster: 0x0021, Data: notification})
+		m := one[zigbee.Incoming](b)
+		if m.DestinationEndpoint != zigbee.EndpointGreenPower || m.Cluster != 0x0021 || !m.Broadcast || string(m.Data) != string(notification) {
+			t.Errorf("%+v", m)
+		}
+		mode := zigbee.Outgoing{Destination: zigbee.BroadcastAwake, DestinationEndpoint: zigbee.EndpointGreenPower,
+			SourceEndpoint: zigbee.EndpointGreenPower, Profile: zigbee.ProfileGreenPower, Cluster: 0x0021, Data: []byte{0x19, 2, 2, 0x0b, 60, 0}}
+		if err := c.Send(b.ctx, mode); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestRadio(t *testing.T) {
 	play(t, cc2652, func(b *bench) {
 		c := b.form()
