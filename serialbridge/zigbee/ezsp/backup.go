@@ -42,6 +42,7 @@ func (c *Coordinator) Backup(ctx context.Context) (*zigbee.Backup, error) {
 		ChannelMask:     n.channels,
 		Devices:         devices,
 		TCLinkKeyHashed: link,
+		EZSPVersion:     c.version(),
 	}, nil
 }
 
