@@ -189,9 +189,11 @@ func (b *Backup) UnmarshalJSON(data []byte) error {
 	if v := t.Metadata.Internal.EZSPVersion; v != nil {
 		n.EZSPVersion = *v
 		// The driver of zigbee-herdsman for EZSP writes the address of the coordinator
-		// backwards (emberAdapter, up to 10.9.2 at least).
+		// backwards, and the extended PAN identifier as it is on the line to the stick,
+		// which is backwards too (emberAdapter, up to 10.9.2 at least).
 		if strings.HasPrefix(t.Metadata.Source, "zigbee-herdsman") {
 			n.Coordinator = IEEEAddress(bits.ReverseBytes64(uint64(n.Coordinator)))
+			slices.Reverse(n.ExtendedPANID[:])
 		}
 	}
 	for _, d := range t.Devices {

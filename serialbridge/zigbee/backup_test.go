@@ -50,7 +50,10 @@ func TestBackupsOfOthers(t *testing.T) {
 			if got["coordinator_ieee"] != "00124b0000000001" {
 				t.Errorf("the backwards address is read as %v", got["coordinator_ieee"])
 			}
-			want["coordinator_ieee"] = got["coordinator_ieee"]
+			if got["extended_pan_id"] != "0807060504030201" {
+				t.Errorf("the backwards identifier is read as %v", got["extended_pan_id"])
+			}
+			want["coordinator_ieee"], want["extended_pan_id"] = got["coordinator_ieee"], got["extended_pan_id"]
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s has become\n%v, it was\n%v", name, got, want)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 
 	"lintel/serialbridge/zigbee"
@@ -134,24 +133,18 @@ func (c *Coordinator) addressOf(ieee zigbee.IEEEAddress) zigbee.NetworkAddress {
 }
 
 // Restore makes the stick the coordinator of the network in the backup; see
-// [zigbee.Coordinator]. What zigbee-herdsman has written from a stick of this
-// family has the addresses of coordinator and network with their bytes the other
-// way round. That is seen if it is of this very stick.
+// [zigbee.Coordinator].
 func (c *Coordinator) Restore(ctx context.Context, b *zigbee.Backup) error {
 	c.starting.Lock()
 	defer c.starting.Unlock()
 	p, coordinator := b.Parameters, b.Coordinator
-	own := c.Info().IEEEAddress
-	if turned := zigbee.IEEEAddress(bits.ReverseBytes64(uint64(coordinator))); turned == own && coordinator != own {
-		coordinator, p.ExtendedPANID = own, reversed(p.ExtendedPANID)
-	}
 	if p.Channel < 11 || p.Channel > 26 || p.NetworkKey == [16]byte{} {
 		return fmt.Errorf("ezsp: restore the network: the backup has no channel or no network key")
 	}
 	if err := c.leave(ctx); err != nil {
 		return err
 	}
-	if coordinator != 0 && coordinator != blankAddress && coordinator != own {
+	if coordinator != 0 && coordinator != blankAddress && coordinator != c.Info().IEEEAddress {
 		if err := c.takeAddress(ctx, coordinator); err != nil {
 			return err
 		}

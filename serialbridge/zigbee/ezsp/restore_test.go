@@ -2,6 +2,8 @@ package ezsp_test
 
 import (
 	"cmp"
+	"encoding/json"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -175,21 +177,32 @@ func TestRestoreSmall(t *testing.T) {
 	})
 }
 
-// TestRestoreReversed: zigbee-herdsman writes two addresses the other way round
-// (vectors/zigbee_backup_from_ezsp.json).
-func TestRestoreReversed(t *testing.T) {
+// TestRestoreHerdsman: the network of a backup of zigbee-herdsman is the one that it
+// runs on a stick, though it writes two addresses the other way round.
+func TestRestoreHerdsman(t *testing.T) {
+	text, err := os.ReadFile("testdata/backup.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, ezspstick.Options{})
 		c, unplug := h.open()
 		defer unplug()
-		b := &zigbee.Backup{Parameters: parameters, Coordinator: 0x01000000004b1200, FrameCounter: 1250}
-		b.ExtendedPANID = [8]byte{8, 7, 6, 5, 4, 3, 2, 1}
+		b := new(zigbee.Backup)
+		if err := json.Unmarshal(text, b); err != nil {
+			t.Fatal(err)
+		}
 		if err := c.Restore(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 		got, err := c.Backup(t.Context())
-		if err != nil || got.Coordinator != stickAddress || got.Parameters != parameters {
-			t.Errorf("it is %+v, %v", got, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, got, b)
+		// In its configuration the identifier is 1 to 8, and goes on the line as such.
+		if got.Coordinator != stickAddress || got.ExtendedPANID != [8]byte{8, 7, 6, 5, 4, 3, 2, 1} {
+			t.Errorf("it is %s, %v", got.Coordinator, got.ExtendedPANID)
 		}
 	})
 }
