@@ -27,7 +27,8 @@ type presence struct {
 }
 
 // SetAvailability says how to find out whether a device is there. Handler is told at
-// once what is known.
+// once what is known. It has to be said again of a device that has left and come back,
+// and after a restart.
 func (n *Network) SetAvailability(ieee IEEEAddress, a Availability) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

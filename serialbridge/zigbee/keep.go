@@ -131,6 +131,11 @@ func (n *Network) Backup(ctx context.Context) (*Backup, error) {
 	if err != nil {
 		return nil, err
 	}
+	return n.takeBackup(ctx, b)
+}
+
+// takeBackup keeps what was read from a stick.
+func (n *Network) takeBackup(ctx context.Context, b *Backup) (*Backup, error) {
 	n.mu.Lock()
 	if !n.memory.ok || !n.memory.same(b.Parameters) {
 		n.mu.Unlock()
@@ -213,19 +218,34 @@ func (n *Network) fillIn(b *Backup) {
 	}
 }
 
-// firstBackup makes a backup soon after the start if the last one is old, or there is
-// none. The devices of a network that the stick has brought along become known.
-func (n *Network) firstBackup(ctx context.Context, adopt bool) {
-	n.mu.Lock()
-	old := !n.memory.backup.recent(n.now())
-	n.mu.Unlock()
-	if !old && !adopt {
+// firstBackup looks soon after the start at what the stick has. It keeps that if the last
+// backup is old, or there is none, and makes the devices of a network known that the stick
+// has brought along. A stick whose frame counter has stayed behind is one of before: another
+// one has had the network since, and devices take what this one sends for a repetition. It
+// is restored.
+func (n *Network) firstBackup(ctx context.Context, s *session, adopt, resumed bool) {
+	b, err := n.readBackup(ctx)
+	if err != nil {
+		n.log.Warn("there is no new backup of the Zigbee network", "err", err)
 		return
 	}
-	b, err := n.Backup(ctx)
-	if err != nil {
-		n.log.Warn("there is no backup of the Zigbee network", "err", err)
+	n.mu.Lock()
+	last := n.memory.backup
+	if resumed && last != nil && n.restoring == nil && n.info.CanRestore && n.session == s &&
+		last.same(b.Parameters) && b.FrameCounter < last.FrameCounter-min(last.FrameCounter, counterReserve/2) {
+		n.log.Warn("another stick has had the Zigbee network since this one; it is brought up to date",
+			"counter", b.FrameCounter, "last", last.FrameCounter)
+		n.restoring = &restoring{backup: last, done: make(chan error, 1)}
+		signal(s.again)
+		n.mu.Unlock()
 		return
+	}
+	n.mu.Unlock()
+	if !last.recent(n.now()) {
+		if b, err = n.takeBackup(ctx, b); err != nil {
+			n.log.Warn("the backup of the Zigbee network is not kept", "err", err)
+			return
+		}
 	}
 	if adopt {
 		n.mu.Lock()

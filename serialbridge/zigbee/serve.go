@@ -29,8 +29,9 @@ type session struct {
 // errBusy says that there is a stick already.
 var errBusy = errors.New("zigbee: another stick is the coordinator already; unplug one of them")
 
-// errAgain ends a session whose stick is to be opened again.
-var errAgain = errors.New("zigbee: the stick is opened again for a restore")
+// ErrReopen is what Serve ends with when the stick is to be opened and served again at
+// once: it is restored then.
+var ErrReopen = errors.New("zigbee: the stick is opened again for a restore")
 
 // Serve has the stick be the coordinator of the network: it resumes the network
 // that stick and memory agree on, restores that of the memory onto a stick that
@@ -103,7 +104,7 @@ func (n *Network) Serve(ctx context.Context, c Coordinator) (err error) {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.again:
-		return errAgain
+		return ErrReopen
 	case <-c.Done():
 		return fmt.Errorf("zigbee: the stick has failed: %w", c.Err())
 	}
@@ -187,7 +188,8 @@ func (n *Network) bringUp(ctx context.Context, s *session) error {
 		n.adopt(restored)
 	}
 	adopt := !known.ok && holds
-	s.start(func(ctx context.Context) { n.firstBackup(ctx, adopt) })
+	resumed := known.ok && restored == nil
+	s.start(func(ctx context.Context) { n.firstBackup(ctx, s, adopt, resumed) })
 	signal(n.timed)
 	return nil
 }

@@ -65,7 +65,7 @@ func TestStickPulledAndBack(t *testing.T) {
 		again.network, again.devices = w.stick.network, w.stick.devices
 		w.plugIn(context.Background(), again)
 		synctest.Wait()
-		if got := again.calls; len(got) != 1 || got[0] != "resume" {
+		if got := again.calls; got[0] != "resume" || again.restored != nil {
 			t.Errorf("the stick was told %q", got)
 		}
 		if _, err := w.Request(context.Background(), plugIEEE, on); err != nil {
@@ -148,6 +148,36 @@ func TestFreshStickIsRestored(t *testing.T) {
 	})
 }
 
+func TestStickOfBeforeIsBroughtUpToDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := joined(t, plug)
+		defer w.end()
+		first := w.stick
+		first.pull(errPulled)
+		<-w.served
+		second := newStick()
+		second.devices = first.devices
+		w.plugIn(context.Background(), second)
+		time.Sleep(time.Hour)
+		second.pull(errPulled)
+		<-w.served
+		first.done = make(chan struct{})
+		w.plugIn(context.Background(), first)
+		if err := <-w.served; !errors.Is(err, ErrReopen) {
+			t.Errorf("Serve returns %v", err)
+		}
+		w.plugIn(context.Background(), first)
+		synctest.Wait()
+		if first.counter <= second.counter || first.restored == nil {
+			t.Errorf("the first stick counts from %d, the second was at %d", first.counter, second.counter)
+		}
+		if _, _, running := w.Info(); !running {
+			t.Error("the network does not run")
+		}
+		first.pull(errPulled)
+	})
+}
+
 func foreign() *stick {
 	s := newStick()
 	s.network = &Parameters{PANID: 0xbeef, ExtendedPANID: [8]byte{9, 9}, Channel: 25, NetworkKey: [16]byte{9}}
@@ -221,7 +251,7 @@ func TestRestoreOfAnotherNetwork(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() { done <- w.Restore(ctx, b, RestoreWords(b)) }()
-		if err := <-w.served; !errors.Is(err, errAgain) {
+		if err := <-w.served; !errors.Is(err, ErrReopen) {
 			t.Errorf("Serve returns %v", err)
 		}
 		again := newStick()

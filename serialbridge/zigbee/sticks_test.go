@@ -1,0 +1,515 @@
+package zigbee_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lintel/serialbridge"
+	"lintel/serialbridge/simulator/air"
+	"lintel/serialbridge/simulator/ezspstick"
+	"lintel/serialbridge/simulator/znpstick"
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/ezsp"
+	"lintel/serialbridge/zigbee/zcl"
+	"lintel/serialbridge/zigbee/znp"
+)
+
+// kept is a store in memory.
+type kept[T any] struct {
+	mu     sync.Mutex
+	values map[string]T
+}
+
+func (k *kept[T]) All() iter.Seq2[string, T] {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.All(maps.Clone(k.values))
+}
+
+func (k *kept[T]) Put(_ context.Context, key string, v T) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.values == nil {
+		k.values = make(map[string]T)
+	}
+	k.values[key] = v
+	return nil
+}
+
+func (k *kept[T]) Delete(_ context.Context, key string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.values, key)
+	return nil
+}
+
+// listener counts what a Handler is told.
+type listener struct {
+	mu       sync.Mutex
+	messages map[zigbee.IEEEAddress]int
+	last     map[zigbee.IEEEAddress]zigbee.Message
+	stopped  []error
+}
+
+func newListener() *listener {
+	return &listener{messages: make(map[zigbee.IEEEAddress]int), last: make(map[zigbee.IEEEAddress]zigbee.Message)}
+}
+
+func (l *listener) Started(zigbee.Info, zigbee.Parameters) {}
+func (l *listener) Joined(zigbee.Device)                   {}
+func (l *listener) Announced(zigbee.Device)                {}
+func (l *listener) Interviewing(zigbee.Device)             {}
+func (l *listener) Left(zigbee.Device)                     {}
+func (l *listener) Changed(zigbee.Device)                  {}
+func (l *listener) Available(zigbee.IEEEAddress, bool)     {}
+func (l *listener) Stopped(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = append(l.stopped, err)
+}
+func (l *listener) Message(d zigbee.Device, m zigbee.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages[d.IEEEAddress]++
+	l.last[d.IEEEAddress] = m
+}
+
+func (l *listener) count(a zigbee.IEEEAddress) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.messages[a]
+}
+
+// wire is one end of a serial line in memory: what is written waits until it is read.
+type wire struct{ in, out *flow }
+
+type flow struct {
+	mu     sync.Mutex
+	came   sync.Cond
+	data   []byte
+	closed bool
+}
+
+func newWire() (near, far wire) {
+	there, back := &flow{}, &flow{}
+	there.came.L, back.came.L = &there.mu, &back.mu
+	return wire{back, there}, wire{there, back}
+}
+
+func (w wire) Read(b []byte) (int, error) {
+	w.in.mu.Lock()
+	defer w.in.mu.Unlock()
+	for len(w.in.data) == 0 {
+		if w.in.closed {
+			return 0, io.EOF
+		}
+		w.in.came.Wait()
+	}
+	n := copy(b, w.in.data)
+	w.in.data = w.in.data[n:]
+	return n, nil
+}
+
+func (w wire) Write(b []byte) (int, error) {
+	w.out.mu.Lock()
+	defer w.out.mu.Unlock()
+	if w.out.closed {
+		return 0, io.ErrClosedPipe
+	}
+	w.out.data = append(w.out.data, b...)
+	w.out.came.Broadcast()
+	return len(b), nil
+}
+
+func (w wire) Close() error {
+	for _, f := range []*flow{w.in, w.out} {
+		f.mu.Lock()
+		f.closed = true
+		f.came.Broadcast()
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+func (wire) SetLine(serialbridge.Line) error { return nil }
+
+// simulated is a stick of any family.
+type simulated struct {
+	serve func(context.Context, io.ReadWriter)
+	open  func(context.Context, serialbridge.Port, func(zigbee.Event)) (zigbee.Coordinator, error)
+	end   func()
+}
+
+// families make sticks.
+var families = map[string]func(*air.Network, zigbee.IEEEAddress) *simulated{
+	"ZStack3x0":    func(n *air.Network, a zigbee.IEEEAddress) *simulated { return znpOf(n, a, znpstick.ZStack3x0) },
+	"ZStack30x":    func(n *air.Network, a zigbee.IEEEAddress) *simulated { return znpOf(n, a, znpstick.ZStack30x) },
+	"EmberZNet 13": func(n *air.Network, a zigbee.IEEEAddress) *simulated { return ezspOf(n, a, 13) },
+	"EmberZNet 14": func(n *air.Network, a zigbee.IEEEAddress) *simulated { return ezspOf(n, a, 14) },
+}
+
+func znpOf(n *air.Network, a zigbee.IEEEAddress, p znpstick.Product) *simulated {
+	s := znpstick.New(n, znpstick.Options{Product: p, IEEEAddress: a, Seed: uint64(a)})
+	return &simulated{
+		serve: func(ctx context.Context, c io.ReadWriter) { s.Serve(ctx, c) },
+		open: func(ctx context.Context, p serialbridge.Port, f func(zigbee.Event)) (zigbee.Coordinator, error) {
+			return znp.Open(ctx, p, znp.Options{Events: f})
+		},
+		end: s.Close,
+	}
+}
+
+func ezspOf(n *air.Network, a zigbee.IEEEAddress, version uint8) *simulated {
+	s := ezspstick.New(n, ezspstick.Options{Version: version, IEEEAddress: a})
+	return &simulated{
+		serve: func(ctx context.Context, c io.ReadWriter) { s.Serve(ctx, c) },
+		open: func(ctx context.Context, p serialbridge.Port, f func(zigbee.Event)) (zigbee.Coordinator, error) {
+			return ezsp.Open(ctx, p, ezsp.Options{Events: f})
+		},
+		end: func() {},
+	}
+}
+
+// house is a network with everything around it that is real but the radio.
+type house struct {
+	*testing.T
+	air      *air.Network
+	network  *zigbee.Network
+	listener *listener
+	store    kept[zigbee.Device]
+	memory   kept[string]
+
+	sticks     []*simulated
+	background sync.WaitGroup // the air
+	program    sync.WaitGroup
+	stop       context.CancelFunc // of the program
+	pull       context.CancelFunc // of the stick
+	served     chan error
+}
+
+// inHouse runs a test in a bubble of synctest.
+func inHouse(t *testing.T, o air.Options, test func(h *house)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		h := &house{T: t, air: air.New(o), listener: newListener()}
+		h.background.Go(func() { h.air.Run(ctx) })
+		h.boot()
+		test(h)
+		h.shutDown()
+		for _, s := range h.sticks {
+			s.end()
+		}
+		cancel()
+		h.background.Wait()
+	})
+}
+
+func (h *house) boot() {
+	h.Helper()
+	n, err := zigbee.New(zigbee.Options{Store: &h.store, Memory: &h.memory, Handler: h.listener})
+	if err != nil {
+		h.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	h.network, h.stop, h.served = n, stop, make(chan error, 1)
+	h.program.Go(func() { n.Run(ctx) })
+}
+
+func (h *house) shutDown() {
+	if h.pull != nil {
+		h.unplug()
+	}
+	h.stop()
+	h.program.Wait()
+}
+
+// stick makes a stick.
+func (h *house) stick(family func(*air.Network, zigbee.IEEEAddress) *simulated, a zigbee.IEEEAddress) *simulated {
+	s := family(h.air, a)
+	h.sticks = append(h.sticks, s)
+	return s
+}
+
+// plugIn has the network served by a stick.
+func (h *house) plugIn(s *simulated) {
+	h.Helper()
+	near, far := newWire()
+	ctx, pull := context.WithCancel(context.Background())
+	h.pull = func() { pull(); far.Close() }
+	h.program.Go(func() { s.serve(ctx, far) })
+	n := h.network
+	c, err := s.open(ctx, near, n.Event)
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.program.Go(func() { h.served <- n.Serve(ctx, c) })
+	for range 600 {
+		if _, _, running := n.Info(); running {
+			return
+		}
+		select {
+		case err := <-h.served:
+			h.Fatal(err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	h.Fatal("the network does not run after a minute")
+}
+
+func (h *house) unplug() {
+	h.pull()
+	<-h.served
+	h.pull = nil
+}
+
+// populate lets devices join one after the other and waits for their interviews.
+func (h *house) populate(devices []air.Device) {
+	h.Helper()
+	for i, d := range devices {
+		if i%8 == 0 {
+			if err := h.network.PermitJoin(context.Background(), 254*time.Second, nil); err != nil {
+				h.Fatal(err)
+			}
+		}
+		if err := errors.Join(h.air.Add(d), h.air.Join(d.IEEEAddress)); err != nil {
+			h.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+	}
+	for range 120 {
+		time.Sleep(time.Second)
+		if len(h.unfinished()) == 0 {
+			return
+		}
+	}
+}
+
+func (h *house) unfinished() (names []string) {
+	for _, d := range h.network.Devices() {
+		if d.Interview != zigbee.Successful {
+			names = append(names, d.IEEEAddress.String()+" "+d.ModelID+" "+string(d.Interview))
+		}
+	}
+	return names
+}
+
+// check asks every device that is always awake for something, and finds out whether all
+// believe in the coordinator.
+func (h *house) check() {
+	h.Helper()
+	for _, s := range h.air.Devices() {
+		if err := h.air.Doubts(s.IEEEAddress); err != nil {
+			h.Errorf("%s %s doubts: %v", s.Kind, s.IEEEAddress, err)
+		}
+		if !s.Router {
+			continue
+		}
+		if err := h.network.Ping(context.Background(), s.IEEEAddress); err != nil {
+			h.Errorf("%s %s does not answer: %v", s.Kind, s.IEEEAddress, err)
+		}
+	}
+}
+
+func TestHouseholdOnSticks(t *testing.T) {
+	for name, family := range families {
+		t.Run(name, func(t *testing.T) {
+			inHouse(t, air.Options{Seed: 3}, func(h *house) {
+				stick := h.stick(family, 0x00124b00aa000001)
+				h.plugIn(stick)
+				household := air.Household()
+				h.populate(household)
+				if got := h.network.Devices(); len(got) != len(household) {
+					h.Errorf("%d of %d devices have joined", len(got), len(household))
+				}
+				if names := h.unfinished(); len(names) > 0 {
+					h.Errorf("not interviewed: %q", names)
+				}
+				h.check()
+
+				// Set up a sensor; it reports.
+				ctx := context.Background()
+				sensor := household[0].IEEEAddress
+				info, _, _ := h.network.Info()
+				err := errors.Join(
+					h.network.Bind(ctx, sensor, 1, zigbee.Binding{Cluster: 0x0402, Device: info.IEEEAddress, Endpoint: zigbee.EndpointHome}),
+					h.network.ConfigureReporting(ctx, sensor, 1, zigbee.Reporting{Cluster: 0x0402, Type: uint8(zcl.Int16), Min: time.Second, Max: time.Hour, Change: 10}),
+					h.air.Set(sensor, 1, 0x0402, 0, 2345),
+				)
+				if err != nil {
+					h.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				if d, _ := h.network.Device(sensor); d.Endpoint(1).Attributes[0x0402][0] != int64(2345) {
+					h.Errorf("the sensor has told %v", d.Endpoint(1).Attributes[0x0402])
+				}
+
+				// The program ends and begins again: the devices do not notice, and are not
+				// asked who they are.
+				before := h.network.Devices()
+				h.shutDown()
+				h.boot()
+				start := time.Now()
+				h.plugIn(stick)
+				if d := time.Since(start); d > 5*time.Second {
+					h.Errorf("the network is back after %s", d)
+				}
+				time.Sleep(time.Second)
+				if got := h.network.Devices(); len(got) != len(before) || len(h.unfinished()) > 0 {
+					h.Errorf("after a restart there are %d devices instead of %d, not interviewed are %q", len(got), len(before), h.unfinished())
+				}
+				h.check()
+				messages := h.listener.count(sensor)
+				if err := h.air.Set(sensor, 1, 0x0402, 0, 1000); err != nil {
+					h.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				if h.listener.count(sensor) == messages {
+					h.Error("the sensor does not report after a restart")
+				}
+			})
+		})
+	}
+}
+
+// TestNetworkMovesToAnotherStick gives the network to a blank stick of each other family: no
+// device has to join again.
+func TestNetworkMovesToAnotherStick(t *testing.T) {
+	for from := range families {
+		for to := range families {
+			if from == to {
+				continue
+			}
+			t.Run(from+" to "+to, func(t *testing.T) {
+				inHouse(t, air.Options{Seed: 3}, func(h *house) {
+					h.plugIn(h.stick(families[from], 0x00124b00aa000001))
+					h.populate(air.Household()[:6])
+					if _, err := h.network.Backup(context.Background()); err != nil {
+						h.Fatal(err)
+					}
+					h.unplug()
+					h.plugIn(h.stick(families[to], 0x00124b00aa000002))
+					time.Sleep(time.Minute)
+					if info, _, _ := h.network.Info(); info.IEEEAddress != 0x00124b00aa000001 {
+						h.Errorf("the coordinator is %s", info.IEEEAddress)
+					}
+					h.check()
+				})
+			})
+		}
+	}
+}
+
+// TestTown lets 150 devices report for ten minutes, with one of twenty frames lost in the
+// air, and sends commands meanwhile: what the radio has heard is told, once.
+func TestTown(t *testing.T) {
+	for _, name := range []string{"ZStack3x0", "EmberZNet 13"} {
+		t.Run(name, func(t *testing.T) {
+			heard := make(map[zigbee.IEEEAddress]int)
+			counting := false
+			var mu sync.Mutex
+			o := air.Options{Seed: 7, Loss: 0.05, Drift: 10 * time.Second, Sent: func(r air.Record) {
+				mu.Lock()
+				defer mu.Unlock()
+				if counting && r.FromDevice && r.Heard && r.Frame.Profile != zigbee.ProfileZDO && r.Frame.DestinationEndpoint != 0 {
+					heard[r.Device]++
+				}
+			}}
+			inHouse(t, o, func(h *house) {
+				h.plugIn(h.stick(families[name], 0x00124b00aa000001))
+				h.populate(air.Town(150, 40))
+				if got := len(h.network.Devices()); got < 145 {
+					h.Errorf("%d devices have joined", got)
+				}
+				h.setUp()
+
+				mu.Lock()
+				counting = true
+				mu.Unlock()
+				before := h.network.Counters()
+				start := time.Now()
+				var slowest []time.Duration
+				var failed int
+				for time.Since(start) < 10*time.Minute {
+					for _, d := range h.network.Devices() {
+						if d.Type != zigbee.Router || len(d.Endpoints) == 0 {
+							continue
+						}
+						sent := time.Now()
+						_, err := h.network.Request(context.Background(), d.IEEEAddress, zigbee.Request{
+							Endpoint: d.Endpoints[0].ID, Cluster: 6, Frame: zcl.Frame{Type: zcl.Specific, Command: 2},
+						})
+						if err != nil {
+							failed++
+						}
+						slowest = append(slowest, time.Since(sent))
+					}
+					time.Sleep(time.Second)
+				}
+				mu.Lock()
+				counting = false
+				want := 0
+				for _, n := range heard {
+					want += n
+				}
+				mu.Unlock()
+				time.Sleep(time.Second)
+				after := h.network.Counters()
+				got := after.Received + after.Duplicates - before.Received - before.Duplicates
+				slices.Sort(slowest)
+				h.Logf("%d messages heard, %d taken, %d commands (%d failed), median %s, 99 %% within %s", want, got, len(slowest), failed, slowest[len(slowest)/2], slowest[len(slowest)*99/100])
+				if want < 1000 || got < uint64(want) || got > uint64(want)+20 {
+					h.Errorf("of %d messages that the radio has heard %d were taken: %+v", want, got, after)
+				}
+				if after.Overflows != 0 || len(after.Damaged) != 0 {
+					h.Errorf("counters %+v", after)
+				}
+			})
+		})
+	}
+}
+
+// setUp binds what measures and sets it up to report.
+func (h *house) setUp() {
+	h.Helper()
+	info, _, _ := h.network.Info()
+	var all sync.WaitGroup
+	for _, d := range h.network.Devices() {
+		all.Go(func() {
+			for _, e := range d.Endpoints {
+				for _, cluster := range e.Input {
+					r := zigbee.Reporting{Cluster: cluster, Min: time.Second, Max: 30 * time.Second, Change: 1}
+					switch cluster {
+					case 0x0006:
+						r.Type = uint8(zcl.Boolean)
+					case 0x0402:
+						r.Type = uint8(zcl.Int16)
+					case 0x0405:
+						r.Type = uint8(zcl.Uint16)
+					default:
+						continue
+					}
+					for range 10 {
+						ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+						err := h.network.Bind(ctx, d.IEEEAddress, e.ID, zigbee.Binding{Cluster: cluster, Device: info.IEEEAddress, Endpoint: zigbee.EndpointHome})
+						if err == nil {
+							err = h.network.ConfigureReporting(ctx, d.IEEEAddress, e.ID, r)
+						}
+						cancel()
+						if err == nil {
+							break
+						}
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
