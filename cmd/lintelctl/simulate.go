@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"lintel/serialbridge/simulator"
+	"lintel/serialbridge/simulator/zigbeehouse"
 )
 
 // simulate plugs in a stick that is not there, until it is interrupted.
@@ -26,9 +27,10 @@ func simulate(args []string, diagnostics io.Writer) error {
 	flags.Float64Var(&f.Sum, "sum", 0, "`share` of the frames whose checksum is wrong")
 	flags.BoolVar(&f.Double, "double", false, "talk twice as often")
 	flags.DurationVar(&f.Slow, "slow", 0, "`pause` between two bytes, such as 5ms")
+	kinds := append(simulator.Kinds(), zigbeehouse.Kinds...)
 	flags.Usage = func() {
-		fmt.Fprintf(diagnostics, "lintelctl simulate [flags] KIND PATH plugs a simulated stick in at PATH until it is\ninterrupted. KIND is one of %s.\n\n",
-			strings.Join(simulator.Kinds(), ", "))
+		fmt.Fprintf(diagnostics, "lintelctl simulate [flags] KIND PATH plugs a simulated stick in at PATH until it is\ninterrupted; PATH may be tcp:HOST:PORT for a Zigbee one. KIND is one of %s.\n\n",
+			strings.Join(kinds, ", "))
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -37,7 +39,20 @@ func simulate(args []string, diagnostics io.Writer) error {
 		return errUsage
 	}
 	if flags.NArg() != 2 {
-		return fmt.Errorf("simulate takes a kind (%s) and a path: %w", strings.Join(simulator.Kinds(), ", "), errUsage)
+		return fmt.Errorf("simulate takes a kind (%s) and a path: %w", strings.Join(kinds, ", "), errUsage)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if zigbeehouse.Known(flags.Arg(0)) {
+		if f != (simulator.Faults{}) {
+			return fmt.Errorf("a Zigbee stick takes no faults: %w", errUsage)
+		}
+		house, err := zigbeehouse.New(zigbeehouse.Options{Kind: flags.Arg(0), At: flags.Arg(1), Seed: *number})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(diagnostics, "a %s stick with %d devices is at %s\n", flags.Arg(0), len(house.Air.Devices()), flags.Arg(1))
+		return house.Run(ctx)
 	}
 	device, err := simulator.NewDevice(flags.Arg(0), *number)
 	if err != nil {
@@ -45,8 +60,6 @@ func simulate(args []string, diagnostics io.Writer) error {
 	}
 	stick := simulator.New(simulator.Options{Link: flags.Arg(1), Device: device, Seed: *number})
 	stick.SetFaults(f)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	fmt.Fprintf(diagnostics, "a stick that speaks %s is at %s\n", device.Protocol, flags.Arg(1))
 	return stick.Run(ctx)
 }

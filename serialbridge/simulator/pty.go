@@ -1,8 +1,10 @@
 package simulator
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -139,6 +141,30 @@ func replaceLink(target, link string) error {
 	}
 	if err := os.Rename(temporary, link); err != nil {
 		return fmt.Errorf("link to the simulated stick: %w", err)
+	}
+	return nil
+}
+
+// Serve plugs a stick in at link that a program of its own plays: serve reads what the stick
+// is told and writes what it says, until ctx ends. It is for sticks that are more than frames.
+func Serve(ctx context.Context, link string, serve func(context.Context, io.ReadWriter) error) error {
+	master, slave, err := pty.Open()
+	if err != nil {
+		return fmt.Errorf("simulator: open a pty: %w", err)
+	}
+	// The slave is kept open: a reader that comes and goes is no end of the stick.
+	defer slave.Close()
+	defer master.Close()
+	defer context.AfterFunc(ctx, func() { master.Close() })()
+	if err := errors.Join(makeRaw(slave), control(master, func(fd int) error { return unix.SetNonblock(fd, true) })); err != nil {
+		return fmt.Errorf("simulator: set up the pty: %w", err)
+	}
+	if err := replaceLink(slave.Name(), link); err != nil {
+		return fmt.Errorf("simulator: %w", err)
+	}
+	defer os.Remove(link)
+	if err := serve(ctx, master); err != nil && ctx.Err() == nil {
+		return err
 	}
 	return nil
 }
