@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"lintel/gateway/homeassistant"
 	"lintel/persist"
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/z2m"
 )
 
@@ -79,8 +81,18 @@ func (g *gateway) buildZigbee() error {
 	return nil
 }
 
+// definitions is the folder with the definitions that users have written.
+func (z *zigbeeHouse) definitions() string {
+	if folder := z.g.config.Zigbee.Devices; folder != "" {
+		return folder
+	}
+	return filepath.Join(z.g.o.Data, "zigbee-devices")
+}
+
 // build makes a bridge.
 func (z *zigbeeHouse) build() error {
+	users := readDefinitions(z.definitions(), z.g.log)
+	z.options.Resolve = func(d *zigbee.Device) *devices.Definition { return devices.ResolveUser(users, d) }
 	bridge, err := z2m.New(z.options)
 	if err != nil {
 		return err

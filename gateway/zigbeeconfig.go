@@ -3,9 +3,12 @@ package gateway
 import (
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
 )
 
 // ZigbeeConfig is about the Zigbee network. What belongs to its devices and groups is
@@ -21,6 +24,7 @@ type ZigbeeConfig struct {
 	NetworkKey    string `toml:"network_key"`     // 32 hexadecimal digits; empty: by chance
 
 	TakeOver bool   `toml:"take_over"` // a stick that holds another network is made the coordinator of this one
+	Devices  string `toml:"devices"`   // folder with definitions of devices, *.toml; empty: zigbee-devices in the data folder
 	Frontend string `toml:"frontend"`  // folder with the files of zigbee2mqtt's front end; empty: none
 	OTAIndex string `toml:"ota_index"` // URL or file that tells of firmware for devices; empty: none
 	Token    string `toml:"token"`     // that the front end asks its user for; empty: the login of the page is enough
@@ -48,7 +52,7 @@ func (c ZigbeeConfig) problems(bad func(key, format string, args ...any)) {
 	if _, err := hexBytes(c.NetworkKey, 16); err != nil {
 		bad("zigbee.network_key", "%v", err)
 	}
-	for _, folder := range []struct{ key, path string }{{"frontend", c.Frontend}} {
+	for _, folder := range []struct{ key, path string }{{"devices", c.Devices}, {"frontend", c.Frontend}} {
 		if folder.path == "" {
 			continue
 		}
@@ -74,4 +78,36 @@ func (c ZigbeeConfig) network() zigbee.Parameters {
 	copy(p.ExtendedPANID[:], extended)
 	copy(p.NetworkKey[:], key)
 	return p
+}
+
+// maxDefinitions bounds a file of definitions in bytes.
+const maxDefinitions = 1 << 20
+
+// readDefinitions reads the definitions of devices that users have written, by the names of
+// their files. A file that is wrong is left out, and told of.
+func readDefinitions(folder string, log *slog.Logger) []devices.User {
+	paths, err := filepath.Glob(filepath.Join(folder, "*.toml"))
+	if err != nil {
+		log.Error("definitions of zigbee devices not read", "folder", folder, "err", err)
+	}
+	var users []devices.User
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() > maxDefinitions {
+			err = fmt.Errorf("larger than %d KiB", maxDefinitions>>10)
+		}
+		var text []byte
+		if err == nil {
+			text, err = os.ReadFile(path)
+		}
+		var own []devices.User
+		if err == nil {
+			own, err = devices.ParseUser(text)
+		}
+		if err != nil {
+			log.Error("definitions of zigbee devices left out", "path", path, "err", err)
+		}
+		users = append(users, own...)
+	}
+	return users
 }

@@ -179,7 +179,7 @@ func zigbeeDiscovery(args []string, out, diagnostics io.Writer) error {
 	documents, err := homeassistant.ZigbeeDocuments(
 		homeassistant.ZigbeeOptions{BaseTopic: *base, Coordinator: *coordinator, Version: version},
 		homeassistant.ZigbeeEntity{ID: d.IEEEAddress.String(), Name: *name, Model: definition.Model, Vendor: definition.Vendor,
-			Description: definition.Description, Exposes: definition.Exposes, OTA: definition.OTA})
+			Description: definition.Description, Exposes: append(definition.Exposes, devices.LinkQuality()), OTA: definition.OTA})
 	if err != nil {
 		return err
 	}

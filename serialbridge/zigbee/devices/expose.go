@@ -45,3 +45,10 @@ type Preset struct {
 	Value       any    `json:"value"`
 	Description string `json:"description"`
 }
+
+// LinkQuality is what every device shows besides: how well it was heard last.
+func LinkQuality() *Expose {
+	low, high := 0.0, 255.0
+	return &Expose{Type: "numeric", Name: "linkquality", Label: "Linkquality", Property: "linkquality", Access: Published,
+		Category: "diagnostic", Unit: "lqi", ValueMin: &low, ValueMax: &high}
+}

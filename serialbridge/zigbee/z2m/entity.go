@@ -173,10 +173,8 @@ func (d *device) setDefinition(def *devices.Definition) {
 	if def == nil {
 		return
 	}
+	def.Exposes = append(slices.Clip(def.Exposes), devices.LinkQuality())
 	d.exposes = plain(def.Exposes)
-	if def.Exposes == nil {
-		d.exposes = []any{}
-	}
 }
 
 func (b *Bridge) sortedDevices() []*device {
