@@ -72,6 +72,10 @@ func clustersOf(e *zigbee.Endpoint, client bool) []uint16 {
 
 // add asks the traits of a cluster what the device shows.
 func (g *generator) add(cluster uint16, client bool) {
+	// A meter shows what it measures before what it has summed up.
+	if cluster == clusterMetering && !client {
+		g.add(clusterElectrical, false)
+	}
 	var with []*zigbee.Endpoint
 	for _, e := range g.endpoints {
 		if slices.Contains(clustersOf(e, client), cluster) {
@@ -111,7 +115,7 @@ func (g *generator) add(cluster uint16, client bool) {
 func (g *generator) show(x *Expose, endpoint string) {
 	if x.Name == "action" {
 		if g.action == nil {
-			g.action = &Expose{Type: "enum", Name: "action", Access: Published, Category: x.Category}
+			g.action = &Expose{Type: "enum", Name: "action", Access: Published, Category: "diagnostic"}
 		}
 		for _, v := range x.Values {
 			if text, ok := v.(string); ok && endpoint != "" {
