@@ -64,6 +64,9 @@ func TestDamagedLine(t *testing.T) {
 				if f != (znpstick.Faults{}) && f.Slow < 10*time.Millisecond {
 					want = 75
 				}
+				if name == "wrong sums" && c.Damaged() == 0 {
+					t.Error("no damage was counted")
+				}
 				if sent < want || answered < want || answered > 100 {
 					t.Errorf("%d messages arrived, %d answers came", sent, answered)
 				}

@@ -176,13 +176,13 @@ func (c *Coordinator) exRead(ctx context.Context, item uint16, entry int) ([]byt
 	return answer[2:], nil
 }
 
-// exWrite writes an entry of an extended table.
-func (c *Coordinator) exWrite(ctx context.Context, item uint16, entry int, value []byte) error {
-	length, err := c.exLength(ctx, item, entry)
-	if err != nil {
+// exUpdate writes an entry of an extended table unless it has that value.
+func (c *Coordinator) exUpdate(ctx context.Context, item uint16, entry int, value []byte) error {
+	old, err := c.exRead(ctx, item, entry)
+	if err != nil || old != nil && bytes.Equal(old, value) {
 		return err
 	}
-	if length == 0 {
+	if old == nil {
 		b := binary.LittleEndian.AppendUint32(exKey(item, entry), uint32(len(value)))
 		if err := c.link.do(ctx, sysExNVCreate, b, statusInitialized); err != nil {
 			return fmt.Errorf("make entry %d of NV table %d: %w", entry, item, err)
@@ -252,7 +252,7 @@ func (c *Coordinator) writeTable(ctx context.Context, t table, header []byte, en
 	for i, entry := range entries {
 		var err error
 		if t.extended {
-			err = c.exWrite(ctx, t.item, i, entry)
+			err = c.exUpdate(ctx, t.item, i, entry)
 		} else {
 			err = c.nvUpdate(ctx, t.item+uint16(i), entry)
 		}
