@@ -28,20 +28,17 @@ const (
 	afIncoming       = asynchronous | 0x0481 // see incoming.go
 	afIncomingExt    = asynchronous | 0x0482 // see incoming.go
 
-	zdoStartup         = synchronous | 0x0540  // delay u16: status
-	zdoRouteDiscovery  = synchronous | 0x0545  // destination u16, options, radius: status
-	zdoFindGroup       = synchronous | 0x054a  // endpoint, group u16: status, group …
-	zdoAddGroup        = synchronous | 0x054b  // endpoint, group u16, length of name, name: status
-	zdoNetworkInfo     = synchronous | 0x0550  // : see network.go
-	zdoStateChange     = asynchronous | 0x05c0 // state
-	zdoAnnounce        = asynchronous | 0x05c1 // source u16, address u16, IEEE address, capability
-	zdoConcentrator    = asynchronous | 0x05c8 // address u16, IEEE address, cost
-	zdoLeave           = asynchronous | 0x05c9 // address u16, IEEE address, request, remove children, rejoin
-	zdoTCDevice        = asynchronous | 0x05ca // address u16, IEEE address, parent u16
-	zdoRequestBase     = synchronous | 0x0500
-	zdoResponseBase    = asynchronous | 0x0580
-	zdoMgmtPermitJoin  = synchronous | 0x0536
-	zdoPermitJoinReply = asynchronous | 0x05b6
+	zdoStartup        = synchronous | 0x0540  // delay u16: status
+	zdoRouteDiscovery = synchronous | 0x0545  // destination u16, options, radius: status
+	zdoFindGroup      = synchronous | 0x054a  // endpoint, group u16: status, group …
+	zdoAddGroup       = synchronous | 0x054b  // endpoint, group u16, length of name, name: status
+	zdoNetworkInfo    = synchronous | 0x0550  // : see network.go
+	zdoStateChange    = asynchronous | 0x05c0 // state
+	zdoAnnounce       = asynchronous | 0x05c1 // source u16, address u16, IEEE address, capability
+	zdoConcentrator   = asynchronous | 0x05c8 // address u16, IEEE address, cost
+	zdoLeave          = asynchronous | 0x05c9 // address u16, IEEE address, request, remove children, rejoin
+	zdoTCDevice       = asynchronous | 0x05ca // address u16, IEEE address, parent u16
+	zdoRequestBase    = synchronous | 0x0500
 
 	sapiReadConfig  = synchronous | 0x0604 // id: status, id, n, n bytes
 	sapiWriteConfig = synchronous | 0x0605 // id, n, n bytes: status

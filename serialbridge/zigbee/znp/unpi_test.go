@@ -243,6 +243,20 @@ func TestSeedShift(t *testing.T) {
 	}
 }
 
+// TestAddressAnswer puts the fields of an address with children into the order of the
+// air: number of children, then the first index. The stick has them the other way round.
+func TestAddressAnswer(t *testing.T) {
+	const head = "0008070605040302013412" // status, IEEE address, address
+	for _, c := range []struct{ stick, air string }{
+		{head + "0000", head},
+		{head + "0002" + "1111" + "2222", head + "0200" + "1111" + "2222"},
+	} {
+		if got := hex.EncodeToString(zdoAnswer(zdpIEEEAddress, unhex(t, c.stick))); got != c.air {
+			t.Errorf("%s becomes %s, want %s", c.stick, got, c.air)
+		}
+	}
+}
+
 func BenchmarkDeframer(b *testing.B) {
 	data := appendFrame(nil, afIncoming, make([]byte, 40))
 	var d deframer
