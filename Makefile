@@ -7,6 +7,9 @@ GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
 TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2
+# Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
+TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
+ORACLE         := serialbridge/zigbee/devices/oracle
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
@@ -28,8 +31,9 @@ race: deps ## all tests with the race detector; the broker's once more without p
 	LINTEL_NEED_ALL=1 go test -race -timeout 20m ./...
 	LINTEL_TEST_PLAIN=1 LINTEL_TEST_SWAP=1 go test -count=1 -timeout 15m ./gateway/broker
 
-interop: deps ## only the tests against programs of others: mosquitto, paho, avahi
+interop: deps ## only the tests against programs of others: mosquitto, paho, avahi, zigbee-herdsman
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
+	LINTEL_NEED_ALL=1 go test -count=1 -v ./serialbridge/simulator/herdsman
 
 oracle: ## compare with zigbee2mqtt what Zigbee devices say; made anew by its own converters where Node is there
 	go test -count=1 -v -run 'TestOracle' ./serialbridge/zigbee/devices
@@ -94,8 +98,13 @@ image-crash: image ## kill the image in QEMU under load, ten times, and look wha
 image-test: image ## boot the images in QEMU, plug a meter in, look at the broker
 	go run ./gokrazy/imagetest
 
-deps: ## install the Debian packages that the tests need, where that is allowed
+deps: ## install the Debian packages that the tests need, where that is allowed, and those of Node
 	@packages='$(TEST_PACKAGES)'; $(install-packages)
+	@$(MAKE) -s --no-print-directory $(ORACLE)/node_modules/.package-lock.json
+
+$(ORACLE)/node_modules/.package-lock.json: $(ORACLE)/package-lock.json
+	npm ci --prefix $(ORACLE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 deps-image:
 	@packages='$(IMAGE_PACKAGES) mosquitto-clients'; $(install-packages)
@@ -111,4 +120,4 @@ fi
 endef
 
 clean: ## remove what the other targets made
-	rm -rf bin out data
+	rm -rf bin out data $(ORACLE)/node_modules

@@ -30,6 +30,7 @@ var floors = map[string]int{
 	"lintel/serialbridge/zigbee/z2m":            4,
 	"lintel/serialbridge/simulator/air":         3,
 	"lintel/serialbridge/simulator/zigbeehouse": 5,
+	"lintel/serialbridge/simulator/herdsman":    5,
 	"lintel/serialbridge/simulator/znpstick":    4,
 	"lintel/serialbridge/simulator/ezspstick":   4,
 	"lintel/serialbridge/airquality":            2,

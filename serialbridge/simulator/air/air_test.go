@@ -97,7 +97,7 @@ func (w *world) add(d Device) zigbee.NetworkAddress {
 // ask sends a frame and returns what came back from the device in a second.
 func (w *world) ask(f Frame) (Status, []Frame) {
 	w.Helper()
-	w.ear.frames = nil
+	w.forget()
 	status := Status(255)
 	w.Send(f, func(s Status) { status = s })
 	w.wait(10 * time.Second)
@@ -166,4 +166,12 @@ func TestJoinAndInterview(t *testing.T) {
 			t.Errorf("values %+v, %v", values, err)
 		}
 	})
+}
+
+// forget forgets the frames that were heard. The lock tells the race detector that
+// those to come are later.
+func (w *world) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ear.frames = nil
 }

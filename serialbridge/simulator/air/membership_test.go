@@ -50,7 +50,7 @@ func TestJoinThroughRouter(t *testing.T) {
 		if status, _ := w.ask(Frame{Destination: w.ear.joined[sensor], Cluster: zdoActiveEndpoints, Data: []byte{1, 0, 0}}); status != NoRoute {
 			t.Errorf("to a child without parent: %s", status)
 		}
-		w.ear.frames = nil
+		w.forget()
 		w.wait(20 * time.Second)
 		if len(w.ear.frames) != 1 || w.ear.frames[0].Cluster != zdoAnnounce {
 			t.Errorf("heard %+v, not that the child is back", w.ear.frames)

@@ -226,13 +226,13 @@ func (n *Network) Send(f Frame, confirm func(Status)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	session := n.session
+	n.counter++
 	f.Source = zigbee.ToCoordinator
 	f.Data = append([]byte(nil), f.Data...)
 	n.after(n.options.Latency, func() {
 		if n.session != session || n.radio == nil {
 			return
 		}
-		n.counter++
 		answered := func(s Status) {
 			if confirm != nil {
 				n.call(func() { confirm(s) })

@@ -58,7 +58,7 @@ func (w *world) reports() (values []any) {
 			values = append(values, a.Value)
 		}
 	}
-	w.ear.frames = nil
+	w.forget()
 	return values
 }
 
@@ -311,7 +311,7 @@ func TestEnrollment(t *testing.T) {
 			t.Fatalf("it answers %+v, not with a request to enroll it", answers)
 		}
 		w.tell(address, 1, clusterIASZone, zcl.Frame{Type: zcl.Specific, Command: zoneEnrollResponse, Payload: []byte{0, 23}})
-		w.ear.frames = nil
+		w.forget()
 		if err := w.Trigger(sensor, "open"); err != nil {
 			t.Fatal(err)
 		}
@@ -335,7 +335,7 @@ func TestRemote(t *testing.T) {
 		request = append(request, 1, 6, 0, 3)
 		request = binary.LittleEndian.AppendUint64(request, uint64(lamp))
 		w.ask(Frame{Destination: address, Cluster: zdoBind, Data: append(request, 11)})
-		w.ear.frames = nil
+		w.forget()
 		if err := w.Trigger(0x000d6ffffe770009, "toggle"); err != nil {
 			t.Fatal(err)
 		}
@@ -355,7 +355,7 @@ func TestTuya(t *testing.T) {
 		w.wait(5 * time.Second)
 		said := len(w.ear.frames)
 		w.tell(address, 1, clusterBasic, zcl.Frame{Command: zcl.ReadAttributes, Payload: zcl.AppendIDs(nil, 4, 0, 1, 5, 7, 0xfffe)})
-		w.ear.frames = nil
+		w.forget()
 		if err := w.Set(sensor, 1, clusterTuya, 1, -15); err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +388,7 @@ func TestAqara(t *testing.T) {
 		if n := len(w.ear.frames); n != 3 || string(w.ear.frames[2].Data[5:]) != want {
 			t.Errorf("%d frames, the last %x", n, w.ear.frames[n-1].Data)
 		}
-		w.ear.frames = nil
+		w.forget()
 		if err := w.Set(sensor, 1, clusterTemperature, 0, 1999); err != nil {
 			t.Fatal(err)
 		}
@@ -412,7 +412,7 @@ func TestTimeAndCheckIn(t *testing.T) {
 			t.Errorf("its clock is %v", c)
 		}
 		w.bind(sensor, address, 1, clusterPollControl)
-		w.ear.frames = nil
+		w.forget()
 		w.wait(time.Hour)
 		if n := len(w.ear.frames); n != 1 || w.ear.frames[0].Cluster != clusterPollControl {
 			t.Fatalf("in an hour it checks in %d times", n)
@@ -429,7 +429,7 @@ func TestUpgrade(t *testing.T) {
 		// serve answers what the device asked.
 		serve := func() bool {
 			asked := w.ear.frames
-			w.ear.frames = nil
+			w.forget()
 			for _, f := range asked {
 				z, err := zcl.ParseFrame(f.Data)
 				if err != nil || f.Cluster != clusterOTA {
