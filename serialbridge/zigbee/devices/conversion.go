@@ -37,6 +37,10 @@ func (v *Conversion) decode(c *Context, raw any) (any, bool) {
 			return nil, false
 		}
 		return between(n, v.Wire, v.State), true
+	case "bit", "no bit":
+		n, ok := numberOf(raw)
+		mask, ok2 := zcl.Int(v.Argument)
+		return (int64(n)&mask != 0) == (v.Kind == "bit"), ok && ok2
 	case "enum", "bool":
 		n, ok := numberOf(raw)
 		if value, listed := v.Enum[int64(n)]; ok && listed && n == math.Trunc(n) {

@@ -266,6 +266,19 @@ func (d *database) definition(r *record) (*Definition, error) {
 		o.complete(false)
 		def.Options = append(def.Options, o)
 	}
+	def.Attributes = r.attributes()
+	for _, row := range r.Datapoints {
+		t, _ := row.Type.(string)
+		def.Datapoints = append(def.Datapoints, Datapoint{
+			ID: uint8(row.ID), Property: row.Property, Conversion: row.conversion(), Type: t, Also: row.Also != 0, Silent: row.Silent != 0,
+		})
+	}
+	return def, nil
+}
+
+// attributes makes the rows of attributes of a record.
+func (r *record) attributes() []Attribute {
+	var attributes []Attribute
 	for _, row := range r.Attributes {
 		if row.Command != nil && row.Cluster == clusterDoorLock {
 			continue // its trait reads events whole, a row knows but one byte of them
@@ -282,15 +295,9 @@ func (d *database) definition(r *record) (*Definition, error) {
 				Min: time.Duration(row.Report[0]) * time.Second, Max: time.Duration(row.Report[1]) * time.Second, Change: row.Report[2],
 			}
 		}
-		def.Attributes = append(def.Attributes, a)
+		attributes = append(attributes, a)
 	}
-	for _, row := range r.Datapoints {
-		t, _ := row.Type.(string)
-		def.Datapoints = append(def.Datapoints, Datapoint{
-			ID: uint8(row.ID), Property: row.Property, Conversion: row.conversion(), Type: t, Also: row.Also != 0, Silent: row.Silent != 0,
-		})
-	}
-	return def, nil
+	return attributes
 }
 
 func (r *rowRecord) conversion() Conversion {

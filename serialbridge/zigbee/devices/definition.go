@@ -104,7 +104,10 @@ type Conversion struct {
 	//	range       Wire[0] to Wire[1] on the wire is State[0] to State[1], as a
 	//	            whole number
 	//	enum, bool  by Enum; what is not in it is Otherwise, or nothing if that is nil
+	//	bit, no bit whether one of the bits of Argument is set, or none
 	//	write-only  it is only sent, as Enum or Divisor say
+	//	nothing     what a trait makes of it does not hold for this device; Property
+	//	            is that of the state
 	//
 	// or the name of a conversion that takes code: see namedConversions.
 	Kind string

@@ -104,8 +104,19 @@ func (d *Definition) Decode(c *Context, m zigbee.Message) (Values, []Later) {
 			c.later[i].Values = d.named(t, c.later[i].Values, m.Endpoint)
 		}
 	}
+	for i := range d.Attributes {
+		if a := &d.Attributes[i]; a.Kind == "nothing" && a.says(m) {
+			delete(values, a.Property)
+		}
+	}
 	d.calibrate(values, c.Options)
 	return values, c.later
+}
+
+// says that the message tells of the attribute of the row.
+func (a *Attribute) says(m zigbee.Message) bool {
+	_, ok := reported(m, a.ID)
+	return ok && a.Cluster == m.Cluster && (a.Endpoint == 0 || a.Endpoint == m.Endpoint)
 }
 
 // named returns the values of a trait by property with endpoint.

@@ -1,7 +1,9 @@
 // Writes what zigbee-herdsman-converters (MIT) know of devices in the form that
 // package devices reads:
 //
-//	node definitions.mjs ../definitions.bin
+//	node definitions.mjs ../definitions.bin full.jsonl
+//	LINTEL_ROWS=$PWD/full.jsonl LINTEL_KEPT=$PWD/kept.jsonl go test -run TestKeptRows ..
+//	node definitions.mjs ../definitions.bin full.jsonl kept.jsonl
 //
 // The format stands in database.go. Conversions of attributes and datapoints are
 // found out by trying them (probe.mjs); prose is left out but for the description
@@ -54,7 +56,17 @@ const place = new Map();
 let address = 0x00a0000000000000n;
 const statistics = {rows: 0, datapoints: 0, code: 0};
 
-for (const {file, index, raw} of definitions()) {
+// The second time there is nothing to try any more.
+const before = process.argv[4] ? fs.readFileSync(process.argv[3], "utf8").split("\n").map((l) => JSON.parse(l)) : [];
+if (before.length) {
+    const last = before.pop();
+    options.push(...last.options);
+    for (const [key, n] of last.place) place.set(key, n);
+    all.push(...before);
+    statistics.datapoints = all.reduce((n, line) => n + (line.t?.length ?? 0), 0);
+}
+
+for (const {file, index, raw} of before.length ? [] : definitions()) {
     const d = zhc.prepareDefinition(raw);
     const modelID = d.zigbeeModel?.[0] ?? d.fingerprint?.find((f) => f.modelID)?.modelID;
     const manufacturerName = d.fingerprint?.find((f) => f.manufacturerName)?.manufacturerName;
@@ -96,9 +108,10 @@ for (const {file, index, raw} of definitions()) {
     line.c = [...clusters].sort((a, b) => a - b);
     const q = {...quirks(d.meta), ...(await told(d, zh, ids))};
     if (Object.keys(q).length) line.q = q;
-    const rows = await attributeRows(d, zh, ids, names);
-    rows.push(...(await structureRows(d, zh, ids)), ...(await commandRows(d, zh, ids)));
-    await settings(d, zh, list, rows, ids, names);
+    const code = new Set();
+    const plainRows = await attributeRows(d, zh, ids, names, code);
+    const rows = [...(await structureRows(d, zh, ids)), ...(await commandRows(d, zh, ids))];
+    Object.assign(line, {plainRows, code: [...code]});
     if (rows.length) line.a = rows;
     if (d.meta?.tuyaDatapoints) {
         line.t = datapointRows(d, zh);
@@ -110,20 +123,21 @@ for (const {file, index, raw} of definitions()) {
     all.push(line);
 }
 
-// What many definitions say of an attribute of the standard is what the traits
-// know; only what differs is kept.
-const isStandard = (r) => !r.m && !r.t && !r.g && r.e === undefined && zcl.get(r.c)?.has(r.i);
-const zcl = new Map(Object.values(Zcl.Clusters).map((c) => [c.ID, new Set(Object.values(c.attributes).map((a) => a.ID))]));
-const often = new Map();
-for (const line of all) for (const r of line.a ?? []) if (isStandard(r)) often.set(JSON.stringify(r), (often.get(JSON.stringify(r)) ?? 0) + 1);
-const generic = new Set([...often].filter(([, n]) => n >= 20).map(([r]) => r));
-for (const line of all) {
-    if (line.a) line.a = line.a.filter((r) => !generic.has(JSON.stringify(r)));
-    if (line.a?.length === 0) delete line.a;
+// Most rows say what the traits know. TestKeptRows of package devices finds out
+// which do not; without its answer all are kept.
+const kept = process.argv[4] && fs.readFileSync(process.argv[4], "utf8").split("\n").map((l) => l && JSON.parse(l));
+if (process.argv[3] && !kept) fs.writeFileSync(process.argv[3], [...all, {options, place: [...place]}].map((line) => JSON.stringify(line)).join("\n"));
+all.forEach((line, i) => {
+    const rows = kept ? kept[i].keep.map((n) => line.plainRows[n]) : line.plainRows;
+    for (const r of rows) delete r.within;
+    if (kept) rows.push(...(kept[i].nothing ?? []));
+    line.a = [...(line.a ?? []), ...rows];
+    delete line.plainRows;
+    delete line.code;
+    if (line.a.length === 0) delete line.a;
     statistics.rows += line.a?.length ?? 0;
-}
+});
 const lines = all.map((line) => JSON.stringify(line));
-if (process.argv[4]) fs.writeFileSync(process.argv[4], [...generic].map((r) => `${often.get(r)} ${r}`).join("\n"));
 
 // hash is FNV-1a of the model as the index of the converters has it, in lower case.
 function hash(text) {
@@ -180,5 +194,4 @@ packed.forEach((p, i) => lengths.writeUInt32LE(p.length, i * 4));
 const file = Buffer.concat([head, table, lengths, ...packed]);
 fs.writeFileSync(process.argv[2], file);
 console.error(`${lines.length} definitions, ${index.length} models, ${options.length} options, ${statistics.rows} rows, ${statistics.datapoints} datapoints: ${file.length} bytes, ${lines.join("").length} unpacked`);
-if (process.argv[3]) fs.writeFileSync(process.argv[3], lines.join("\n"));
 process.exit(0);

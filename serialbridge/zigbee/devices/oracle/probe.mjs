@@ -2,7 +2,7 @@
 // names, and a row of a table says that as well as code.
 
 const whole = [...Array(21).keys(), 37, 50, 64, 99, 100, 101, 127, 128, 200, 253, 254, 255];
-const large = [300, 1000, 2345, 12345, 32767, 65534];
+const large = [300, 1000, 2345, 12345, 32767, 65534, 70001, 1234567, 2 ** 31 - 5, 2 ** 40 + 70001];
 const negative = [-1, -5, -100, -1234];
 
 export const limits = (type) => {
@@ -16,7 +16,9 @@ export const limits = (type) => {
 export function samples(type) {
     const {bits, signed} = limits(type);
     const top = 2 ** (signed && bits < 64 ? bits - 1 : bits) - 1;
-    return [...whole, ...large, ...(signed ? negative : [])].filter((n) => n <= top && (!signed || n >= -top));
+    const bitmap = type >= 0x18 && type <= 0x1f;
+    const powers = bitmap ? [...Array(Math.min(bits, 31)).keys()].map((n) => 2 ** n) : [];
+    return [...new Set([...whole, ...powers, ...large, ...(signed ? negative : [])])].filter((n) => n <= top && (!signed || n >= -top));
 }
 
 const same = (a, b) => a === b || (typeof a === "number" && typeof b === "number" && Math.abs(a - b) < 1e-9 * Math.max(1, Math.abs(a)));
@@ -24,7 +26,16 @@ const rounded = (n, places) => Math.floor(n * 10 ** places + 0.5) / 10 ** places
 
 // classify looks at pairs of a number on the wire and what it becomes and returns
 // the conversion as package devices has it, or undefined if it takes code.
+//
+// Where only some numbers become something, within says from which to which.
 export function classify(pairs) {
+    const row = conversion(pairs);
+    const told = pairs.filter(([, y]) => y !== undefined && y !== null && !Number.isNaN(y)).map(([x]) => x);
+    if (row && told.length < pairs.length) row.within = [Math.min(...told), Math.max(...told)];
+    return row;
+}
+
+function conversion(pairs) {
     const told = pairs.filter(([, y]) => y !== undefined && y !== null && !Number.isNaN(y));
     if (told.length === 0) return undefined;
     if (told.every(([, y]) => typeof y === "number") && told.length > 2) {
@@ -44,11 +55,11 @@ export function classify(pairs) {
     }
     if (!told.every(([, y]) => ["string", "boolean", "number"].includes(typeof y))) return undefined;
     if (told.length > 8 && told.every(([, y]) => typeof y === "boolean")) {
-        for (let bit = 0; bit < 16; bit++) {
-            for (const invert of [false, true]) {
-                if (told.every(([x, y]) => x < 0 || ((x >> bit) & 1) === (y !== invert ? 1 : 0))) return {k: invert ? "no bit" : "bit", a: bit};
-            }
-        }
+        // One of some bits is set, or none of them.
+        const [[, none]] = told;
+        let mask = 0;
+        for (const [x, y] of told) if (x > 0 && x < 2 ** 31 && (x & (x - 1)) === 0 && y !== none) mask |= x;
+        if (told[0][0] === 0 && mask && told.every(([x, y]) => x < 0 || x >= 2 ** 31 || ((x & mask) !== 0) === (y !== none))) return {k: none ? "no bit" : "bit", a: mask};
     }
     const counts = new Map();
     for (const [, y] of told) counts.set(y, (counts.get(y) ?? 0) + 1);

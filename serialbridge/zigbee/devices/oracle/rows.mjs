@@ -52,8 +52,9 @@ export const clusterOf = (zh, key) => {
     return zh.customClusters[key] ?? Zcl.Clusters[key];
 };
 
-// attributeRows returns the rows of what the device tells of its attributes.
-export async function attributeRows(d, zh, ids, names) {
+// attributeRows returns the rows of what the device tells of its attributes. Of
+// those that take code it puts "cluster:attribute" into code.
+export async function attributeRows(d, zh, ids, names, code) {
     const rows = [];
     for (const c of d.fromZigbee) {
         const types = Array.isArray(c.type) ? c.type : [c.type];
@@ -62,6 +63,7 @@ export async function attributeRows(d, zh, ids, names) {
         if (!type || !cluster) continue;
         const first = zh.getEndpoint(ids[0]);
         for (const key of await lookedAt(d, zh, c, first, type, cluster)) {
+            if (["65281", "65282", "247"].includes(key)) continue; // structures of Xiaomi
             const attribute = cluster.attributes[key];
             const found = new Map(); // property without endpoint → rows by endpoint
             for (const id of ids) {
@@ -69,10 +71,17 @@ export async function attributeRows(d, zh, ids, names) {
                 looked = false;
                 const tried = [];
                 for (const x of samples(attribute?.type)) tried.push([x, await convert(d, zh, c, endpoint, {[key]: x}, type)]);
-                if (looked) continue;
+                const takesCode = () => code.add(`${cluster.ID}:${attribute ? attribute.ID : key}`);
+                if (looked) {
+                    takesCode();
+                    continue;
+                }
                 for (const property of new Set(tried.flatMap(([, got]) => Object.keys(got)))) {
                     const row = classify(tried.map(([x, got]) => [x, got[property]]));
-                    if (!row) continue;
+                    if (!row) {
+                        takesCode();
+                        continue;
+                    }
                     if (attribute?.type === 0x10 && row.n) row.n = Object.fromEntries(Object.entries(row.n).filter(([n]) => n < 2));
                     const name = Object.keys(names).find((n) => names[n] === id);
                     const base = d.meta?.multiEndpoint && name && property.endsWith(`_${name}`) ? property.slice(0, -name.length - 1) : property;
@@ -156,6 +165,7 @@ export function datapointRows(d, zh) {
         if (made) Object.assign(row, made);
         else row.k = converter.from ? (converterName(converter) ?? "code") : "write-only";
         delete row.one;
+        delete row.within;
         if (converter.to) {
             const tried = [];
             const candidates = row.n ? Object.values(row.n) : [1, 10, 37, true, false, "ON", "OFF", "text"];

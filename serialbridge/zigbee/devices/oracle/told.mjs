@@ -172,7 +172,10 @@ export async function structureRows(d, zh, ids) {
             }
         }
     }
-    for (const r of rows) delete r.one;
+    for (const r of rows) {
+        delete r.one;
+        delete r.within;
+    }
     return rows;
 }
 
@@ -207,6 +210,7 @@ export async function pointRows(d, zh, ids, exposes) {
                 const made = constant && t.every(([, y]) => y !== undefined) && t[0][1] !== t[1][1] ? {k: "bool", n: Object.fromEntries(t)} : classify(n);
                 if (!made) continue;
                 delete made.one;
+                delete made.within;
                 rows.push({i: dp, p, ...made, ...(first ? {} : {b: 1})});
                 first = false;
             }
