@@ -3,6 +3,7 @@ package z2m
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -113,5 +114,48 @@ func TestLamp(t *testing.T) {
 	}
 	h.say("living lamp/set/state", "OFF")
 	for !strings.Contains(string(h.next("living lamp").Payload), `"state":"OFF"`) {
+	}
+}
+
+func TestReadAndWrite(t *testing.T) {
+	h := newInhabited(t, nil)
+	h.ask("permit_join", `254`)
+	h.join(bulbAddress)
+	lamp := bulbAddress.String()
+	h.say(lamp+"/set", `{"read":{"cluster":"genBasic","attributes":["modelId"],"state_property":"raw"}}`)
+	h.wantLog("zhc:tz: Read result of 'genBasic': {\"modelId\":\"LCA001\"}")
+	h.wantState(lamp, `"raw":{"modelId":"LCA001"}`)
+	h.say(lamp+"/11/set", `{"write":{"cluster":"genOnOff","payload":{"startUpOnOff":1}}}`)
+	h.wantLog("zhc:tz: Wrote '{\"startUpOnOff\":1}' to 'genOnOff'")
+	h.say(lamp+"/set", `{"command":{"cluster":"genOnOff","command":"off"}}`)
+	h.say(lamp+"/set", `{"command":{"cluster":"genOnOff","command":"explode"}}`)
+	// The front end knows failures by this form.
+	m := h.wantLog("z2m: Publish 'set' 'command' to '" + lamp + "' failed")
+	if !regexp.MustCompile(`^z2m: Publish '(set|get)' '(.+)' to '(.+)' failed.*\((.*)\)'$`).MatchString(m) {
+		t.Errorf("the front end does not know %q", m)
+	}
+	if on, _ := h.air.Attribute(bulbAddress, 11, 6, 0); on != false {
+		t.Errorf("the lamp is %v", on)
+	}
+}
+
+// wantLog waits for a line in bridge/logging that begins so.
+func (h *house) wantLog(prefix string) string {
+	h.t.Helper()
+	for {
+		var line struct{ Message string }
+		if err := json.Unmarshal(h.next("bridge/logging").Payload, &line); err != nil {
+			h.t.Fatal(err)
+		}
+		if strings.HasPrefix(line.Message, prefix) {
+			return line.Message
+		}
+	}
+}
+
+// wantState waits for a state that holds this.
+func (h *house) wantState(name, part string) {
+	h.t.Helper()
+	for !strings.Contains(string(h.next(name).Payload), part) {
 	}
 }

@@ -132,6 +132,7 @@ func (b *Bridge) options(ctx context.Context, r *request) (map[string]any, error
 	if !ok {
 		return nil, fmt.Errorf("%w: options is an object", errInvalidPayload)
 	}
+	numbers(change) // package devices knows float64
 	for _, key := range []string{"homeassistant", "serial", "version"} {
 		if change[key] != nil {
 			return nil, fmt.Errorf("%s is set in the configuration of the box, not here", key)

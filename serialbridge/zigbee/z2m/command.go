@@ -2,8 +2,8 @@ package z2m
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,6 +12,7 @@ import (
 
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/devices"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // maxPayload is how long a command or a request may be. A firmware image is the longest.
@@ -169,7 +170,6 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 		message = maps.Clone(message)
 		delete(message, "state")
 	}
-	raw := takeRaw(message)
 	c.Message, c.Endpoint = message, endpoint
 	var outcomes []devices.Outcome
 	if get {
@@ -186,17 +186,13 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 	failed := func(key string, err error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.tell("error", fmt.Sprintf("Publish '%s' '%s' to '%s' failed: '%s'", kind, key, name, err))
-	}
-	for _, r := range raw {
-		if err := b.carryOutRaw(ctx, id, endpoint, r); err != nil && ctx.Err() == nil {
-			failed(r.kind, err)
-		}
+		b.tell("error", failure(kind, key, name, err))
 	}
 	expected := make(map[string]any)
 	for _, o := range outcomes {
+		var answer map[string]any
 		if o.Err == nil {
-			o.Err = b.send(ctx, e, o.Requests)
+			answer, o.Err = b.send(ctx, e, o.Requests)
 		}
 		if ctx.Err() != nil {
 			return
@@ -208,6 +204,10 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 		state := maps.Clone(map[string]any(o.State))
 		filter(texts(options, "filtered_optimistic"), state)
 		maps.Copy(expected, state)
+		b.tellRaw(o.Key, message[o.Key], answer)
+		if o.AnswerProperty != "" && answer != nil {
+			expected[o.AnswerProperty] = answer
+		}
 		b.mu.Lock()
 		if e, ok := b.find(id); ok {
 			b.applyScenes(e, o.Endpoint, o.Scenes)
@@ -224,20 +224,49 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 	}
 }
 
-// send sends requests to a device or a group, one after the other.
-func (b *Bridge) send(ctx context.Context, e entity, requests []zigbee.Request) error {
+// failure says that a key of a command was in vain, in the form by which front ends know
+// it: the reason is in the last parentheses.
+func failure(kind, key, name string, err error) string {
+	reason := strings.NewReplacer("(", "[", ")", "]").Replace(sayError(err))
+	return fmt.Sprintf("Publish '%s' '%s' to '%s' failed: 'it was not carried out (%s)'", kind, key, name, reason)
+}
+
+// tellRaw says what a read or a write of attributes did, where the front end's console
+// for developers looks for it.
+func (b *Bridge) tellRaw(key string, value any, answer map[string]any) {
+	o, _ := object(value)
+	if b.logLevel.Load() > int64(slog.LevelInfo) || o == nil {
+		return
+	}
+	switch key {
+	case "read":
+		b.publishLog("info", fmt.Sprintf("zhc:tz: Read result of '%s': %s", textOf(o["cluster"]), encode(answer)))
+	case "write":
+		b.publishLog("info", fmt.Sprintf("zhc:tz: Wrote '%s' to '%s'", encode(o["payload"]), textOf(o["cluster"])))
+	}
+}
+
+// send sends requests to a device or a group, one after the other. It returns the
+// attributes that the last answer tells, nil if that is no answer to a read.
+func (b *Bridge) send(ctx context.Context, e entity, requests []zigbee.Request) (answer map[string]any, err error) {
 	for _, r := range requests {
-		var err error
 		if e.group != nil {
-			err = b.network.GroupRequest(ctx, e.group.id, r)
-		} else {
-			_, err = b.network.Request(ctx, e.device.IEEEAddress, r)
+			if err := b.network.GroupRequest(ctx, e.group.id, r); err != nil {
+				return nil, err
+			}
+			continue
 		}
+		f, err := b.network.Request(ctx, e.device.IEEEAddress, r)
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if f.Type == zcl.Global && f.Command == zcl.ReadAttributesResponse {
+			// What cannot be read of it has been counted by the network.
+			attributes, _ := zcl.ParseAttributes(f.Command, f.Payload)
+			answer = devices.Answer(zigbee.Message{Device: e.device.IEEEAddress, Cluster: r.Cluster, Frame: f, Attributes: attributes})
 		}
 	}
-	return nil
+	return answer, nil
 }
 
 // readLater reads attributes when a command has had time to work.
@@ -250,5 +279,3 @@ func (b *Bridge) readLater(id string, endpoint uint8, wait time.Duration, keys [
 		b.jobs.add(id, func(ctx context.Context) { b.carryOut(ctx, id, endpoint, true, message) })
 	})
 }
-
-var errNoCluster = errors.New("no such cluster: give the name that bridge/definitions has, or its number")

@@ -144,7 +144,7 @@ func (b *Bridge) retrieve(d *device) {
 				if o.Err != nil {
 					continue
 				}
-				if err := b.send(ctx, b.ofDevice(d), o.Requests); err != nil {
+				if _, err := b.send(ctx, b.ofDevice(d), o.Requests); err != nil {
 					b.log.Debug("the state of a device could not be read", "device", b.nameOf(ieee), "err", err)
 					return
 				}

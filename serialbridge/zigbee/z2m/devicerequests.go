@@ -135,6 +135,7 @@ func (b *Bridge) groupOptions(_ context.Context, r *request) (map[string]any, er
 // changedOptions are the options after a change; null takes one away, but that of Home
 // Assistant is null to leave a device out.
 func changedOptions(own, change map[string]any, name string) (map[string]any, error) {
+	numbers(change) // package devices knows float64
 	change = maps.Clone(change)
 	for _, key := range []string{"friendly_name", "friendlyName", "ID", "type", "devices"} {
 		delete(change, key)
