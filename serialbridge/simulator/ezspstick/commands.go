@@ -89,7 +89,7 @@ var commands = map[uint16]func(*Stick, *args) []byte{
 	0x0003: (*Stick).getExtendedValue,
 	0x0005: nothing,                                                     // nop
 	0x0010: one(func(s *Stick, a *args) code { a.take(10); return ok }), // setConcentrator
-	0x0015: func(s *Stick, a *args) []byte { a.u16(); return nil },      // setManufacturerCode
+	0x0015: func(s *Stick, a *args) []byte { s.node.manufacturer = a.u16(); return nil },
 	0x0017: one((*Stick).networkInit),
 	0x0018: func(s *Stick, _ *args) []byte { return []byte{s.networkState()} },
 	0x001a: wide((*Stick).startScan),

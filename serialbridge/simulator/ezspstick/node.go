@@ -60,8 +60,9 @@ type node struct {
 		sequence byte
 	}
 	frameCounter *uint32 // set by the host for the network to come
-	flying       int     // unicasts that are not confirmed
-	aps          byte    // sequence number
+	manufacturer uint16
+	flying       int  // unicasts that are not confirmed
+	aps          byte // sequence number
 	scanning     bool
 	told         map[zigbee.NetworkAddress]bool // whose route the host knows
 }

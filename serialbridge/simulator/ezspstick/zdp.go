@@ -82,9 +82,10 @@ func (s *Stick) zdp(cluster uint16, request []byte) (answer []byte, answered boo
 		if a.u16() != 0 {
 			return []byte{zdpNoDevice, 0, 0}, true
 		}
-		// A coordinator on 2.4 GHz; all its life on mains; of Silicon
-		// Labs; a trust center of revision 22.
-		return []byte{zdpOK, 0, 0, 0x00, 0x40, 0x8f, 0x49, 0x10, 82, 82, 0, 0x41, 0x2c, 82, 0, 0}, true
+		// A coordinator on 2.4 GHz, all its life on mains, a trust center of
+		// revision 22.
+		p := put16([]byte{zdpOK, 0, 0, 0x00, 0x40, 0x8f}, s.node.manufacturer)
+		return append(p, 82, 82, 0, 0x41, 0x2c, 82, 0, 0), true
 	case zdpPower:
 		return []byte{zdpOK, 0, 0, 0x10, 0xc1}, true
 	case zdpActive:

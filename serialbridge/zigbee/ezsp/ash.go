@@ -44,7 +44,7 @@ const (
 type link struct {
 	port     serialbridge.Port
 	receive  func(data []byte) // takes the data of a frame; good until it returns
-	counters *Counters
+	counters LineCounters
 
 	deframer  deframer
 	out       []byte
@@ -70,8 +70,8 @@ type sentFrame struct {
 	again bool // it was sent more than once: what acknowledges it tells no time
 }
 
-func newLink(port serialbridge.Port, counters *Counters, receive func([]byte)) *link {
-	l := &link{port: port, counters: counters, receive: receive, timer: time.NewTimer(time.Hour)}
+func newLink(port serialbridge.Port, receive func([]byte)) *link {
+	l := &link{port: port, receive: receive, timer: time.NewTimer(time.Hour)}
 	l.timer.Stop()
 	return l
 }

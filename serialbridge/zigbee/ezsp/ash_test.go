@@ -23,7 +23,7 @@ var _ serialbridge.Port = (*far)(nil)
 // connected returns a link that has been reset, and its far end.
 func connected(receive func([]byte)) (*link, *far) {
 	port := &far{}
-	l := newLink(port, &Counters{}, receive)
+	l := newLink(port, receive)
 	l.connected, l.ackTime = true, ackTimeInitial
 	return l, port
 }

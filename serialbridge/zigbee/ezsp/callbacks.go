@@ -16,6 +16,9 @@ func (c *Coordinator) callback(id frameID, r *reader) bool {
 		if !r.bad {
 			c.stackStatus(s)
 		}
+		if s == statusNetworkClosed {
+			c.poseAs(manufacturerSilabs)
+		}
 	case cbMessageSent:
 		c.messageSent(r)
 	case cbIncomingMessage:
@@ -100,6 +103,7 @@ func (c *Coordinator) trustCenterJoin(r *reader) {
 	case decision == denyJoin:
 		c.log.Info("a device was not let in", "ieee", ieee, "nwk", uint16(address), "parent", uint16(parent))
 	default:
+		c.poseFor(ieee)
 		c.remember(ieee, address)
 		c.tell(zigbee.Joined{IEEEAddress: ieee, NetworkAddress: address, Parent: parent})
 	}

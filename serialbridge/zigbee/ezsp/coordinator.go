@@ -1,6 +1,7 @@
 package ezsp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,19 +63,20 @@ type Coordinator struct {
 	slots    chan struct{} // one for each message that waits for its confirmation
 	starting sync.Mutex    // held by Network, Resume, Form and Restore
 
-	mu        sync.Mutex
-	info      zigbee.Info
-	counters  Counters
-	up        bool // the network runs
-	announced bool // events are told
-	tag       uint16
-	messages  map[uint16]*message
-	zdo       uint8
-	questions map[uint8]*question
-	watchers  map[chan status]struct{}
-	scan      *scan
-	addresses map[zigbee.IEEEAddress]zigbee.NetworkAddress
-	groups    []uint16 // the multicast table
+	mu           sync.Mutex
+	info         zigbee.Info
+	counters     Counters
+	up           bool   // the network runs
+	announced    bool   // events are told
+	manufacturer uint16 // of the node descriptor
+	tag          uint16
+	messages     map[uint16]*message
+	zdo          uint8
+	questions    map[uint8]*question
+	watchers     map[chan status]struct{}
+	scan         *scan
+	addresses    map[zigbee.IEEEAddress]zigbee.NetworkAddress
+	groups       []uint16 // the multicast table
 }
 
 var _ zigbee.Coordinator = (*Coordinator)(nil)
@@ -116,7 +118,7 @@ func Open(ctx context.Context, port serialbridge.Port, o Options) (*Coordinator,
 	c.stop = stop
 	incoming := make(chan serialbridge.Heard)
 	c.heard = incoming
-	c.link = newLink(port, &c.counters, c.received)
+	c.link = newLink(port, c.received)
 	c.running.Go(func() { hear(running, port, incoming) })
 	c.running.Go(func() { c.run(running) })
 	if err := c.start(ctx); err != nil {
@@ -187,18 +189,15 @@ func (c *Coordinator) serve(ctx context.Context) error {
 			c.sequence++
 			c.asked = c.sequence
 			patience.Reset(answerTime)
-			c.mu.Lock()
 			err = c.link.send(appendCommand(nil, c.asked, cmd.id, cmd.params, cmd.legacy))
-			c.mu.Unlock()
 		case <-c.link.timer.C:
-			c.mu.Lock()
 			err = c.link.expired()
-			c.mu.Unlock()
 		case <-patience.C:
 			if c.current != nil {
 				err = fmt.Errorf("ezsp: the stick does not answer command 0x%04x: it is started anew", uint16(c.current.id))
 			}
 		}
+		c.publish()
 		if err != nil {
 			return err
 		}
@@ -210,18 +209,17 @@ func (c *Coordinator) serve(ctx context.Context) error {
 
 // hear takes what was read, and what it says to whom it concerns.
 func (c *Coordinator) hear(data []byte) error {
-	c.mu.Lock()
 	err := c.link.take(data)
+	c.publish()
+	// Each is a length of two bytes and the frame. They are told after they were
+	// acknowledged.
 	frames := c.frames
-	c.frames = nil
-	c.mu.Unlock()
-	// Each is a length of two bytes and the frame. They are told without the
-	// lock, so that who is told may ask for the counters.
 	for len(frames) > 0 {
 		n := int(frames[0]) | int(frames[1])<<8
 		c.frame(frames[2 : 2+n])
 		frames = frames[2+n:]
 	}
+	c.frames = c.frames[:0]
 	return err
 }
 
@@ -261,7 +259,7 @@ func (c *Coordinator) frame(data []byte) {
 	case f.control&controlTruncated != 0:
 		cmd.answer <- answer{err: fmt.Errorf("ezsp: the answer to command 0x%04x was cut off", uint16(cmd.id))}
 	default:
-		cmd.answer <- answer{params: f.params}
+		cmd.answer <- answer{params: bytes.Clone(f.params)}
 	}
 }
 
@@ -364,10 +362,4 @@ func (c *Coordinator) tell(e zigbee.Event) {
 	if announced && c.events != nil {
 		c.events(e)
 	}
-}
-
-func (c *Coordinator) count(n *uint64) {
-	c.mu.Lock()
-	*n++
-	c.mu.Unlock()
 }

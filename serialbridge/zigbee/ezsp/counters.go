@@ -1,8 +1,16 @@
 package ezsp
 
-// Counters count what has happened on the line since the stick was opened.
+// Counters count what has happened since the stick was opened.
 type Counters struct {
-	// Of ASH (UG101, section 5.9).
+	LineCounters
+	Malformed uint64 // frames that make no sense
+	Strays    uint64 // answers that nobody waits for, messages that nobody is told
+	Overflows uint64 // the stick had no memory for callbacks: it has lost some
+	Busy      uint64 // messages that the stick had no room for at first
+}
+
+// LineCounters are those of ASH (UG101, section 5.9).
+type LineCounters struct {
 	FramesSent, FramesReceived uint64 // with data
 	Retransmitted              uint64
 	Timeouts                   uint64 // of acknowledgements
@@ -16,17 +24,25 @@ type Counters struct {
 	BadAcks                    uint64
 	LineErrors                 uint64 // substitute bytes
 	Cancelled                  uint64
-
-	// Of EZSP.
-	Malformed uint64 // frames that make no sense
-	Strays    uint64 // answers that nobody waits for, messages that nobody is told
-	Overflows uint64 // the stick had no memory for callbacks: it has lost some
-	Busy      uint64 // messages that the stick had no room for at first
 }
 
-// Counters returns what has happened on the line so far.
+// Counters returns what has happened so far.
 func (c *Coordinator) Counters() Counters {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.counters
+}
+
+// publish lets others see the counters of the line, which belong to the goroutine of
+// run.
+func (c *Coordinator) publish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counters.LineCounters = c.link.counters
+}
+
+func (c *Coordinator) count(n *uint64) {
+	c.mu.Lock()
+	*n++
+	c.mu.Unlock()
 }

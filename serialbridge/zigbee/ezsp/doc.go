@@ -30,8 +30,9 @@
 // # Contract
 //
 // The methods of a [Coordinator] are safe for concurrent use. One goroutine reads
-// the port, and one owns the protocol and calls Options.Events; both end with
-// Close, which closes the port, and when the stick fails. What a stick says is
+// the port, and one owns the protocol and calls Options.Events; a third one at times
+// changes the manufacturer code. All end with Close, which closes the port, and
+// when the stick fails. What a stick says is
 // bounded: frames of 256 bytes, 16 messages on their way, the addresses of 1024
 // devices. A frame that is damaged is asked for again, one that makes no sense is
 // counted (see [Counters]) and dropped.

@@ -28,10 +28,9 @@ func FuzzASH(f *testing.F) {
 	f.Add(append(appendFrame(nil, 0x00, []byte{1, 2, 3}), appendFrame(nil, 0x10, []byte{4, 5, 6})...))
 	f.Add(append(appendFrame(nil, 0x30, []byte{1, 2, 3}), appendFrame(nil, 0xa1, nil)...))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		var counters Counters
 		port := &sinkPort{}
 		heard := 0
-		l := newLink(port, &counters, func(data []byte) {
+		l := newLink(port, func(data []byte) {
 			heard++
 			if len(data) < minData || len(data) > maxData {
 				t.Errorf("a frame has %d bytes", len(data))

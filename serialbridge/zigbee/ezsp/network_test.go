@@ -265,3 +265,41 @@ func TestMatchDescriptor(t *testing.T) {
 		}
 	})
 }
+
+// TestManufacturer: a device of Aqara that joins sees a coordinator of its own maker,
+// and others do not.
+func TestManufacturer(t *testing.T) {
+	each(t, func(t *testing.T, version uint8) {
+		c, stick, a := openQuiet(t, ezspstick.Options{Version: version}, func(zigbee.Event) {})
+		code := func() uint16 {
+			t.Helper()
+			time.Sleep(time.Second)
+			answer, err := c.ZDO(t.Context(), 0, 0x0002, []byte{0, 0})
+			if err != nil || len(answer) < 8 {
+				t.Fatalf("node descriptor: %x, %v", answer, err)
+			}
+			return binary.LittleEndian.Uint16(answer[6:])
+		}
+		if err := c.PermitJoin(t.Context(), zigbee.ToCoordinator, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			joins zigbee.IEEEAddress
+			want  uint16
+		}{
+			{0x54ef441000123456, 0x115f}, {0x000d6ffffe000001, 0x1049}, {0x54ef441000123457, 0x115f},
+		} {
+			a.radio.Joined(step.joins, 0x1234, 0, nil)
+			if got := code(); got != step.want {
+				t.Errorf("after %s the code is %#x", step.joins, got)
+			}
+		}
+		time.Sleep(2 * time.Minute) // the network closes
+		if got := code(); got != 0x1049 {
+			t.Errorf("after the network was closed the code is %#x", got)
+		}
+		if n := stick.Counters().Unhandled; len(n) > 0 {
+			t.Errorf("unhandled %v", n)
+		}
+	})
+}

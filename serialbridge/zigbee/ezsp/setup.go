@@ -49,10 +49,6 @@ const (
 	denyAppKeyRequests = 0x60
 )
 
-// manufacturerCode is that of Silicon Labs, which the node descriptor of the
-// coordinator has.
-const manufacturerCode = 0x1049
-
 // endpoint is an application of the coordinator.
 type endpoint struct {
 	id            uint8
@@ -92,7 +88,7 @@ func (c *Coordinator) start(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	c.up, c.announced, c.groups = false, false, nil
+	c.up, c.announced, c.groups, c.manufacturer = false, false, nil, manufacturerSilabs
 	c.mu.Unlock()
 	if err := c.configure(ctx); err != nil {
 		return err
@@ -140,7 +136,7 @@ func (c *Coordinator) configure(ctx context.Context) error {
 		policy(policyBindingModification, validBindingsOnly),
 		policy(policyMessageContents, tagOnly),
 		value(valueTransientDevice, 0x10, 0x27), // ten seconds, for devices on their way from parent to parent
-		{cmdSetManufacturerCode, []byte{manufacturerCode & 0xff, manufacturerCode >> 8}},
+		{cmdSetManufacturerCode, append16(nil, manufacturerSilabs)},
 		config(configStackProfile, 2), // Zigbee PRO
 		config(configSecurityLevel, securityLevel),
 		config(configMaxChildren, 32),
