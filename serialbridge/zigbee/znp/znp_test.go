@@ -76,11 +76,15 @@ func (b *bench) open() *znp.Coordinator {
 }
 
 func (b *bench) tryOpen() (*znp.Coordinator, error) {
-	return znp.Open(b.ctx, b.plug(), znp.Options{Events: func(e zigbee.Event) {
+	return b.openFor(func(e zigbee.Event) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.events = append(b.events, e)
-	}})
+	})
+}
+
+func (b *bench) openFor(events func(zigbee.Event)) (*znp.Coordinator, error) {
+	return znp.Open(b.ctx, b.plug(), znp.Options{Events: events})
 }
 
 // close closes the coordinator and waits until the stick notices.

@@ -1,0 +1,118 @@
+package znp_test
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"lintel/serialbridge/simulator/air"
+	"lintel/serialbridge/zigbee"
+)
+
+// bucket keeps values in memory.
+type bucket[T any] struct {
+	mu     sync.Mutex
+	values map[string]T
+}
+
+func (b *bucket[T]) All() iter.Seq2[string, T] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.All(maps.Clone(b.values))
+}
+
+func (b *bucket[T]) Put(_ context.Context, key string, v T) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.values == nil {
+		b.values = make(map[string]T)
+	}
+	b.values[key] = v
+	return nil
+}
+
+func (b *bucket[T]) Delete(_ context.Context, key string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.values, key)
+	return nil
+}
+
+// nobody is a handler that is told nothing.
+type nobody struct{}
+
+func (nobody) Started(zigbee.Info, zigbee.Parameters) {}
+func (nobody) Stopped(error)                          {}
+func (nobody) Joined(zigbee.Device)                   {}
+func (nobody) Announced(zigbee.Device)                {}
+func (nobody) Interviewing(zigbee.Device)             {}
+func (nobody) Left(zigbee.Device)                     {}
+func (nobody) Changed(zigbee.Device)                  {}
+func (nobody) Message(zigbee.Device, zigbee.Message)  {}
+func (nobody) Available(zigbee.IEEEAddress, bool)     {}
+
+// TestWholeNetwork runs the network of package zigbee over the stick: one device of
+// every kind joins and is interviewed, and the stick loses its power in between.
+func TestWholeNetwork(t *testing.T) {
+	play(t, cc2652, func(b *bench) {
+		n, err := zigbee.New(zigbee.Options{Store: &bucket[zigbee.Device]{}, Memory: &bucket[string]{}, Handler: nobody{}, Form: home})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(b.ctx)
+		var running sync.WaitGroup
+		running.Go(func() { n.Run(ctx) })
+		running.Go(func() {
+			for ctx.Err() == nil {
+				c, err := b.openFor(n.Event)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n.Serve(ctx, c)
+				b.close(c)
+			}
+		})
+		defer running.Wait()
+		defer cancel()
+		for range 1000 {
+			if _, _, ok := n.Info(); ok {
+				break
+			}
+			wait(100 * time.Millisecond)
+		}
+		kinds := air.Kinds()
+		for i, kind := range kinds {
+			if i == len(kinds)/2 {
+				b.stick.Reset()
+				wait(10 * time.Second)
+			}
+			if err := n.PermitJoin(ctx, time.Minute, nil); err != nil {
+				t.Fatal(err)
+			}
+			d := air.Device{IEEEAddress: lamp + zigbee.IEEEAddress(i), Kind: kind}
+			if err := b.air.Add(d); err != nil {
+				t.Fatal(err)
+			}
+			wait(time.Second)
+			if err := b.air.Join(d.IEEEAddress); err != nil {
+				t.Fatal(kind, err)
+			}
+			wait(20 * time.Second)
+		}
+		wait(2 * time.Minute)
+		for i, kind := range kinds {
+			ieee := lamp + zigbee.IEEEAddress(i)
+			d, ok := n.Device(ieee)
+			if !ok || d.Interview != zigbee.Successful || len(d.Endpoints) == 0 {
+				t.Errorf("%s: interview %s, model %q", kind, d.Interview, d.ModelID)
+			}
+			if err := b.air.Doubts(ieee); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+	})
+}
