@@ -280,8 +280,8 @@ func (d *database) definition(r *record) (*Definition, error) {
 func (r *record) attributes() []Attribute {
 	var attributes []Attribute
 	for _, row := range r.Attributes {
-		if row.Command != nil && row.Cluster == clusterDoorLock {
-			continue // its trait reads events whole, a row knows but one byte of them
+		if row.Command != nil && (row.Cluster == clusterDoorLock || row.Cluster == clusterScenes && row.numbersScenes()) {
+			continue // their traits read commands whole, a row knows but one byte of them
 		}
 		a := Attribute{
 			Cluster: row.Cluster, ID: row.ID, ManufacturerCode: row.Manufacturer, Endpoint: row.Endpoint,
@@ -298,6 +298,20 @@ func (r *record) attributes() []Attribute {
 		attributes = append(attributes, a)
 	}
 	return attributes
+}
+
+// numbersScenes says that the row tells which scene a command is about.
+func (r *rowRecord) numbersScenes() bool {
+	numbered := func(v any) bool {
+		word, _ := v.(string)
+		return strings.HasPrefix(word, "recall_") || strings.HasPrefix(word, "store_")
+	}
+	for _, v := range r.Enum {
+		if numbered(v) {
+			return true
+		}
+	}
+	return numbered(r.Otherwise)
 }
 
 func (r *rowRecord) conversion() Conversion {

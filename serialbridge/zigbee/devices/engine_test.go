@@ -2,6 +2,7 @@ package devices
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -293,4 +294,47 @@ func FuzzSet(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTranscript follows what a recorded zigbee2mqtt 2.14.1 told of a Hue lamp while
+// its color was set in one way after the other.
+func TestTranscript(t *testing.T) {
+	device := &zigbee.Device{ModelID: "LCT015", ManufacturerName: "Signify Netherlands B.V.", ManufacturerCode: hueManufacturer,
+		Endpoints: []zigbee.Endpoint{{
+			ID: 11, Input: []uint16{clusterOnOff, clusterLevel, clusterColor},
+			Attributes: map[uint16]map[uint16]any{clusterColor: {attrColorTempMin: 153, attrColorTempMax: 500}},
+		}}}
+	d := Resolve(device)
+	state := Values{"state": "ON", "brightness": 10.0}
+	for _, test := range []struct{ set, want string }{
+		{`{"color_temp":250}`, `{"color_mode":"color_temp","color_temp":250}`},
+		{`{"color":{"x":0.3,"y":0.4}}`, `{"color":{"x":0.3,"y":0.4},"color_mode":"xy","color_temp":153}`},
+		{`{"color":{"hex":"#ff8000"}}`, `{"color":{"x":0.6112,"y":0.375},"color_mode":"xy","color_temp":500}`},
+		{`{"color":{"hue":120,"saturation":80}}`, `{"color":{"hue":120,"saturation":80,"x":0.2414,"y":0.555},"color_mode":"hs","color_temp":153}`},
+		{`{"color":{"r":10,"g":200,"b":30}}`, `{"color":{"hue":121,"saturation":99,"x":0.1742,"y":0.7239},"color_mode":"xy","color_temp":153}`},
+		{`{"color_temp":"warm"}`, `{"color":{"hue":27,"saturation":92,"x":0.5056,"y":0.4152},"color_mode":"color_temp","color_temp":454}`},
+		{`{"brightness":77}`, `{"brightness":77,"state":"ON"}`},
+		{`{"effect":"blink"}`, `{}`},
+		{`{"state":"TOGGLE"}`, `{"state":"OFF"}`},
+	} {
+		c := &Context{Device: device, State: state, Memory: make(map[string]any)}
+		if err := json.Unmarshal([]byte(test.set), &c.Message); err != nil {
+			t.Fatal(err)
+		}
+		got := make(Values)
+		for _, o := range d.Set(c) {
+			if o.Err != nil {
+				t.Errorf("%s: %v", test.set, o.Err)
+			}
+			maps.Copy(got, o.State)
+		}
+		var want any
+		if err := json.Unmarshal([]byte(test.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		if !near(asJSON(got), want) {
+			t.Errorf("%s: %s, want %s", test.set, asText(got), test.want)
+		}
+		maps.Copy(state, got)
+	}
 }
