@@ -11,10 +11,10 @@ import (
 
 // hears returns what the device is sent after it has said something.
 func hears(w *world, d *thing, cluster uint16, f zcl.Frame) []zcl.Frame {
-	d.received = nil
+	d.clear()
 	w.stick.say(d, 1, cluster, f)
 	synctest.Wait()
-	return d.received
+	return d.got()
 }
 
 func TestDefaultResponses(t *testing.T) {
@@ -46,15 +46,15 @@ func TestDefaultResponses(t *testing.T) {
 		if got := hears(w, d, 6, zcl.Frame{Sequence: 14, Command: zcl.WriteAttributes, Payload: []byte{0, 0, 0x20, 1}}); len(got) != 1 || got[0].Command != zcl.WriteAttributesResponse || !slices.Equal(got[0].Payload, []byte{0}) {
 			t.Errorf("a write by %+v", got)
 		}
-		d.received = nil
+		d.clear()
 		for _, m := range []Incoming{{Broadcast: true}, {Group: 901}} {
 			m.Source, m.SourceEndpoint, m.DestinationEndpoint, m.Cluster = d.address, 1, 1, 6
 			m.Data = zcl.Frame{Type: zcl.Specific, Sequence: 20 + uint8(m.Group), Command: 2}.Append(nil)
 			w.stick.event(m)
 		}
 		synctest.Wait()
-		if len(d.received) != 0 {
-			t.Errorf("what went to many is answered by %+v", d.received)
+		if len(d.got()) != 0 {
+			t.Errorf("what went to many is answered by %+v", d.got())
 		}
 	})
 }

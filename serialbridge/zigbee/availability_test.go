@@ -14,7 +14,7 @@ var (
 )
 
 func pings(d *thing) (count int) {
-	for _, f := range d.received {
+	for _, f := range d.got() {
 		if f.Type == zcl.Global && f.Command == zcl.ReadAttributes {
 			count++
 		}
@@ -44,7 +44,8 @@ func TestMainsDeviceIsPinged(t *testing.T) {
 			t.Errorf("a device that answers was pinged %d times", got)
 		}
 		// Silent: two pings of ten seconds, three seconds between them.
-		d.silent, d.received = true, nil
+		d.silent.Store(true)
+		d.clear()
 		start := time.Now()
 		for w.Available(plugIEEE) && time.Since(start) < time.Hour {
 			time.Sleep(time.Second)
@@ -83,7 +84,7 @@ func TestPingsStop(t *testing.T) {
 		a := mains
 		a.PauseOnBackoffGreaterThan = 3
 		w.SetAvailability(plugIEEE, a)
-		d.silent = true
+		d.silent.Store(true)
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()
 		before := pings(d)

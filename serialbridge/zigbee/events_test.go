@@ -18,7 +18,7 @@ func TestReportsReachHandlerAndState(t *testing.T) {
 		start := time.Now()
 		w.stick.report(d, 1, 0x0402, zcl.Attribute{ID: 0, Type: zcl.Int16, Value: -525})
 		synctest.Wait()
-		m := w.diary.messages[len(w.diary.messages)-1]
+		m := w.diary.said()[len(w.diary.said())-1]
 		if m.Device != plugIEEE || m.Endpoint != 1 || m.Cluster != 0x0402 || m.LinkQuality != 120 || !m.Received.Equal(start) ||
 			len(m.Attributes) != 1 || m.Attributes[0].Value != int64(-525) {
 			t.Errorf("message %+v", m)
@@ -42,7 +42,7 @@ func TestDamageChangesNothing(t *testing.T) {
 		defer w.end()
 		synctest.Wait()
 		before, _ := w.Device(plugIEEE)
-		messages := len(w.diary.messages)
+		messages := len(w.diary.said())
 		for i, data := range [][]byte{nil, {0}, {0x18}, {0x18, 1}, {0x1c, 1, 2, 3}, {0x1b, 1, 2, 3}} {
 			w.stick.event(Incoming{Source: d.address, SourceEndpoint: 1, DestinationEndpoint: 1, Cluster: 6, Data: data})
 			if c := w.Counters(); c.Damaged["frame"] != uint64(i+1) {
@@ -50,7 +50,7 @@ func TestDamageChangesNothing(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if after, _ := w.Device(plugIEEE); after.Messages != before.Messages || !after.LastSeen.Equal(before.LastSeen) || len(w.diary.messages) != messages {
+		if after, _ := w.Device(plugIEEE); after.Messages != before.Messages || !after.LastSeen.Equal(before.LastSeen) || len(w.diary.said()) != messages {
 			t.Errorf("a damaged frame has changed %+v to %+v", before, after)
 		}
 		// A list that ends badly: what comes before the end counts.
@@ -119,7 +119,7 @@ func TestNoReportIsLost(t *testing.T) {
 			t.Errorf("%d of %d reports were told, counters %+v", got, devices*reports, w.Counters())
 		}
 		var last = make(map[IEEEAddress]int64)
-		for _, m := range w.diary.messages[len(w.diary.messages)-devices*reports:] {
+		for _, m := range w.diary.said()[len(w.diary.said())-devices*reports:] {
 			if v := m.Attributes[0].Value.(int64); v < last[m.Device] {
 				t.Fatalf("%s was told %d after %d", m.Device, v, last[m.Device])
 			} else {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,20 @@ type bucket[T any] struct {
 	puts    int
 	deletes int
 	fail    error
+}
+
+// refuse lets writes fail from now on, or succeed again.
+func (b *bucket[T]) refuse(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = err
+}
+
+// written returns how often something was written.
+func (b *bucket[T]) written() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.puts
 }
 
 func newBucket[T any]() *bucket[T] { return &bucket[T]{values: make(map[string]string)} }
@@ -129,6 +144,13 @@ func (d *diary) count(line string) (count int) {
 	return count
 }
 
+// said returns the messages.
+func (d *diary) said() []Message {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.messages)
+}
+
 // without returns what is written but the lines named.
 func (d *diary) without(lines ...string) []string {
 	d.mu.Lock()
@@ -172,11 +194,27 @@ type thing struct {
 	code       uint16
 	endpoints  []Endpoint
 	attributes map[uint16]map[uint16]zcl.Attribute
-	asleep     bool
-	silent     bool // takes messages and says nothing
+	asleep     atomic.Bool
+	silent     atomic.Bool // takes messages and says nothing
 	// takes is asked first about what is sent to it; true: it has seen to it.
-	takes    func(Outgoing, zcl.Frame) bool
+	takes func(Outgoing, zcl.Frame) bool
+
+	mu       sync.Mutex
 	received []zcl.Frame
+}
+
+// got returns what was sent to the device.
+func (d *thing) got() []zcl.Frame {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.received)
+}
+
+// clear forgets what was sent to the device.
+func (d *thing) clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.received = nil
 }
 
 const (
@@ -197,6 +235,20 @@ func newStick() *stick {
 
 func (s *stick) call(name string) {
 	s.calls = append(s.calls, name)
+}
+
+// told returns what the stick was told to do.
+func (s *stick) told() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+// forget forgets what the stick was told.
+func (s *stick) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = nil
 }
 
 func (s *stick) Info() Info { return s.info }
@@ -305,11 +357,11 @@ func (s *stick) Send(ctx context.Context, m Outgoing) error {
 	if d == nil {
 		return &DeliveryError{Reason: NoAck, Status: 0xe9}
 	}
-	if d.asleep {
+	if d.asleep.Load() {
 		if err := pause(ctx, 7*time.Second); err != nil {
 			return err
 		}
-		if d.asleep {
+		if d.asleep.Load() {
 			return &DeliveryError{Reason: Expired, Status: 0xf0}
 		}
 	}
@@ -317,10 +369,10 @@ func (s *stick) Send(ctx context.Context, m Outgoing) error {
 	if err != nil {
 		return &DeliveryError{Reason: Refused}
 	}
-	s.mu.Lock()
+	d.mu.Lock()
 	d.received = append(d.received, f)
-	s.mu.Unlock()
-	if d.takes != nil && d.takes(m, f) || d.silent {
+	d.mu.Unlock()
+	if d.takes != nil && d.takes(m, f) || d.silent.Load() {
 		return nil
 	}
 	reply := zcl.Frame{Sequence: f.Sequence, ServerToClient: !f.ServerToClient, DisableDefaultResponse: true, ManufacturerCode: f.ManufacturerCode}
@@ -404,15 +456,15 @@ func (s *stick) ZDO(ctx context.Context, to NetworkAddress, cluster uint16, requ
 	if d == nil {
 		return nil, &DeliveryError{Reason: NoAck}
 	}
-	if d.asleep {
+	if d.asleep.Load() {
 		if err := pause(ctx, 7*time.Second); err != nil {
 			return nil, err
 		}
-		if d.asleep {
+		if d.asleep.Load() {
 			return nil, &DeliveryError{Reason: Expired}
 		}
 	}
-	if d.silent {
+	if d.silent.Load() {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}

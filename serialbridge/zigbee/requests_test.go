@@ -25,7 +25,7 @@ func joined(t *testing.T, device func(*stick) *thing, change ...func(*world)) (*
 	if got, _ := w.Device(d.ieee); got.Interview != Successful {
 		t.Fatalf("interview %s", got.Interview)
 	}
-	d.received = nil
+	d.clear()
 	return w, d
 }
 
@@ -50,7 +50,8 @@ func TestRequestIsAnswered(t *testing.T) {
 		if _, err := w.Request(context.Background(), plugIEEE, on); !errors.As(err, &refused) || refused.Status != zcl.ActionDenied {
 			t.Errorf("a refusal is %v", err)
 		}
-		d.takes, d.silent = nil, true
+		d.takes = nil
+		d.silent.Store(true)
 		start := time.Now()
 		if _, err := w.Request(context.Background(), plugIEEE, on); !errors.Is(err, ErrNoAnswer) || time.Since(start) != requestTimeout {
 			t.Errorf("silence is %v after %s", err, time.Since(start))
@@ -103,11 +104,12 @@ func TestSleepingDeviceIsToldWhenItWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, door)
 		defer w.end()
-		d.asleep = true
+		d.asleep.Store(true)
 		if _, err := w.Request(context.Background(), doorIEEE, on); !errors.As(err, new(*DeliveryError)) {
 			t.Errorf("a sleeping device: %v", err)
 		}
 		var all sync.WaitGroup
+		var mu sync.Mutex
 		var order []int
 		for i := range 3 {
 			all.Go(func() {
@@ -117,15 +119,17 @@ func TestSleepingDeviceIsToldWhenItWakes(t *testing.T) {
 				if _, err := w.Request(context.Background(), doorIEEE, r); err != nil {
 					t.Errorf("held request %d: %v", i, err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				order = append(order, i)
 			})
 			synctest.Wait()
 		}
 		time.Sleep(20 * time.Minute)
-		if len(d.received) != 0 {
-			t.Errorf("a sleeping device has got %v", d.received)
+		if len(d.got()) != 0 {
+			t.Errorf("a sleeping device has got %v", d.got())
 		}
-		d.asleep = false
+		d.asleep.Store(false)
 		w.stick.report(d, 1, 1, zcl.Attribute{ID: 0x21, Type: zcl.Uint8, Value: uint64(100)})
 		all.Wait()
 		if !slices.Equal(order, []int{0, 1, 2}) {
@@ -138,7 +142,7 @@ func TestHeldRequestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, door)
 		defer w.end()
-		d.asleep = true
+		d.asleep.Store(true)
 		r := on
 		r.Hold = time.Hour
 		start := time.Now()
@@ -169,18 +173,19 @@ func TestCheckIn(t *testing.T) {
 		checkIn := zcl.Frame{Type: zcl.Specific, ServerToClient: true, Command: 0, Sequence: 77}
 		w.stick.say(d, 1, clusterPollControl, checkIn)
 		synctest.Wait()
-		if len(d.received) != 1 || d.received[0].Sequence != 77 || !slices.Equal(d.received[0].Payload, []byte{0, 0, 0}) || d.received[0].ServerToClient {
-			t.Errorf("nothing to do is %+v", d.received)
+		if len(d.got()) != 1 || d.got()[0].Sequence != 77 || !slices.Equal(d.got()[0].Payload, []byte{0, 0, 0}) || d.got()[0].ServerToClient {
+			t.Errorf("nothing to do is %+v", d.got())
 		}
 		// A device that checks in has requests held for it without being asked.
-		d.asleep, d.received = true, nil
+		d.asleep.Store(true)
+		d.clear()
 		done := make(chan error, 1)
 		go func() {
 			_, err := w.Request(context.Background(), doorIEEE, on)
 			done <- err
 		}()
 		time.Sleep(30 * time.Minute)
-		d.asleep = false
+		d.asleep.Store(false)
 		checkIn.Sequence = 78
 		w.stick.say(d, 1, clusterPollControl, checkIn)
 		if err := <-done; err != nil {
@@ -189,7 +194,7 @@ func TestCheckIn(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		var commands []string
-		for _, f := range d.received {
+		for _, f := range d.got() {
 			commands = append(commands, fmt.Sprintf("%d/%d:%x", f.Type, f.Command, f.Payload))
 		}
 		if want := []string{"1/0:010000", "1/1:", "1/1:"}; !slices.Equal(commands, want) {
@@ -271,8 +276,8 @@ func TestReadInParts(t *testing.T) {
 		if err != nil || len(got) != 40 || got[3].Status != zcl.UnsupportedAttribute || got[39].Value != uint64(39) {
 			t.Errorf("read %d attributes, %v", len(got), err)
 		}
-		if len(d.received) != 3 {
-			t.Errorf("%d requests", len(d.received))
+		if len(d.got()) != 3 {
+			t.Errorf("%d requests", len(d.got()))
 		}
 		device, _ := w.Device(plugIEEE)
 		if v := device.Endpoint(1).Attributes[0x0b04][39]; v != uint64(39) {
@@ -312,7 +317,7 @@ func TestWriteConfigureBindGroup(t *testing.T) {
 		if err := w.Write(ctx, plugIEEE, 1, 0x0b04, 0x1037, long...); err != nil {
 			t.Errorf("write: %v", err)
 		}
-		for _, f := range d.received {
+		for _, f := range d.got() {
 			if len(f.Payload) > maxPayload || f.ManufacturerCode != 0x1037 {
 				t.Errorf("a write of %d bytes for 0x%04x", len(f.Payload), f.ManufacturerCode)
 			}
@@ -325,7 +330,7 @@ func TestWriteConfigureBindGroup(t *testing.T) {
 			{Cluster: 0x0402, Attribute: 0, Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: 25},
 			{Cluster: 0x0402, Attribute: 7, Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: 25},
 		}
-		d.received = nil
+		d.clear()
 		d.takes = func(m Outgoing, f zcl.Frame) bool {
 			if m.Cluster != 0x0402 || f.Command != zcl.ConfigureReporting {
 				return false
@@ -341,8 +346,8 @@ func TestWriteConfigureBindGroup(t *testing.T) {
 		if got := device.Endpoint(1).Reportings; !slices.Equal(got, reportings[:2]) {
 			t.Errorf("kept %+v", got)
 		}
-		if len(d.received) != 2 || !slices.Equal(d.received[1].Payload[:10], []byte{0, 0, 0, byte(zcl.Int16), 10, 0, 0x10, 0x0e, 25, 0}) {
-			t.Errorf("sent %+v", d.received)
+		if len(d.got()) != 2 || !slices.Equal(d.got()[1].Payload[:10], []byte{0, 0, 0, byte(zcl.Int16), 10, 0, 0x10, 0x0e, 25, 0}) {
+			t.Errorf("sent %+v", d.got())
 		}
 		d.takes = nil
 		if err := w.ConfigureReporting(ctx, plugIEEE, 1, Reporting{Cluster: 6, Type: uint8(zcl.Boolean), Max: 0xffff * time.Second}); err != nil {

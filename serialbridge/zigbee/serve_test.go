@@ -25,7 +25,7 @@ func TestFormsOnTheQuietestChannel(t *testing.T) {
 		if !running || info.IEEEAddress != stickIEEE || p.Channel != 20 || p.NetworkKey == [16]byte{} || p.ExtendedPANID == [8]byte{} || p.PANID == 0 {
 			t.Errorf("%+v, %s, %t", info, p, running)
 		}
-		if got := w.stick.calls; !slices.Equal(got, []string{"form", "scan", "channel", "backup"}) {
+		if got := w.stick.told(); !slices.Equal(got, []string{"form", "scan", "channel", "backup"}) {
 			t.Errorf("the stick was told %q", got)
 		}
 		if _, ok := w.memory.get(memoryBackup); !ok {
@@ -65,7 +65,7 @@ func TestStickPulledAndBack(t *testing.T) {
 		again.network, again.devices = w.stick.network, w.stick.devices
 		w.plugIn(context.Background(), again)
 		synctest.Wait()
-		if got := again.calls; got[0] != "resume" || again.restored != nil {
+		if got := again.told(); got[0] != "resume" || again.restored != nil {
 			t.Errorf("the stick was told %q", got)
 		}
 		if _, err := w.Request(context.Background(), plugIEEE, on); err != nil {
@@ -84,7 +84,7 @@ func TestPulledStickEndsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, plug)
 		defer w.end()
-		d.silent = true
+		d.silent.Store(true)
 		done := make(chan error)
 		start := time.Now()
 		go func() {
@@ -119,8 +119,8 @@ func TestFreshStickIsRestored(t *testing.T) {
 		w.plugIn(context.Background(), fresh)
 		synctest.Wait()
 		info, p, running := w.Info()
-		if !running || p != before || info.IEEEAddress != stickIEEE || fresh.calls[0] != "restore" {
-			t.Errorf("%+v, %s instead of %s, %t, %q", info, p, before, running, fresh.calls)
+		if !running || p != before || info.IEEEAddress != stickIEEE || fresh.told()[0] != "restore" {
+			t.Errorf("%+v, %s instead of %s, %t, %q", info, p, before, running, fresh.told())
 		}
 		if b := fresh.restored; b.FrameCounter < 5000+10*3600+counterReserve || b.Devices[0].LinkKey.TxCounter != 50+counterReserve || key.TxCounter != 50 {
 			t.Errorf("restored %+v", b)
@@ -193,8 +193,8 @@ func TestForeignStick(t *testing.T) {
 		s := foreign()
 		w.plugIn(context.Background(), s)
 		err := <-w.served
-		if err == nil || !strings.Contains(err.Error(), "take_over") || !strings.Contains(err.Error(), "0xbeef") || len(s.calls) != 0 {
-			t.Errorf("a stick of another network: %v, it was told %q", err, s.calls)
+		if err == nil || !strings.Contains(err.Error(), "take_over") || !strings.Contains(err.Error(), "0xbeef") || len(s.told()) != 0 {
+			t.Errorf("a stick of another network: %v, it was told %q", err, s.told())
 		}
 		w.stick.report(d, 1, 6, zcl.Attribute{ID: 0, Type: zcl.Boolean, Value: true})
 		if w.Counters().Strays != 1 {
@@ -205,8 +205,8 @@ func TestForeignStick(t *testing.T) {
 		w.options.TakeOver, w.stick = true, foreign()
 		w.boot()
 		synctest.Wait()
-		if _, p, running := w.Info(); !running || !p.same(ours) || w.stick.calls[0] != "restore" {
-			t.Errorf("%s, %t, %q", p, running, w.stick.calls)
+		if _, p, running := w.Info(); !running || !p.same(ours) || w.stick.told()[0] != "restore" {
+			t.Errorf("%s, %t, %q", p, running, w.stick.told())
 		}
 		w.end()
 	})
@@ -221,7 +221,7 @@ func TestStickBringsItsNetwork(t *testing.T) {
 		})
 		defer w.end()
 		synctest.Wait()
-		if got := w.stick.calls; !slices.Equal(got, []string{"resume", "backup"}) {
+		if got := w.stick.told(); !slices.Equal(got, []string{"resume", "backup"}) {
 			t.Errorf("the stick was told %q", got)
 		}
 		if d, ok := w.Device(plugIEEE); !ok || d.Interview != Pending || len(w.Devices()) != 1 {
@@ -261,8 +261,8 @@ func TestRestoreOfAnotherNetwork(t *testing.T) {
 			t.Errorf("Restore: %v", err)
 		}
 		synctest.Wait()
-		if _, p, _ := w.Info(); p != b.Parameters || again.calls[0] != "restore" {
-			t.Errorf("the network is %s, the stick was told %q", p, again.calls)
+		if _, p, _ := w.Info(); p != b.Parameters || again.told()[0] != "restore" {
+			t.Errorf("the network is %s, the stick was told %q", p, again.told())
 		}
 		if _, ok := w.Device(doorIEEE); !ok {
 			t.Error("the devices of the backup are not known")
@@ -313,12 +313,12 @@ func TestChangeChannel(t *testing.T) {
 		if err := w.ChangeChannel(context.Background(), 27); err == nil {
 			t.Error("channel 27")
 		}
-		w.stick.calls = nil
+		w.stick.forget()
 		if err := w.ChangeChannel(context.Background(), 25); err != nil {
 			t.Error(err)
 		}
-		if _, p, _ := w.Info(); p.Channel != 25 || !slices.Equal(w.stick.calls, []string{"backup", "channel", "backup"}) {
-			t.Errorf("channel %d, the stick was told %q", p.Channel, w.stick.calls)
+		if _, p, _ := w.Info(); p.Channel != 25 || !slices.Equal(w.stick.told(), []string{"backup", "channel", "backup"}) {
+			t.Errorf("channel %d, the stick was told %q", p.Channel, w.stick.told())
 		}
 		w.end()
 		w.stick.done = make(chan struct{})
@@ -335,10 +335,10 @@ func TestNightlyBackup(t *testing.T) {
 		w := newWorld(t)
 		defer w.end()
 		synctest.Wait()
-		w.stick.calls = nil
+		w.stick.forget()
 		time.Sleep(10 * 24 * time.Hour)
 		synctest.Wait()
-		if got := len(w.stick.calls); got < 9 || got > 11 {
+		if got := len(w.stick.told()); got < 9 || got > 11 {
 			t.Errorf("%d backups in ten days", got)
 		}
 		var b Backup

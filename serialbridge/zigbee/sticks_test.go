@@ -465,7 +465,8 @@ func TestTown(t *testing.T) {
 				got := after.Received + after.Duplicates - before.Received - before.Duplicates
 				slices.Sort(slowest)
 				h.Logf("%d messages heard, %d taken, %d commands (%d failed), median %s, 99 %% within %s", want, got, len(slowest), failed, slowest[len(slowest)/2], slowest[len(slowest)*99/100])
-				if want < 1000 || got < uint64(want) || got > uint64(want)+20 {
+				// What was on the line at the begin and came in the second after the end is more.
+				if want < 1000 || got < uint64(want) || got > uint64(want)+100 {
 					h.Errorf("of %d messages that the radio has heard %d were taken: %+v", want, got, after)
 				}
 				if after.Overflows != 0 || len(after.Damaged) != 0 {

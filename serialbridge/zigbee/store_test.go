@@ -16,7 +16,7 @@ import (
 func TestTheCardIsSpared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, plug)
-		joins := w.store.puts
+		joins := w.store.written()
 		if joins > 25 {
 			t.Errorf("a join is %d writes", joins)
 		}
@@ -26,7 +26,7 @@ func TestTheCardIsSpared(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		synctest.Wait()
-		if got := w.store.puts - joins; got > 24*4+1 {
+		if got := w.store.written() - joins; got > 24*4+1 {
 			t.Errorf("17,280 reports are %d writes", got)
 		}
 		w.stick.report(d, 7, 0x0b04, zcl.Attribute{ID: 0x050b, Type: zcl.Int16, Value: 1234})
@@ -37,13 +37,13 @@ func TestTheCardIsSpared(t *testing.T) {
 			t.Errorf("at the end the store holds %+v", kept)
 		}
 		// Nothing more is written while nobody speaks.
-		puts := w.store.puts
+		puts := w.store.written()
 		w.stick = nil
 		w.boot()
 		time.Sleep(24 * time.Hour)
 		w.end()
-		if w.store.puts != puts {
-			t.Errorf("%d writes of silence", w.store.puts-puts)
+		if w.store.written() != puts {
+			t.Errorf("%d writes of silence", w.store.written()-puts)
 		}
 	})
 }
@@ -81,7 +81,7 @@ func TestInterviewGoesOnAfterRestart(t *testing.T) {
 		d := door(w.stick)
 		d.attributes[clusterIASZone][0] = zcl.Attribute{Type: zcl.Enum8, Value: uint64(1)}
 		d.attributes[clusterIASZone][0x10] = zcl.Attribute{Type: zcl.IEEE, Value: uint64(stickIEEE)}
-		d.asleep = true
+		d.asleep.Store(true)
 		w.stick.event(Joined{d.ieee, d.address, 0})
 		time.Sleep(time.Minute)
 		w.end()
@@ -92,7 +92,7 @@ func TestInterviewGoesOnAfterRestart(t *testing.T) {
 		if got, _ := w.Device(doorIEEE); got.Interview == Successful {
 			t.Fatal("the interview of a sleeping device has succeeded")
 		}
-		d.asleep = false
+		d.asleep.Store(false)
 		w.stick.report(d, 1, 1, zcl.Attribute{ID: 0x21, Type: zcl.Uint8, Value: uint64(90)})
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -106,7 +106,7 @@ func TestInterviewGoesOnAfterRestart(t *testing.T) {
 func TestFullCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, plug)
-		w.store.fail = errors.New("no space")
+		w.store.refuse(errors.New("no space"))
 		if err := w.SetConfigured(plugIEEE, "later"); err != nil {
 			t.Error(err)
 		}
@@ -115,7 +115,7 @@ func TestFullCard(t *testing.T) {
 		if got := w.Counters(); got.StoreErrors == 0 {
 			t.Errorf("counters %+v", got)
 		}
-		w.store.fail = nil
+		w.store.refuse(nil)
 		time.Sleep(keepEvery)
 		synctest.Wait()
 		if kept, _ := w.store.get(plugIEEE.String()); kept.Configured != "later" {

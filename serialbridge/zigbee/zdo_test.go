@@ -137,7 +137,7 @@ func TestInstallCodes(t *testing.T) {
 		if got, err := w.AddInstallCode(context.Background(), device+"|"+code); err != nil || got != plugIEEE {
 			t.Errorf("%s, %v", got, err)
 		}
-		if got := w.stick.calls[len(w.stick.calls)-1]; got != "install code of "+plugIEEE.String() {
+		if got := w.stick.told()[len(w.stick.told())-1]; got != "install code of "+plugIEEE.String() {
 			t.Errorf("the stick was told %s", got)
 		}
 	})
