@@ -168,10 +168,10 @@ func TestJoinAndInterview(t *testing.T) {
 	})
 }
 
-// forget forgets the frames that were heard. The lock tells the race detector that
+// forget forgets the frames that were heard and the records. The lock tells the race detector that
 // those to come are later.
 func (w *world) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ear.frames = nil
+	w.ear.frames, w.sent = nil, nil
 }
