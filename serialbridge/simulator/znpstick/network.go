@@ -263,13 +263,18 @@ func (s *Stick) zdoUpdate(r request) {
 	case s.state != stateRunning:
 		s.answer(r, failure)
 		return
-	case duration == move && to >= 0xfff8:
+	case duration == move && (to >= 0xfff8 || to == 0):
 		s.answer(r, ok)
 		id := byte(1)
 		if b := s.nib(nibUpdateID); b != nil {
 			id += b[0]
 		}
-		s.transmitZDO(to, 0x0038, append(add32(nil, mask), move, id))
+		if to != 0 {
+			s.transmitZDO(to, 0x0038, append(add32(nil, mask), move, id))
+			if s.options.Disobedient {
+				return
+			}
+		}
 		s.after(moveTime, func() {
 			if s.nib(nibPANID) == nil {
 				return

@@ -35,9 +35,12 @@ type Options struct {
 	Devices int
 	// NearbyPANs are the PAN IDs of other networks that the stick hears.
 	NearbyPANs []uint16
-	Faults     Faults
-	Seed       uint64
-	Logger     *slog.Logger // nil: silent
+	// Disobedient says that the stick stays on its channel when it tells all others
+	// to change theirs.
+	Disobedient bool
+	Faults      Faults
+	Seed        uint64
+	Logger      *slog.Logger // nil: silent
 }
 
 // Stick is a simulated stick.

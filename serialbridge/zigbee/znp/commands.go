@@ -38,6 +38,7 @@ const (
 	zdoConcentrator   = asynchronous | 0x05c8 // address u16, IEEE address, cost
 	zdoLeave          = asynchronous | 0x05c9 // address u16, IEEE address, request, remove children, rejoin
 	zdoTCDevice       = asynchronous | 0x05ca // address u16, IEEE address, parent u16
+	zdoUpdate         = synchronous | 0x0537  // as the request 0x0038, see zdo.go: status
 	zdoRequestBase    = synchronous | 0x0500
 
 	sapiReadConfig  = synchronous | 0x0604 // id: status, id, n, n bytes

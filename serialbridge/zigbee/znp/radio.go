@@ -29,6 +29,9 @@ const (
 	// moveTime is how long the stick may take to change the channel: the broadcast
 	// has to be everywhere first.
 	moveTime = 30 * time.Second
+	// obeyTime is after how long it is told so by itself: firmware may not obey
+	// what it broadcasts.
+	obeyTime = 12 * time.Second
 )
 
 // scanTime is how long a scan of these channels lasts.
@@ -113,7 +116,8 @@ func (c *Coordinator) ChangeChannel(ctx context.Context, channel uint8) error {
 	if _, err := c.zdo(ctx, zigbee.BroadcastAll, zdpUpdate, request); err != nil {
 		return fmt.Errorf("change the channel: %w", err)
 	}
-	for deadline := time.Now().Add(moveTime); ; {
+	told := false
+	for start := time.Now(); ; {
 		if err := c.link.sleep(ctx, settlePause); err != nil {
 			return err
 		}
@@ -128,7 +132,17 @@ func (c *Coordinator) ChangeChannel(ctx context.Context, channel uint8) error {
 		if info.Channel == channel && p.Channel == channel {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		if !told && time.Since(start) > obeyTime {
+			told = true
+			data, err := zdoRequest(zigbee.ToCoordinator, zdpUpdate, request)
+			if err != nil {
+				return err
+			}
+			if err := c.link.do(ctx, zdoUpdate, data); err != nil {
+				return fmt.Errorf("change the channel of the stick: %w", err)
+			}
+		}
+		if time.Since(start) > moveTime {
 			return fmt.Errorf("the stick stays on channel %d: try again, or another channel", info.Channel)
 		}
 	}

@@ -328,6 +328,21 @@ func TestRadio(t *testing.T) {
 	})
 }
 
+// TestChangeChannelOfStick moves a stick that does not obey its own broadcast.
+func TestChangeChannelOfStick(t *testing.T) {
+	play(t, znpstick.Options{Product: znpstick.ZStack3x0, Disobedient: true}, func(b *bench) {
+		c := b.form()
+		defer b.close(c)
+		b.join(c, air.Device{IEEEAddress: lamp, Kind: air.Bulb})
+		if err := c.ChangeChannel(b.ctx, 25); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.air.Doubts(lamp); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestInstallCode lets a device join that knows no key but that of its install code.
 func TestInstallCode(t *testing.T) {
 	play(t, cc2652, func(b *bench) {
