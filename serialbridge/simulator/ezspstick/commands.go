@@ -190,11 +190,10 @@ func (s *Stick) setConfigurationValue(a *args) code {
 
 // Values.
 const (
-	valueVersion      = 0x11
-	valueNWKCounter   = 0x23
-	valueAPSCounter   = 0x24
-	valueEUIRestored  = 0xe12a
-	valueEUIRestored1 = 0x1e12a
+	valueVersion         = 0x11
+	valueNWKCounter      = 0x23
+	valueAPSCounter      = 0x24
+	tokenRestoredAddress = 0x1e12a
 )
 
 func (s *Stick) getValue(a *args) []byte {
@@ -244,7 +243,7 @@ func (s *Stick) setValue(a *args) code {
 // The token of another IEEE address than the one the chip was made with.
 func (s *Stick) getTokenData(a *args) []byte {
 	token, index := a.u32(), a.u32()
-	if token != valueEUIRestored1 || index != 0 || s.options.FixedAddress {
+	if token != tokenRestoredAddress || index != 0 || s.options.FixedAddress {
 		return put32(s.putCode(nil, notFound), 0)
 	}
 	address := everybody
@@ -256,7 +255,7 @@ func (s *Stick) getTokenData(a *args) []byte {
 
 func (s *Stick) setTokenData(a *args) code {
 	token, index, size := a.u32(), a.u32(), a.u32()
-	if token != valueEUIRestored1 || index != 0 || size != 8 || s.options.FixedAddress {
+	if token != tokenRestoredAddress || index != 0 || size != 8 || s.options.FixedAddress {
 		return badArgument
 	}
 	s.tokens.address = zigbee.IEEEAddress(a.u64())

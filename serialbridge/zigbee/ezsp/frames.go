@@ -9,12 +9,9 @@ type frameID uint16
 const (
 	cmdVersion                 frameID = 0x0000
 	cmdAddEndpoint             frameID = 0x0002
-	cmdGetExtendedValue        frameID = 0x0003
-	cmdGetMfgToken             frameID = 0x000b
 	cmdSetConcentrator         frameID = 0x0010
 	cmdSetManufacturerCode     frameID = 0x0015
 	cmdNetworkInit             frameID = 0x0017
-	cmdNetworkState            frameID = 0x0018
 	cbStackStatus              frameID = 0x0019
 	cmdStartScan               frameID = 0x001a
 	cbScanComplete             frameID = 0x001c
@@ -36,12 +33,9 @@ const (
 	cbInvalidCommand           frameID = 0x0058
 	cbIncomingRouteRecord      frameID = 0x0059
 	cmdSetSourceRouteDiscovery frameID = 0x005a
-	cmdLookupEUI64             frameID = 0x0061
 	cmdSetMulticastTableEntry  frameID = 0x0064
-	cmdReadAndClearCounters    frameID = 0x0065
 	cmdSetInitialSecurityState frameID = 0x0068
 	cmdClearTransientLinkKeys  frameID = 0x006b
-	cmdEraseKeyTableEntry      frameID = 0x0076
 	cbIncomingManyToOneRoute   frameID = 0x007d
 	cbIncomingRouteError       frameID = 0x0080
 	cmdSetRadioChannel         frameID = 0x009a
