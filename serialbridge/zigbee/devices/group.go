@@ -1,9 +1,8 @@
 package devices
 
 import (
-	"encoding/json"
-	"math"
 	"slices"
+	"strings"
 )
 
 // groupQuirks are the quirks that a group has if all of its members have them.
@@ -17,44 +16,23 @@ var groupQuirks = []string{
 // what any of them takes, without names of endpoints. The color temperature goes as
 // far as all of them do. Commands are for Context.GroupID.
 func ForGroup(members []*Definition) *Definition {
-	d := &Definition{Description: "Group", Endpoints: map[string]uint8{}}
+	d := &Definition{Description: "Group", Exposes: []*Expose{}, Endpoints: map[string]uint8{}}
+	members = slices.DeleteFunc(slices.Clone(members), func(m *Definition) bool { return m == nil })
 	if len(members) == 0 {
 		d.traits = []*Trait{} // nobody would hear
 		return d
 	}
-	seen := make(map[string]bool)
-	low, high := math.Inf(-1), math.Inf(1)
 	for _, m := range members {
-		if m == nil {
-			continue
-		}
 		for _, c := range m.Clusters {
 			if !slices.Contains(d.Clusters, c) {
 				d.Clusters = append(d.Clusters, c)
 			}
 		}
 		for _, e := range m.Exposes {
-			for _, f := range e.Features {
-				if f.Name == "color_temp" && f.ValueMin != nil && f.ValueMax != nil {
-					low, high = max(low, *f.ValueMin), min(high, *f.ValueMax)
-				}
-			}
-			text, err := json.Marshal(e)
-			if err != nil || seen[string(text)] {
-				continue
-			}
-			seen[string(text)] = true
-			d.Exposes = append(d.Exposes, e.withoutEndpoint())
+			d.merge(e)
 		}
 		if m.is("noOffTransitionWhenOff") {
 			d.setQuirk("noOffTransitionWhenOff", true)
-		}
-	}
-	for _, e := range d.Exposes {
-		for _, f := range e.Features {
-			if (f.Name == "color_temp" || f.Name == "color_temp_startup") && low <= high && !math.IsInf(low, 0) && !math.IsInf(high, 0) {
-				f.ValueMin, f.ValueMax = &low, &high
-			}
 		}
 	}
 	for _, name := range groupQuirks {
@@ -63,11 +41,33 @@ func ForGroup(members []*Definition) *Definition {
 	return d
 }
 
+// merge adds an expose of a member. One light stands for all lights, with all that
+// any of them has.
+func (d *Definition) merge(e *Expose) {
+	i := slices.IndexFunc(d.Exposes, func(o *Expose) bool { return o.Type == e.Type && o.Name == e.Name })
+	if i < 0 {
+		d.Exposes = append(d.Exposes, e.withoutEndpoint())
+		return
+	}
+	for _, f := range e.Features {
+		own := d.Exposes[i]
+		k := slices.IndexFunc(own.Features, func(o *Expose) bool { return o.Name == f.Name })
+		if k < 0 {
+			own.Features = append(own.Features, f.withoutEndpoint())
+			continue
+		}
+		known := own.Features[k]
+		if f.Name != "color_temp" && f.Name != "color_temp_startup" || f.ValueMin == nil || f.ValueMax == nil || known.ValueMin == nil || known.ValueMax == nil {
+			continue
+		}
+		if low, high := max(*known.ValueMin, *f.ValueMin), min(*known.ValueMax, *f.ValueMax); low <= high {
+			known.ValueMin, known.ValueMax = &low, &high
+		}
+	}
+}
+
 // agrees says whether a member of a group has a quirk.
 func (d *Definition) agrees(quirk string) bool {
-	if d == nil {
-		return false
-	}
 	if _, said := d.quirk(quirk); !said && quirk == "supportsHueAndSaturation" {
 		return hasExpose(d, "color_hs")
 	}
@@ -77,9 +77,8 @@ func (d *Definition) agrees(quirk string) bool {
 // withoutEndpoint is a copy of an expose that names no endpoint.
 func (x *Expose) withoutEndpoint() *Expose {
 	own := *x
-	own.Endpoint = ""
-	if own.Property != "" && x.Endpoint != "" {
-		own.Property = own.Name
+	if x.Endpoint != "" {
+		own.Property, own.Endpoint = strings.TrimSuffix(x.Property, "_"+x.Endpoint), ""
 	}
 	own.Features = nil
 	for _, f := range x.Features {

@@ -157,7 +157,10 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 		c = b.context(e.device)
 	} else {
 		definition = b.groupDefinition(e.group)
-		c = &devices.Context{Group: true, GroupID: e.group.id, State: b.states[id], Options: e.group.own, Memory: make(map[string]any), Now: time.Now()}
+		if e.group.memory == nil {
+			e.group.memory = make(map[string]any)
+		}
+		c = &devices.Context{Group: true, GroupID: e.group.id, State: b.states[id], Options: e.group.own, Memory: e.group.memory, Now: time.Now()}
 	}
 	name, options := e.name(), e.options()
 	if definition == nil {
@@ -257,6 +260,9 @@ func (b *Bridge) send(ctx context.Context, e entity, requests []zigbee.Request) 
 			continue
 		}
 		f, err := b.network.Request(ctx, e.device.IEEEAddress, r)
+		if err == nil {
+			err = devices.SceneAnswer(r, f)
+		}
 		if err != nil {
 			return nil, err
 		}

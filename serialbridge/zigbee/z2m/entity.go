@@ -55,6 +55,7 @@ type group struct {
 	own     map[string]any
 	told    onlineTold
 	assumed map[string]any // what its members made of it last
+	memory  map[string]any // what traits keep for it
 }
 
 // entity is a device, a group, or the coordinator if it is neither.

@@ -150,55 +150,22 @@ func (b *Bridge) follows(g *group, part map[string]any) bool {
 	return true
 }
 
-// groupDefinition is what can be done with a group: all that one of its members can.
+// groupDefinition is what can be done with a group: all that one of its members can, on
+// the endpoint that is in the group.
 func (b *Bridge) groupDefinition(g *group) *devices.Definition {
-	merged := &devices.Definition{Model: "group", Exposes: []*devices.Expose{}}
-	byType := make(map[string]*devices.Expose)
+	var members []*devices.Definition
 	for _, m := range b.members(g.id) {
 		if m.definition == nil {
 			continue
 		}
-		for _, c := range m.definition.Clusters {
-			if !slices.Contains(merged.Clusters, c) {
-				merged.Clusters = append(merged.Clusters, c)
-			}
-		}
 		name := m.endpointName(m.endpoint)
-		for _, e := range m.definition.Exposes {
-			if e.Endpoint != "" && name != "" && e.Endpoint != name {
-				continue // of another endpoint, which is not in the group
-			}
-			key := e.Type
-			if len(e.Features) == 0 || e.Name != "" {
-				key = e.Type + " " + e.Name
-			}
-			known := byType[key]
-			if known == nil {
-				known = withoutEndpoint(e)
-				byType[key] = known
-				merged.Exposes = append(merged.Exposes, known)
-				continue
-			}
-			for _, f := range e.Features {
-				if !slices.ContainsFunc(known.Features, func(k *devices.Expose) bool { return k.Name == f.Name }) {
-					known.Features = append(known.Features, withoutEndpoint(f))
-				}
-			}
-		}
+		own := *m.definition
+		own.Exposes = slices.DeleteFunc(slices.Clone(own.Exposes), func(e *devices.Expose) bool {
+			return e.Endpoint != "" && name != "" && e.Endpoint != name
+		})
+		members = append(members, &own)
 	}
+	merged := devices.ForGroup(members)
+	merged.Model = "group"
 	return merged
-}
-
-// withoutEndpoint is a copy of an expose as one of no endpoint.
-func withoutEndpoint(e *devices.Expose) *devices.Expose {
-	c := *e
-	if c.Endpoint != "" {
-		c.Property = strings.TrimSuffix(c.Property, "_"+c.Endpoint)
-		c.Endpoint = ""
-	}
-	c.Features = nil
-	for _, f := range e.Features {
-		c.Features = append(c.Features, withoutEndpoint(f))
-	}
-	return &c
 }
