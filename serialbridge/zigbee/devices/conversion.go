@@ -109,6 +109,14 @@ func (v *Conversion) wire(value any) (any, error) {
 			found = &n
 		}
 	}
+	if found == nil && v.Otherwise != nil && same(v.Otherwise, value) {
+		// The first number that means nothing else.
+		for n := int64(0); ; n++ {
+			if _, listed := v.Enum[n]; !listed {
+				return n, nil
+			}
+		}
+	}
 	if found == nil {
 		slices.Sort(names)
 		return nil, fmt.Errorf("%.40q is none of %s", fmt.Sprint(value), strings.Join(slices.Compact(names), ", "))

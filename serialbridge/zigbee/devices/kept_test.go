@@ -67,8 +67,14 @@ func TestKeptRows(t *testing.T) {
 		rows := (&record{Attributes: plainRows}).attributes()
 		result := keptRows{Keep: []int{}}
 		for i := range rows {
-			if !def.tells(&rows[i], r.PlainRows[i].Within) {
+			// What the traits write and read, they do better.
+			commanded := (rows[i].Type != zcl.NoData || rows[i].Read) && !def.commands(rows[i].Property)
+			switch {
+			case commanded:
 				result.Keep = append(result.Keep, i)
+			case !def.tells(&rows[i], r.PlainRows[i].Within):
+				result.Keep = append(result.Keep, i)
+				result.Bare = append(result.Bare, i)
 			}
 		}
 		result.Nothing = def.invented(rows, r.Code)
@@ -87,7 +93,17 @@ func TestKeptRows(t *testing.T) {
 
 type keptRows struct {
 	Keep    []int            `json:"keep"`
+	Bare    []int            `json:"bare,omitempty"` // of those, which are not written and read
 	Nothing []map[string]any `json:"nothing,omitempty"`
+}
+
+// commands says that a trait knows how to set or get the property.
+func (d *Definition) commands(property string) bool {
+	name, _ := d.Split(property)
+	d.Bind()
+	return slices.ContainsFunc(d.traits, func(t *Trait) bool {
+		return slices.Contains(t.Keys, property) || slices.Contains(t.Keys, name)
+	})
 }
 
 // trial is a device of the definition with all its clusters everywhere.

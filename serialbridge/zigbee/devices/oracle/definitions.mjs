@@ -110,6 +110,7 @@ for (const {file, index, raw} of before.length ? [] : definitions()) {
     if (Object.keys(q).length) line.q = q;
     const code = new Set();
     const plainRows = await attributeRows(d, zh, ids, names, code);
+    await settings(d, zh, list, plainRows, names);
     const rows = [...(await structureRows(d, zh, ids)), ...(await commandRows(d, zh, ids))];
     Object.assign(line, {plainRows, code: [...code]});
     if (rows.length) line.a = rows;
@@ -130,6 +131,10 @@ if (process.argv[3] && !kept) fs.writeFileSync(process.argv[3], [...all, {option
 all.forEach((line, i) => {
     const rows = kept ? kept[i].keep.map((n) => line.plainRows[n]) : line.plainRows;
     for (const r of rows) delete r.within;
+    for (const n of kept?.[i].bare ?? []) {
+        delete line.plainRows[n].t;
+        delete line.plainRows[n].g;
+    }
     if (kept) rows.push(...(kept[i].nothing ?? []));
     line.a = [...(line.a ?? []), ...rows];
     delete line.plainRows;

@@ -92,7 +92,10 @@ export async function attributeRows(d, zh, ids, names, code) {
             for (const [base, at] of found) {
                 const common = {c: cluster.ID, i: attribute ? attribute.ID : Number(key)};
                 if (attribute?.manufacturerCode ?? cluster.manufacturerCode) common.m = attribute?.manufacturerCode ?? cluster.manufacturerCode;
-                const alike = at.length === ids.length && at.every((x) => JSON.stringify(x.row) === JSON.stringify(at[0].row));
+                // The engine appends the names of endpoints to all or to none.
+                const suffixed = !d.meta?.multiEndpoint || d.meta.multiEndpointSkip?.includes(base)
+                    || at.every((x) => x.property !== base || !Object.values(names).includes(x.id));
+                const alike = suffixed && at.length === ids.length && at.every((x) => JSON.stringify(x.row) === JSON.stringify(at[0].row));
                 if (alike) rows.push({...common, p: base, ...at[0].row});
                 else for (const x of at) rows.push({...common, e: x.id, p: x.property, ...x.row});
             }
@@ -102,10 +105,63 @@ export async function attributeRows(d, zh, ids, names, code) {
     return rows;
 }
 
-const leaf = (e) => !e.features || e.type === "composite";
+const leaves = (list) => list.flatMap((e) => (e.features && e.type !== "composite" ? leaves(e.features) : [e]));
+const soon = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 20))]);
 
-// settings adds to the rows how they are written and read.
-export async function settings(d, zh, exposes, rows, ids, names) {}
+// settings adds to the rows how they are written (t, the type of the attribute) and
+// that they are read (g), where that is one attribute and the conversion backwards.
+export async function settings(d, zh, exposes, rows, names) {
+    for (const e of leaves(exposes)) {
+        if (!e.name || !(e.access & 6)) continue;
+        const row = rows.find((r) => r.p === e.property || (r.p === e.name && r.e === undefined));
+        if (!row || !["identity", "scale", "enum", "bool"].includes(row.k)) continue;
+        const cluster = Object.values(zh.customClusters).find((c) => c.ID === row.c) ?? Object.values(Zcl.Clusters).find((c) => c.ID === row.c);
+        const endpoint = zh.getEndpoint((e.endpoint && names[e.endpoint]) || zh.endpoints[0].ID);
+        const converter = (kind) => d.toZigbee.find((x) => x.key?.includes(e.name) && x[kind] && (!x.endpoints || !e.endpoint || x.endpoints.includes(e.endpoint)));
+        const sent = [];
+        const kept = {write: endpoint.write, read: endpoint.read, command: endpoint.command};
+        endpoint.write = (...a) => (sent.push(["write", ...a]), Promise.resolve());
+        endpoint.read = (...a) => (sent.push(["read", ...a]), Promise.resolve({}));
+        endpoint.command = (...a) => (sent.push(["command", ...a]), Promise.resolve());
+        const meta = (message) => ({message, device: zh, mapped: d, state: {}, options: {}, endpoint_name: e.endpoint, logger: silent, publish() {}});
+        const idOf = (key) => (cluster?.attributes[key]?.ID ?? Number(key));
+        try {
+            if (e.access & 2 && converter("convertSet")) {
+                const wires = row.n ? Object.entries(row.n).map(([w, v]) => [v, Number(w)]) : [[Math.max(e.value_min ?? 2, 2), Math.max(e.value_min ?? 2, 2) * (row.d ?? 1)]];
+                let type;
+                const right = [];
+                for (const [v, w] of wires) {
+                    sent.length = 0;
+                    await soon(converter("convertSet").convertSet(endpoint, e.name, v, meta({[e.property]: v, [e.name]: v})));
+                    const [first] = sent;
+                    const pairs = sent.length === 1 && first[0] === "write" ? Object.entries(first[2]) : [];
+                    if (pairs.length !== 1 || idOf(pairs[0][0]) !== row.i) continue;
+                    const [key, x] = pairs[0];
+                    const value = x !== null && typeof x === "object" && "value" in x ? x.value : x;
+                    if (Math.abs(Number(value) - w) > 0.5) continue;
+                    type = x?.type ?? cluster?.attributes[key]?.type;
+                    if (first[3]?.manufacturerCode) row.m = first[3].manufacturerCode;
+                    right.push(v);
+                }
+                // Of an enum those count that can be chosen.
+                const needed = row.n ? wires.filter(([v]) => !e.values || e.values.includes(v)).map(([v]) => v) : [wires[0][0]];
+                if (type !== undefined && needed.every((v) => right.includes(v))) row.t = type;
+            }
+            if (e.access & 4 && converter("convertGet")) {
+                sent.length = 0;
+                await soon(converter("convertGet").convertGet(endpoint, e.name, meta({[e.property]: ""})));
+                const [first] = sent;
+                if (sent.length === 1 && first[0] === "read" && first[2].some((key) => idOf(key) === row.i)) {
+                    row.g = 1;
+                    if (first[3]?.manufacturerCode) row.m = first[3].manufacturerCode;
+                }
+            }
+        } catch {
+            // it wants something else
+        }
+        Object.assign(endpoint, kept);
+    }
+}
 
 const converterName = (() => {
     const by = new Map();

@@ -101,6 +101,8 @@ export async function commandRows(d, zh, ids) {
                     for (const x of first?.type === 0x21 ? [byte, byte + 256] : [byte]) {
                         const data = Object.fromEntries(command.parameters.map((p, i) => [p.name, i === 0 ? x : [0x41, 0x42].includes(p.type) ? "" : 0]));
                         const {action} = await convert(d, zh, c, endpoint, type, data);
+                        const other = Object.fromEntries(Object.entries(data).map(([k, v], i) => [k, i && typeof v === "number" ? 7 : v]));
+                        if ((await convert(d, zh, c, endpoint, type, other)).action !== action) looked = true; // it is not the first byte alone
                         if (typeof action === "string" && !/undefined|null|NaN/.test(action)) told.set(byte, told.has(byte) && told.get(byte) !== action ? undefined : action);
                     }
                 }
