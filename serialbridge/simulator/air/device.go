@@ -119,7 +119,9 @@ func (d *device) hears(s Security) bool { return d.there() && d.reachable() && d
 
 // believes says whether the device takes a frame with that counter.
 func (d *device) believes(s Security, counter uint32) bool {
-	if !d.hears(s) || counter <= d.heard {
+	// The counter is that of the last frame that was sent, not of this one: two that
+	// are on their way together both come with it.
+	if !d.hears(s) || counter < d.heard {
 		return false
 	}
 	d.heard = counter
