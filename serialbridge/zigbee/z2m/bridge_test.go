@@ -159,3 +159,47 @@ func (h *house) wantState(name, part string) {
 	for !strings.Contains(string(h.next(name).Payload), part) {
 	}
 }
+
+func TestGroups(t *testing.T) {
+	h := newInhabited(t, nil)
+	h.ask("permit_join", `254`)
+	h.join(bulbAddress)
+	h.join(wallAddress)
+	for _, c := range []struct{ request, payload, want string }{
+		{"group/add", `{"friendly_name":"lounge"}`, `{"data":{"friendly_name":"lounge","id":1},"status":"ok"}`},
+		{"device/rename", `{"from":"` + bulbAddress.String() + `","to":"lamp"}`, ""},
+		{"device/rename", `{"from":"` + wallAddress.String() + `","to":"wall"}`, ""},
+		{"group/members/add", `{"group":"lounge","device":"lamp"}`, `{"data":{"device":"lamp","endpoint":"default","group":"lounge"},"status":"ok"}`},
+		{"group/members/add", `{"group":1,"device":"wall","endpoint":"l2"}`, `{"data":{"device":"wall","endpoint":"l2","group":1},"status":"ok"}`},
+	} {
+		if got := h.ask(c.request, c.payload); c.want != "" && got != c.want {
+			t.Fatalf("%s: %s", c.request, got)
+		}
+	}
+	h.say("lounge/set", `{"state":"ON","brightness":99}`)
+	h.wantState("lamp", `"brightness":99`)
+	h.want("lounge", `{"brightness":99,"state":"ON"}`)
+	// One of two that is off does not make the group off, the second does.
+	h.say("lamp/set", "OFF")
+	h.wantState("lamp", `"state":"OFF"`)
+	h.say("wall/l2/set", "OFF")
+	h.want("lounge", `{"brightness":99,"state":"OFF"}`)
+	h.say("wall/set", `{"state_l2":"ON"}`)
+	h.want("lounge", `{"brightness":99,"state":"ON"}`)
+
+	// A scene of the group is remembered with its members' states.
+	h.say("lounge/set", `{"scene_store":{"ID":1,"name":"all"}}`)
+	for !strings.Contains(string(h.next("bridge/groups").Payload), `"scenes":[{"id":1,"name":"all"}]`) {
+	}
+	h.say("lamp/set", `{"state":"ON","brightness":12}`)
+	h.wantState("lamp", `"brightness":12`)
+	h.say("lounge/set", `{"scene_recall":1}`)
+	h.wantState("lamp", `"state":"OFF"`)
+
+	if got := h.ask("group/remove", `{"id":"lounge"}`); got != `{"data":{"force":false,"id":"lounge"},"status":"ok"}` {
+		t.Error(got)
+	}
+	if d, _ := h.Network().Device(wallAddress); len(d.Endpoint(2).Groups) != 0 {
+		t.Errorf("the switch is still in %v", d.Endpoint(2).Groups)
+	}
+}

@@ -2,6 +2,7 @@ package z2m
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,7 +34,8 @@ type device struct {
 
 	definition *devices.Definition // nil: not interviewed, or not known
 	resolved   string              // what the definition was found by
-	exposes    any                 // of the definition, for JSON
+	exposes    json.RawMessage     // of the definition
+	choices    json.RawMessage     // its options
 	unknown    map[string]any      // what Home Assistant has to see of properties that nobody knows yet
 
 	memory   map[string]any // of the traits
@@ -146,19 +148,31 @@ func (b *Bridge) take(told zigbee.Device) *device {
 		set := b.deviceSets[told.IEEEAddress]
 		d.own, d.options = set, merge(b.settings.DeviceOptions, set)
 	}
+	same := d.resolved != "" && sameThing(&d.Device, &told)
 	d.Device = told
+	if same {
+		return d
+	}
 	key := ""
 	if told.Interview == zigbee.Successful || told.Interview == zigbee.Failed && told.ModelID != "" {
 		key = fmt.Sprint(told.ModelID, "\x00", told.ManufacturerName, "\x00", told.SoftwareBuildID, "\x00", told.Type, told.PowerSource, endpointsKey(told.Endpoints))
 	}
 	if key != d.resolved {
 		d.resolved = key
-		d.definition, d.exposes, d.unknown = nil, nil, nil
+		d.definition, d.exposes, d.choices, d.unknown = nil, nil, nil, nil
 		if key != "" {
 			d.setDefinition(b.o.Resolve(&d.Device))
 		}
 	}
 	return d
+}
+
+// sameThing says that what definitions are found by is the same, if that can be seen at
+// once: it is asked for each message. The network does not change endpoints in place.
+func sameThing(x, y *zigbee.Device) bool {
+	return x.Interview == y.Interview && x.ModelID == y.ModelID && x.ManufacturerName == y.ManufacturerName &&
+		x.SoftwareBuildID == y.SoftwareBuildID && x.Type == y.Type && x.PowerSource == y.PowerSource &&
+		len(x.Endpoints) == len(y.Endpoints) && (len(x.Endpoints) == 0 || &x.Endpoints[0] == &y.Endpoints[0])
 }
 
 func endpointsKey(endpoints []zigbee.Endpoint) string {
@@ -175,7 +189,14 @@ func (d *device) setDefinition(def *devices.Definition) {
 		return
 	}
 	def.Exposes = append(slices.Clip(def.Exposes), devices.LinkQuality())
-	d.exposes = plain(def.Exposes)
+	def.Exposes = append(slices.Clip(def.Exposes), devices.LinkQuality())
+	list := func(e []*devices.Expose) json.RawMessage {
+		if e == nil {
+			e = []*devices.Expose{}
+		}
+		return encode(plain(e))
+	}
+	d.exposes, d.choices = list(def.Exposes), list(def.Options)
 }
 
 func (b *Bridge) sortedDevices() []*device {

@@ -173,7 +173,10 @@ func (b *Bridge) Changed(told zigbee.Device) {
 	if before != d.groupsKey() {
 		b.discoverGroupsOf(d)
 	}
-	b.timers.after("devices", 200*time.Millisecond, func() {
+	if b.timers.pending("devices") {
+		return
+	}
+	b.timers.after("devices", time.Second, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.publishDevicesIfChanged()

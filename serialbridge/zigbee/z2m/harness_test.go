@@ -3,6 +3,7 @@ package z2m
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,14 +102,16 @@ func bucket[T any](t *testing.T, s *persist.Store, name string) *persist.Bucket[
 func (h *house) next(topic string) mqtt.Message {
 	h.t.Helper()
 	deadline := time.After(patience)
+	var others []string
 	for {
 		select {
 		case m := <-h.heard:
+			others = append(others, fmt.Sprintf("%s %.200s", m.Topic, m.Payload))
 			if m.Topic == "zigbee2mqtt/"+topic {
 				return m
 			}
 		case <-deadline:
-			h.t.Fatalf("nothing came on %s", topic)
+			h.t.Fatalf("nothing came on %s, but\n%s", topic, strings.Join(others, "\n"))
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge/zigbee"
-	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/zcl"
 )
 
@@ -170,13 +169,9 @@ func definitionPayload(d *device) map[string]any {
 	} else if def.Generated {
 		source = "generated"
 	}
-	options := def.Options
-	if options == nil {
-		options = []*devices.Expose{}
-	}
 	payload := map[string]any{
 		"source": source, "model": def.Model, "vendor": def.Vendor, "description": def.Description,
-		"exposes": d.exposes, "options": plain(options), "supports_ota": def.OTA, "version": "0.0.0",
+		"exposes": d.exposes, "options": d.choices, "supports_ota": def.OTA, "version": "0.0.0",
 	}
 	icon, _ := d.options["icon"].(string)
 	if icon == "" {
