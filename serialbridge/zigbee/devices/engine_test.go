@@ -299,7 +299,7 @@ func FuzzSet(f *testing.F) {
 // TestTranscript follows what a recorded zigbee2mqtt 2.14.1 told of a Hue lamp while
 // its color was set in one way after the other.
 func TestTranscript(t *testing.T) {
-	device := &zigbee.Device{ModelID: "LCT015", ManufacturerName: "Signify Netherlands B.V.", ManufacturerCode: hueManufacturer,
+	device := &zigbee.Device{ModelID: "LCT015", ManufacturerName: "Signify Netherlands B.V.", ManufacturerCode: 0x100b,
 		Endpoints: []zigbee.Endpoint{{
 			ID: 11, Input: []uint16{clusterOnOff, clusterLevel, clusterColor},
 			Attributes: map[uint16]map[uint16]any{clusterColor: {attrColorTempMin: 153, attrColorTempMax: 500}},

@@ -25,7 +25,6 @@ const (
 	cmdStop           = 0x03
 	withOnOff         = 0x04 // added to the number of a command: and switch on or off
 	ikeaManufacturer  = 0x117c
-	hueManufacturer   = 0x100b
 	maximumBrightness = 254
 )
 
