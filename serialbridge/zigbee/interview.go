@@ -15,8 +15,9 @@ const (
 	interviewTimeout = 15 * time.Minute
 	// interviewHold is how long a step waits for a device that sleeps. One that has
 	// just joined asks its parent every second or so; later it has to be woken by hand.
-	interviewHold    = 3 * time.Minute
-	interviewRetries = 3 // after failures, when the device is heard again
+	interviewHold    = time.Minute
+	noHold           = -1 // for what is nice to know
+	interviewRetries = 3  // after failures, when the device is heard again
 	interviewPause   = 2 * time.Minute
 	// tuyaPause is what end devices of Tuya are given after they have joined: asked
 	// earlier, they leave (zigbee2mqtt, issue 5814).
@@ -185,7 +186,7 @@ func (n *Network) ask(ctx context.Context, d *node, afresh bool) error {
 		}
 	case device.ManufacturerCode == 0 || device.ManufacturerCode == manufacturerTuyaSleep:
 		// May be a device that sleeps soon: its name first (zigbee2mqtt, issue 7553).
-		_, _ = n.read(ctx, device.IEEEAddress, 0, 1, clusterBasic, 0, basicModel, basicManufacturer)
+		_, _ = n.read(ctx, device.IEEEAddress, noHold, 1, clusterBasic, 0, basicModel, basicManufacturer)
 	}
 	ids, err := n.askEndpoints(ctx, d)
 	if err != nil {
@@ -340,7 +341,7 @@ func (n *Network) askBasic(ctx context.Context, d *node, id uint8, afresh bool, 
 		if asked[attribute] || !missing && !afresh {
 			continue
 		}
-		hold := time.Duration(0)
+		hold := time.Duration(noHold)
 		if attribute == basicModel || attribute == basicManufacturer {
 			hold = interviewHold // these decide what the device is
 		}
@@ -362,7 +363,7 @@ func (n *Network) askBasic(ctx context.Context, d *node, id uint8, afresh bool, 
 		if tuya {
 			// Tuya's gateways begin with this read, and some devices wait for it before
 			// they work as they should.
-			_, _ = n.read(ctx, ieee, 0, id, clusterBasic, 0, basicManufacturer, 0x0000, 0x0001, basicModel, 0x0007, 0xfffe)
+			_, _ = n.read(ctx, ieee, noHold, id, clusterBasic, 0, basicManufacturer, 0x0000, 0x0001, basicModel, 0x0007, 0xfffe)
 		}
 	}
 }
@@ -440,7 +441,7 @@ func (n *Network) askPollControl(ctx context.Context, d *node) {
 		if err := n.Bind(ctx, device.IEEEAddress, e.ID, Binding{Cluster: clusterPollControl, Device: coordinator, Endpoint: EndpointHome}); err != nil {
 			return
 		}
-		read, err := n.read(ctx, device.IEEEAddress, 0, e.ID, clusterPollControl, 0, 0x0000)
+		read, err := n.read(ctx, device.IEEEAddress, noHold, e.ID, clusterPollControl, 0, 0x0000)
 		if err != nil {
 			return
 		}

@@ -41,8 +41,8 @@ type Request struct {
 	Timeout time.Duration
 
 	// Hold is how long the request may wait for a sleeping device to wake up,
-	// after it was sent in vain; 0: not at all, but of a device that checks in
-	// until it has done so.
+	// after it was sent in vain. 0: not at all, but of a device that checks in
+	// until it has done so; negative: not even then.
 	Hold time.Duration
 }
 

@@ -159,21 +159,20 @@ func (n *Network) ByNetworkAddress(a NetworkAddress) (Device, bool) {
 
 // Counters count what happened since the network was made.
 type Counters struct {
-	Received     uint64            // messages
-	Damaged      map[string]uint64 // frames, or what they end in, that were dropped, by reason
-	Duplicates   uint64
-	Strangers    uint64 // frames of devices that nobody knows
-	Strays       uint64 // events that came while no stick was in use
-	Overflows    uint64 // what Handler was not told, as it was too slow
-	StoreWrites  uint64
-	StoreErrors  uint64
-	Undelivered  map[DeliveryReason]uint64
-	Unanswered   uint64 // requests that were delivered and had no answer
-	NotAnswered  uint64 // what devices were not answered, as too much was to be answered
-	Interviews   uint64
-	FailedPings  uint64
-	Refused      uint64 // devices that were too many or may not join
-	AddressSpoof uint64 // frames that named an IEEE address not of the network's devices
+	Received    uint64            // messages
+	Damaged     map[string]uint64 // frames, or what they end in, that were dropped, by reason
+	Duplicates  uint64
+	Strangers   uint64 // frames of devices that nobody knows
+	Strays      uint64 // events that came while no stick was in use
+	Overflows   uint64 // what Handler was not told, as it was too slow
+	StoreWrites uint64
+	StoreErrors uint64
+	Undelivered map[DeliveryReason]uint64
+	Unanswered  uint64 // requests that were delivered and had no answer
+	NotAnswered uint64 // what devices were not answered, as too much was to be answered
+	Interviews  uint64
+	FailedPings uint64
+	Refused     uint64 // devices that were too many or may not join
 }
 
 // Counters returns a copy of the counters.

@@ -64,3 +64,94 @@ func TestSecuritySensorEnrols(t *testing.T) {
 		}
 	})
 }
+
+func TestTuyaIsReadAsItsGatewayDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.end()
+		synctest.Wait()
+		d := plug(w.stick)
+		d.attributes = basicAttributesOf("TS0601", "_TZE200_abc", 1)
+		w.join(d)
+		magic := 0
+		for _, f := range d.got() {
+			if slices.Equal(f.Payload, []byte{4, 0, 0, 0, 1, 0, 5, 0, 7, 0, 0xfe, 0xff}) {
+				magic++
+			}
+		}
+		if magic == 0 {
+			t.Errorf("it was asked %+v", d.got())
+		}
+	})
+}
+
+func TestInterviewFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.end()
+		synctest.Wait()
+		d := plug(w.stick)
+		d.endpoints[0].ID = 0 // it lists an endpoint that it does not describe
+		d.endpoints = append(d.endpoints, Endpoint{ID: 7})
+		d.silent.Store(true)
+		w.join(d)
+		time.Sleep(interviewTimeout)
+		synctest.Wait()
+		if got, _ := w.Device(plugIEEE); got.Interview != Failed || w.diary.count("interview FAILED") != 1 {
+			t.Errorf("interview %s, told %q", got.Interview, w.diary.without("message"))
+		}
+		// It speaks, and is asked again: a few times, not for ever.
+		for i := range 20 {
+			w.stick.report(d, uint8(i), 6, zcl.Attribute{ID: 0, Type: zcl.Boolean, Value: true})
+			time.Sleep(10 * time.Minute)
+		}
+		synctest.Wait()
+		if got := w.diary.count("interview IN_PROGRESS"); got != 1+interviewRetries {
+			t.Errorf("%d interviews", got)
+		}
+		d.silent.Store(false)
+		d.endpoints = d.endpoints[:0:0]
+		d.endpoints = append(d.endpoints, Endpoint{ID: 1, Profile: ProfileHomeAutomation, Input: []uint16{0}})
+		w.stick.event(Announced{d.ieee, d.address, d.capability})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got, _ := w.Device(plugIEEE); got.Interview != Successful || got.ModelID != "Plug" {
+			t.Errorf("after it has come back: %+v", got)
+		}
+	})
+}
+
+// Devices of Aqara tell their model, and answer nothing that they are asked.
+func TestWellKnownDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.end()
+		synctest.Wait()
+		d := door(w.stick)
+		d.silent.Store(true)
+		w.stick.event(Joined{d.ieee, d.address, 0})
+		w.stick.event(Announced{d.ieee, d.address, d.capability})
+		time.Sleep(time.Second)
+		w.stick.report(d, 1, clusterBasic, zcl.Attribute{ID: basicModel, Type: zcl.CharString, Value: "lumi.sensor_magnet.aq2"})
+		time.Sleep(interviewTimeout)
+		synctest.Wait()
+		got, _ := w.Device(doorIEEE)
+		if got.Interview != Successful || got.ManufacturerName != "LUMI" || got.Type != EndDevice || got.PowerSource != "Battery" || got.Endpoint(1) == nil {
+			t.Errorf("device %+v", got)
+		}
+	})
+}
+
+func TestTooManyDevices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.end()
+		synctest.Wait()
+		for i := range maxDevices + 10 {
+			w.stick.event(Joined{IEEEAddress(1 + i), NetworkAddress(1 + i), 0})
+		}
+		if got := len(w.Devices()); got != maxDevices || w.Counters().Refused != 10 {
+			t.Errorf("%d devices, counters %+v", got, w.Counters())
+		}
+	})
+}

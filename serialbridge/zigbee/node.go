@@ -51,11 +51,17 @@ func newNode(d Device) *node {
 
 // Capability bits of a node descriptor and of an announcement (Zigbee specification,
 // section 2.3.2.3.6).
-const capabilityReceiverOnWhenIdle = 0x08
+const (
+	capabilityRouter             = 0x02
+	capabilityReceiverOnWhenIdle = 0x08
+)
 
-// sleepy says that the device hears only when it asks its parent.
+// sleepy says that the device hears only when it asks its parent. One that was not
+// interviewed yet has said so when it announced itself, if it has.
 func (d *node) sleepy() bool {
-	return d.device.Type == EndDevice && d.device.Capability&capabilityReceiverOnWhenIdle == 0
+	c := d.device.Capability
+	end := d.device.Type == EndDevice || d.device.Type == Unknown && c != 0 && c&capabilityRouter == 0
+	return end && c&capabilityReceiverOnWhenIdle == 0
 }
 
 // edit returns an endpoint to be changed, nil if there is none. Endpoints that were

@@ -56,8 +56,8 @@ type Options struct {
 	// whether it is right; nil: time.Now, always right.
 	Clock func() (now time.Time, right bool)
 	// Answer, if set, is asked first about every command that is sent to the
-	// coordinator, and says whether it answers: an OTA upgrade. It must not block;
-	// Network.Respond answers.
+	// coordinator, and says whether it answers: an OTA upgrade. It is called by
+	// several goroutines and must not block for long; Network.Respond answers.
 	Answer func(Device, Message) bool
 	Logger *slog.Logger // nil: silent
 }

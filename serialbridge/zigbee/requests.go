@@ -190,6 +190,7 @@ func (n *Network) answered(d *node, m *Message) {
 // is one after the other, and sent says when that is done. What fails with a device
 // that sleeps is tried again, each time that it wakes up, for as long as hold.
 func (n *Network) exchange(ctx context.Context, d *node, timeout, hold time.Duration, f func(ctx context.Context, s *session, to NetworkAddress, sent func()) error) error {
+	hold = max(hold, 0)
 	n.count(&d.queued, 1)
 	defer n.count(&d.queued, -1)
 	turn := time.NewTimer(timeout + hold)
@@ -197,7 +198,7 @@ func (n *Network) exchange(ctx context.Context, d *node, timeout, hold time.Dura
 	select {
 	case d.gate <- struct{}{}:
 	case <-turn.C:
-		return &DeliveryError{Reason: Expired} // others wait for it too
+		return &DeliveryError{Reason: NoAck} // others are still waiting for it, too
 	case <-d.gone:
 		return ErrNoDevice
 	case <-ctx.Done():
