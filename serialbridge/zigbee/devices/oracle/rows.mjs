@@ -94,7 +94,7 @@ export async function attributeRows(d, zh, ids, names, code) {
                 if (attribute?.manufacturerCode ?? cluster.manufacturerCode) common.m = attribute?.manufacturerCode ?? cluster.manufacturerCode;
                 // The engine appends the names of endpoints to all or to none.
                 const suffixed = !d.meta?.multiEndpoint || d.meta.multiEndpointSkip?.includes(base)
-                    || at.every((x) => x.property !== base || !Object.values(names).includes(x.id));
+                    || (Object.keys(names).length > 0 && at.every((x) => x.property !== base || !Object.values(names).includes(x.id)));
                 const alike = suffixed && at.length === ids.length && at.every((x) => JSON.stringify(x.row) === JSON.stringify(at[0].row));
                 if (alike) rows.push({...common, p: base, ...at[0].row});
                 else for (const x of at) rows.push({...common, e: x.id, p: x.property, ...x.row});
