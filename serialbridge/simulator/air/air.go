@@ -23,6 +23,8 @@ type Frame struct {
 	Profile, Cluster                    uint16
 	LinkQuality                         uint8 // of what the coordinator receives
 	Data                                []byte
+
+	counter uint32 // of what the coordinator sends
 }
 
 // Status is what becomes of a frame that the coordinator has sent, in the words of

@@ -57,10 +57,12 @@ type device struct {
 	// What it knows of the network.
 	known   zigbee.Parameters
 	trust   zigbee.IEEEAddress // the coordinator
-	heard   uint32             // the frame counter that it saw last
+	heard   uint32             // the highest frame counter that it saw
+	session uint64             // of the network, when it saw that
 	linkKey *[16]byte
 
 	openUntil  time.Time // of a router
+	teachUntil time.Time // of a router: until when it listens for Green Power devices
 	awakeUntil time.Time
 	polled     time.Time
 	held       []*held
@@ -117,14 +119,14 @@ func (d *device) shares(s Security) bool {
 // hears says whether the device hears what a coordinator with s sends.
 func (d *device) hears(s Security) bool { return d.there() && d.reachable() && d.shares(s) }
 
-// believes says whether the device takes a frame with that counter.
-func (d *device) believes(s Security, counter uint32) bool {
-	// The counter is that of the last frame that was sent, not of this one: two that
-	// are on their way together both come with it.
-	if !d.hears(s) || counter < d.heard {
+// believes says whether the device takes a frame of the coordinator with that counter.
+// That of a coordinator which has started anew has to be higher than any before.
+func (d *device) believes(counter uint32) bool {
+	n := d.network
+	if !d.hears(n.security) || d.session != n.session && counter <= d.heard {
 		return false
 	}
-	d.heard = counter
+	d.session, d.heard = n.session, max(d.heard, counter)
 	return true
 }
 
@@ -250,6 +252,7 @@ func (n *Network) welcome(d, parent *device) {
 		d.address = zigbee.NetworkAddress(n.random.Uint32())
 	}
 	d.known, d.trust, d.heard = n.security.Parameters, n.security.Coordinator, n.counter
+	d.session = n.session
 	d.polled = time.Now()
 	d.awakeUntil = d.polled.Add(30 * time.Second)
 	radio, address, at, key := n.radio, d.address, d.parentAddress(), d.linkKey

@@ -26,5 +26,6 @@
 //
 // Chance comes from Options.Seed alone and time from package time alone: under
 // testing/synctest a run repeats itself. A network holds at most 250 devices,
-// for each of them at most 8 frames that wait until it wakes up.
+// for each of them at most 8 frames that wait until it wakes up, and as many Green Power
+// switches.
 package air

@@ -225,6 +225,25 @@ func TestBelief(t *testing.T) {
 	}
 }
 
+// Frames that are sent in one moment all arrive.
+func TestBurst(t *testing.T) {
+	play(t, Options{}, func(w *world) {
+		address := w.add(Device{IEEEAddress: lamp, Kind: Bulb})
+		delivered := 0
+		for range 16 {
+			w.Send(Frame{Destination: address, DestinationEndpoint: 11, Profile: 0x0104, Cluster: clusterOnOff, Data: []byte{0x11, 1, 1}}, func(s Status) {
+				if s == Delivered {
+					delivered++
+				}
+			})
+		}
+		w.wait(5 * time.Second)
+		if delivered != 16 {
+			t.Errorf("%d of 16 frames arrived", delivered)
+		}
+	})
+}
+
 func TestTrustCenterRejoin(t *testing.T) {
 	play(t, Options{}, func(w *world) {
 		w.add(Device{IEEEAddress: lamp, Kind: Bulb})

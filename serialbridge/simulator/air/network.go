@@ -65,7 +65,8 @@ type Network struct {
 	counter   uint32
 	openUntil time.Time // until when the coordinator lets devices join
 	devices   map[zigbee.IEEEAddress]*device
-	sorted    []*device // as they were added
+	sorted    []*device            // as they were added
+	switches  map[uint32]*gpSwitch // of Green Power, by source ID
 }
 
 // New returns a network without devices and without a coordinator.
@@ -227,6 +228,7 @@ func (n *Network) Send(f Frame, confirm func(Status)) {
 	defer n.mu.Unlock()
 	session := n.session
 	n.counter++
+	f.counter = n.counter
 	f.Source = zigbee.ToCoordinator
 	f.Data = append([]byte(nil), f.Data...)
 	n.after(n.options.Latency, func() {
@@ -297,7 +299,7 @@ func (n *Network) unicast(f Frame, answered func(Status)) {
 
 // take lets a device have a frame.
 func (n *Network) take(d *device, f Frame, answered func(Status)) {
-	if !d.believes(n.security, n.counter) {
+	if !d.believes(f.counter) {
 		n.sent(Record{Device: d.IEEEAddress, Frame: f, Status: NoAck})
 		if answered != nil {
 			n.after(ackTime, func() { answered(NoAck) })

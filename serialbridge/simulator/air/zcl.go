@@ -18,6 +18,10 @@ func (d *device) handle(f Frame) {
 	if err != nil {
 		return
 	}
+	if f.Cluster == clusterGreenPower && f.DestinationEndpoint == zigbee.EndpointGreenPower {
+		d.handleGreenPower(frame)
+		return
+	}
 	for _, e := range d.endpoints {
 		switch {
 		case f.Group != 0 && !slices.Contains(e.groups, f.Group):

@@ -145,6 +145,7 @@ func TestHerdsman(t *testing.T) {
 			h.works(n, 1850, false)
 			h.group(n)
 			h.enrolled(n)
+			h.greenPower(n)
 			h.ask(nil, "backup", nil)
 			h.finish(unhandled)
 
@@ -270,6 +271,26 @@ func (h *herdsman) enrolled(n *world) {
 	})
 	if !strings.Contains(string(e.Data), `"zonestatus":1`) {
 		h.Errorf("the alarm says %s", e.Data)
+	}
+}
+
+// greenPower teaches a switch without a battery, and presses it.
+func (h *herdsman) greenPower(n *world) {
+	h.Helper()
+	const source = 0x01718c2f
+	if err := n.AddGreenPower(source, [16]byte{1, 2, 3}); err != nil {
+		h.Fatal(err)
+	}
+	h.ask(nil, "permit", map[string]any{"seconds": 254}) // now there are routers to hear it
+	n.eventually(h.T, "the routers listen for switches", func() bool { return n.Teach(source) == nil })
+	h.await("that the switch is known", func(e event) bool { return e.Event == "joined" && e.Device == source })
+	n.eventually(h.T, "the routers know the switch", func() bool { return n.Paired(source) })
+	if err := n.PressGreenPower(source, 0x22); err != nil {
+		h.Fatal(err)
+	}
+	e := h.await("the press of the switch", func(e event) bool { return e.Event == "message" && e.Device == source && e.Type == "commandNotification" })
+	if !strings.Contains(string(e.Data), `"commandID":34`) {
+		h.Errorf("the press says %s", e.Data)
 	}
 }
 
