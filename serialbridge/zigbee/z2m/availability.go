@@ -69,7 +69,7 @@ func (b *Bridge) applyAvailabilityOf(d *device) {
 			a.PauseOnBackoffGreaterThan = int(n)
 		}
 	}
-	b.network.SetAvailability(d.IEEEAddress, a)
+	b.network.SetAvailability(d.ieee, a)
 }
 
 func minutes(n float64) time.Duration      { return time.Duration(n * float64(time.Minute)) }
@@ -129,7 +129,7 @@ func (b *Bridge) publishAvailability(e entity, again bool) {
 // publishAvailabilities publishes who is there. The mutex is held.
 func (b *Bridge) publishAvailabilities() {
 	for _, d := range b.sortedDevices() {
-		d.online = b.network.Available(d.IEEEAddress)
+		d.online = b.network.Available(d.ieee)
 		b.publishAvailability(b.ofDevice(d), true)
 	}
 	for _, g := range b.sortedGroups() {

@@ -91,7 +91,7 @@ func (b *Bridge) bindingTarget(id, endpoint string) (zigbee.Binding, *zigbee.End
 	if to == nil {
 		return zigbee.Binding{}, nil, fmt.Errorf("Target device '%s' does not have endpoint '%s'", e.device.name(), endpoint)
 	}
-	return zigbee.Binding{Device: e.device.IEEEAddress, Endpoint: to.ID}, to, nil
+	return zigbee.Binding{Device: e.device.ieee, Endpoint: to.ID}, to, nil
 }
 
 func (b *Bridge) bind(ctx context.Context, r *request) (map[string]any, error) {
@@ -116,13 +116,13 @@ func (b *Bridge) bindOrUnbind(ctx context.Context, r *request, verb string,
 	for _, c := range q.clusters {
 		binding := q.target
 		binding.Cluster = c.ID
-		if err := do(ctx, q.source.IEEEAddress, q.from, binding); err != nil {
+		if err := do(ctx, q.source.ieee, q.from, binding); err != nil {
 			if ctx.Err() != nil {
 				return nil, err
 			}
 			last = err
 			failed = append(failed, c.Name)
-			b.log.Error("a cluster could not be bound or unbound", "device", b.nameOf(q.source.IEEEAddress), "to", q.toName, "cluster", c.Name, "err", err)
+			b.log.Error("a cluster could not be bound or unbound", "device", b.nameOf(q.source.ieee), "to", q.toName, "cluster", c.Name, "err", err)
 			continue
 		}
 		done = append(done, c.Name)
@@ -130,7 +130,7 @@ func (b *Bridge) bindOrUnbind(ctx context.Context, r *request, verb string,
 	if len(done) == 0 {
 		return nil, fmt.Errorf("Failed to %s: %w", verb, last)
 	}
-	b.refresh(q.source.IEEEAddress)
+	b.refresh(q.source.ieee)
 	if verb == "bind" {
 		b.setUpReporting(ctx, q.target, done)
 	} else if !r.flag("skip_disable_reporting") && q.target.Group != defaultBindGroup {
@@ -177,10 +177,10 @@ func (b *Bridge) clearBindings(ctx context.Context, r *request) (map[string]any,
 			targets = append(targets, ieee)
 		}
 	}
-	if err := b.network.ClearBindings(ctx, d.IEEEAddress, targets...); err != nil {
+	if err := b.network.ClearBindings(ctx, d.ieee, targets...); err != nil {
 		return nil, err
 	}
-	b.refresh(d.IEEEAddress)
+	b.refresh(d.ieee)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.publishDevices()
@@ -258,7 +258,7 @@ func (b *Bridge) setUpReporting(ctx context.Context, target zigbee.Binding, clus
 			reports := slices.ContainsFunc(e.Reportings, func(r zigbee.Reporting) bool { return r.Cluster == c.ID })
 			bound := slices.ContainsFunc(e.Bindings, func(x zigbee.Binding) bool { return x.Cluster == c.ID && x.Device == info.IEEEAddress })
 			if !reports || !bound {
-				todo = append(todo, work{m.IEEEAddress, m.endpoint, c})
+				todo = append(todo, work{m.ieee, m.endpoint, c})
 			}
 		}
 	}
@@ -314,7 +314,7 @@ func (b *Bridge) endReporting(ctx context.Context, target zigbee.Binding) {
 		for _, x := range e.Bindings {
 			name := zcl.ClusterName(x.Cluster)
 			if x.Device == info.IEEEAddress && reported[name] != nil && !b.controlled(m, x.Cluster) && !b.wanted(m, x.Cluster) {
-				todo = append(todo, work{m.IEEEAddress, m.endpoint, x.Cluster, reported[name]})
+				todo = append(todo, work{m.ieee, m.endpoint, x.Cluster, reported[name]})
 			}
 		}
 	}
@@ -343,7 +343,7 @@ func (b *Bridge) controlled(m member, cluster uint16) bool {
 	for _, d := range b.devices {
 		for i := range d.Endpoints {
 			for _, x := range d.Endpoints[i].Bindings {
-				if x.Cluster == cluster && (x.Device == m.IEEEAddress && x.Endpoint == m.endpoint || x.Device == 0 && slices.Contains(groups, x.Group)) {
+				if x.Cluster == cluster && (x.Device == m.ieee && x.Endpoint == m.endpoint || x.Device == 0 && slices.Contains(groups, x.Group)) {
 					return true
 				}
 			}

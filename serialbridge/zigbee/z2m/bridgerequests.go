@@ -30,16 +30,18 @@ func (b *Bridge) permitJoin(ctx context.Context, r *request) (map[string]any, er
 		e, ok := b.resolve(id)
 		switch {
 		case ok && e.device != nil:
-			via = &e.device.IEEEAddress
+			via = &e.device.ieee
 		case ok && e.group == nil:
 			info, _, _ := b.network.Info()
 			via = &info.IEEEAddress
+		}
+		if via != nil {
+			data["device"] = e.name()
 		}
 		b.mu.Unlock()
 		if via == nil {
 			return nil, fmt.Errorf("Device '%s' does not exist", id)
 		}
-		data["device"] = e.name()
 	}
 	if err := b.network.PermitJoin(ctx, time.Duration(n)*time.Second, via); err != nil {
 		return nil, err

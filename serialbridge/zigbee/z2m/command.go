@@ -259,7 +259,7 @@ func (b *Bridge) send(ctx context.Context, e entity, requests []zigbee.Request) 
 			}
 			continue
 		}
-		f, err := b.network.Request(ctx, e.device.IEEEAddress, r)
+		f, err := b.network.Request(ctx, e.device.ieee, r)
 		if err == nil {
 			err = devices.SceneAnswer(r, f)
 		}
@@ -269,7 +269,7 @@ func (b *Bridge) send(ctx context.Context, e entity, requests []zigbee.Request) 
 		if f.Type == zcl.Global && f.Command == zcl.ReadAttributesResponse {
 			// What cannot be read of it has been counted by the network.
 			attributes, _ := zcl.ParseAttributes(f.Command, f.Payload)
-			answer = devices.Answer(zigbee.Message{Device: e.device.IEEEAddress, Cluster: r.Cluster, Frame: f, Attributes: attributes})
+			answer = devices.Answer(zigbee.Message{Device: e.device.ieee, Cluster: r.Cluster, Frame: f, Attributes: attributes})
 		}
 	}
 	return answer, nil

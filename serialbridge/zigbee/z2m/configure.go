@@ -24,7 +24,7 @@ func (b *Bridge) configureIfNeeded(d *device) {
 		d.Configured == configKeyOf(d) || !b.running {
 		return
 	}
-	ieee := d.IEEEAddress
+	ieee := d.ieee
 	d.configuring = b.jobs.add("configure/"+ieee.String(), func(ctx context.Context) {
 		if err := b.configure(ctx, ieee); err != nil && ctx.Err() == nil {
 			b.log.Error("a device could not be set up; it is tried again when it speaks", "device", b.nameOf(ieee), "err", err)
@@ -127,7 +127,7 @@ func (b *Bridge) retrieve(d *device) {
 	if d.definition == nil {
 		return
 	}
-	ieee := d.IEEEAddress
+	ieee := d.ieee
 	b.timers.after("retrieve/"+ieee.String(), 2*time.Second, func() {
 		b.jobs.add(ieee.String(), func(ctx context.Context) {
 			b.mu.Lock()

@@ -58,7 +58,7 @@ func (b *Bridge) rename(e entity, to string, r *request) (map[string]any, error)
 		b.publishText(from+"/availability", "", retained, 1)
 	}
 	if d := e.device; d != nil {
-		b.setDevice(d.IEEEAddress, merge(d.own, map[string]any{"friendly_name": to}))
+		b.setDevice(d.ieee, merge(d.own, map[string]any{"friendly_name": to}))
 		b.publishDevices()
 	} else {
 		b.setGroup(e.group.id, merge(e.group.own, map[string]any{"friendly_name": to}))
@@ -98,7 +98,7 @@ func (b *Bridge) deviceOptions(_ context.Context, r *request) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	b.setDevice(d.IEEEAddress, set)
+	b.setDevice(d.ieee, set)
 	b.applyAvailabilityOf(d)
 	b.publishInfo()
 	b.publishDevices()
@@ -164,7 +164,7 @@ func (b *Bridge) removeDevice(ctx context.Context, r *request) (map[string]any, 
 		b.mu.Unlock()
 		return nil, err
 	}
-	ieee, name := d.IEEEAddress, d.name()
+	ieee, name := d.ieee, d.name()
 	availability := b.hasAvailability(b.ofDevice(d))
 	b.mu.Unlock()
 	options := zigbee.RemoveOptions{Force: r.flag("force"), Block: r.flag("block")}
@@ -214,7 +214,7 @@ func (b *Bridge) requestConfigure(ctx context.Context, r *request) (map[string]a
 	if err != nil {
 		return nil, err
 	}
-	if err := b.configure(ctx, d.IEEEAddress); err != nil {
+	if err := b.configure(ctx, d.ieee); err != nil {
 		return nil, fmt.Errorf("Failed to configure (%w)", err)
 	}
 	return map[string]any{"id": r.id()}, nil
@@ -230,8 +230,8 @@ func (b *Bridge) interview(ctx context.Context, r *request) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	if err := b.network.Interview(ctx, d.IEEEAddress); err != nil {
-		return nil, fmt.Errorf("interview of '%s' failed: %w", b.nameOf(d.IEEEAddress), err)
+	if err := b.network.Interview(ctx, d.ieee); err != nil {
+		return nil, fmt.Errorf("interview of '%s' failed: %w", b.nameOf(d.ieee), err)
 	}
 	return map[string]any{"id": r.id()}, nil
 }

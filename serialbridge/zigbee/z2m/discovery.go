@@ -72,7 +72,7 @@ func (b *Bridge) discover(e entity, rename bool) {
 		info.Scenes = b.groupScenes(g)
 		for _, m := range b.members(g.id) {
 			if m.definition != nil {
-				info.Members = append(info.Members, Member{m.IEEEAddress, m.endpointName(m.endpoint), m.definition})
+				info.Members = append(info.Members, Member{m.ieee, m.endpointName(m.endpoint), m.definition})
 			}
 		}
 		b.o.Discovery.Entity(info)

@@ -28,6 +28,7 @@ const (
 
 // device is what the bridge knows of a device. It is guarded by Bridge.mu.
 type device struct {
+	ieee zigbee.IEEEAddress // never changed, so that it may be read at any time
 	zigbee.Device
 	own     map[string]any // what is set for it
 	options map[string]any // and for all devices
@@ -71,7 +72,7 @@ func entityID(group uint16) string { return strconv.Itoa(int(group)) }
 // id is the key of the cache.
 func (e entity) id() string {
 	if e.device != nil {
-		return e.device.IEEEAddress.String()
+		return e.device.ieee.String()
 	}
 	return entityID(e.group.id)
 }
@@ -97,7 +98,7 @@ func (d *device) name() string {
 	if name, ok := d.own["friendly_name"].(string); ok && name != "" {
 		return name
 	}
-	return d.IEEEAddress.String()
+	return d.ieee.String()
 }
 
 func (g *group) name() string {
@@ -143,7 +144,7 @@ func (b *Bridge) ofGroup(g *group) entity   { return entity{group: g} }
 func (b *Bridge) take(told zigbee.Device) *device {
 	d := b.devices[told.IEEEAddress]
 	if d == nil {
-		d = &device{memory: make(map[string]any), actions: make(map[string]bool)}
+		d = &device{ieee: told.IEEEAddress, memory: make(map[string]any), actions: make(map[string]bool)}
 		b.devices[told.IEEEAddress] = d
 		set := b.deviceSets[told.IEEEAddress]
 		d.own, d.options = set, merge(b.settings.DeviceOptions, set)
@@ -200,7 +201,7 @@ func (d *device) setDefinition(def *devices.Definition) {
 }
 
 func (b *Bridge) sortedDevices() []*device {
-	return slices.SortedFunc(maps.Values(b.devices), func(x, y *device) int { return cmp.Compare(x.IEEEAddress, y.IEEEAddress) })
+	return slices.SortedFunc(maps.Values(b.devices), func(x, y *device) int { return cmp.Compare(x.ieee, y.ieee) })
 }
 
 func (b *Bridge) sortedGroups() []*group {

@@ -27,7 +27,7 @@ func (b *Bridge) Started(zigbee.Info, zigbee.Parameters) {
 		if d.Type != zigbee.Router || d.definition == nil || d.Configured == configKeyOf(d) {
 			continue
 		}
-		ieee := d.IEEEAddress
+		ieee := d.ieee
 		b.timers.after("configure/"+ieee.String(), wait, func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -93,7 +93,7 @@ func (b *Bridge) Announced(told zigbee.Device) {
 	d := b.take(told)
 	b.publishSeen(d)
 	b.publishDevices()
-	b.event("device_announce", map[string]any{"friendly_name": d.name(), "ieee_address": d.IEEEAddress})
+	b.event("device_announce", map[string]any{"friendly_name": d.name(), "ieee_address": d.ieee})
 	d.attempts = 0
 	b.configureIfNeeded(d)
 	b.retrieve(d)
@@ -105,7 +105,7 @@ func (b *Bridge) Interviewing(told zigbee.Device) {
 	defer b.mu.Unlock()
 	d := b.take(told)
 	b.publishDevices()
-	data := map[string]any{"friendly_name": d.name(), "ieee_address": d.IEEEAddress}
+	data := map[string]any{"friendly_name": d.name(), "ieee_address": d.ieee}
 	switch told.Interview {
 	case zigbee.InProgress:
 		data["status"] = "started"
@@ -150,8 +150,8 @@ func (b *Bridge) Left(told zigbee.Device) {
 
 // forget drops what is known of a device that is gone. The mutex is held.
 func (b *Bridge) forget(d *device) {
-	id := d.IEEEAddress.String()
-	delete(b.devices, d.IEEEAddress)
+	id := d.ieee.String()
+	delete(b.devices, d.ieee)
 	for _, kind := range []string{"debounce/", "throttle/", "configure/", "retrieve/"} {
 		b.timers.cancel(kind + id)
 	}

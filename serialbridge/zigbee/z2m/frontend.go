@@ -112,7 +112,7 @@ func (b *Bridge) readFrames(ctx context.Context, ws *websocket.Conn) {
 func (b *Bridge) stateFrames() [][]byte {
 	var frames [][]byte
 	for _, d := range b.sortedDevices() {
-		message := merge(b.states[d.IEEEAddress.String()], nil)
+		message := merge(b.states[d.ieee.String()], nil)
 		if seen := lastSeen(d.LastSeen, b.settings.Advanced.LastSeen); seen != nil {
 			message["last_seen"] = seen
 		}

@@ -62,10 +62,10 @@ func (b *Bridge) removeGroup(ctx context.Context, r *request) (map[string]any, e
 	b.mu.Unlock()
 	if !r.flag("force") {
 		for _, m := range members {
-			if err := b.network.RemoveFromGroup(ctx, m.IEEEAddress, m.endpoint, g.id); err != nil {
-				return nil, fmt.Errorf("Failed to remove group '%s': '%s' is still in it (%w)", name, b.nameOf(m.IEEEAddress), err)
+			if err := b.network.RemoveFromGroup(ctx, m.ieee, m.endpoint, g.id); err != nil {
+				return nil, fmt.Errorf("Failed to remove group '%s': '%s' is still in it (%w)", name, b.nameOf(m.ieee), err)
 			}
-			b.refresh(m.IEEEAddress)
+			b.refresh(m.ieee)
 		}
 	}
 	b.mu.Lock()
@@ -132,10 +132,10 @@ func (b *Bridge) addMember(ctx context.Context, r *request) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	if err := b.network.AddToGroup(ctx, d.IEEEAddress, endpoint, g.id); err != nil {
+	if err := b.network.AddToGroup(ctx, d.ieee, endpoint, g.id); err != nil {
 		return nil, fmt.Errorf("Failed to add to group (%w)", err)
 	}
-	b.refresh(d.IEEEAddress)
+	b.refresh(d.ieee)
 	b.membersChanged(g)
 	b.reportToGroup(ctx, g.id)
 	return memberData(r), nil
@@ -146,10 +146,10 @@ func (b *Bridge) removeMember(ctx context.Context, r *request) (map[string]any, 
 	if err != nil {
 		return nil, err
 	}
-	if err := b.network.RemoveFromGroup(ctx, d.IEEEAddress, endpoint, g.id); err != nil {
+	if err := b.network.RemoveFromGroup(ctx, d.ieee, endpoint, g.id); err != nil {
 		return nil, fmt.Errorf("Failed to remove from group (%w)", err)
 	}
-	b.refresh(d.IEEEAddress)
+	b.refresh(d.ieee)
 	b.membersChanged(g)
 	return memberData(r), nil
 }
@@ -169,10 +169,10 @@ func (b *Bridge) removeFromAllGroups(ctx context.Context, r *request) (map[strin
 		}
 	}
 	b.mu.Unlock()
-	if err := b.network.RemoveFromAllGroups(ctx, d.IEEEAddress, endpoint); err != nil {
+	if err := b.network.RemoveFromAllGroups(ctx, d.ieee, endpoint); err != nil {
 		return nil, fmt.Errorf("Failed to remove from group (%w)", err)
 	}
-	b.refresh(d.IEEEAddress)
+	b.refresh(d.ieee)
 	b.membersChanged(groups...)
 	data := memberData(r)
 	delete(data, "group")

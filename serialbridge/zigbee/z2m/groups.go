@@ -143,7 +143,7 @@ func (b *Bridge) follows(g *group, part map[string]any) bool {
 				key += "_" + name
 			}
 		}
-		if state := b.states[m.IEEEAddress.String()][key]; state == "ON" || state == "OPEN" {
+		if state := b.states[m.ieee.String()][key]; state == "ON" || state == "OPEN" {
 			return false
 		}
 	}

@@ -94,7 +94,7 @@ func (b *Bridge) devicePayload(d *device) map[string]any {
 		endpoints[strconv.Itoa(int(e.ID))] = endpointPayload(d.endpointName(e.ID), e)
 	}
 	entry := map[string]any{
-		"ieee_address": d.IEEEAddress, "type": d.Type, "network_address": d.NetworkAddress,
+		"ieee_address": d.ieee, "type": d.Type, "network_address": d.NetworkAddress,
 		"supported": supported(d), "friendly_name": d.name(), "disabled": d.disabled(),
 		"interviewing":        d.Interview == zigbee.InProgress,
 		"interview_completed": d.Interview == zigbee.Successful,
@@ -229,7 +229,7 @@ func (b *Bridge) publishGroups() {
 func (b *Bridge) groupPayload(g *group) map[string]any {
 	members := []any{}
 	for _, m := range b.members(g.id) {
-		members = append(members, map[string]any{"ieee_address": m.IEEEAddress, "endpoint": m.endpoint})
+		members = append(members, map[string]any{"ieee_address": m.ieee, "endpoint": m.endpoint})
 	}
 	scenes := b.groupScenes(g)
 	if scenes == nil {

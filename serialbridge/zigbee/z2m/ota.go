@@ -228,14 +228,14 @@ func (b *Bridge) otaAbort(_ context.Context, r *request) (map[string]any, error)
 		b.mu.Unlock()
 		return nil, err
 	}
-	cancel := b.updating[d.IEEEAddress]
+	cancel := b.updating[d.ieee]
 	b.mu.Unlock()
 	if cancel == nil {
-		return nil, fmt.Errorf("No OTA in progress to abort for device '%s'", b.nameOf(d.IEEEAddress))
+		return nil, fmt.Errorf("No OTA in progress to abort for device '%s'", b.nameOf(d.ieee))
 	}
 	cancel()
 	r.answers = "device/ota_update/update/abort"
-	b.setUpdate(d.IEEEAddress, map[string]any{"state": "available"})
+	b.setUpdate(d.ieee, map[string]any{"state": "available"})
 	return map[string]any{"id": r.id()}, nil
 }
 
@@ -261,13 +261,17 @@ func (b *Bridge) otaSchedule(ctx context.Context, r *request) (map[string]any, e
 func (b *Bridge) otaUnschedule(ctx context.Context, r *request) (map[string]any, error) {
 	r.answers = "device/ota_update/unschedule"
 	b.mu.Lock()
-	d, err := b.deviceOf(r.id())
+	found, err := b.deviceOf(r.id())
+	var d zigbee.Device
+	if err == nil {
+		d = found.Device
+	}
 	b.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	if b.o.Updater != nil {
-		if err := b.o.Updater.Unschedule(ctx, d.Device); err != nil {
+		if err := b.o.Updater.Unschedule(ctx, d); err != nil {
 			return nil, err
 		}
 	}

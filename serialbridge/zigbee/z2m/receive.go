@@ -23,7 +23,7 @@ func (b *Bridge) Message(told zigbee.Device, m zigbee.Message) {
 	values, later := d.definition.Decode(c, m)
 	b.receive(d, values)
 	for _, l := range later {
-		b.timers.after("later/"+d.IEEEAddress.String()+"/"+l.Key, l.After, func() {
+		b.timers.after("later/"+d.ieee.String()+"/"+l.Key, l.After, func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if d := b.devices[told.IEEEAddress]; d != nil {
@@ -37,7 +37,7 @@ func (b *Bridge) Message(told zigbee.Device, m zigbee.Message) {
 // context is what a definition has to know of a device.
 func (b *Bridge) context(d *device) *devices.Context {
 	return &devices.Context{
-		Device: &d.Device, State: b.states[d.IEEEAddress.String()], Options: d.options,
+		Device: &d.Device, State: b.states[d.ieee.String()], Options: d.options,
 		Memory: d.memory, Now: time.Now(),
 	}
 }
@@ -87,7 +87,7 @@ func (b *Bridge) debounce(d *device, update map[string]any, wait time.Duration) 
 	}
 	d.waiting = merge(d.waiting, update)
 	b.remember(b.ofDevice(d), d.waiting)
-	b.timers.after("debounce/"+d.IEEEAddress.String(), wait, func() {
+	b.timers.after("debounce/"+d.ieee.String(), wait, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.publishWaiting(d)
@@ -106,7 +106,7 @@ func (b *Bridge) publishWaiting(d *device) {
 // published together at its end.
 func (b *Bridge) throttle(d *device, update map[string]any, interval time.Duration) {
 	now := time.Now()
-	key := "throttle/" + d.IEEEAddress.String()
+	key := "throttle/" + d.ieee.String()
 	if since := now.Sub(d.sent); since < interval {
 		d.waiting = merge(d.waiting, update)
 		b.remember(b.ofDevice(d), update)

@@ -25,7 +25,7 @@ func (b *Bridge) reportingTarget(r *request) (ieee zigbee.IEEEAddress, endpoint 
 		return 0, 0, nil, err
 	}
 	c, err = clusterOf(textOf(r.body["cluster"]))
-	return d.IEEEAddress, e.ID, c, err
+	return d.ieee, e.ID, c, err
 }
 
 func (b *Bridge) configureReporting(ctx context.Context, r *request) (map[string]any, error) {

@@ -91,9 +91,9 @@ func (b *Bridge) changeScenes(d *device, endpoint uint8, changes []devices.Scene
 		changed = true
 	}
 	if changed {
-		if err := b.network.SetScenes(d.IEEEAddress, endpoint, scenes); err != nil {
+		if err := b.network.SetScenes(d.ieee, endpoint, scenes); err != nil {
 			b.log.Warn("the scenes are not kept", "device", d.name(), "err", err)
-		} else if told, ok := b.network.Device(d.IEEEAddress); ok {
+		} else if told, ok := b.network.Device(d.ieee); ok {
 			b.take(told)
 		}
 	}
@@ -111,7 +111,7 @@ func (b *Bridge) sceneState(d *device, endpoint uint8) map[string]any {
 		suffix = "_" + name
 	}
 	for _, key := range append(slices.Clone(shared), "position", "tilt") {
-		if v, ok := b.states[d.IEEEAddress.String()][key+suffix]; ok {
+		if v, ok := b.states[d.ieee.String()][key+suffix]; ok {
 			state[key+suffix] = v
 		}
 	}

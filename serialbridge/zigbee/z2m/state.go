@@ -186,7 +186,7 @@ func lastSeen(t time.Time, form string) any {
 
 func describe(d *device) map[string]any {
 	info := map[string]any{
-		"friendlyName": d.name(), "ieeeAddr": d.IEEEAddress, "networkAddress": d.NetworkAddress,
+		"friendlyName": d.name(), "ieeeAddr": d.ieee, "networkAddress": d.NetworkAddress,
 		"type": d.Type, "manufacturerID": d.ManufacturerCode,
 	}
 	if d.definition != nil {
@@ -299,7 +299,7 @@ func endpointTopics(d *devices.Definition) []string {
 // publishCached sends all states again.
 func (b *Bridge) publishCached() {
 	for _, d := range b.sortedDevices() {
-		if b.states[d.IEEEAddress.String()] != nil {
+		if b.states[d.ieee.String()] != nil {
 			b.publishState(b.ofDevice(d), nil, cached)
 		}
 	}
