@@ -173,10 +173,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 	var sender errgroup.Group
 	sender.Go(func() error { b.out.run(sending); return nil })
 
-	b.publishStart()
 	const dontSendRetained = 0x20 // retain handling 2 (5.0 §3.8.3.1)
 	err := b.o.Broker.Subscribe(ctx, b.base+"/#", mqtt.NoLocal|dontSendRetained, func(m mqtt.Message) { b.incoming(m.Topic, m.Payload) })
 	if err == nil {
+		b.publishStart() // who sees it may ask at once
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return b.network.Run(ctx) })
 		g.Go(func() error { b.jobs.run(ctx); return nil })
