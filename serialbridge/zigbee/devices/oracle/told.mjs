@@ -225,7 +225,7 @@ export async function pointRows(d, zh, ids, exposes) {
 // sent finds out as what the property is sent, and adds it to the rows.
 async function sent(d, zh, endpoint, e, rows) {
     const key = e.name;
-    const c = d.toZigbee.find((x) => x.key?.includes(key) && x.convertSet && (!x.endpoints || !e.endpoint || x.endpoints.includes(e.endpoint)));
+    const c = d.toZigbee.find((x) => (!x.key || x.key.includes(key)) && x.convertSet && (!x.endpoints || !e.endpoint || x.endpoints.includes(e.endpoint)));
     if (!c) return;
     const values = e.values ?? (e.type === "binary" ? [e.value_on, e.value_off] : e.type === "numeric" ? [1, 2, 10, 20].map((n) => Math.max(n, e.value_min ?? n)) : []);
     const tried = [];
