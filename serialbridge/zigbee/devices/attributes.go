@@ -18,6 +18,9 @@ func attributeTrait() *Trait {
 	return &Trait{
 		Name: "attributes", Named: true,
 		Decode: func(c *Context, m zigbee.Message) Values {
+			if c.Definition.special(m) || m.Frame.Type == zcl.Specific && c.Definition.hasCommand(m) && c.repeated(m) {
+				return nil
+			}
 			values := Values{}
 			for i := range c.Definition.Attributes {
 				a := &c.Definition.Attributes[i]
@@ -50,6 +53,23 @@ func attributeTrait() *Trait {
 		},
 		Configure: configureAttributes,
 	}
+}
+
+// special says that a trait knows more of the message than rows can say.
+func (d *Definition) special(m zigbee.Message) bool {
+	switch m.Cluster {
+	case clusterPressure:
+		return d.uses("pressure")
+	case clusterAnalogInput, clusterMultistateInput:
+		return d.Model == "MFKZQ01LM" || d.Model == "CTP-R01"
+	case clusterDoorLock:
+		return d.uses("lumi.lumi_vibration_analog")
+	case clusterLumi:
+		_, turned := reported(m, knobTurned)
+		_, slid := reported(m, sliderMoved)
+		return turned || slid
+	}
+	return false
 }
 
 // hasCommand says that a row is of the command of the message.
@@ -109,6 +129,9 @@ func (a *Attribute) decode(c *Context, m zigbee.Message) Values {
 		members := structureOf(m, a.ID)
 		var ok bool
 		if raw, ok = members[*a.Tag]; !ok {
+			return nil
+		}
+		if raw = a.plausible(raw); raw == nil {
 			return nil
 		}
 	} else {

@@ -60,6 +60,15 @@ func (v *Conversion) readable() bool {
 	return v.Kind != "write-only" && (!ok || named.decode != nil)
 }
 
+// sendable says that a value of the user can be sent.
+func (v *Conversion) sendable() bool {
+	switch v.Kind {
+	case "", "identity", "scale", "range", "enum", "bool", "write-only":
+		return true
+	}
+	return namedConversions[v.Kind].encode != nil
+}
+
 // encode returns what goes on the wire for a value of the user.
 func (v *Conversion) encode(c *Context, value any) (any, error) {
 	switch v.Kind {

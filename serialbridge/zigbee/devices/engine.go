@@ -105,7 +105,8 @@ func (d *Definition) Decode(c *Context, m zigbee.Message) (Values, []Later) {
 		}
 	}
 	for i := range d.Attributes {
-		if a := &d.Attributes[i]; a.Kind == "nothing" && a.says(m) {
+		if a := &d.Attributes[i]; a.Kind == "nothing" && a.says(m) && !(a.Cluster == clusterPower && d.is("distrusted")) { // the voltage says it
+
 			delete(values, a.Property)
 		}
 	}
@@ -362,7 +363,7 @@ func (d *Definition) Steps(c *Context) []Step {
 			if t.Client {
 				clusters = e.Output
 			}
-			if !slices.ContainsFunc(t.Clusters, func(id uint16) bool { return slices.Contains(clusters, id) }) {
+			if len(t.Clusters) > 0 && !slices.ContainsFunc(t.Clusters, func(id uint16) bool { return slices.Contains(clusters, id) }) {
 				continue
 			}
 			c.Endpoint = e.ID

@@ -253,6 +253,10 @@ func decodeACE(c *Context, m zigbee.Message) Values {
 		return Values{"occupancy": true}
 	}
 	values := Values{}
+	if _, listed := c.Definition.quirk("converters"); listed && f.Command != aceArm &&
+		!c.Definition.uses(map[uint8]string{aceEmergency: "command_emergency", acePanic: "command_panic"}[f.Command]) {
+		return nil
+	}
 	switch f.Command {
 	case aceEmergency:
 		values["action"] = c.named("emergency", m.Endpoint)
@@ -267,7 +271,10 @@ func decodeACE(c *Context, m zigbee.Message) Values {
 			values["action"] = c.named(armModes[f.Payload[0]], m.Endpoint)
 		}
 		values["action_code"] = string(f.Payload[2 : 2+n])
-		values["action_zone"] = float64(f.Payload[2+n])
+		values["action_zone"] = nil // all zones
+		if zone := f.Payload[2+n]; zone != 0xff {
+			values["action_zone"] = float64(zone)
+		}
 		if !c.Definition.uses("command_arm") {
 			values["action_transaction"] = float64(f.Sequence)
 		}

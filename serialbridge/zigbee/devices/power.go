@@ -32,8 +32,7 @@ func decodeBattery(c *Context, m zigbee.Message) Values {
 	old := d.uses("battery") // the converter that tells everything
 	curve, hasCurve := d.quirk("battery", "voltageToPercentage")
 	// With a curve the percentage of the device is not believed.
-	_, listed := d.quirk("converters")
-	distrusted := hasCurve && (old || !listed)
+	distrusted := hasCurve && old || d.is("distrusted")
 	if raw, ok := reportedNumber(m, powerBatteryPercentage); ok && raw < 255 && !distrusted {
 		if !d.is("battery", "dontDividePercentage") {
 			raw /= 2 // half percents; some tell whole ones

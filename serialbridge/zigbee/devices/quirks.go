@@ -61,6 +61,7 @@ func (d *Definition) uses(converter string) bool {
 //
 //	converters           names of the converters in fromZigbee.ts that read the device (battery,
 //	                     ias_contact_alarm_1, humidity …), as far as it uses those
+//	distrusted           the percentage of the battery that the device tells is not published
 //	zone                 commands (notifications) and reports: property → [bit of the zone
 //	                     status, value while it is not set]; without it the exposes tell
 //	ias.invert           the exposed alarms are told the other way round

@@ -194,11 +194,14 @@ var datapointTrait = &Trait{
 
 // datapoint finds the row of a key.
 func (d *Definition) datapoint(key string) *Datapoint {
-	i := slices.IndexFunc(d.Datapoints, func(p Datapoint) bool { return p.Property == key })
-	if i < 0 {
-		return nil
+	var found *Datapoint
+	for i := range d.Datapoints {
+		p := &d.Datapoints[i]
+		if p.Property == key && (found == nil || !found.sendable() && p.sendable()) {
+			found = p
+		}
 	}
-	return &d.Datapoints[i]
+	return found
 }
 
 func decodeDatapoints(c *Context, m zigbee.Message) Values {
@@ -308,7 +311,7 @@ func configureDatapoints(c *Context, endpoint uint8) []Step {
 // wakeTrait reads what makes a Tuya device begin to speak: these attributes of the
 // Basic cluster in this order, as Tuya's own gateways do.
 var wakeTrait = &Trait{
-	Name: "tuya", Clusters: []uint16{clusterBasic},
+	Name: "tuya",
 	Configure: func(c *Context, endpoint uint8) []Step {
 		tuya := c.Definition.is("tuya") || len(c.Definition.Datapoints) > 0 || c.firstWith(zigbee.ClusterTuya) != 0
 		if !tuya || c.Device.Endpoints[0].ID != endpoint {

@@ -9,7 +9,21 @@ import (
 // On/Off cluster.
 var tuyaRemoteTraits = []*Trait{{
 	Name: "tuya remote", Clusters: []uint16{clusterOnOff}, Exposes: []string{"action"}, Decode: decodeTuyaAction, Configure: configureTuyaRemote,
+}, {
+	Name: "tuya countdown", Clusters: []uint16{clusterOnOff}, Exposes: []string{"tuya.on_off_countdown"}, Decode: decodeTuyaCountdown,
 }}
+
+// tuyaCountdown is the attribute of the On/Off cluster that counts down.
+const tuyaCountdown = 0x4001
+
+// decodeTuyaCountdown reads in how many seconds a switch goes off.
+func decodeTuyaCountdown(c *Context, m zigbee.Message) Values {
+	n, ok := reportedNumber(m, tuyaCountdown)
+	if !ok || !c.Definition.uses("tuya.on_off_countdown") {
+		return nil
+	}
+	return Values{"countdown": n}
+}
 
 const tuyaAction = 0xfd
 

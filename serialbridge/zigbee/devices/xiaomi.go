@@ -31,6 +31,28 @@ func structureOf(m zigbee.Message, id uint16) map[uint8]any {
 	return nil
 }
 
+// plausible returns a member as it is meant: sensors tell impossible weather now and then,
+// and count in more bits than they have. nil: it means nothing.
+func (a *Attribute) plausible(raw any) any {
+	n, ok := numberOf(raw)
+	if !ok || a.Cluster != clusterBasic && a.Cluster != clusterLumi {
+		return raw
+	}
+	switch a.Property {
+	case "temperature":
+		if n <= -6500 || n >= 6500 {
+			return nil
+		}
+	case "humidity":
+		if n < 0 || n > 10000 {
+			return nil
+		}
+	case "trigger_count":
+		return float64(uint16(int64(n)))
+	}
+	return raw
+}
+
 // parseStructure reads tag, type and value, one after the other. What follows a value
 // that is of no type or cut off is left out.
 func parseStructure(data []byte) map[uint8]any {
@@ -63,6 +85,10 @@ var lumiTraits = []*Trait{
 // decodeLumiList reads what old sensors tell of their battery: the second member is its
 // voltage, the fifth how often they were without power, and once more.
 func decodeLumiList(c *Context, m zigbee.Message) Values {
+	const triggers = 6 // how often it was triggered, and once more, in 16 bits
+	if n, ok := numberOf(structureOf(m, lumiBasicStructure)[triggers]); ok && c.Definition.shows("trigger_count") {
+		return Values{"trigger_count": float64(uint16(int64(n))) - 1}
+	}
 	value, _ := reported(m, lumiBasicList)
 	list, ok := value.(zcl.Struct)
 	if !ok || len(list) < 5 || !c.Definition.uses("lumi.lumi_basic") {
@@ -262,6 +288,12 @@ func (c *Context) lumiTimeout(endpoint uint8, interval float64) {
 	c.noOccupancySince(endpoint, true)
 }
 
+// The attributes that say what was done to a knob and to a slider.
+const (
+	knobTurned  = 0x023a
+	sliderMoved = 0x028c
+)
+
 // decodeKnob reads knobs and sliders, whose report has everything about one move.
 func decodeKnob(c *Context, m zigbee.Message) Values {
 	values := Values{}
@@ -270,7 +302,7 @@ func decodeKnob(c *Context, m zigbee.Message) Values {
 			values[property] = n
 		}
 	}
-	if n, ok := reportedNumber(m, 0x023a); ok && c.Definition.shows("action_rotation_angle") {
+	if n, ok := reportedNumber(m, knobTurned); ok && c.Definition.shows("action_rotation_angle") {
 		state := uint8(n)
 		if action := map[uint8]string{1: "start_rotating", 2: "rotation", 3: "stop_rotating"}[state&^0x80]; action != "" {
 			values["action"] = action
@@ -285,7 +317,7 @@ func decodeKnob(c *Context, m zigbee.Message) Values {
 		copyTo("action_rotation_percent_speed", 0x0232)
 		copyTo("action_rotation_time", 0x0231)
 	}
-	if n, ok := reportedNumber(m, 0x028c); ok && c.Definition.shows("action_slide_time") {
+	if n, ok := reportedNumber(m, sliderMoved); ok && c.Definition.shows("action_slide_time") {
 		if action := map[float64]string{1: "slider_single", 2: "slider_double", 3: "slider_hold", 4: "slider_up", 5: "slider_down"}[n]; action != "" {
 			values["action"] = action
 		}

@@ -14,7 +14,7 @@ import path from "node:path";
 import zlib from "node:zlib";
 import {Zcl, zhc, definitions, device, start} from "./offline.mjs";
 import {attributeRows, datapointRows, settings} from "./rows.mjs";
-import {commandRows, pointRows, quirks as told, structureRows} from "./told.mjs";
+import {buttonRows, commandRows, lumiRows, pointRows, quirks as told, sentRows, structureRows} from "./told.mjs";
 
 const require = createRequire(import.meta.url);
 const modelsIndex = require(path.join(path.dirname(require.resolve("zigbee-herdsman-converters")), "models-index.json"));
@@ -111,11 +111,14 @@ for (const {file, index, raw} of before.length ? [] : definitions()) {
     const code = new Set();
     const plainRows = await attributeRows(d, zh, ids, names, code);
     await settings(d, zh, list, plainRows, names);
-    const rows = [...(await structureRows(d, zh, ids)), ...(await commandRows(d, zh, ids))];
+    const rows = [...(await structureRows(d, zh, ids)), ...(await commandRows(d, zh, ids)), ...(await lumiRows(d, zh, ids))];
+    rows.push(...(await buttonRows(d, zh)));
     Object.assign(line, {plainRows, code: [...code]});
+    rows.push(...(await buttonRows(d, zh)));
     if (rows.length) line.a = rows;
     if (d.meta?.tuyaDatapoints) {
         line.t = datapointRows(d, zh);
+        await sentRows(d, zh, ids, list, line.t);
     } else if (clusters.has(0xef00)) {
         line.t = await pointRows(d, zh, ids, list);
     }

@@ -58,6 +58,9 @@ export async function quirks(d, zh, ids) {
     const converters = [...new Set(d.fromZigbee.map((c) => names.get(c.convert)).filter((n) => n && !n.startsWith("ignore_")))];
     if (converters.length) out.converters = converters;
     const endpoint = zh.getEndpoint(ids[0]);
+    const power = d.fromZigbee.filter((c) => c.cluster === "genPowerCfg" && typesOf(c).includes("attributeReport"));
+    const percents = await Promise.all(power.map((c) => convert(d, zh, c, endpoint, "attributeReport", {batteryPercentageRemaining: 100})));
+    if (power.length && percents.every((got) => got.battery === undefined)) out.distrusted = true;
     for (const [kind, type, key] of [["commands", "commandStatusChangeNotification", "zonestatus"], ["reports", "attributeReport", "zoneStatus"]]) {
         const zone = {};
         let any = false;
@@ -131,6 +134,66 @@ function joined(rows, ids) {
     return [...by].flatMap(([key, es]) => (es.length === ids.length ? [JSON.parse(key)] : es.map((e) => ({...JSON.parse(key), e}))));
 }
 
+// buttonRows are the actions of Aqara's buttons, which stand on endpoints of their own.
+export async function buttonRows(d, zh) {
+    const rows = [];
+    const buttons = [1, 2, 3, 4, 5, 6, 7, 41, 42, 43, 51, 52, 53, 61];
+    for (const c of d.fromZigbee) {
+        const name = names.get(c.convert);
+        const key = {"lumi.lumi_action_multistate": "presentValue", "lumi.lumi_action": "onOff"}[name];
+        if (!key || ["MFKZQ01LM", "CTP-R01"].includes(d.model)) continue;
+        const at = [];
+        for (const e of buttons) {
+            looked = false;
+            const endpoint = zh.getEndpoint(e) ?? zh.createEndpoint(e);
+            const told = [];
+            for (const x of key === "onOff" ? [0, 1] : [0, 1, 2, 3, 5, 6, 16, 17, 18, 255]) {
+                const published = [];
+                const {action} = await convert(d, zh, c, endpoint, "attributeReport", {[key]: x}, published);
+                if (published.length) continue;
+                if (typeof action === "string" && !/undefined|null/.test(action)) told.push([x, action]);
+            }
+            if (told.length) at.push({e, n: Object.fromEntries(told)});
+        }
+        const common = {c: key === "onOff" ? 6 : 0x12, i: key === "onOff" ? 0 : 0x55, p: "action", k: "enum"};
+        const alike = at.length === buttons.length && at.every((x) => JSON.stringify(x.n) === JSON.stringify(at[0].n));
+        if (alike) rows.push({...common, e: 0, n: at[0].n});
+        else for (const x of at) rows.push({...common, ...x});
+    }
+    return rows;
+}
+
+// lumiRows are the attributes of Xiaomi's own cluster that herdsman has no name for.
+export async function lumiRows(d, zh, ids) {
+    const rows = [];
+    for (const c of d.fromZigbee) {
+        if (names.get(c.convert) !== "lumi.lumi_specific") continue;
+        const endpoint = zh.getEndpoint(ids[0]);
+        for (let id = 0; id < 1400; id++) {
+            if (id === 247) continue;
+            const quick = [];
+            for (const x of [0, 1, 2]) quick.push(...Object.keys(await convert(d, zh, c, endpoint, "attributeReport", {[id]: x})));
+            if (quick.length === 0) continue;
+            looked = false;
+            const tried = [];
+            for (const x of samples(0x23)) tried.push([x, await convert(d, zh, c, endpoint, "attributeReport", {[id]: x})]);
+            if (looked) continue;
+            for (const p of new Set(tried.flatMap(([, got]) => Object.keys(got)))) {
+                const made = simple(tried.map(([x, got]) => [x, got[p]]));
+                if (made) rows.push({c: 0xfcc0, i: id, m: 0x115f, p, ...made});
+            }
+        }
+    }
+    for (const r of rows) delete r.one;
+    return rows;
+}
+
+// simple is classify, but for what is told of a few values only.
+function simple(pairs) {
+    const told = pairs.filter(([, y]) => y !== undefined);
+    return told.length && told.every(([x, y]) => x === y) ? {k: "identity"} : classify(pairs);
+}
+
 const curves = [
     "3V_2100", "3V_1500_2800",
     ...[2850, 2800, 2750, 2700, 2600, 2500, 2400, 2300, 2200, 2100, 2000, 1900, 1800].flatMap((min) => [2900, 2950, 3000, 3050, 3100, 3200, 3300].filter((max) => max > min).map((max) => ({min, max}))),
@@ -167,8 +230,8 @@ export async function structureRows(d, zh, ids) {
                 const row = {c: basic ? 0 : 0xfcc0, i: basic ? 0xff01 : 0xf7, T: tag, p};
                 if (!basic) row.m = 0x115f;
                 const curve = tag === 1 && p === "battery" && [d.meta?.battery?.voltageToPercentage, ...curves].find((x) => x && pairs.every(([v, y]) => y === undefined || batteryVoltageToPercentage(v, x) === y));
-                const offset = pairs.every(([x, y]) => y === x - 1);
-                const made = curve ? {k: "voltageCurve", a: curve} : offset ? {k: "plus", a: -1} : classify(pairs);
+                const offset = pairs.every(([x, y]) => y === x - 1 || (p === "trigger_count" && (x < 0 || x > 0xffff))); // it counts in 16 bits
+                const made = curve ? {k: "voltageCurve", a: curve} : offset ? {k: "plus", a: -1} : simple(pairs);
                 if (made) rows.push({...row, ...made});
                 else console.error("structure", d.model, tag, p);
             }
@@ -220,6 +283,18 @@ export async function pointRows(d, zh, ids, exposes) {
     }
     for (const e of leaves(exposes)) if (e.access & 2) await sent(d, zh, endpoint, e, rows);
     return rows;
+}
+
+// sentRows adds how values are sent that take code to be read.
+export async function sentRows(d, zh, ids, exposes, rows) {
+    const endpoint = zh.getEndpoint(ids[0]);
+    for (const e of leaves(exposes)) {
+        const at = rows.findIndex((r) => r.p === (e.property ?? e.name));
+        if (!(e.access & 2) || at < 0 || ["identity", "scale", "enum", "bool", "range", "write-only"].includes(rows[at].k)) continue;
+        const fresh = [];
+        await sent(d, zh, endpoint, e, fresh);
+        rows.push(...fresh);
+    }
 }
 
 // sent finds out as what the property is sent, and adds it to the rows.
