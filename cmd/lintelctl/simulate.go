@@ -10,8 +10,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"lintel/serialbridge/simulator"
+	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/zigbeehouse"
 )
 
@@ -47,7 +49,7 @@ func simulate(args []string, diagnostics io.Writer) error {
 		if f != (simulator.Faults{}) {
 			return fmt.Errorf("a Zigbee stick takes no faults: %w", errUsage)
 		}
-		house, err := zigbeehouse.New(zigbeehouse.Options{Kind: flags.Arg(0), At: flags.Arg(1), Seed: *number})
+		house, err := zigbeehouse.New(zigbeehouse.Options{Kind: flags.Arg(0), At: flags.Arg(1), Seed: *number, Air: air.Options{Seed: *number, Drift: 20 * time.Second}})
 		if err != nil {
 			return err
 		}

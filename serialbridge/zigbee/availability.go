@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 const (
@@ -232,7 +234,9 @@ func (n *Network) Ping(ctx context.Context, ieee IEEEAddress) error {
 		endpoint = d.device.Endpoints[0].ID
 	}
 	n.mu.Unlock()
-	_, err := n.Read(ctx, ieee, endpoint, clusterBasic, 0, 0x0000)
+	_, err := n.Request(ctx, ieee, Request{Endpoint: endpoint, Cluster: clusterBasic, Once: true, Frame: zcl.Frame{
+		DisableDefaultResponse: true, Command: zcl.ReadAttributes, Payload: zcl.AppendIDs(nil, 0x0000),
+	}})
 	if _, refused := errors.AsType[*StatusError](err); refused {
 		return nil
 	}

@@ -17,7 +17,7 @@ const (
 	// just joined asks its parent every second or so; later it has to be woken by hand.
 	interviewHold    = time.Minute
 	noHold           = -1 // for what is nice to know
-	interviewRetries = 3  // after failures, when the device is heard again
+	interviewRetries = 3  // after failures, when the device is heard again or some time has passed
 	interviewPause   = 2 * time.Minute
 	// tuyaPause is what end devices of Tuya are given after they have joined: asked
 	// earlier, they leave (zigbee2mqtt, issue 5814).
@@ -72,6 +72,14 @@ func (n *Network) interviewIfNeeded(d *node) {
 	n.session.start(func(ctx context.Context) {
 		if err := n.interview(ctx, d, false); err != nil {
 			n.log.Warn("the interview of a Zigbee device has failed", "device", d.device.IEEEAddress, "err", err)
+			if pause(ctx, interviewPause) != nil {
+				return
+			}
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if n.nodes[d.device.IEEEAddress] == d {
+				n.interviewIfNeeded(d)
+			}
 		}
 	})
 }

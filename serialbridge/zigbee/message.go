@@ -37,6 +37,9 @@ type Request struct {
 	// has it. Otherwise that is the response of the same sequence number: the
 	// one of the command, or a default response.
 	NoResponse bool
+	// Once says not to send it again when no answer comes. Only what may be done twice is:
+	// to read and to write, to switch on and off, but not to toggle.
+	Once bool
 	// Timeout is how long to wait for an answer; 0: ten seconds.
 	Timeout time.Duration
 

@@ -97,8 +97,8 @@ func TestInterviewFails(t *testing.T) {
 		w.join(d)
 		time.Sleep(interviewTimeout)
 		synctest.Wait()
-		if got, _ := w.Device(plugIEEE); got.Interview != Failed || w.diary.count("interview FAILED") != 1 {
-			t.Errorf("interview %s, told %q", got.Interview, w.diary.without("message"))
+		if failed := w.diary.count("interview FAILED"); failed < 2 {
+			t.Errorf("failed %d times, and is not asked again by itself: %q", failed, w.diary.without("message"))
 		}
 		// It speaks, and is asked again: a few times, not for ever.
 		for i := range 20 {

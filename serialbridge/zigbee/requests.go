@@ -81,7 +81,21 @@ func (n *Network) Request(ctx context.Context, ieee IEEEAddress, r Request) (zcl
 		r.Hold = checkIn + time.Minute
 	}
 	var answer zcl.Frame
-	err = n.exchange(ctx, d, r.Timeout, r.Hold, func(ctx context.Context, s *session, to NetworkAddress, sent func()) (err error) {
+	repeats, tried, spent := r.repeats(), 0, time.Duration(0)
+	err = n.exchange(ctx, d, r.Timeout, r.Hold, repeats, func(ctx context.Context, s *session, to NetworkAddress, sent func()) (err error) {
+		r := r
+		n.mu.Lock()
+		awake := !d.sleepy()
+		n.mu.Unlock()
+		if tried++; repeats > 0 && awake {
+			// All tries together take no longer than one would.
+			share := time.Duration(tried) * repeatTime
+			if tried > repeats {
+				share = r.Timeout - spent
+			}
+			r.Timeout = min(r.Timeout, max(share, repeatTime))
+			spent += r.Timeout
+		}
 		answer, err = n.attempt(ctx, s, d, to, r, sent)
 		return err
 	})
@@ -187,9 +201,10 @@ func (n *Network) answered(d *node, m *Message) {
 
 // exchange has f do something with a device, when it is its turn. A device that sleeps has
 // one exchange at a time, from the beginning to the end; of others only what is sent
-// is one after the other, and sent says when that is done. What fails with a device
-// that sleeps is tried again, each time that it wakes up, for as long as hold.
-func (n *Network) exchange(ctx context.Context, d *node, timeout, hold time.Duration, f func(ctx context.Context, s *session, to NetworkAddress, sent func()) error) error {
+// is one after the other, and sent says when that is done. What fails is tried again a
+// few times (repeats), and with a device that sleeps each time that it wakes up, and now and
+// then in between, for as long as hold.
+func (n *Network) exchange(ctx context.Context, d *node, timeout, hold time.Duration, repeats int, f func(ctx context.Context, s *session, to NetworkAddress, sent func()) error) error {
 	hold = max(hold, 0)
 	n.count(&d.queued, 1)
 	defer n.count(&d.queued, -1)
@@ -209,7 +224,7 @@ func (n *Network) exchange(ctx context.Context, d *node, timeout, hold time.Dura
 	defer release()
 
 	end := time.Now().Add(hold)
-	for {
+	for tried := 1; ; tried++ {
 		n.mu.Lock()
 		heard, to, sleepy := d.heard, d.device.NetworkAddress, d.sleepy()
 		n.mu.Unlock()
@@ -221,14 +236,32 @@ func (n *Network) exchange(ctx context.Context, d *node, timeout, hold time.Dura
 			if n.search(ctx, d, to, err) {
 				continue
 			}
-			return err
+			if tried > repeats {
+				return err
+			}
+			if !errors.Is(err, ErrNoAnswer) { // for which it has waited
+				if err := pause(ctx, time.Duration(tried)*time.Second/2); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		left := time.Until(end)
-		if left <= 0 {
+		if left <= 0 && tried > repeats {
 			return err
 		}
-		if err := n.await(ctx, d, heard, left, err); err != nil {
-			return err
+		// Its parent keeps what is sent until it asks, which it may do without a word to us.
+		wait := min(time.Duration(tried)*repeatPause, maxRepeatPause)
+		if left > 0 {
+			wait = min(wait, left)
+		}
+		if repeats == 0 {
+			wait = left // nothing but its own word says that it has not been done
+		}
+		switch waited := n.await(ctx, d, heard, wait, err); {
+		case waited == nil, waited == err && (repeats > 0 && time.Until(end) > 0 || tried <= repeats):
+		default:
+			return waited
 		}
 	}
 }
@@ -346,7 +379,11 @@ func (n *Network) search(ctx context.Context, d *node, was NetworkAddress, why e
 
 // zdo asks the Zigbee Device Object of a device something.
 func (n *Network) zdo(ctx context.Context, d *node, hold time.Duration, cluster uint16, request func(NetworkAddress) []byte) (data []byte, err error) {
-	err = n.exchange(ctx, d, zdoTimeout, hold, func(ctx context.Context, s *session, to NetworkAddress, sent func()) error {
+	repeats := maxRepeats
+	if hold < 0 {
+		repeats = 0
+	}
+	err = n.exchange(ctx, d, zdoTimeout, hold, repeats, func(ctx context.Context, s *session, to NetworkAddress, sent func()) error {
 		limited, cancel := context.WithTimeout(ctx, zdoTimeout)
 		defer cancel()
 		data, err = s.coordinator.ZDO(limited, to, cluster, request(to))

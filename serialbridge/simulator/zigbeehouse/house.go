@@ -31,9 +31,12 @@ type Options struct {
 	// At is where the stick is: the path of a link to its pty, or tcp:HOST:PORT.
 	At      string
 	Devices []air.Device // nil: those of air.Household
-	Loss    float64      // share of the messages in the air that are lost
-	Seed    uint64
-	Logger  *slog.Logger // nil: silent
+	Air     air.Options
+	Seed    uint64 // of the stick
+	// JoinEvery is how often one of the devices that are in no network looks for one; 0: each
+	// second.
+	JoinEvery time.Duration
+	Logger    *slog.Logger // nil: silent
 }
 
 // House is a stick and its devices. Those that are not in a network look for one that is open
@@ -49,10 +52,13 @@ func New(o Options) (*House, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.JoinEvery <= 0 {
+		o.JoinEvery = time.Second
+	}
 	if o.Devices == nil {
 		o.Devices = air.Household()
 	}
-	h := &House{o: o, Air: air.New(air.Options{Seed: o.Seed, Loss: o.Loss})}
+	h := &House{o: o, Air: air.New(o.Air)}
 	switch o.Kind {
 	case "zigbee-znp":
 		h.serve = znpstick.New(h.Air, znpstick.Options{Product: znpstick.ZStack3x0, Seed: o.Seed, Logger: o.Logger}).Serve
@@ -76,9 +82,6 @@ func New(o Options) (*House, error) {
 // Known says whether there is a stick of that kind.
 func Known(kind string) bool { return slices.Contains(Kinds, kind) }
 
-// joinEvery is how often a device that is in no network looks for one.
-const joinEvery = time.Second
-
 // Run has the house live until ctx ends; it then returns nil.
 func (h *House) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -98,7 +101,7 @@ func (h *House) Run(ctx context.Context) error {
 
 // join has one device after the other look for a network.
 func (h *House) join(ctx context.Context) error {
-	tick := time.NewTicker(joinEvery)
+	tick := time.NewTicker(h.o.JoinEvery)
 	defer tick.Stop()
 	for {
 		select {
