@@ -131,7 +131,7 @@ func New(o Options) (*Bridge, error) {
 	}
 	b.applyLogLevel()
 	no := o.Network
-	no.Handler = b
+	no.Handler, no.Answer = b, b.tellTime
 	if no.Logger == nil {
 		no.Logger = b.log
 	}
