@@ -37,11 +37,15 @@ interop: deps ## only the tests against programs of others: mosquitto, paho, ava
 
 oracle: ## compare with zigbee2mqtt what Zigbee devices say; made anew by its own converters where Node is there
 	go test -count=1 -v -run 'TestOracle' ./serialbridge/zigbee/devices
+	go test -count=1 -v -run 'TestZigbeeOracleDocuments' ./gateway/homeassistant
 	@if command -v npm >/dev/null; then \
-	  cd serialbridge/zigbee/devices/oracle && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
-	  node cases.mjs ../../../../out/oracle.jsonl.gz && \
-	  if cmp <(zcat ../../../../out/oracle.jsonl.gz) <(zcat ../testdata/oracle.jsonl.gz); then echo 'made anew: the same'; \
-	  else echo 'made anew: other than testdata/oracle.jsonl.gz; look, and commit what is right' >&2; exit 1; fi; \
+	  mkdir -p out && cd $(ORACLE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
+	  here=../testdata out=../../../../out documents=../../../../gateway/homeassistant/testdata/zigbee_oracle.jsonl.gz && \
+	  node cases.mjs $$out/oracle.jsonl.gz && \
+	  node documents.mjs $$here/composed.jsonl $$out/oracle.jsonl.gz $$out/zigbee_oracle.jsonl.gz && \
+	  same() { cmp <(zcat $$1) <(zcat $$2) && echo "made anew, the same: $${2##*/}" || \
+	    { echo "made anew, other than $$2: look, and commit what is right" >&2; return 1; }; } && \
+	  same $$out/oracle.jsonl.gz $$here/oracle.jsonl.gz && same $$out/zigbee_oracle.jsonl.gz $$documents; \
 	else echo 'npm is not there: the stored expectations were replayed, not made anew'; fi
 
 fuzz: ## each fuzz target for FUZZTIME (20000x: executions; 30s: time)

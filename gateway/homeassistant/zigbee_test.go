@@ -14,6 +14,7 @@ import (
 // zigbeeDifferences are the keys in which documents differ on purpose from those of
 // zigbee2mqtt, by platform.
 var zigbeeDifferences = map[string]string{
+	"any origin":                           "it names the program that publishes: Lintel",
 	"update value_template":                "the same fields, made by to_json",
 	"update entity_picture":                "the logo of another project",
 	"siren command_template":               "the same thresholds, in fewer words",

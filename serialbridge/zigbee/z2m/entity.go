@@ -190,7 +190,6 @@ func (d *device) setDefinition(def *devices.Definition) {
 		return
 	}
 	def.Exposes = append(slices.Clip(def.Exposes), devices.LinkQuality())
-	def.Exposes = append(slices.Clip(def.Exposes), devices.LinkQuality())
 	list := func(e []*devices.Expose) json.RawMessage {
 		if e == nil {
 			e = []*devices.Expose{}
