@@ -21,12 +21,13 @@ import (
 	"lintel/persist"
 	"lintel/serialbridge"
 	"lintel/serialbridge/simulator"
+	"lintel/serialbridge/zigbee/dongle"
 )
 
 // Options are what the command line says and the configuration does not.
 type Options struct {
 	Data     string // folder of everything that is kept
-	Simulate bool   // plug a virtual meter in
+	Simulate bool   // plug a virtual meter and a Zigbee stick in
 	Version  string
 	Check    []string // runs [persist.Check], see [persist.Options]; nil: nothing does
 
@@ -242,6 +243,9 @@ func (g *gateway) build() error {
 	ports := c.Serial.ports(r)
 	if g.o.Simulate {
 		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr"})
+		if g.zigbee != nil {
+			ports = append(ports, serialbridge.NamedPort{Path: g.simulatedStick(), Protocol: dongle.Protocol})
+		}
 	}
 	learned, err := persist.NewBucket[string](g.store, "serialbridge")
 	if err != nil {
@@ -276,6 +280,9 @@ func (g *gateway) modules() []module {
 		if g.zigbee.publisher != nil {
 			add("zigbee discovery", g.zigbee.publisher.Run)
 		}
+	}
+	if g.o.Simulate && g.zigbee != nil {
+		add("zigbee simulator", g.runZigbeeHouse)
 	}
 	add("serialbridge", g.bridge.Run)
 	if g.http != nil || g.https != nil {

@@ -26,6 +26,7 @@ type zigbeeHouse struct {
 
 	mu     sync.Mutex
 	bridge *z2m.Bridge
+	over   chan struct{} // closed when the bridge is
 	front  http.Handler
 }
 
@@ -103,7 +104,7 @@ func (z *zigbeeHouse) build() error {
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.bridge = bridge
+	z.bridge, z.over = bridge, make(chan struct{})
 	z.front = bridge.Frontend(z2m.FrontendOptions{Token: z.g.config.Zigbee.Token, Files: files})
 	z.updates.updater.SetNetwork(bridge.Network())
 	return nil
@@ -119,6 +120,9 @@ func (z *zigbeeHouse) current() *z2m.Bridge {
 func (z *zigbeeHouse) run(ctx context.Context) error {
 	for {
 		err := z.current().Run(ctx)
+		z.mu.Lock()
+		close(z.over)
+		z.mu.Unlock()
 		if !errors.Is(err, z2m.ErrRestart) {
 			if ctx.Err() != nil {
 				return nil
@@ -134,7 +138,21 @@ func (z *zigbeeHouse) run(ctx context.Context) error {
 
 // Serve has a stick be the coordinator of the network. See dongle.Network.
 func (z *zigbeeHouse) Serve(ctx context.Context, c zigbee.Coordinator) error {
-	return z.current().Network().Serve(ctx, c)
+	z.mu.Lock()
+	bridge, over := z.bridge, z.over
+	z.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- bridge.Network().Serve(ctx, c) }()
+	select {
+	case err := <-served:
+		return err
+	case <-over:
+		cancel()
+		<-served
+		return zigbee.ErrReopen // for the bridge that comes after
+	}
 }
 
 // Event passes on what a stick tells. See dongle.Network.
