@@ -13,7 +13,7 @@ ORACLE         := serialbridge/zigbee/devices/oracle
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak vet vuln check image image-test image-crash interop oracle deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak vet vuln check image image-test image-crash interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## list the targets
 build: ## build lintel and lintelctl into bin/
 	go build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
-run: build ## start the gateway with a simulated meter; data in data/
+run: build ## start the gateway with a simulated meter and Zigbee house; data in data/
 	bin/lintel serve --data data --simulate
 
 test: ## every test that needs neither root nor QEMU
@@ -80,6 +80,9 @@ crash-short: ## the same at 24 moments; told and skipped where it cannot run, un
 
 soak: ## 16 simulated sticks with all faults at once for ten minutes: nothing lost, nothing invented, no leak
 	LINTEL_SOAK=10m go test -count=1 -v -timeout 40m -run 'TestSoak$$|TestReplug$$|TestChangeOfProtocol' ./serialbridge/simulator
+
+zigbee-soak: ## a whole lintel with 150 simulated Zigbee devices that lose one frame in twenty, for ten minutes
+	LINTEL_SOAK=10m go test -count=1 -v -timeout 40m -run 'TestTown$$' ./serialbridge/simulator/zigbeehouse
 
 vet: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
