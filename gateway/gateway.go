@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,7 +16,6 @@ import (
 	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
-	"lintel/mdns"
 	"lintel/persist"
 	"lintel/serialbridge"
 	"lintel/serialbridge/simulator"
@@ -394,35 +392,6 @@ func (g *gateway) Health() error { return g.store.Err() }
 func (g *gateway) losses() []string {
 	report := g.store.Report()
 	return report.Losses()
-}
-
-func (g *gateway) runMDNS(ctx context.Context) error {
-	id := "id=" + g.box.ID
-	services := []mdns.Service{}
-	for _, offer := range []struct{ scheme, service string }{{"mqtt", "_mqtt._tcp"}, {"mqtts", "_secure-mqtt._tcp"}} {
-		i := slices.IndexFunc(g.brokers, func(l brokerListener) bool { return l.scheme == offer.scheme })
-		if i >= 0 {
-			services = append(services, mdns.Service{Instance: g.box.Name, Type: offer.service, Port: port(g.brokers[i].Addr()), Text: []string{id}})
-		}
-	}
-	if g.http != nil {
-		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_http._tcp", Port: port(g.http.Addr()), Text: []string{"path=/"}})
-	}
-	if g.https != nil {
-		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_https._tcp", Port: port(g.https.Addr()), Text: []string{"path=/"}})
-	}
-	if g.http != nil {
-		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_lintel._tcp", Port: port(g.http.Addr()),
-			Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version}})
-	}
-	services = append(services, g.lentCoordinators()...)
-	err := mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: services, Logger: g.log}).Run(ctx)
-	if err != nil {
-		// The house works without being found by name.
-		g.log.Warn("not found by name on this network", "err", err)
-		<-ctx.Done()
-	}
-	return nil
 }
 
 func (g *gateway) endpoints() Endpoints {

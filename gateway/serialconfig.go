@@ -3,15 +3,12 @@ package gateway
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"lintel/mdns"
 	"lintel/serialbridge"
 	"lintel/serialbridge/airquality"
 	"lintel/serialbridge/bms"
@@ -229,22 +226,3 @@ func (c SerialConfig) interval() time.Duration {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// lentCoordinators are the Zigbee sticks that are lent to other programs, as Home
-// Assistant and zigbee2mqtt look for them.
-func (g *gateway) lentCoordinators() []mdns.Service {
-	var services []mdns.Service
-	for _, p := range g.config.Serial.Ports {
-		if p.Protocol != "lend" || p.Lend.Zigbee == "" {
-			continue
-		}
-		_, text, err := net.SplitHostPort(p.Lend.Listen)
-		port, portErr := strconv.Atoi(text)
-		if err != nil || portErr != nil {
-			continue // which the configuration has refused
-		}
-		services = append(services, mdns.Service{Instance: g.box.Name + " Zigbee", Type: "_zigbee-coordinator._tcp", Port: port,
-			Text: []string{"radio_type=" + p.Lend.Zigbee, "serial_number=" + g.box.ID + "-" + text}})
-	}
-	return services
-}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -239,34 +238,6 @@ func (m *zigbeeMaker) document(entry *zigbeeEntry, override any) (ZigbeeDocument
 	}, nil
 }
 
-// modelKeys are keys of single models, by model and object: what they are for is not
-// told by what they expose.
-var modelKeys = map[string]map[string]any{
-	"BTH-RA climate": boschModes,
-	"BTH-RM climate": boschRoomModes("off", "heat", "cool", "auto"), "BTH-RM230Z climate": boschRoomModes("off", "heat", "auto"),
-	"DS-K02D/DS-K02E cover": {"device_class": "shutter"},
-}
-
-// boschModes make a thermostat of Bosch, whose system mode says only whether it heats or
-// cools, follow its operating mode.
-var boschModes = map[string]any{
-	"modes":                 []string{"off", "heat", "auto"},
-	"mode_state_template":   `{{ {'schedule': 'auto', 'manual': 'heat', 'pause': 'off'}.get(value_json["operating_mode"], 'off') }}`,
-	"mode_command_template": `{"operating_mode": "{{ {'auto': 'schedule', 'heat': 'manual', 'off': 'pause'}.get(value, 'pause') }}"}`,
-}
-
-// boschRoomModes are those of the room thermostats, which heat or cool while they are set
-// by hand.
-func boschRoomModes(modes ...string) map[string]any {
-	return map[string]any{
-		"modes": modes,
-		"mode_state_template": `{{ value_json["system_mode"] if value_json["operating_mode"] == 'manual' else ` +
-			`{'schedule': 'auto', 'pause': 'off'}.get(value_json["operating_mode"], 'off') }}`,
-		"mode_command_template": `{% if value in ['heat', 'cool'] %}{"operating_mode": "manual", "system_mode": "{{ value }}"}` +
-			`{% else %}{"operating_mode": "{{ 'schedule' if value == 'auto' else 'pause' }}"}{% endif %}`,
-	}
-}
-
 // level is an object as a level of a discovery topic: Home Assistant does not look at
 // topics with other characters, such as those of "ntc status".
 func level(object string) string {
@@ -409,55 +380,6 @@ func (m *zigbeeMaker) scene(s ZigbeeScene) *zigbeeEntry {
 			"payload_on": fmt.Sprintf(`{ "scene_recall": %d }`, s.ID),
 		},
 	}
-}
-
-// group returns what the members of a group have in common with each other: a
-// light, a switch, a lock, a cover.
-func (m *zigbeeMaker) group() []*zigbeeEntry {
-	byType := make(map[string][]*devices.Expose)
-	var order []string
-	var all []*devices.Expose
-	for _, member := range m.e.Members {
-		all = append(all, member.Exposes...)
-		for _, x := range member.Exposes {
-			if !slices.Contains(groupTypes, x.Type) {
-				continue
-			}
-			key := x.Type
-			if state := feature(x, "state"); state != nil && x.Type != "light" && x.Endpoint != "" {
-				key += plainProperty(state)
-			}
-			if byType[key] == nil {
-				order = append(order, key)
-			}
-			byType[key] = append(byType[key], x)
-		}
-	}
-	var entries []*zigbeeEntry
-	for _, key := range order {
-		entries = append(entries, m.expose(byType[key][0], byType[key], all)...)
-	}
-	return entries
-}
-
-var groupTypes = []string{"light", "switch", "lock", "cover"}
-
-// memberIDs are the unique ids of the entities that a group's entity stands for.
-func (m *zigbeeMaker) memberIDs(platform string) []string {
-	var ids []string
-	for _, member := range m.e.Members {
-		for _, x := range member.Exposes {
-			if x.Type == platform && x.Endpoint == member.Endpoint {
-				object := x.Type
-				if x.Endpoint != "" {
-					object += "_" + x.Endpoint
-				}
-				ids = append(ids, member.Device+"_"+object+"_"+m.o.BaseTopic)
-				break
-			}
-		}
-	}
-	return ids
 }
 
 // ZigbeeTrigger returns the document that offers an action of a device, such as the
