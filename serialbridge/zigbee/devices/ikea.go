@@ -30,7 +30,7 @@ const (
 
 func decodeArrow(c *Context, m zigbee.Message) Values {
 	f := m.Frame
-	if f.Type != zcl.Specific || f.ManufacturerCode != codeIKEA || f.Command < arrowSingle || f.Command > arrowRelease ||
+	if f.Type != zcl.Specific || f.ManufacturerCode != codeIKEA && !c.Definition.lists("arrow_left_click", nil) || f.Command < arrowSingle || f.Command > arrowRelease ||
 		len(f.Payload) < 2 || c.repeated(m) {
 		return nil
 	}

@@ -130,7 +130,9 @@ func decodeLockEvent(c *Context, m zigbee.Message) Values {
 		return nil
 	}
 	p := m.Frame.Payload
-	values := Values{"action_user": float64(binary.LittleEndian.Uint16(p[2:])), "action_source": float64(p[0])}
+	f := &fields{data: p}
+	source, _, user := f.byte(), f.bits(), f.word()
+	values := Values{"action_user": known(user), "action_source": known(source)}
 	if int(p[1]) < len(words) {
 		values["action"] = words[p[1]]
 	}
@@ -149,7 +151,7 @@ func decodeLockUsers(c *Context, m zigbee.Message) Values {
 	p := m.Frame.Payload
 	status, ok := userStatuses[p[2]]
 	if !ok {
-		status = fmt.Sprintf("not_supported_%d", p[2])
+		status = fmt.Sprintf("not_supported_%v", (&fields{data: p[2:]}).byte())
 	}
 	user := map[string]any{"status": status}
 	if m.Frame.Command == cmdGetPin && truthy(c.Options["expose_pin"]) && len(p) > 4 {

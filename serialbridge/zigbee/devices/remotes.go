@@ -3,6 +3,8 @@ package devices
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,16 +50,27 @@ type fields struct {
 	short bool
 }
 
-func (f *fields) byte() float64 {
+// bits is a byte of which every value means something.
+func (f *fields) bits() uint8 {
 	if len(f.data) < 1 {
 		f.short = true
 		return 0
 	}
 	b := f.data[0]
 	f.data = f.data[1:]
-	return float64(b)
+	return b
 }
 
+// byte is a number, or not one if it is the value that says so (ZCL, section
+// 2.6.2, "non-value").
+func (f *fields) byte() float64 {
+	if b := f.bits(); b != 0xff {
+		return float64(b)
+	}
+	return math.NaN()
+}
+
+// word is as byte, of two bytes.
 func (f *fields) word() float64 {
 	if len(f.data) < 2 {
 		f.short = true
@@ -65,12 +78,30 @@ func (f *fields) word() float64 {
 	}
 	w := binary.LittleEndian.Uint16(f.data)
 	f.data = f.data[2:]
+	if w == 0xffff {
+		return math.NaN()
+	}
 	return float64(w)
+}
+
+// known makes null of numbers that are none.
+func known(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) {
+			return nil
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = known(v[key])
+		}
+	}
+	return v
 }
 
 // text is a string of characters behind its length.
 func (f *fields) text() string {
-	n := int(f.byte())
+	n := int(f.bits())
 	if n == 0xff {
 		return ""
 	}
@@ -118,6 +149,9 @@ func (c *Context) action(m zigbee.Message, name string, group []string, values V
 	if !d.lists(name, group) || c.repeated(m) {
 		return nil
 	}
+	for key, value := range values {
+		values[key] = known(value)
+	}
 	values["action"] = c.named(name, m.Endpoint)
 	if d.Generated { // its list is the truth: only some endpoints have names
 		suffix := d.suffix(m.Endpoint)
@@ -147,13 +181,27 @@ func (d *Definition) lists(name string, group []string) bool {
 		if bare, _ := d.Split(word); bare != word {
 			word = bare
 		}
-		if head, tail, ok := strings.Cut(word, "*"); ok {
-			if strings.HasPrefix(name, head) && strings.HasSuffix(name, tail) {
+		if strings.Contains(word, "*") {
+			if d.matches(word, name) {
 				return true
 			}
 			continue
 		}
 		if word == name || slices.Contains(group, word) || d.numbered(word, group) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches says that a name is one of the pattern, alone or with the name of an
+// endpoint behind it ("recall_*_row_*").
+func (d *Definition) matches(pattern, name string) bool {
+	if ok, err := path.Match(pattern, name); ok || err != nil {
+		return ok
+	}
+	for endpoint := range d.Endpoints {
+		if ok, _ := path.Match(pattern, name+"_"+endpoint); ok {
 			return true
 		}
 	}
@@ -204,7 +252,7 @@ func levelAction(id uint8, f *fields, values Values) string {
 	}
 	switch id &^ withOnOff {
 	case cmdMoveToLevel:
-		values["action_level"] = f.byte()
+		values["action_level"] = float64(f.bits())
 		values["action_transition_time"] = f.word() / 10
 		return "brightness_move_to_level"
 	case cmdMove:
@@ -335,12 +383,12 @@ func loopDirection(b float64) string {
 }
 
 func loopAction(f *fields, values Values) string {
-	flags := uint8(f.byte())
+	flags := f.bits()
 	values["action_update_flags"] = map[string]any{
 		"action": flags&1 != 0, "direction": flags&2 != 0, "time": flags&4 != 0, "start_hue": flags&8 != 0,
 	}
 	names := []string{"deactivate", "activate_from_color_loop_start_enhanced_hue", "activate_from_enhanced_current_hue"}
-	if action := int(f.byte()); action < len(names) {
+	if action := int(f.bits()); action < len(names) {
 		values["action_action"] = names[action]
 	}
 	values["action_direction"] = loopDirection(f.byte())
