@@ -149,10 +149,18 @@ type recentFrame struct {
 // by unicast and by broadcast, and those of devices that ask again at once.
 const duplicateWindow = 500 * time.Millisecond
 
+// greenPowerWindow is the same for Green Power devices, whose frames come through several
+// routers (section A.3.6.1.2, gpDuplicateTimeout).
+const greenPowerWindow = 2 * time.Second
+
 // duplicate says whether a frame was heard just now, and takes note of it.
 func (d *node) duplicate(hash uint64, now time.Time) bool {
+	window := duplicateWindow
+	if d.device.Type == GreenPower {
+		window = greenPowerWindow
+	}
 	for _, r := range d.recent {
-		if r.hash == hash && now.Sub(r.at) < duplicateWindow && !r.at.IsZero() {
+		if r.hash == hash && now.Sub(r.at) < window && !r.at.IsZero() {
 			return true
 		}
 	}

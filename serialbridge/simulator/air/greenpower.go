@@ -1,6 +1,7 @@
 package air
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -59,8 +60,10 @@ func (n *Network) Teach(source uint32) error {
 			return ErrClosed
 		}
 		// An on/off switch; its frame counter goes up by one, more options follow; full
-		// security with a key of its own, which is here, and the counter.
-		payload := append([]byte{0x02, 0x81, 0xb2}, s.key[:]...)
+		// security with a key of its own, which is here, encrypted, and the counter. The
+		// MIC of the key is made up.
+		payload := append([]byte{0x02, 0x81, 0xf2}, s.sealed()...)
+		payload = append(payload, 0xd0, 0xd1, 0xd2, 0xd3)
 		payload = binary.LittleEndian.AppendUint32(payload, s.counter)
 		n.proxy(proxy, s, gpNotifyCommission, 0x0800, 0xe0, payload)
 		return nil
@@ -141,8 +144,8 @@ func (d *device) handleGreenPower(z zcl.Frame) {
 	}
 }
 
-// knownBy says whether a pairing has the key of the switch, under the key that all know
-// (section A.1.5.3.3).
+// knownBy says whether a pairing has the key of the switch: in the clear, since nothing in
+// it says whether the switch has told it encrypted.
 func (s *gpSwitch) knownBy(options uint32, p []byte) bool {
 	const counterPresent, keyPresent = 1 << 14, 1 << 15
 	if options&0x10 != 0 || options&keyPresent == 0 {
@@ -158,19 +161,21 @@ func (s *gpSwitch) knownBy(options uint32, p []byte) bool {
 	if options&counterPresent != 0 {
 		p = p[min(4, len(p)):]
 	}
-	if len(p) < 16 {
-		return false
-	}
+	return bytes.HasPrefix(p, s.key[:])
+}
+
+// sealed is the key of the switch under the key that all know (section A.1.5.3.3).
+func (s *gpSwitch) sealed() []byte {
 	block, err := aes.NewCipher(WellKnownKey[:])
 	if err != nil {
-		return false
+		panic(err) // 16 bytes are a key
 	}
 	counter := []byte{1}
 	for range 3 {
 		counter = binary.LittleEndian.AppendUint32(counter, s.source)
 	}
 	counter = append(counter, 0x05, 0, 1)
-	var key [16]byte
-	cipher.NewCTR(block, counter).XORKeyStream(key[:], p[:16])
-	return key == s.key
+	key := make([]byte, len(s.key))
+	cipher.NewCTR(block, counter).XORKeyStream(key, s.key[:])
+	return key
 }
