@@ -66,7 +66,7 @@ func Driver(network Network, o Options, log *slog.Logger) serialbridge.Driver {
 			if network == nil {
 				return errors.New("Zigbee is switched off: set zigbee.enabled = true in the configuration")
 			}
-			return (&stick{network, o, log}).run(ctx, port, sink)
+			return (&stick{network: network, o: o, log: log}).run(ctx, port, sink)
 		},
 	}
 }
@@ -99,6 +99,7 @@ type stick struct {
 	network Network
 	o       Options
 	log     *slog.Logger
+	worked  *setting // when it was opened last
 }
 
 // settings are those to try on a port.
@@ -133,11 +134,14 @@ func (s *stick) settings(port serialbridge.Port) []setting {
 	return chosen
 }
 
-// open finds out what the stick speaks, and opens it.
-func (s *stick) open(ctx context.Context, port serialbridge.Port, events func(zigbee.Event)) (zigbee.Coordinator, error) {
-	split := newSplitter(port)
-	var problems []string
-	for _, a := range s.settings(port) {
+// open finds out what the stick speaks, and opens it. What has worked is tried first.
+func (s *stick) open(ctx context.Context, port serialbridge.Port, split *splitter, events func(zigbee.Event)) (zigbee.Coordinator, error) {
+	var why refusal
+	settings := s.settings(port)
+	if s.worked != nil {
+		settings = append([]setting{*s.worked}, settings...)
+	}
+	for _, a := range settings {
 		if err := port.SetLine(a.line); err != nil {
 			return nil, err
 		}
@@ -146,18 +150,17 @@ func (s *stick) open(ctx context.Context, port serialbridge.Port, events func(zi
 		case err == nil:
 			info := c.Info()
 			s.log.Info("zigbee stick opened", "radio", a.radio, "line", a.line.String(), "type", info.Type, "revision", info.Revision)
+			s.worked = &a
 			return c, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case errors.Is(err, serialbridge.ErrUnplugged):
+		case errors.Is(err, serialbridge.ErrUnplugged), errors.Is(err, znp.ErrUnsupported):
 			return nil, err
 		}
 		s.log.Debug("zigbee stick not opened", "radio", a.radio, "line", a.line.String(), "err", err)
-		if text := err.Error(); !slices.Contains(problems, text) {
-			problems = append(problems, text)
-		}
+		why.add(err)
 	}
-	return nil, fmt.Errorf("no Zigbee coordinator answers: %s", strings.Join(problems, "; "))
+	return nil, why.err()
 }
 
 func (s *stick) attempt(ctx context.Context, port *view, a setting, events func(zigbee.Event)) (zigbee.Coordinator, error) {
@@ -175,7 +178,7 @@ func (s *stick) attempt(ctx context.Context, port *view, a setting, events func(
 	} else if e, eerr := ezsp.Open(ctx, port, ezsp.Options{Events: events, Logger: s.log}); eerr == nil {
 		c = e
 	} else {
-		err = eerr
+		err = ezspError{eerr}
 	}
 	if err != nil {
 		port.Close()
@@ -183,10 +186,24 @@ func (s *stick) attempt(ctx context.Context, port *view, a setting, events func(
 	return c, err
 }
 
-// run opens the stick and serves the network with it until one of them ends.
+// run opens the stick and serves the network with it until one of them ends. The stick is
+// opened again at once if the network wants that.
 func (s *stick) run(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink) error {
+	split := newSplitter(port)
+	for {
+		if err := s.serve(ctx, port, split, sink); !errors.Is(err, zigbee.ErrReopen) {
+			return err
+		}
+	}
+}
+
+func (s *stick) serve(ctx context.Context, port serialbridge.Port, split *splitter, sink serialbridge.Sink) error {
 	var heard atomic.Int64
-	c, err := s.open(ctx, port, func(e zigbee.Event) {
+	var serving atomic.Bool
+	c, err := s.open(ctx, port, split, func(e zigbee.Event) {
+		if !serving.Load() {
+			return // another stick may be the coordinator
+		}
 		heard.Add(1)
 		s.network.Event(e)
 	})
@@ -201,8 +218,7 @@ func (s *stick) run(ctx context.Context, port serialbridge.Port, sink serialbrid
 	}
 	tell()
 	served := make(chan error, 1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	serving.Store(true)
 	go func() { served <- s.network.Serve(ctx, c) }()
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()

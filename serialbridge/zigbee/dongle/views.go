@@ -54,9 +54,13 @@ func (s *splitter) read() {
 func (s *splitter) open() *view {
 	v := &view{Port: s.port, chunks: make(chan []byte, 64), closed: make(chan struct{}), err: os.ErrClosed}
 	s.mu.Lock()
+	before := s.view
 	s.view = v
 	err := s.err
 	s.mu.Unlock()
+	if before != nil {
+		before.end(os.ErrClosed)
+	}
 	if err != nil {
 		v.end(err)
 	}

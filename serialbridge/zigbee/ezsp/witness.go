@@ -6,6 +6,12 @@ import (
 	"fmt"
 )
 
+// Why a stick is not opened that is perhaps none of Silicon Labs'.
+var (
+	ErrSilent = errors.New("ezsp: nothing answers")
+	ErrNoise  = errors.New("ezsp: the stick sends what is not of EZSP")
+)
+
 // A witness has heard what a stick said that does not answer as an EFR32 does.
 type witness struct {
 	heard []byte // the first of it
@@ -23,18 +29,18 @@ func (w *witness) hear(data []byte) {
 func (w *witness) verdict() error {
 	switch {
 	case w.total == 0:
-		return errors.New("ezsp: nothing answers: check that the stick is a Silicon Labs one with EmberZNet firmware for a coordinator (NCP), and its baud rate and flow control")
+		return fmt.Errorf("%w: check that the stick is a Silicon Labs one with EmberZNet firmware for a coordinator (NCP), and its baud rate and flow control", ErrSilent)
 	case bytes.Contains(w.heard, []byte("Bootloader")), bytes.Contains(w.heard, []byte("BL >")):
 		return errors.New("ezsp: the stick is in its boot loader and holds no firmware that runs: flash EmberZNet 7.4 or later")
 	case isUNPI(w.heard):
-		return errors.New("ezsp: the stick speaks Z-Stack (TI): set its type to zstack, or let it be found")
+		return errors.New("ezsp: the stick speaks Z-Stack (TI): set its radio to znp, or let it be found")
 	case bytes.Contains(w.heard, []byte{0x7e, 0x80, 0x06, 0x00}), bytes.Contains(w.heard, []byte{0x7e, 0x81, 0x06, 0x00}):
 		// Spinel, the protocol of OpenThread's radio co-processor, tells its reset.
 		return errors.New("ezsp: the firmware of the stick is for Thread (OpenThread RCP): flash EmberZNet 7.4 or later as a Zigbee coordinator (NCP)")
 	case bytes.Contains(w.heard, []byte{controlRSTACK, ashVersion}), bytes.Contains(w.heard, []byte{controlERROR, ashVersion}):
 		return errors.New("ezsp: the stick does not come up when it is reset: unplug it, wait a moment and plug it in again")
 	}
-	return fmt.Errorf("ezsp: the stick sends what is not of EZSP (%x…): check its baud rate and flow control, or flash EmberZNet 7.4 or later", w.heard[:min(len(w.heard), 8)])
+	return fmt.Errorf("%w (%x…): check its baud rate and flow control, or flash EmberZNet 7.4 or later", ErrNoise, w.heard[:min(len(w.heard), 8)])
 }
 
 // isUNPI finds a frame of TI's: its last byte is the XOR of what is between.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -16,30 +17,43 @@ const foreignTime = 400 * time.Millisecond
 var foreign = [...]struct {
 	question []byte
 	answers  func(heard []byte) bool
-	advice   string
+	advice   error
 }{
 	{
 		// A cancel byte and the frame RST of ASH (UG101, section 2.3).
 		question: []byte{0x1a, 0xc0, 0x38, 0xbc, 0x7e},
 		answers:  speaksASH,
-		advice: "the stick answers as a Silicon Labs one (EmberZNet): choose ember (EZSP) as its kind, " +
-			"or flash Z-Stack coordinator firmware if it is made for it",
+		advice: errors.New("the stick answers as a Silicon Labs one (EmberZNet): choose ezsp as its radio, " +
+			"or flash Z-Stack coordinator firmware if it is made for it"),
 	},
 	{
 		// The request for the firmware version, 0x0d.
 		question: []byte{0xc0, 0x0d, 0x01, 0x00, 0x09, 0x00, 0x00, 0x00, 0x00, 0x00, 0xe9, 0xff, 0xc0},
 		answers:  speaksDeCONZ,
-		advice: "the stick answers as a ConBee or RaspBee (deCONZ), which is not supported: " +
-			"use a stick with Z-Stack or EmberZNet coordinator firmware",
+		advice: unsupported("the stick answers as a ConBee or RaspBee (deCONZ), which is not supported: " +
+			"use a stick with Z-Stack or EmberZNet coordinator firmware"),
 	},
 	{
 		// The request for the version, 0x0010, with its bytes escaped.
 		question: []byte{0x01, 0x02, 0x10, 0x10, 0x02, 0x10, 0x02, 0x10, 0x10, 0x03},
 		answers:  speaksZiGate,
-		advice: "the stick answers as a ZiGate, which is not supported: " +
-			"use a stick with Z-Stack or EmberZNet coordinator firmware",
+		advice: unsupported("the stick answers as a ZiGate, which is not supported: " +
+			"use a stick with Z-Stack or EmberZNet coordinator firmware"),
 	},
 }
+
+// ErrUnsupported is what Open's error is if the stick answers as one of a kind that no
+// package of this program speaks with.
+var ErrUnsupported = errors.New("znp: a stick of another kind")
+
+// ErrSilent is what Open's error is if the stick says nothing at all.
+var ErrSilent = errors.New("the stick does not answer")
+
+// unsupported is ErrUnsupported with what a person can do.
+type unsupported string
+
+func (u unsupported) Error() string { return string(u) }
+func (unsupported) Unwrap() error   { return ErrUnsupported }
 
 var (
 	errBootLoader = errors.New("the stick is in its boot loader, without firmware: flash Z-Stack coordinator firmware")
@@ -47,23 +61,28 @@ var (
 		"choose another stick, or flash Z-Stack coordinator firmware if it is made for it")
 	errForeign = errors.New("the stick answers, but not as Z-Stack does: check its speed and its kind, " +
 		"or flash Z-Stack coordinator firmware")
-	errSilent = errors.New("the stick does not answer: check that it is a Zigbee stick with Z-Stack firmware " +
-		"and the right speed and flow control, then unplug it and plug it in again")
+	errEcho = errors.New("the port hears what is sent to it: its two data lines are connected with each other, " +
+		"or what is plugged in is no stick")
+	errSilent = fmt.Errorf("%w: check that it is a Zigbee stick with Z-Stack firmware "+
+		"and the right speed and flow control, then unplug it and plug it in again", ErrSilent)
 )
 
 // diagnose returns why the stick does not answer as it should.
 func (c *Coordinator) diagnose(ctx context.Context) error {
 	for _, kind := range &foreign {
 		if kind.answers(c.link.heardFirst()) {
-			return errors.New(kind.advice)
+			return kind.advice
 		}
 	}
 	for _, kind := range &foreign {
 		if err := c.sendRaw(ctx, kind.question, foreignTime); err != nil {
 			return err
 		}
+		if bytes.Contains(c.link.heardFirst(), kind.question) {
+			return errEcho
+		}
 		if kind.answers(c.link.heardFirst()) {
-			return errors.New(kind.advice)
+			return kind.advice
 		}
 	}
 	heard := c.link.heardFirst()
