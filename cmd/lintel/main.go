@@ -195,21 +195,35 @@ func memoryLimit() int64 {
 // collector runs seldom, which saves CPU under load: messages of QoS 1 and 2 live shortly.
 const smallMemory = 44 << 20
 
+const (
+	calm       = 4 << 20  // bytes allocated in a second
+	calmMemory = 24 << 20 // what the program is to do with as long as less is
+)
+
 // balance sets the limit for the memory by what is in use of it, until ctx ends: with
 // twice that, and 16 MiB that are not heap, the collector runs about as often as Go has
-// it run by itself. GOGC and GOMEMLIMIT go before.
+// it run by itself. While little is allocated it may run more often at no cost, and the house
+// gets the memory back. GOGC and GOMEMLIMIT go before.
 func balance(ctx context.Context) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetGCPercent(400)
 	most := memoryLimit()
-	tick := time.NewTicker(500 * time.Millisecond)
+	const every = 500 * time.Millisecond
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	allocated := uint64(0)
 	for now := int64(0); ; {
-		metrics.Read(live)
-		if limit := min(max(smallMemory, 2*int64(live[0].Value.Uint64())+16<<20), most); limit != now {
+		metrics.Read(samples)
+		live, all := int64(samples[0].Value.Uint64()), samples[1].Value.Uint64()
+		limit := max(smallMemory, 2*live+16<<20)
+		if all-allocated < calm*uint64(every)/uint64(time.Second) {
+			limit = max(calmMemory, live+live/4+12<<20)
+		}
+		allocated = all
+		if limit = min(limit, most); limit != now {
 			now = limit
 			debug.SetMemoryLimit(limit)
 		}
