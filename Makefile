@@ -41,11 +41,11 @@ oracle: ## compare with zigbee2mqtt what Zigbee devices say; made anew by its ow
 	@if command -v npm >/dev/null; then \
 	  mkdir -p out && cd $(ORACLE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
 	  here=../testdata out=../../../../out documents=../../../../gateway/homeassistant/testdata/zigbee_oracle.jsonl.gz && \
-	  node cases.mjs $$out/oracle.jsonl.gz && \
+	  node cases.mjs $$out/oracle.jsonl.gz && node cases.mjs $$out/oracle-again.jsonl.gz 424242 && \
 	  node documents.mjs $$here/composed.jsonl $$out/oracle.jsonl.gz $$out/zigbee_oracle.jsonl.gz && \
 	  same() { cmp <(zcat $$1) <(zcat $$2) && echo "made anew, the same: $${2##*/}" || \
 	    { echo "made anew, other than $$2: look, and commit what is right" >&2; return 1; }; } && \
-	  same $$out/oracle.jsonl.gz $$here/oracle.jsonl.gz && same $$out/zigbee_oracle.jsonl.gz $$documents; \
+	  same $$out/oracle.jsonl.gz $$here/oracle.jsonl.gz && same $$out/oracle-again.jsonl.gz $$here/oracle-again.jsonl.gz && same $$out/zigbee_oracle.jsonl.gz $$documents; \
 	else echo 'npm is not there: the stored expectations were replayed, not made anew'; fi
 
 fuzz: ## each fuzz target for FUZZTIME (20000x: executions; 30s: time)
