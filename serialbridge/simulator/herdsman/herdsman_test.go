@@ -288,7 +288,9 @@ func (h *herdsman) greenPower(n *world) {
 	if err := n.PressGreenPower(source, 0x22); err != nil {
 		h.Fatal(err)
 	}
-	e := h.await("the press of the switch", func(e event) bool { return e.Event == "message" && e.Device == source && e.Type == "commandNotification" })
+	e := h.await("the press of the switch", func(e event) bool {
+		return e.Event == "message" && e.Device == source && e.Type == "commandNotification"
+	})
 	if !strings.Contains(string(e.Data), `"commandID":34`) {
 		h.Errorf("the press says %s", e.Data)
 	}

@@ -99,21 +99,6 @@ func known(v any) any {
 	return v
 }
 
-// text is a string of characters behind its length.
-func (f *fields) text() string {
-	n := int(f.bits())
-	if n == 0xff {
-		return ""
-	}
-	if len(f.data) < n {
-		f.short = true
-		return ""
-	}
-	text := string(f.data[:n])
-	f.data = f.data[n:]
-	return text
-}
-
 // remote makes the trait of one cluster. action returns the name of an action,
 // empty if the command is none, and puts what belongs to it into values.
 func remote(cluster uint16, actions []string, action func(id uint8, f *fields, values Values) string) *Trait {

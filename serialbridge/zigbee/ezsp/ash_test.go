@@ -97,7 +97,7 @@ func TestReject(t *testing.T) {
 		l, port := connected(func(data []byte) { heard = append(heard, string(data)) })
 		// Number 1 before number 0: asked for once.
 		l.take(appendFrame(nil, 0x10, []byte("one")))
-		port.takes(t, appendFrame(nil, controlNAK|0, nil))
+		port.takes(t, appendFrame(nil, controlNAK, nil))
 		l.take(appendFrame(nil, 0x20, []byte("two")))
 		port.takes(t)
 		// Number 0, then what is damaged.
@@ -118,7 +118,7 @@ func TestReject(t *testing.T) {
 		// A NAK of the stick.
 		l.send([]byte("abc"))
 		port.said = nil
-		l.take(appendFrame(nil, controlNAK|0, nil))
+		l.take(appendFrame(nil, controlNAK, nil))
 		port.takes(t, appendFrame(nil, 0x0a, []byte("abc")))
 		l.stopTimer()
 	})

@@ -19,7 +19,6 @@ type stick struct {
 	done       chan struct{}
 
 	mu       sync.Mutex
-	running  bool
 	sequence byte
 	answers  map[answerKey]chan []byte
 	counter  uint32

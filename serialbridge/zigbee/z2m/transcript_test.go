@@ -179,7 +179,6 @@ type replay struct {
 	*inhabited
 	lines []line
 	ours  shapes
-	names map[string]zigbee.IEEEAddress
 }
 
 // settle takes what comes until it is quiet.

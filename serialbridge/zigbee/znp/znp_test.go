@@ -102,8 +102,8 @@ func heard[E zigbee.Event](b *bench) (found []E) {
 	defer b.mu.Unlock()
 	var rest []zigbee.Event
 	for _, e := range b.events {
-		if e, ok := e.(E); ok {
-			found = append(found, e)
+		if wanted, ok := e.(E); ok {
+			found = append(found, wanted)
 		} else {
 			rest = append(rest, e)
 		}
