@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/ezspstick"
 	"lintel/serialbridge/simulator/znpstick"
@@ -21,35 +20,6 @@ import (
 	"lintel/serialbridge/zigbee/zcl"
 	"lintel/serialbridge/zigbee/znp"
 )
-
-// kept is a store in memory.
-type kept[T any] struct {
-	mu     sync.Mutex
-	values map[string]T
-}
-
-func (k *kept[T]) All() iter.Seq2[string, T] {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return maps.All(maps.Clone(k.values))
-}
-
-func (k *kept[T]) Put(_ context.Context, key string, v T) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.values == nil {
-		k.values = make(map[string]T)
-	}
-	k.values[key] = v
-	return nil
-}
-
-func (k *kept[T]) Delete(_ context.Context, key string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.values, key)
-	return nil
-}
 
 // listener counts what a Handler is told.
 type listener struct {
@@ -184,8 +154,8 @@ type house struct {
 	air      *air.Network
 	network  *zigbee.Network
 	listener *listener
-	store    kept[zigbee.Device]
-	memory   kept[string]
+	store    drivertest.Bucket[zigbee.Device]
+	memory   drivertest.Bucket[string]
 
 	sticks     []*simulated
 	background sync.WaitGroup // the air

@@ -1,5 +1,8 @@
 // Package zigbeehouse puts a simulated Zigbee stick, and a house full of devices behind it,
 // where a gateway finds it: on a pty or on TCP. Demo mode, lintelctl and tests use it.
+//
+// [House.Run] blocks and owns all goroutines: those of the network, of the stick, and one that
+// lets devices look for a network. On TCP one client is served at a time.
 package zigbeehouse
 
 import (

@@ -8,4 +8,12 @@
 // frames into values and values into frames for one thing that devices can do,
 // such as temperature, or light. Devices that nobody has described get a
 // definition made from their clusters.
+//
+// # Contract
+//
+// There are no goroutines and no I/O: a [Context] brings what is known of the device, and
+// what comes back is what has to be sent. The database is part of the program; its index is
+// read once, when it is first asked. A definition is bound ([Definition.Bind]) before
+// several goroutines use it, and is not changed after that; calls that share the state
+// or the memory of one Context follow each other.
 package devices

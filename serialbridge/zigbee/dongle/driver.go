@@ -64,7 +64,7 @@ func Driver(network Network, o Options, log *slog.Logger) serialbridge.Driver {
 		Lines: []serialbridge.Line{attempts[0].line},
 		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, _ <-chan serialbridge.Command) error {
 			if network == nil {
-				return errors.New("Zigbee is switched off: set zigbee.enabled = true in the configuration")
+				return errors.New("the Zigbee network is switched off: set zigbee.enabled = true in the configuration")
 			}
 			return (&stick{network: network, o: o, log: log}).run(ctx, port, sink)
 		},

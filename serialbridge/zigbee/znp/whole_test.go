@@ -2,44 +2,14 @@ package znp_test
 
 import (
 	"context"
-	"iter"
-	"maps"
 	"sync"
 	"testing"
 	"time"
 
+	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/zigbee"
 )
-
-// bucket keeps values in memory.
-type bucket[T any] struct {
-	mu     sync.Mutex
-	values map[string]T
-}
-
-func (b *bucket[T]) All() iter.Seq2[string, T] {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.All(maps.Clone(b.values))
-}
-
-func (b *bucket[T]) Put(_ context.Context, key string, v T) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.values == nil {
-		b.values = make(map[string]T)
-	}
-	b.values[key] = v
-	return nil
-}
-
-func (b *bucket[T]) Delete(_ context.Context, key string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.values, key)
-	return nil
-}
 
 // nobody is a handler that is told nothing.
 type nobody struct{}
@@ -58,7 +28,7 @@ func (nobody) Available(zigbee.IEEEAddress, bool)     {}
 // every kind joins and is interviewed, and the stick loses its power in between.
 func TestWholeNetwork(t *testing.T) {
 	play(t, cc2652, func(b *bench) {
-		n, err := zigbee.New(zigbee.Options{Store: &bucket[zigbee.Device]{}, Memory: &bucket[string]{}, Handler: nobody{}, Form: home})
+		n, err := zigbee.New(zigbee.Options{Store: &drivertest.Bucket[zigbee.Device]{}, Memory: &drivertest.Bucket[string]{}, Handler: nobody{}, Form: home})
 		if err != nil {
 			t.Fatal(err)
 		}
