@@ -39,7 +39,7 @@ func (u *Updater) Update(ctx context.Context, ieee zigbee.IEEEAddress, o UpdateO
 	if o.BlockSize <= 0 {
 		o.BlockSize = defaultBlock
 	}
-	d, ok := u.o.Network.Device(ieee)
+	d, ok := u.current().Device(ieee)
 	if !ok {
 		return Query{}, nil, errNoDevice
 	}

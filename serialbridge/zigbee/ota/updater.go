@@ -58,6 +58,7 @@ type Updater struct {
 	library *library
 
 	mu      sync.Mutex
+	network Network
 	waiting map[zigbee.IEEEAddress]chan zigbee.Message
 	aborts  map[zigbee.IEEEAddress]context.CancelCauseFunc
 }
@@ -68,13 +69,23 @@ func New(o Options) *Updater {
 		o.Client = &http.Client{Timeout: time.Minute}
 	}
 	return &Updater{
-		o: o, library: &library{index: o.Index, folder: o.Folder, client: o.Client},
+		o: o, network: o.Network, library: &library{index: o.Index, folder: o.Folder, client: o.Client},
 		waiting: make(map[zigbee.IEEEAddress]chan zigbee.Message), aborts: make(map[zigbee.IEEEAddress]context.CancelCauseFunc),
 	}
 }
 
 // SetNetwork sets the network, which may have to be made after the updater.
-func (u *Updater) SetNetwork(n Network) { u.o.Network = n }
+func (u *Updater) SetNetwork(n Network) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.network = n
+}
+
+func (u *Updater) current() Network {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.network
+}
 
 // Errors of Check and Update.
 var (
@@ -173,7 +184,7 @@ func (u *Updater) Check(ctx context.Context, ieee zigbee.IEEEAddress, source str
 		return Available{}, err
 	}
 	defer end()
-	d, ok := u.o.Network.Device(ieee)
+	d, ok := u.current().Device(ieee)
 	if !ok {
 		return Available{}, errNoDevice
 	}
@@ -225,7 +236,7 @@ func (u *Updater) query(ctx context.Context, d zigbee.Device, c chan zigbee.Mess
 	ctx, cancel := context.WithTimeoutCause(ctx, queryTime, ErrSilent)
 	defer cancel()
 	// Payload type 0: the jitter alone, at which every device asks (section 11.13.3).
-	_, err := u.o.Network.Request(ctx, d.IEEEAddress, zigbee.Request{
+	_, err := u.current().Request(ctx, d.IEEEAddress, zigbee.Request{
 		Endpoint: endpoint, Cluster: cluster, NoResponse: true,
 		Frame: zcl.Frame{Type: zcl.Specific, ServerToClient: true, Command: imageNotify, Payload: []byte{0, 100}},
 	})
@@ -245,13 +256,13 @@ func (u *Updater) query(ctx context.Context, d zigbee.Device, c chan zigbee.Mess
 }
 
 func (u *Updater) respond(ctx context.Context, m zigbee.Message, command uint8, payload []byte) error {
-	return u.o.Network.Respond(ctx, m, zcl.Frame{Type: zcl.Specific, ServerToClient: true, DisableDefaultResponse: true, Command: command, Payload: payload})
+	return u.current().Respond(ctx, m, zcl.Frame{Type: zcl.Specific, ServerToClient: true, DisableDefaultResponse: true, Command: command, Payload: payload})
 }
 
 // Look looks for an image for a device that has just said what it runs. It does not ask
 // the device anything.
 func (u *Updater) Look(ctx context.Context, ieee zigbee.IEEEAddress, q Query) (Available, error) {
-	d, ok := u.o.Network.Device(ieee)
+	d, ok := u.current().Device(ieee)
 	if !ok {
 		return Available{}, errNoDevice
 	}
