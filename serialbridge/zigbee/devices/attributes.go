@@ -145,6 +145,9 @@ func (a *Attribute) decode(c *Context, m zigbee.Message) Values {
 		if m.Frame.ManufacturerCode != 0 && a.ManufacturerCode != 0 && m.Frame.ManufacturerCode != a.ManufacturerCode {
 			return nil
 		}
+		if m.Frame.ManufacturerCode == 0 && a.ManufacturerCode != 0 && standardAttribute(a.Cluster, a.ID) {
+			return nil // it is that of the standard; the maker's has the same number
+		}
 	}
 	return a.values(c, a.Property, raw)
 }
@@ -232,4 +235,11 @@ func (a *Attribute) reportType() zcl.Type {
 		return a.Report.Type
 	}
 	return a.Type
+}
+
+// standardAttribute says that the standard has an attribute of that number. The table
+// has makers' too, from 0x4000 on.
+func standardAttribute(cluster, id uint16) bool {
+	c := zcl.ClusterByID(cluster)
+	return c != nil && id < 0x4000 && c.Attribute(id) != nil
 }
