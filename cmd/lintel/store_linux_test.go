@@ -167,13 +167,12 @@ func TestServeOnAFullDisk(t *testing.T) {
 	if err := os.WriteFile(filler, make([]byte, int64(st.Bavail)*int64(st.Bsize)-6<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.Dial("tcp", h.broker)
-	if err != nil {
-		t.Fatal(err)
+	// What the house itself keeps may have filled the disk by now, and ended it.
+	if c, err := net.Dial("tcp", h.broker); err == nil {
+		defer c.Close()
+		// CONNECT of MQTT 3.1.1 with a session that has to be kept.
+		c.Write([]byte{0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 60, 0, 1, 'x'})
 	}
-	defer c.Close()
-	// CONNECT of MQTT 3.1.1 with a session that has to be kept.
-	c.Write([]byte{0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 60, 0, 1, 'x'})
 	h.cmd.Wait()
 	if status := h.cmd.ProcessState.ExitCode(); status != 1 {
 		t.Errorf("ended with %d, want 1", status)

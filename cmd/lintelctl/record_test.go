@@ -12,7 +12,14 @@ import (
 func TestRecordAndReplay(t *testing.T) {
 	address, token := claimedBox(t, true)
 	var captured, messages bytes.Buffer
-	if err := run([]string{"record", "--box", address, "--token", token, "--for", "3"}, nil, &captured, &messages); err != nil {
+	err := run([]string{"record", "--box", address, "--token", token, "--for", "3"}, nil, &captured, &messages)
+	if err == nil || !strings.Contains(err.Error(), "the box has 2 sticks") {
+		t.Fatal(err, messages.String())
+	}
+	// The error names them: here the one with the meter.
+	_, stick, _ := strings.Cut(err.Error(), "(")
+	stick, _, _ = strings.Cut(stick, ",")
+	if err := run([]string{"record", "--box", address, "--token", token, "--for", "3", stick}, nil, &captured, &messages); err != nil {
 		t.Fatal(err, messages.String())
 	}
 	if !strings.Contains(captured.String(), "\n# stick ") {
@@ -30,10 +37,10 @@ func TestRecordAndReplay(t *testing.T) {
 		t.Errorf("decoded\n%.300s\n%s", readings.String(), messages.String())
 	}
 	for args, want := range map[string]string{
-		"a b":         "record takes one stick",
-		"nobody":      `There is no stick "nobody"`,
-		"--for 0":     "seconds is a number from 1 to 3600",
-		"--for 1 a/b": `There is no stick "a/b"`,
+		"a b":              "record takes one stick",
+		"nobody":           `There is no stick "nobody"`,
+		"--for 0 " + stick: "seconds is a number from 1 to 3600",
+		"--for 1 a/b":      `There is no stick "a/b"`,
 	} {
 		err := run(append([]string{"record", "--box", address, "--token", token}, strings.Fields(args)...), nil, &captured, &messages)
 		if err == nil || !strings.Contains(err.Error(), want) {
