@@ -346,8 +346,9 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		issue = g.authority.IssueClient
 	}
 	var front http.Handler // a nil *zigbeeHouse would be one
+	var network dashboard.ZigbeeNetwork
 	if g.zigbee != nil {
-		front = g.zigbee
+		front, network = g.zigbee, g.zigbee
 	}
 	return dashboard.New(dashboard.Options{
 		Listeners: listeners,
@@ -366,16 +367,19 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Losses:    g.losses,
 		Notices:   g.notices,
 		Zigbee:    front,
-		Users:     g.access.users,
-		Lockout:   g.access.lockout,
-		Sessions:  g.access.sessions,
-		Tokens:    g.access.tokens,
-		Claim:     g.access.claim,
-		Audit:     g.access.audit,
-		Roles:     func() []string { return g.access.control.Policy().Roles() },
-		Explain:   g.explain,
-		Reload:    g.access.control.Reload,
-		Root:      g.authority.Root,
+
+		ZigbeeNetwork: network,
+
+		Users:    g.access.users,
+		Lockout:  g.access.lockout,
+		Sessions: g.access.sessions,
+		Tokens:   g.access.tokens,
+		Claim:    g.access.claim,
+		Audit:    g.access.audit,
+		Roles:    func() []string { return g.access.control.Policy().Roles() },
+		Explain:  g.explain,
+		Reload:   g.access.control.Reload,
+		Root:     g.authority.Root,
 
 		Certificates: g.authority.Issued,
 		Issue:        issue,

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"lintel/gateway/homeassistant"
 	"lintel/persist"
@@ -23,6 +24,8 @@ type zigbeeHouse struct {
 	publisher *homeassistant.ZigbeePublisher // nil: Home Assistant is told nothing
 	updates   *zigbeeUpdates
 	options   z2m.Options
+	users     atomic.Pointer[[]devices.User] // definitions that users have written
+	saving    sync.Mutex                     // held while one of them is written
 
 	mu     sync.Mutex
 	bridge *z2m.Bridge
@@ -92,8 +95,8 @@ func (z *zigbeeHouse) definitions() string {
 
 // build makes a bridge.
 func (z *zigbeeHouse) build() error {
-	users := readDefinitions(z.definitions(), z.g.log)
-	z.options.Resolve = func(d *zigbee.Device) *devices.Definition { return devices.ResolveUser(users, d) }
+	z.readUsers()
+	z.options.Resolve = func(d *zigbee.Device) *devices.Definition { return devices.ResolveUser(*z.users.Load(), d) }
 	bridge, err := z2m.New(z.options)
 	if err != nil {
 		return err

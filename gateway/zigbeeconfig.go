@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -83,31 +82,32 @@ func (c ZigbeeConfig) network() zigbee.Parameters {
 // maxDefinitions bounds a file of definitions in bytes.
 const maxDefinitions = 1 << 20
 
+// definitionFile is a file with definitions of devices that a user has written.
+type definitionFile struct {
+	name  string
+	users []devices.User
+	err   error // why it is left out
+}
+
 // readDefinitions reads the definitions of devices that users have written, by the names of
-// their files. A file that is wrong is left out, and told of.
-func readDefinitions(folder string, log *slog.Logger) []devices.User {
+// their files.
+func readDefinitions(folder string) ([]definitionFile, error) {
 	paths, err := filepath.Glob(filepath.Join(folder, "*.toml"))
-	if err != nil {
-		log.Error("definitions of zigbee devices not read", "folder", folder, "err", err)
-	}
-	var users []devices.User
+	var files []definitionFile
 	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err == nil && info.Size() > maxDefinitions {
-			err = fmt.Errorf("larger than %d KiB", maxDefinitions>>10)
+		f := definitionFile{name: filepath.Base(path)}
+		var info os.FileInfo
+		if info, f.err = os.Stat(path); f.err == nil && info.Size() > maxDefinitions {
+			f.err = fmt.Errorf("larger than %d KiB", maxDefinitions>>10)
 		}
 		var text []byte
-		if err == nil {
-			text, err = os.ReadFile(path)
+		if f.err == nil {
+			text, f.err = os.ReadFile(path)
 		}
-		var own []devices.User
-		if err == nil {
-			own, err = devices.ParseUser(text)
+		if f.err == nil {
+			f.users, f.err = devices.ParseUser(text)
 		}
-		if err != nil {
-			log.Error("definitions of zigbee devices left out", "path", path, "err", err)
-		}
-		users = append(users, own...)
+		files = append(files, f)
 	}
-	return users
+	return files, err
 }

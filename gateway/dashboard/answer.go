@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"lintel/gateway/access"
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/z2m"
 )
 
 // answer answers a request with JSON.
@@ -82,6 +84,15 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 			code = http.StatusConflict
 		}
 		return &problem{code, invalid.Field, sentence(err)}
+	}
+	if none, ok := errors.AsType[*z2m.NotLearningError](err); ok {
+		return &problem{http.StatusNotFound, "", sentence(none)}
+	}
+	if invalid, ok := errors.AsType[*z2m.TeachingError](err); ok {
+		return wrong("", "%s", sentence(invalid))
+	}
+	if errors.Is(err, zigbee.ErrNoStick) {
+		return &problem{http.StatusServiceUnavailable, "", "No stick serves the Zigbee network: plug one in, wait until it is online on the first page, and try again."}
 	}
 	code := 0
 	switch {

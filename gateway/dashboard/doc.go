@@ -6,6 +6,8 @@
 //	/login    and POST /logout
 //	/users    logins of devices and of people, client certificates
 //	/access   who may do what and why, sessions, API tokens, audit log
+//	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
+//	/zigbee-devices/IEEE  gives names to what such a device tells
 //	/ca.pem   the certificate of the box's own authority
 //	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
 //
@@ -33,6 +35,12 @@
 //	GET    /api/explain?user=&client=&action=&topic=  the verdict, and the rule that gave it
 //	GET    /api/audit              what happened at the door, the newest first
 //	POST   /api/access/reload      reads the role file again
+//	GET    /api/zigbee/devices     the Zigbee network and its devices
+//	POST   /api/zigbee/permit      {"seconds"}: opens it for new devices, 254 s at most; 0 closes it
+//	GET    /api/zigbee/learn/IEEE  the datapoints of a Tuya device that nobody has described
+//	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
+//	                               "kind", "divisor", "unit", "values", "settable"}]}; without a name it is taken away
+//	GET    /api/zigbee/learn/IEEE/definition.toml  that as a file, see serialbridge/zigbee/README.md
 //
 // What is sent is JSON with Content-Type: application/json, POST without anything to say
 // too. An error is {"error": "..."}, a sentence that says what to do next. A program shows
@@ -79,6 +87,6 @@
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
 // Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
-// (64 KiB for a user or a certificate, 1 MiB for an import), 10 s for a request, 1,000
+// (64 KiB for a user or a certificate, 128 KiB for datapoints, 1 MiB for an import), 10 s for a request, 1,000
 // devices with 64 KiB of state each, 200 clients, users, certificates or events on a page.
 package dashboard

@@ -59,6 +59,9 @@ func (s *Server) frame(r *request, title string) frame {
 		return f
 	}
 	f.Links = append(f.Links, link{"/", "Status"})
+	if s.o.ZigbeeNetwork != nil {
+		f.Links = append(f.Links, link{"/zigbee-devices", "Zigbee"})
+	}
 	if may(r.level, access.Admin) {
 		f.Links = append(f.Links, link{"/users", "Users"})
 	}

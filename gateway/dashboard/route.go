@@ -22,7 +22,8 @@ type route struct {
 }
 
 const (
-	maxImport = 1 << 20 // bytes of a password file
+	maxImport   = 1 << 20   // bytes of a password file
+	maxTeaching = 128 << 10 // bytes of what is said of 256 datapoints
 
 	formType = "application/x-www-form-urlencoded"
 	jsonType = "application/json"
@@ -46,6 +47,19 @@ func (s *Server) routes() []route {
 	}
 	if s.o.Zigbee != nil {
 		all = append(all, route{pattern: "GET /zigbee/", level: admin, serve: s.serveZigbee})
+	}
+	if s.o.ZigbeeNetwork != nil {
+		all = append(all,
+			route{pattern: "GET /zigbee-devices", level: viewer, serve: s.zigbeePage},
+			route{pattern: "POST /zigbee-devices/permit", level: admin, serve: s.permitForm},
+			route{pattern: "GET /zigbee-devices/{ieee}", level: viewer, serve: s.lessonPage},
+			route{pattern: "POST /zigbee-devices/{ieee}", level: admin, body: maxTeaching, serve: s.teachForm},
+			route{pattern: "GET /api/zigbee/devices", level: viewer, serve: s.zigbeeDevices},
+			route{pattern: "POST /api/zigbee/permit", level: admin, serve: s.permit},
+			route{pattern: "GET /api/zigbee/learn/{ieee}", level: viewer, serve: s.showLesson},
+			route{pattern: "POST /api/zigbee/learn/{ieee}", level: admin, body: maxTeaching, serve: s.teach},
+			route{pattern: "GET /api/zigbee/learn/{ieee}/definition.toml", level: viewer, serve: s.serveDefinition},
+		)
 	}
 	return append(all,
 		route{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},

@@ -94,6 +94,7 @@ func newBox(t *testing.T) *gate {
 	check(err)
 	g.o.Lockout = access.NewLockout()
 	g.o.Roles = policy.Roles
+	g.o.ZigbeeNetwork = newZigbeeNetwork()
 	g.o.Hosts = func() []string { return []string{"lintel.local", "lintel"} }
 	g.o.Explain = func(user, clientID string, a access.Action, topic string) (access.Verdict, error) {
 		u, ok := g.o.Users.Get(user)
@@ -270,6 +271,17 @@ var routeTable = map[string]struct {
 	"POST /api/certificates":            {"admin", 400, 403},
 	"DELETE /api/certificates/{serial}": {"admin", 400, 403},
 
+	"GET /zigbee-devices":         {"viewer", 200, 303},
+	"POST /zigbee-devices/permit": {"admin", 400, 303},
+	"GET /zigbee-devices/{ieee}":  {"viewer", 404, 303},
+	"POST /zigbee-devices/{ieee}": {"admin", 404, 303},
+	"GET /api/zigbee/devices":     {"viewer", 200, 403},
+	"POST /api/zigbee/permit":     {"admin", 400, 403},
+
+	"GET /api/zigbee/learn/{ieee}":                 {"viewer", 404, 403},
+	"POST /api/zigbee/learn/{ieee}":                {"admin", 404, 403},
+	"GET /api/zigbee/learn/{ieee}/definition.toml": {"viewer", 404, 403},
+
 	"GET /api/audit":             {"admin", 200, 403},
 	"POST /access/reload":        {"admin", 303, 303},
 	"POST /api/access/reload":    {"admin", 204, 403},
@@ -286,7 +298,7 @@ var routeTable = map[string]struct {
 // empty returns a request for a route with nothing in it.
 func (rt route) empty() browse {
 	method, path, _ := strings.Cut(rt.pattern, " ")
-	b := browse{method: method, path: strings.NewReplacer("{$}", "", "{name}", "x", "{id}", "x", "{serial}", "x").Replace(path)}
+	b := browse{method: method, path: strings.NewReplacer("{$}", "", "{name}", "x", "{id}", "x", "{serial}", "x", "{ieee}", "x").Replace(path)}
 	switch {
 	case method == "GET" || method == "DELETE":
 	case rt.kind != "":

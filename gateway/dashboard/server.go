@@ -56,6 +56,8 @@ type Options struct {
 	// Zigbee serves the front end of the Zigbee network below /zigbee/, to admins: it may do
 	// everything there. nil: none.
 	Zigbee http.Handler
+	// ZigbeeNetwork is what the page of the Zigbee devices shows; nil: there is none.
+	ZigbeeNetwork ZigbeeNetwork
 
 	// Who may do what. Without Users nobody can be asked: then the status is for
 	// everybody, there is nothing else, and the rest of these fields is not used.

@@ -24,6 +24,7 @@ const (
 
 	TuyaClimate  Kind = "tuya-climate"  // TS0601 temperature and humidity
 	TuyaTRV      Kind = "tuya-trv"      // TS0601 radiator valve
+	TuyaUnknown  Kind = "tuya-unknown"  // TS0601 of a maker that nobody knows, with a datapoint of each type
 	AqaraWeather Kind = "aqara-weather" // WSDCGQ11LM: temperature, humidity, pressure
 )
 
@@ -32,6 +33,7 @@ const (
 var models = map[Kind]*model{
 	TuyaClimate:  tuyaClimate,
 	TuyaTRV:      tuyaTRV,
+	TuyaUnknown:  tuyaUnknown,
 	AqaraWeather: aqaraWeather,
 	Bulb: {
 		modelID: "LCA001", maker: "Signify Netherlands B.V.", version: "1.104.2", manufacturer: 0x100b,

@@ -75,6 +75,23 @@ var (
 		),
 		specific: tuyaSpecific, changed: tuyaChanged, live: tuyaLive, report: tuyaTellAll,
 	}
+	// tuyaUnknown is of nobody: no definition has its maker. It is told of here what its
+	// datapoints would be.
+	tuyaUnknown = &model{
+		modelID: "TS0601", maker: "_TZE200_zzzzzzzz", manufacturer: 0x1002,
+		power: mains, router: true, zigbee3: true,
+		endpoints: tuyaEndpoints(
+			datapoint(1, zcl.Boolean, false),                                // a switch
+			datapoint(101, zcl.Int32, 213),                                  // a temperature with a decimal
+			datapoint(102, zcl.Enum8, 1),                                    // low, medium, high
+			datapoint(103, zcl.CharString, "<b>hall</b>"),                   // what its owner calls it
+			datapoint(104, zcl.OctetString, []byte{0x06, 0x00, 0x14, 0xff}), // a schedule
+			datapoint(105, zcl.Bitmap8, 0),                                  // faults
+			datapoint(106, zcl.Boolean, true),                               // a lock for children
+		),
+		specific: tuyaSpecific, changed: tuyaChanged, live: tuyaLive, report: tuyaTellAll,
+		spellbound: true,
+	}
 )
 
 func tuyaEndpoints(datapoints ...attributeModel) []endpointModel {

@@ -266,8 +266,8 @@ func (d *Definition) Set(c *Context) []Outcome {
 			continue
 		}
 		// A trait sees the whole message and takes what it knows of it, so it
-		// runs once for an endpoint.
-		if ran[done{t, of}] {
+		// runs once for an endpoint, unless it says otherwise.
+		if ran[done{t, of}] && !t.Each {
 			continue
 		}
 		ran[done{t, of}] = true

@@ -21,7 +21,7 @@ type Learnt struct {
 	ID      uint8     `json:"dp"`
 	Type    string    `json:"type"` // as a Datapoint has it
 	Value   any       `json:"value"`
-	Count   int       `json:"count"`
+	Count   int       `json:"count"` // 0: it is known by its meaning only
 	Heard   time.Time `json:"heard"`
 	Changed time.Time `json:"changed"`
 	// Min and Max are of a number.
@@ -31,8 +31,8 @@ type Learnt struct {
 	Values []any `json:"values,omitempty"`
 	// Guess is what it may be.
 	Guess Guess `json:"guess"`
-	// Row is what the user says it is; nil: nothing yet.
-	Row *Datapoint `json:"row,omitempty"`
+	// Meaning is what the user says it is; nil: nothing yet.
+	Meaning *Meaning `json:"meaning,omitempty"`
 }
 
 // Guess is what a datapoint may mean.
@@ -71,11 +71,11 @@ func (l *Learner) learn(p point, at time.Time) {
 	}
 	known := l.points[p.id]
 	if known == nil || known.Type != pointTypes[p.typ] {
-		var row *Datapoint
+		var meaning *Meaning
 		if known != nil {
-			row = known.Row
+			meaning = known.Meaning
 		}
-		known = &Learnt{ID: p.id, Type: pointTypes[p.typ], Changed: at, Row: row}
+		known = &Learnt{ID: p.id, Type: pointTypes[p.typ], Changed: at, Meaning: meaning}
 		l.points[p.id] = known
 	}
 	if known.Count == 0 || !sameShown(known.Value, value) {
@@ -118,9 +118,9 @@ func (l *Learner) Points() []Learnt {
 		learnt := *p
 		learnt.Values = slices.Clone(p.Values)
 		learnt.Guess = guess(p)
-		if p.Row != nil {
-			row := *p.Row
-			learnt.Row = &row
+		if p.Meaning != nil {
+			meaning := *p.Meaning // its values are not changed any more
+			learnt.Meaning = &meaning
 		}
 		points = append(points, learnt)
 	}
@@ -128,79 +128,108 @@ func (l *Learner) Points() []Learnt {
 	return points
 }
 
-// Name says what a datapoint is. A row without a property takes the name away.
-func (l *Learner) Name(row Datapoint) error {
-	known := l.points[row.ID]
-	if known == nil {
-		return fmt.Errorf("the device has not told the datapoint %d yet: make it do what it stands for, and look again", row.ID)
+// Name says what datapoints are; those that are not among them keep their names. It
+// does nothing if one of them is wrong.
+func (l *Learner) Name(meanings []Meaning) error {
+	names := make(map[string]uint8)
+	said := make(map[uint8]*Meaning)
+	for i := range meanings {
+		m := meanings[i]
+		known := l.points[m.ID]
+		switch {
+		case known == nil:
+			return fmt.Errorf("the device has not told the datapoint %d yet: make it do what it stands for, and look again", m.ID)
+		case said[m.ID] != nil:
+			return fmt.Errorf("datapoint %d is said to be something twice: say it once", m.ID)
+		}
+		if err := m.check(known.Type); err != nil {
+			return fmt.Errorf("datapoint %d: %w", m.ID, err)
+		}
+		said[m.ID] = &m
 	}
-	if row.Property == "" {
-		known.Row = nil
-		return nil
+	for id, p := range l.points {
+		m := p.Meaning
+		if said[id] != nil {
+			m = said[id]
+		}
+		if m == nil || m.Property == "" {
+			continue
+		}
+		if other, taken := names[m.Property]; taken {
+			return fmt.Errorf("datapoints %d and %d are both called %s: give one of them another name", min(id, other), max(id, other), m.Property)
+		}
+		names[m.Property] = id
 	}
-	if strings.Trim(row.Property, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || len(row.Property) > 64 {
-		return fmt.Errorf("%.64q is no name of a property: it is of small letters, digits and _", row.Property)
+	for id, m := range said {
+		l.points[id].Meaning = m
+		if m.Property == "" {
+			l.points[id].Meaning = nil
+		}
 	}
-	if !slices.Contains([]string{"identity", "scale", "enum", "bool"}, row.Kind) {
-		return fmt.Errorf("%.20q is no conversion: it is identity, scale, enum or bool", row.Kind)
-	}
-	if row.Kind == "scale" && !(row.Divisor > 0) {
-		return fmt.Errorf("a scale needs a divisor above zero")
-	}
-	if (row.Kind == "enum" || row.Kind == "bool") && len(row.Enum) == 0 {
-		return fmt.Errorf("%s needs its values", row.Kind)
-	}
-	if row.Type == "" {
-		row.Type = known.Type
-	}
-	known.Row = &row
 	return nil
 }
 
-// Definition makes a definition of what the user has named, to be saved and given to
-// others. Settable are the properties that the device takes.
-func (l *Learner) Definition(model, vendor, description string, settable ...string) *Definition {
-	d := &Definition{Model: model, Vendor: vendor, Description: description, External: true,
-		Clusters: []uint16{clusterBasic, zigbee.ClusterTuya}, Quirks: map[string]any{"tuya": map[string]any{"query": true, "timeStart": "1970"}}}
-	for _, p := range l.Points() {
-		if p.Row == nil {
-			continue
-		}
-		access := Published
-		if slices.Contains(settable, p.Row.Property) {
-			access |= Settable
-		}
-		d.Datapoints = append(d.Datapoints, *p.Row)
-		d.Exposes = append(d.Exposes, p.expose(access))
+// Clone returns a Learner that can be told names without the other knowing of them.
+func (l *Learner) Clone() *Learner {
+	clone := &Learner{points: make(map[uint8]*Learnt, len(l.points))}
+	for id, p := range l.points {
+		copied := *p
+		copied.Values = slices.Clip(p.Values)
+		clone.points[id] = &copied
 	}
-	return d
+	return clone
 }
 
-// expose is what a named datapoint shows.
-func (p *Learnt) expose(access Access) *Expose {
-	row := p.Row
-	e := &Expose{Type: "numeric", Name: row.Property, Property: row.Property, Access: access,
-		Label: strings.ToUpper(row.Property[:1]) + strings.ReplaceAll(row.Property[1:], "_", " ")}
-	switch {
-	case row.Kind == "bool" || row.Kind == "identity" && p.Type == "bool":
-		e.Type, e.ValueOn, e.ValueOff = "binary", true, false
-		if row.Kind == "bool" {
-			e.ValueOn, e.ValueOff = row.Enum[1], row.Enum[0]
-		}
-	case row.Kind == "enum":
-		e.Type = "enum"
-		var wires []int64
-		for n := range row.Enum {
-			wires = append(wires, n)
-		}
-		slices.Sort(wires)
-		for _, n := range wires {
-			e.Values = append(e.Values, row.Enum[n])
-		}
-	case p.Type == "string" || p.Type == "raw":
-		e.Type = "text"
-	default:
-		e.Unit = units[row.Property]
+// Adopt takes meanings from a definition that a user has made of such a device, so that they
+// are there before the device has said anything. Of any other definition it takes none.
+func (l *Learner) Adopt(d *Definition) {
+	if l.points == nil {
+		l.points = make(map[uint8]*Learnt)
 	}
-	return e
+	for id, p := range l.points {
+		if p.Meaning = nil; p.Count == 0 {
+			delete(l.points, id)
+		}
+	}
+	if d == nil || !d.External {
+		return
+	}
+	meanings, ok := d.meanings()
+	if !ok {
+		return
+	}
+	for i := range meanings {
+		m := &meanings[i]
+		if l.points[m.ID] == nil {
+			l.points[m.ID] = &Learnt{ID: m.ID, Type: d.Datapoints[i].Type}
+		}
+		l.points[m.ID].Meaning = m
+	}
+}
+
+// Learnable says whether a Learner can make the definition of a device better: there is none,
+// it does not explain the datapoints, or it is one that a Learner could have made.
+func (d *Definition) Learnable() bool {
+	if d == nil || d.Generated || len(d.Datapoints) == 0 && !d.External {
+		return true
+	}
+	_, ok := d.meanings()
+	return d.External && ok
+}
+
+// Definition makes a definition of what the user has named, to be saved and given to
+// others.
+func (l *Learner) Definition(model, vendor, description string) *Definition {
+	d := &Definition{Model: model, Vendor: vendor, Description: description, External: true,
+		Clusters: []uint16{clusterBasic, zigbee.ClusterTuya}, Quirks: learntQuirks()}
+	for _, p := range l.Points() {
+		if p.Meaning == nil {
+			continue
+		}
+		m := p.Meaning
+		d.Datapoints = append(d.Datapoints, Datapoint{ID: m.ID, Property: m.Property, Type: p.Type,
+			Conversion: Conversion{Kind: m.Kind, Divisor: m.Divisor, Enum: m.Values}})
+		d.Exposes = append(d.Exposes, m.expose(p.Type))
+	}
+	return d
 }

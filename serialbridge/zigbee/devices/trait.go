@@ -33,6 +33,8 @@ type Trait struct {
 
 	// Keys are those of set and get that Set and Get know.
 	Keys []string
+	// Each says that Set is called for each key that it takes, not once for all.
+	Each bool
 	// Takes says that Set (or Get, if get is true) knows a key as the definition
 	// has it; it is asked before any Keys. nil: none.
 	Takes func(d *Definition, key string, get bool) bool

@@ -183,7 +183,7 @@ func pointOf(id uint8, typ string, value any) (point, error) {
 
 // datapointTrait is that of the rows in Definition.Datapoints.
 var datapointTrait = &Trait{
-	Name: "datapoints", Clusters: []uint16{zigbee.ClusterTuya}, Named: true,
+	Name: "datapoints", Clusters: []uint16{zigbee.ClusterTuya}, Named: true, Each: true,
 	Decode: decodeDatapoints,
 	Takes: func(d *Definition, key string, get bool) bool {
 		return !get && d.datapoint(key) != nil
@@ -284,7 +284,8 @@ func (c *Context) sendPoint(p point) zigbee.Request {
 	if c.Device != nil && len(c.Device.Endpoints) > 0 {
 		endpoint = c.Device.Endpoints[0].ID
 	}
-	return zigbee.Request{Endpoint: endpoint, Cluster: zigbee.ClusterTuya, Frame: zcl.Frame{
+	// The device is told not to answer, so nobody waits: it tells the datapoint when it has it.
+	return zigbee.Request{Endpoint: endpoint, Cluster: zigbee.ClusterTuya, NoResponse: true, Frame: zcl.Frame{
 		Type: zcl.Specific, DisableDefaultResponse: true, Command: command, Payload: appendPoint([]byte{1, 0}, p)}}
 }
 

@@ -159,26 +159,13 @@ func TestLearner(t *testing.T) {
 	if p := points[0]; p.Min != 215 || p.Max != 217 || p.Count != 2 || p.Value != 217.0 {
 		t.Errorf("datapoint 1 is %+v", p)
 	}
-	for _, wrong := range []Datapoint{
-		{ID: 77, Property: "x", Conversion: Conversion{Kind: "identity"}},
-		{ID: 1, Property: "With Space", Conversion: Conversion{Kind: "identity"}},
-		{ID: 1, Property: "x", Conversion: Conversion{Kind: "scale"}},
-		{ID: 1, Property: "x", Conversion: Conversion{Kind: "enum"}},
-		{ID: 1, Property: "x", Conversion: Conversion{Kind: "power"}},
-	} {
-		if l.Name(wrong) == nil {
-			t.Errorf("%+v is taken", wrong)
-		}
+	if err := l.Name([]Meaning{
+		{ID: 1, Property: "temperature", Kind: "scale", Divisor: 10},
+		{ID: 101, Property: "mode", Kind: "enum", Values: map[int64]any{0: "low", 2: "high"}, Settable: true},
+	}); err != nil {
+		t.Error(err)
 	}
-	for _, row := range []Datapoint{
-		{ID: 1, Property: "temperature", Conversion: Conversion{Kind: "scale", Divisor: 10}},
-		{ID: 101, Property: "mode", Conversion: Conversion{Kind: "enum", Enum: map[int64]any{0: "low", 2: "high"}}},
-	} {
-		if err := l.Name(row); err != nil {
-			t.Error(err)
-		}
-	}
-	d := l.Definition("TS0601_mine", "Me", "A thing", "mode")
+	d := l.Definition("TS0601_mine", "Me", "A thing")
 	data, _ := hex.DecodeString("000701020004000000d76504000102")
 	values, _ := d.Decode(&Context{Device: &zigbee.Device{}}, tuyaReport(data))
 	if values["temperature"] != 21.5 || values["mode"] != "high" || len(values) != 2 {

@@ -360,7 +360,7 @@ func ResolveUser(users []User, device *zigbee.Device) *Definition {
 	var anyMaker *Definition
 	for i := len(users) - 1; i >= 0; i-- {
 		u := &users[i]
-		if !slices.Contains(u.Models, device.ModelID) && !slices.Contains(u.Models, trimModel(device.ModelID)) {
+		if !u.Matches(device) {
 			continue
 		}
 		if slices.Contains(u.Manufacturers, device.ManufacturerName) {
@@ -374,6 +374,12 @@ func ResolveUser(users []User, device *zigbee.Device) *Definition {
 		return anyMaker.clone()
 	}
 	return Resolve(device)
+}
+
+// Matches says whether the definition may be that of a device.
+func (u *User) Matches(device *zigbee.Device) bool {
+	return (slices.Contains(u.Models, device.ModelID) || slices.Contains(u.Models, trimModel(device.ModelID))) &&
+		(len(u.Manufacturers) == 0 || slices.Contains(u.Manufacturers, device.ManufacturerName))
 }
 
 // clone gives each device a definition of its own to bind.

@@ -43,21 +43,33 @@ func (b *Bridge) permitJoin(ctx context.Context, r *request) (map[string]any, er
 			return nil, fmt.Errorf("Device '%s' does not exist", id)
 		}
 	}
-	if err := b.network.PermitJoin(ctx, time.Duration(n)*time.Second, via); err != nil {
+	if err := b.permit(ctx, time.Duration(n)*time.Second, via); err != nil {
 		return nil, err
 	}
-	if n > 0 {
-		b.log.Info("new devices may join", "seconds", int(n))
+	return data, nil
+}
+
+// Permit opens the network for new devices, or closes it (0). See [zigbee.Network.PermitJoin].
+func (b *Bridge) Permit(ctx context.Context, duration time.Duration) error {
+	return b.permit(ctx, duration, nil)
+}
+
+func (b *Bridge) permit(ctx context.Context, duration time.Duration, via *zigbee.IEEEAddress) error {
+	if err := b.network.PermitJoin(ctx, duration, via); err != nil {
+		return err
+	}
+	if duration > 0 {
+		b.log.Info("new devices may join", "seconds", int(duration.Seconds()))
 	} else {
 		b.log.Info("no new devices may join")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n == 0 {
+	if duration == 0 {
 		b.timers.cancel("permit join")
 	}
 	b.publishInfo()
-	return data, nil
+	return nil
 }
 
 func (b *Bridge) healthCheck(context.Context, *request) (map[string]any, error) {

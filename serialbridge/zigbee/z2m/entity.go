@@ -46,6 +46,7 @@ type device struct {
 	online   bool           // as the network has it
 	told     onlineTold
 	actions  map[string]bool
+	learner  *devices.Learner // nil: nothing is to be learnt, or nothing was heard yet
 
 	counted     counted
 	configuring bool
@@ -164,6 +165,7 @@ func (b *Bridge) take(told zigbee.Device) *device {
 		if key != "" {
 			d.setDefinition(b.o.Resolve(&d.Device))
 		}
+		b.adopt(d)
 	}
 	return d
 }

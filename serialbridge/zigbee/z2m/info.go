@@ -13,6 +13,7 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/zcl"
 )
 
@@ -163,14 +164,8 @@ func clusterNames(ids []uint16) []string {
 
 func definitionPayload(d *device) map[string]any {
 	def := d.definition
-	source := "native"
-	if def.External {
-		source = "external"
-	} else if def.Generated {
-		source = "generated"
-	}
 	payload := map[string]any{
-		"source": source, "model": def.Model, "vendor": def.Vendor, "description": def.Description,
+		"source": sourceOf(def), "model": def.Model, "vendor": def.Vendor, "description": def.Description,
 		"exposes": d.exposes, "options": d.choices, "supports_ota": def.OTA, "version": "0.0.0",
 	}
 	icon, _ := d.options["icon"].(string)
@@ -182,6 +177,17 @@ func definitionPayload(d *device) map[string]any {
 		payload["icon"] = strings.ReplaceAll(icon, "$model", imageName(def.Model))
 	}
 	return payload
+}
+
+// sourceOf says where a definition comes from, in zigbee2mqtt's words.
+func sourceOf(def *devices.Definition) string {
+	switch {
+	case def.External:
+		return "external"
+	case def.Generated:
+		return "generated"
+	}
+	return "native"
 }
 
 // imageName is a model as it may stand in an address.

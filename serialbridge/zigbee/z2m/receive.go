@@ -14,6 +14,7 @@ func (b *Bridge) Message(told zigbee.Device, m zigbee.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.take(told)
+	b.learn(d, m)
 	if d.definition == nil {
 		b.publishSeen(d)
 		return
