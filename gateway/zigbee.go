@@ -27,6 +27,10 @@ type zigbeeHouse struct {
 	users     atomic.Pointer[[]devices.User] // definitions that users have written
 	saving    sync.Mutex                     // held while one of them is written
 
+	// serving is held for reading while a stick is served, and for writing while a bridge
+	// takes the place of another: it finds in the store what the last stick has left.
+	serving sync.RWMutex
+
 	mu     sync.Mutex
 	bridge *z2m.Bridge
 	over   chan struct{} // closed when the bridge is
@@ -133,7 +137,10 @@ func (z *zigbeeHouse) run(ctx context.Context) error {
 			return err
 		}
 		z.g.log.Info("zigbee starts anew, as asked")
-		if err := z.build(); err != nil {
+		z.serving.Lock()
+		err = z.build()
+		z.serving.Unlock()
+		if err != nil {
 			return err
 		}
 	}
@@ -141,6 +148,8 @@ func (z *zigbeeHouse) run(ctx context.Context) error {
 
 // Serve has a stick be the coordinator of the network. See dongle.Network.
 func (z *zigbeeHouse) Serve(ctx context.Context, c zigbee.Coordinator) error {
+	z.serving.RLock()
+	defer z.serving.RUnlock()
 	z.mu.Lock()
 	bridge, over := z.bridge, z.over
 	z.mu.Unlock()
