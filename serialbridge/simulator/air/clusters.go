@@ -206,7 +206,7 @@ func (r *request) color() zcl.Status {
 
 // cover is section 7.4: the way takes ten seconds from end to end.
 func (r *request) cover() zcl.Status {
-	target := r.endpoint.get(clusterCover, 0x0008)
+	var target float64
 	switch r.frame.Command {
 	case 0x00: // up, open
 		target = 0
