@@ -214,3 +214,42 @@ func TestRestartWithSubscriptions(t *testing.T) {
 	c.wantAck(mqtt.PUBACK, 1, mqtt.Success)
 	c.barrier()
 }
+
+// A volatile message is retained as long as the program runs, also in place of one that
+// was stored, and then there is none.
+func TestRestartWithVolatile(t *testing.T) {
+	l := newLasting(t, broker.Options{})
+	own, err := l.server.NewClient("own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(topic, payload string, qos mqtt.QoS, volatile bool) {
+		t.Helper()
+		m := mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos, Retain: true, Volatile: volatile}
+		if err := own.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("r/new", "x", 1, true)
+	publish("r/stored", "x", 1, false)
+	publish("r/stored", "y", 0, true)
+	publish("r/kept", "x", 0, true)
+	publish("r/kept", "y", 1, false)
+	c := connect(t, l.server, clean(mqtt.V311, "c"))
+	c.subscribe(filter("r/#", 2))
+	found := make(map[string]string)
+	for range 3 {
+		m := c.message()
+		found[string(m.Topic)] = string(m.Payload)
+	}
+	if found["r/new"] != "x" || found["r/stored"] != "y" || found["r/kept"] != "y" {
+		t.Errorf("retained: %v", found)
+	}
+	c.bye()
+	own.Close()
+	l.restart()
+	c = connect(t, l.server, clean(mqtt.V311, "c"))
+	c.subscribe(filter("r/#", 2))
+	c.wantMessage("r/kept", "y", 1)
+	c.barrier()
+}

@@ -38,7 +38,7 @@ const retainedInterval = 10 * time.Second
 // set makes m the retained message of its topic; an empty payload removes what
 // is there [v5 MQTT-3.3.1-6, MQTT-3.3.1-7]. A message of QoS 1 or 2 is handed
 // to the store before set returns, in the lazy lane: it is committed with the batch
-// that its publisher waits for, which comes after it.
+// that its publisher waits for, which comes after it. A volatile one is never stored.
 //
 // It reports false, and the limit, if m is one too many. If its publisher can be
 // told all is as before. Else m goes to who is there now, and what was retained
@@ -54,8 +54,10 @@ func (t *retainedStore) set(m *message, store *persist.Store) (over Limit, ok bo
 		}
 		remove = true
 	}
+	old := t.root.get(m.Topic)
+	stored := old != nil && !old.Volatile
 	if _, dirty := t.dirty[m.Topic]; dirty {
-		if old := t.root.get(m.Topic); old != nil {
+		if old != nil {
 			t.coalesced += uint64(len(old.Topic) + len(old.Properties) + len(old.Payload))
 		}
 	}
@@ -69,13 +71,16 @@ func (t *retainedStore) set(m *message, store *persist.Store) (over Limit, ok bo
 	if ofSys(m.Topic) {
 		return over, ok // of this run only
 	}
-	if m.QoS == 0 && !remove {
+	if m.Volatile && !remove && !stored {
+		return over, ok
+	}
+	if m.QoS == 0 && !remove && !m.Volatile {
 		t.dirty[m.Topic] = struct{}{}
 		return over, ok
 	}
 	delete(t.dirty, m.Topic)
 	var b persist.Batch
-	if remove {
+	if remove || m.Volatile { // what was stored before is not to come back
 		b.DeleteRetained(m.Topic)
 	} else {
 		b.PutRetained(&m.Message)

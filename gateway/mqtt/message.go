@@ -32,6 +32,10 @@ type Message struct {
 	// the zero time is never.
 	Expires time.Time
 
+	// Volatile says that a retained message is not worth the card: its publisher sends it
+	// anew at each start. It ends with the program.
+	Volatile bool
+
 	// Provisional is set by a store that does not know yet for how long the
 	// machine was off: Expires leaves that out.
 	Provisional bool

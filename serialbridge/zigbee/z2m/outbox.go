@@ -226,6 +226,8 @@ func (b *Bridge) publish(name string, payload []byte, retain bool, qos mqtt.QoS,
 		return
 	}
 	m := mqtt.Message{Topic: topic, Payload: payload, QoS: qos, Retain: retain && !b.settings.MQTT.ForceDisableRetain}
+	// What the bridge tells of itself is told anew at each start, and large.
+	m.Volatile = strings.HasPrefix(name, "bridge/")
 	if expiry > 0 {
 		m.Expires = time.Now().Add(expiry)
 	}
