@@ -229,11 +229,12 @@ func (n *Network) received(m Incoming, now time.Time) {
 
 // hear takes a message of a device that is known.
 func (n *Network) hear(d *node, m Incoming, now time.Time) {
-	frame, err := zcl.ParseFrame(m.Data)
-	if err != nil {
+	message, err := ParseMessage(m, now)
+	if err != nil && message.Received.IsZero() { // not even a frame
 		n.counters.Damaged["frame"]++
 		return
 	}
+	message.Device = d.device.IEEEAddress
 	var head [6]byte
 	head[0], head[1] = m.SourceEndpoint, m.DestinationEndpoint
 	binary.LittleEndian.PutUint16(head[2:], m.Cluster)
@@ -245,20 +246,8 @@ func (n *Network) hear(d *node, m Incoming, now time.Time) {
 		n.counters.Duplicates++
 		return
 	}
-	message := Message{
-		Device: d.device.IEEEAddress, Endpoint: m.SourceEndpoint, DestinationEndpoint: m.DestinationEndpoint,
-		Group: m.Group, Broadcast: m.Broadcast, Cluster: m.Cluster, LinkQuality: m.LinkQuality,
-		Received: now, Frame: frame,
-	}
-	if frame.Type == zcl.Global {
-		switch frame.Command {
-		case zcl.ReportAttributes, zcl.ReadAttributesResponse,
-			zcl.WriteAttributes, zcl.WriteAttributesUndivided, zcl.WriteAttributesNoResponse:
-			message.Attributes, err = zcl.ParseAttributes(frame.Command, frame.Payload)
-			if err != nil {
-				n.counters.Damaged["attributes"]++
-			}
-		}
+	if err != nil {
+		n.counters.Damaged["attributes"]++
 	}
 	n.counters.Received++
 	d.device.Messages++

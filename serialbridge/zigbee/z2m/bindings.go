@@ -246,7 +246,7 @@ func (b *Bridge) setUpReporting(ctx context.Context, target zigbee.Binding, clus
 		endpoint uint8
 		cluster  *zcl.Cluster
 	}
-	var todo []work
+	var missing []work
 	b.mu.Lock()
 	for _, m := range b.endpointsOf(target) {
 		e := m.Endpoint(m.endpoint)
@@ -258,12 +258,12 @@ func (b *Bridge) setUpReporting(ctx context.Context, target zigbee.Binding, clus
 			reports := slices.ContainsFunc(e.Reportings, func(r zigbee.Reporting) bool { return r.Cluster == c.ID })
 			bound := slices.ContainsFunc(e.Bindings, func(x zigbee.Binding) bool { return x.Cluster == c.ID && x.Device == info.IEEEAddress })
 			if !reports || !bound {
-				todo = append(todo, work{m.ieee, m.endpoint, c})
+				missing = append(missing, work{m.ieee, m.endpoint, c})
 			}
 		}
 	}
 	b.mu.Unlock()
-	for _, w := range todo {
+	for _, w := range missing {
 		err := b.network.Bind(ctx, w.ieee, w.endpoint, zigbee.Binding{Cluster: w.cluster.ID, Device: info.IEEEAddress, Endpoint: zigbee.EndpointHome})
 		if list := b.reportingOf(ctx, w.ieee, w.endpoint, w.cluster.Name); err == nil && len(list) > 0 {
 			err = b.network.ConfigureReporting(ctx, w.ieee, w.endpoint, list...)
@@ -304,7 +304,7 @@ func (b *Bridge) endReporting(ctx context.Context, target zigbee.Binding) {
 		cluster  uint16
 		list     []zigbee.Reporting
 	}
-	var todo []work
+	var useless []work
 	b.mu.Lock()
 	for _, m := range b.endpointsOf(target) {
 		e := m.Endpoint(m.endpoint)
@@ -314,12 +314,12 @@ func (b *Bridge) endReporting(ctx context.Context, target zigbee.Binding) {
 		for _, x := range e.Bindings {
 			name := zcl.ClusterName(x.Cluster)
 			if x.Device == info.IEEEAddress && reported[name] != nil && !b.controlled(m, x.Cluster) && !b.wanted(m, x.Cluster) {
-				todo = append(todo, work{m.ieee, m.endpoint, x.Cluster, reported[name]})
+				useless = append(useless, work{m.ieee, m.endpoint, x.Cluster, reported[name]})
 			}
 		}
 	}
 	b.mu.Unlock()
-	for _, w := range todo {
+	for _, w := range useless {
 		err := b.network.Unbind(ctx, w.ieee, w.endpoint, zigbee.Binding{Cluster: w.cluster, Device: info.IEEEAddress, Endpoint: zigbee.EndpointHome})
 		if err == nil {
 			var none []zigbee.Reporting
