@@ -225,8 +225,8 @@ func (c *rawClient) exchange(m *mqtt.Publish) {
 // take reads n messages and acknowledges them, through all steps.
 func (c *rawClient) take(n int, check func(i int, m *mqtt.Publish)) {
 	c.t.Helper()
-	open := 0
-	for i := 0; i < n || open > 0; {
+	open := make(map[uint16]bool) // exchanges that this call has begun; the PUBREL of an older one may come between
+	for i := 0; i < n || len(open) > 0; {
 		p, err := c.next()
 		if err != nil {
 			c.t.Fatalf("after %d messages: %v", i, err)
@@ -235,7 +235,7 @@ func (c *rawClient) take(n int, check func(i int, m *mqtt.Publish)) {
 			var rel mqtt.Ack
 			c.decode(p, func(p mqtt.Packet) error { return rel.Decode(p, c.version) })
 			c.ack(mqtt.PUBCOMP, rel.PacketID)
-			open--
+			delete(open, rel.PacketID)
 			continue
 		}
 		if p.Type != mqtt.PUBLISH {
@@ -250,7 +250,7 @@ func (c *rawClient) take(n int, check func(i int, m *mqtt.Publish)) {
 			c.ack(mqtt.PUBACK, m.PacketID)
 		case 2:
 			c.ack(mqtt.PUBREC, m.PacketID)
-			open++
+			open[m.PacketID] = true
 		}
 	}
 }
