@@ -23,6 +23,10 @@ type Device struct {
 	SWVersion    string
 	Via          string // ID of the device that it hangs below; empty for the box itself
 
+	// Stick is StickStatus.Device of the stick through which the device is heard.
+	// The supervisor sets it.
+	Stick string
+
 	// Anonymous says that the device does not tell itself from others of its
 	// kind: ID is that of the kind, and the supervisor adds the serial number
 	// of the stick, or the place where it is plugged in, to it.

@@ -11,6 +11,7 @@
 //
 //	DEVICE/state         JSON object with the last value of every property; retained
 //	DEVICE/availability  online or offline; retained
+//	STICK/availability   the same of a stick, by StickStatus.Device; retained
 //	DEVICE/KEY           {"event_type": …} of an Event, when it happens, and the bytes of a Raw; not retained
 //	DEVICE/set           JSON object of commands, taken as a whole or not at all
 //	DEVICE/set/KEY       one command, its value bare

@@ -38,6 +38,26 @@ func (st *stick) suffix() string {
 	return name
 }
 
+// stickPrefix begins the IDs of sticks, and those of no devices.
+const stickPrefix = "stick_"
+
+// deviceID returns the ID of the stick where one of a device is wanted.
+func (st *stick) deviceID() string {
+	name := strings.TrimSuffix(strings.TrimLeft(st.id, "/"), ":00")
+	name = stickPrefix + strings.Map(func(r rune) rune {
+		if !validID(string(r)) {
+			return '_'
+		}
+		return r
+	}, name)
+	if len(name) > maxID {
+		h := fnv.New32a()
+		h.Write([]byte(st.id))
+		name = fmt.Sprintf("%s_%08x", name[:maxID-9], h.Sum32())
+	}
+	return name
+}
+
 // memoryOf returns the name under which what a driver remembers is kept.
 func (st *stick) memoryOf(d *Driver) string {
 	if d.OwnMemory {

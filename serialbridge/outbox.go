@@ -4,13 +4,45 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"lintel/gateway/mqtt"
 )
 
-// entry of a stick's queue: a device of which something is to be published, or
-// a mark that is closed when all before it was.
+// entry of a stick's queue: a device of which something is to be published, a mark
+// that is closed when all before it was, or the stick's own availability.
 type entry struct {
 	device  *device
 	flushed chan struct{}
+}
+
+// self is the entry of a stick's own availability.
+var self = entry{}
+
+// enqueueSelf has the availability of the stick published, once for however many
+// changes. The caller holds the supervisor's lock.
+func (st *stick) enqueueSelf() {
+	if !slices.Contains(st.queue, self) {
+		st.queue = append(st.queue, self)
+		st.stir()
+	}
+}
+
+// owes tells whether something is to be published that would be missed. That a stick
+// is offline would not be if it never was online.
+func (st *stick) owes() bool {
+	return slices.ContainsFunc(st.queue, func(e entry) bool { return e != self || st.wasOnline })
+}
+
+// deliverSelf publishes the availability of the stick.
+func (st *stick) deliverSelf(ctx context.Context) error {
+	st.s.mu.Lock()
+	payload := "offline"
+	if st.state == Online {
+		payload = "online"
+	}
+	st.s.mu.Unlock()
+	topic := st.s.o.BaseTopic + "/" + st.deviceID() + "/availability"
+	return st.s.o.Broker.Publish(ctx, mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true})
 }
 
 // enqueue notes what of a device is to be published. A device is in the queue
@@ -49,7 +81,12 @@ func (st *stick) publish(ctx context.Context) {
 			continue
 		}
 		for {
-			err := st.deliver(ctx, e.device)
+			var err error
+			if e == self {
+				err = st.deliverSelf(ctx)
+			} else {
+				err = st.deliver(ctx, e.device)
+			}
 			if ctx.Err() != nil {
 				return
 			}
@@ -57,7 +94,7 @@ func (st *stick) publish(ctx context.Context) {
 				retry.reset()
 				break
 			}
-			st.s.log.Warn("cannot publish", "device", e.device.ID, "err", err)
+			st.s.log.Warn("cannot publish", "port", st.id, "err", err)
 			rest(ctx, retry.step())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 // Limits of what a device may say of itself: it is foreign, and it is kept.
 const (
+	maxID         = 64  // bytes
 	maxName       = 256 // bytes of any one text
 	maxProperties = 256
 	maxOptions    = 64
@@ -229,11 +230,15 @@ func mustJSON(v any) []byte {
 // announce takes what a stick says of a device, which its driver calls own. It
 // returns why it was refused, or "".
 func (s *Supervisor) announce(st *stick, own string, said Device) (trouble string) {
-	if !validID(said.ID) {
+	if !validID(said.ID) || strings.HasPrefix(said.ID, stickPrefix) {
 		return "bad device id"
 	}
 	said = cleaned(said)
+	said.Stick = st.deviceID()
 	d := s.devices[said.ID]
+	if d != nil {
+		said.Stick = d.stickFor(st)
+	}
 	switch {
 	case d == nil:
 		if len(s.devices) >= maxDevices {
@@ -280,12 +285,28 @@ func (d *device) moveTo(st *stick) {
 	if d.dirty != 0 || len(d.events) > 0 {
 		st.enqueue(d, 0) // the former owner's queue passes over it
 	}
+	if id := d.stickFor(st); id != d.Stick {
+		d.Stick = id
+		st.enqueue(d, dirtyDevice)
+	}
+}
+
+// stickFor returns what Stick is to be for a device that st has heard: as long as
+// the stick before works it stays, since two receivers in one house hear the same
+// sensors in turn.
+func (d *device) stickFor(st *stick) string {
+	for _, before := range st.s.sticks {
+		if before.state == Online && before.deviceID() == d.Stick {
+			return d.Stick
+		}
+	}
+	return st.deviceID()
 }
 
 // validID tells whether an ID may be a level of a topic. The box's own topics
 // are below "gateway".
 func validID(id string) bool {
-	if id == "" || len(id) > 64 || id == "gateway" {
+	if id == "" || len(id) > maxID || id == "gateway" {
 		return false
 	}
 	return strings.IndexFunc(id, func(r rune) bool {

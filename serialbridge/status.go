@@ -23,6 +23,7 @@ const (
 // StickStatus is what a person may want to know of a stick.
 type StickStatus struct {
 	ID       string              // hardware.SerialPort.ID, or the path of a port without USB facts
+	Device   string              // the stick's ID where one of a device is wanted, as in the topic of its availability
 	Port     string              // device node, as last seen
 	USB      hardware.SerialPort // zero for a port without USB facts
 	Protocol string              // Driver.Protocol; empty while nothing is recognised
@@ -48,7 +49,7 @@ func (s *Supervisor) Sticks() []StickStatus {
 	for _, id := range slices.Sorted(maps.Keys(s.sticks)) {
 		st := s.sticks[id]
 		status := StickStatus{
-			ID: id, Port: st.usb.Path, USB: st.usb,
+			ID: id, Device: st.deviceID(), Port: st.usb.Path, USB: st.usb,
 			Protocol: st.protocol, Evidence: st.evidence,
 			State: st.state, Since: st.since, Err: st.err, Retries: st.retries,
 			Frames: st.frames, Damaged: maps.Clone(st.damaged), Ignored: maps.Clone(st.ignored), Refused: st.refused,

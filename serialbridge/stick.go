@@ -27,18 +27,19 @@ type stick struct {
 	cancel context.CancelFunc  // ends keep; nil: the stick is not there
 	ended  chan struct{}       // closed when the last keep has ended
 
-	state    StickState
-	since    time.Time
-	protocol string
-	evidence string
-	err      string
-	retries  int
-	frames   uint64
-	damaged  map[string]uint64
-	ignored  map[string]uint64
-	line     string // setting of the port while it is open, as text
-	taps     taps   // has its own lock
-	refused  uint64
+	state     StickState
+	wasOnline bool
+	since     time.Time
+	protocol  string
+	evidence  string
+	err       string
+	retries   int
+	frames    uint64
+	damaged   map[string]uint64
+	ignored   map[string]uint64
+	line      string // setting of the port while it is open, as text
+	taps      taps   // has its own lock
+	refused   uint64
 
 	current  *sink        // of the try that is under way
 	commands chan Command // of the driver that runs; nil: takes none
@@ -77,7 +78,11 @@ func rest(ctx context.Context, d time.Duration) {
 // say notes what is done with the stick, for the status. The caller holds the lock.
 func (st *stick) say(state StickState, evidence, err string) {
 	if st.state != state {
+		if st.state == Online || state == Online {
+			st.enqueueSelf()
+		}
 		st.state, st.since = state, time.Now()
+		st.wasOnline = st.wasOnline || state == Online
 	}
 	if evidence != "" {
 		st.evidence = evidence

@@ -262,6 +262,7 @@ func (s *Supervisor) remember(publish context.Context, id string) *stick {
 		ctx, cancel := context.WithCancel(publish)
 		st.forgotten = cancel
 		s.publishers.Go(func() { st.publish(ctx) })
+		st.enqueueSelf()
 	}
 	return st
 }
@@ -274,7 +275,7 @@ func (s *Supervisor) forget() {
 		if len(s.wanted) <= maxSticks {
 			return
 		}
-		if st.named || st.cancel != nil || len(st.queue) > 0 {
+		if st.named || st.cancel != nil || st.owes() {
 			continue
 		}
 		st.forgotten()
@@ -311,6 +312,9 @@ func (s *Supervisor) Republish(ctx context.Context) error {
 	for _, d := range s.devices {
 		d.owner.enqueue(d, dirtyState|dirtyAvailability)
 	}
+	for _, st := range s.sticks {
+		st.enqueueSelf()
+	}
 	s.mu.Unlock()
 	if err := s.flush(ctx); err != nil {
 		return fmt.Errorf("publish all devices again: %w", err)
@@ -346,8 +350,8 @@ func (s *Supervisor) flush(ctx context.Context) error {
 	return nil
 }
 
-// correct says offline for a device that was left online: the power failed, and
-// its stick was gone when it came back. What is heard again says online itself.
+// correct says offline for a device or a stick that was left online: the power failed,
+// and the stick was gone when it came back. What is heard again says online itself.
 func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
 	id := strings.Split(strings.TrimPrefix(m.Topic, s.o.BaseTopic+"/"), "/")[0]
 	if !m.Retain || string(m.Payload) != "online" || !validID(id) {
@@ -356,11 +360,17 @@ func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
 	heard := func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		d := s.devices[id]
-		if d != nil {
+		if d := s.devices[id]; d != nil {
 			d.owner.enqueue(d, dirtyAvailability)
+			return true
 		}
-		return d != nil
+		for _, st := range s.sticks {
+			if st.deviceID() == id {
+				st.enqueueSelf()
+				return true
+			}
+		}
+		return false
 	}
 	if heard() {
 		return

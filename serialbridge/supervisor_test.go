@@ -864,6 +864,42 @@ func TestDeviceBehindTwoSticks(t *testing.T) {
 	h.broker.awaitLast(t, "lintel/m/availability", "offline")
 }
 
+// A stick has an availability of its own, which goes with it, and its devices know
+// which one it is.
+func TestStickSaysWhetherItIsThere(t *testing.T) {
+	a, b := newSocket(t), newSocket(t)
+	a.plug()
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: a.path, Protocol: "lines"}, {Path: b.path, Protocol: "lines"}}}, quick())
+	id := func(path string) string {
+		return h.status(path, "there", func(StickStatus) bool { return true }).Device
+	}
+	topic := "lintel/" + id(a.path) + "/availability"
+	h.broker.awaitLast(t, topic, "online")
+	h.broker.awaitLast(t, "lintel/"+id(b.path)+"/availability", "offline")
+	a.say("lines m temperature=1 .")
+	h.broker.awaitLast(t, "lintel/m/availability", "online")
+	if got := h.Devices()[0].Stick; got != id(a.path) {
+		t.Errorf("the stick of the device is %q, want %q", got, id(a.path))
+	}
+	a.unplug()
+	h.broker.awaitLast(t, topic, "offline")
+	h.broker.awaitLast(t, "lintel/m/availability", "offline")
+	b.plug()
+	h.status(b.path, "online", inState(Online))
+	b.say("lines m temperature=2 .")
+	h.broker.awaitLast(t, "lintel/m/availability", "online")
+	if got := h.Devices()[0].Stick; got != id(b.path) {
+		t.Errorf("the stick of the device is %q, want %q", got, id(b.path))
+	}
+	a.plug()
+	h.broker.awaitLast(t, topic, "online")
+	for _, m := range h.broker.all(topic) {
+		if !m.Retain {
+			t.Error("the availability of a stick is not retained")
+		}
+	}
+}
+
 func TestSticksAreForgotten(t *testing.T) {
 	s := New(Options{Broker: newRecorder(), Root: t.TempDir()})
 	ctx, cancel := context.WithCancel(t.Context())
