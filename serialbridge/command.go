@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -67,8 +68,9 @@ func (d *device) parseValue(key string, payload []byte) ([]Command, error) {
 }
 
 // check gives a value the type of its property: bool for a Switch, float64 for a
-// Setting, one of the Options for a Choice, true for a Button, []byte for a Raw.
-// Text is taken for all of them, since a bare value has no type.
+// Setting, one of the Options for a Choice, true for a Button, []byte for a Raw, an
+// object for a kind that is several things in one. Text is taken for all of them,
+// since a bare value has no type.
 func (d *device) check(key string, value any) (Command, error) {
 	i := slices.IndexFunc(d.Properties, func(p Property) bool { return p.Key == key })
 	if i < 0 {
@@ -116,7 +118,28 @@ func (d *device) check(key string, value any) (Command, error) {
 			return c, fmt.Errorf("%s: not a text", key)
 		}
 		c.Value = []byte(text)
+	case Text:
+		if !isText || !utf8.ValidString(text) {
+			return c, fmt.Errorf("%s: not a text", key)
+		}
+		if n := float64(utf8.RuneCountInString(text)); p.Min < p.Max && (n < p.Min || n > p.Max) || len(text) > maxText {
+			return c, fmt.Errorf("%s: not of %v to %v characters", key, p.Min, p.Max)
+		}
+		c.Value = text
+	case Update:
+		if text != "install" {
+			return c, fmt.Errorf("%s: all that can be done is install", key)
+		}
+		c.Value = text
 	default:
+		if members := p.members(); members != nil {
+			object, err := members.command(value)
+			if err != nil {
+				return c, fmt.Errorf("%s: %w", key, err)
+			}
+			c.Value = object
+			return c, nil
+		}
 		return c, fmt.Errorf("%s cannot be commanded", key)
 	}
 	return c, nil

@@ -12,9 +12,10 @@
 //	DEVICE/state         JSON object with the last value of every property; retained
 //	DEVICE/availability  online or offline; retained
 //	STICK/availability   the same of a stick, by StickStatus.Device; retained
-//	DEVICE/KEY           {"event_type": …} of an Event, when it happens, and the bytes of a Raw; not retained
+//	DEVICE/KEY           {"event_type": …} of an Event, when it happens, the text of a Tag and the bytes
+//	                     of a Raw; not retained. The object of a Light; retained
 //	DEVICE/set           JSON object of commands, taken as a whole or not at all
-//	DEVICE/set/KEY       one command, its value bare
+//	DEVICE/set/KEY       one command, its value bare: {"position": 40} or open for a Cover
 //
 // All are published with quality of service 1, but states with 0: the next one
 // replaces it. A state is published at most each second as long as only numbers

@@ -27,7 +27,7 @@ func newsOf(p *Property) news {
 	switch {
 	case p.Class == "timestamp":
 		return nothing // the clock of a meter changes each time
-	case p.Kind == Measurement:
+	case p.Kind == Measurement, p.Kind == Tracker:
 		return measured
 	}
 	return happened

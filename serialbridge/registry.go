@@ -56,11 +56,12 @@ type device struct {
 	readings int           // since the stick was opened
 
 	dirty   dirty
+	unlit   []string    // keys of Lights that the device has no more
 	events  []eventSaid // oldest first
 	waiting int         // size of events
 }
 
-// eventSaid is what happened once: an Event, or the bytes of a Raw.
+// eventSaid is what happened once: an Event, a Tag, or the bytes of a Raw.
 type eventSaid struct {
 	key     string
 	payload []byte
@@ -121,7 +122,7 @@ func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
 			continue
 		}
 		p := &d.Properties[i]
-		if p.Kind == Event || p.Kind == Raw {
+		if p.Kind == Event || p.Kind == Raw || p.Kind == Tag {
 			payload, ok := occurrence(p.Kind, value)
 			if !ok {
 				trouble = "unusable value"
@@ -132,12 +133,21 @@ func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
 			}
 			continue
 		}
-		if !presentable(value) {
+		before, known := d.values[key]
+		if members := p.members(); members != nil {
+			object, ok := members.value(before, value)
+			if !ok {
+				trouble = "unusable value"
+			}
+			if object == nil && value != nil {
+				continue
+			}
+			value = object
+		} else if !presentable(value) {
 			trouble = "unusable value"
 			continue
 		}
-		before, known := d.values[key]
-		if d.values[key] = value; !known || before != value {
+		if d.values[key] = value; !known || !reflect.DeepEqual(before, value) {
 			news = max(news, newsOf(p))
 		}
 	}
@@ -151,7 +161,7 @@ func (d *device) happen(kind Kind, e eventSaid) (kept bool) {
 	d.events = append(d.events, e)
 	d.waiting += e.size()
 	kept = true
-	for kind == Event && len(d.events) > maxEvents || kind == Raw && d.waiting > maxRaw {
+	for kind != Raw && len(d.events) > maxEvents || kind == Raw && d.waiting > maxRaw {
 		d.waiting -= d.events[0].size()
 		d.events = d.events[1:]
 		kept = false
@@ -166,6 +176,9 @@ func (e eventSaid) size() int { return len(e.payload) + 64 }
 func occurrence(kind Kind, value any) (payload []byte, ok bool) {
 	switch v := value.(type) {
 	case string:
+		if kind == Tag {
+			return []byte(v), v != "" && len(v) <= maxText
+		}
 		return mustJSON(map[string]string{"event_type": v}), kind == Event && len(v) <= maxText
 	case []byte:
 		return v, kind == Raw && len(v) <= maxText
@@ -192,7 +205,15 @@ func (d *device) messages(base string) []mqtt.Message {
 	topic := base + "/" + d.ID + "/"
 	if d.dirty&dirtyGone != 0 {
 		d.dirty = 0
-		return []mqtt.Message{{Topic: topic + "state", QoS: 1, Retain: true}, {Topic: topic + "availability", QoS: 1, Retain: true}}
+		for _, p := range d.Properties {
+			if p.Kind == Light {
+				ms = append(ms, mqtt.Message{Topic: topic + p.Key, QoS: 1, Retain: true})
+			}
+		}
+		return append(ms, mqtt.Message{Topic: topic + "state", QoS: 1, Retain: true}, mqtt.Message{Topic: topic + "availability", QoS: 1, Retain: true})
+	}
+	for _, key := range d.unlit {
+		ms = append(ms, mqtt.Message{Topic: topic + key, QoS: 1, Retain: true})
 	}
 	if d.dirty&dirtyAvailability != 0 {
 		payload := "offline"
@@ -213,9 +234,24 @@ func (d *device) messages(base string) []mqtt.Message {
 			maps.Copy(values, d.values)
 		}
 		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(values), Retain: true})
+		for _, p := range d.Properties {
+			if p.Kind == Light {
+				ms = append(ms, mqtt.Message{Topic: topic + p.Key, Payload: mustJSON(lit(d.values[p.Key])), Retain: true})
+			}
+		}
 	}
-	d.dirty, d.events, d.waiting = 0, nil, 0
+	d.dirty, d.events, d.waiting, d.unlit = 0, nil, 0, nil
 	return ms
+}
+
+// lit returns what is published of a Light on its own topic. Home Assistant does not
+// read a light out of another object, and wants to hear the state each time.
+func lit(value any) map[string]any {
+	light := map[string]any{"state": nil}
+	if object, ok := value.(map[string]any); ok {
+		maps.Copy(light, object)
+	}
+	return light
 }
 
 // mustJSON encodes values that presentable has passed.
@@ -251,6 +287,11 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 		d.resume()
 		st.enqueue(d, dirtyDevice)
 	case !reflect.DeepEqual(d.Device, said):
+		for _, p := range d.Properties {
+			if p.Kind == Light && !slices.ContainsFunc(said.Properties, func(q Property) bool { return q.Key == p.Key && q.Kind == Light }) {
+				d.unlit = append(d.unlit, p.Key)
+			}
+		}
 		d.Device = said
 		for key := range d.values {
 			if !slices.ContainsFunc(said.Properties, func(p Property) bool { return p.Key == key }) {
@@ -324,6 +365,14 @@ func validKey(key string) bool {
 	}) < 0
 }
 
+// taken are levels below a device that mean something else.
+var taken = []string{"state", "availability", "set"}
+
+// hasTopic tells whether a property is published on a topic of its own.
+func (p *Property) hasTopic() bool {
+	return p.Kind == Event || p.Kind == Tag || p.Kind == Raw || p.Kind == Light
+}
+
 // cleaned returns a copy of d that is fit to be shown and given away.
 func cleaned(d Device) Device {
 	for _, s := range []*string{&d.Name, &d.Vendor, &d.Model, &d.SerialNumber, &d.HWVersion, &d.SWVersion} {
@@ -338,22 +387,25 @@ func cleaned(d Device) Device {
 		if len(properties) == maxProperties {
 			break
 		}
-		if !validKey(p.Key) || known[p.Key] {
+		if !validKey(p.Key) || known[p.Key] || p.hasTopic() && slices.Contains(taken, p.Key) {
 			continue
 		}
 		known[p.Key] = true
 		p.Name = cleanText(p.Name)
-		options := make([]string, 0, min(len(p.Options), maxOptions))
-		for _, o := range p.Options[:min(len(p.Options), maxOptions)] {
-			options = append(options, cleanText(o))
-		}
-		if p.Options = options; len(options) == 0 {
-			p.Options = nil
-		}
+		p.Options, p.Presets = cleanList(p.Options), cleanList(p.Presets)
+		p.Features = slices.Clone(p.Features[:min(len(p.Features), maxOptions)])
 		properties = append(properties, p)
 	}
 	d.Properties = properties
 	return d
+}
+
+func cleanList(texts []string) []string {
+	var cleaned []string
+	for _, s := range texts[:min(len(texts), maxOptions)] {
+		cleaned = append(cleaned, cleanText(s))
+	}
+	return cleaned
 }
 
 func cleanText(s string) string {

@@ -27,7 +27,8 @@ func (s *Supervisor) recall(m mqtt.Message) {
 		return
 	}
 	maps.DeleteFunc(values, func(key string, value any) bool {
-		return !validKey(key) || value == nil || !presentable(value)
+		_, object := value.(map[string]any) // bounded by the state itself
+		return !validKey(key) || value == nil || !object && !presentable(value)
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,7 +51,16 @@ func (d *device) resume() {
 			continue
 		}
 		delete(d.before, p.Key)
-		if _, heard := d.values[p.Key]; heard || !fits(&p, value) {
+		if _, heard := d.values[p.Key]; heard {
+			continue
+		}
+		if members := p.members(); members != nil {
+			if value, _ = members.value(nil, value); value != nil {
+				d.values[p.Key] = value
+			}
+			continue
+		}
+		if !fits(&p, value) {
 			continue
 		}
 		d.values[p.Key] = value
@@ -66,7 +76,7 @@ func fits(p *Property, value any) bool {
 	case float64:
 		return p.Kind == Measurement || p.Kind == Setting
 	case string:
-		return (p.Kind == State || p.Kind == Choice) && (len(p.Options) == 0 || slices.Contains(p.Options, v))
+		return (p.Kind == State || p.Kind == Choice || p.Kind == Text) && (len(p.Options) == 0 || slices.Contains(p.Options, v))
 	case bool:
 		return p.Kind == Binary || p.Kind == Switch
 	}
