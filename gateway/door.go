@@ -22,6 +22,7 @@ type door struct {
 
 	exists     func(user string) bool
 	revoked    func(*x509.Certificate) bool // nil: none is
+	loggedIn   func(user string)            // somebody was let in; it blocks nobody
 	generation atomic.Uint64                // counts changes of users
 	changed    chan struct{}
 
@@ -42,7 +43,7 @@ type rights struct {
 }
 
 func newDoor(anonymous map[string]string) *door {
-	return &door{anonymous: anonymous, changed: make(chan struct{}, 1), deleted: make(map[string]bool)}
+	return &door{anonymous: anonymous, loggedIn: func(string) {}, changed: make(chan struct{}, 1), deleted: make(map[string]bool)}
 }
 
 // authenticate is broker.Options.Authenticate.
@@ -52,7 +53,7 @@ func (d *door) authenticate(ctx context.Context, r *broker.ConnectRequest) error
 	if err != nil {
 		return refusal(r, err)
 	}
-	admit(r, id, generation)
+	d.admit(r, id, generation)
 	return nil
 }
 
@@ -63,7 +64,7 @@ func (d *door) scram(ctx context.Context, r *broker.ConnectRequest, exchange fun
 	if err != nil {
 		return nil, refusal(r, err)
 	}
-	admit(r, id, generation)
+	d.admit(r, id, generation)
 	return final, nil
 }
 
@@ -81,10 +82,11 @@ func (d *door) login(r *broker.ConnectRequest) *access.Login {
 
 // admit leaves in r who the client is. generation is of before that was found out: what
 // has changed since is seen.
-func admit(r *broker.ConnectRequest, id *access.Identity, generation uint64) {
+func (d *door) admit(r *broker.ConnectRequest, id *access.Identity, generation uint64) {
 	a := new(admission)
 	a.rights.Store(&rights{generation: generation, id: id})
 	r.UserName, r.Identity, r.Expires = id.User, a, id.Expires
+	d.loggedIn(id.User)
 }
 
 // refusal is what a client is told. In doubt it is "server unavailable": Home Assistant

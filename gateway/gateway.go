@@ -68,6 +68,7 @@ type gateway struct {
 	bridge    *serialbridge.Supervisor
 	boxState  *homeassistant.BoxState
 	publisher *homeassistant.Publisher
+	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
 	brokers   []brokerListener
 	http      net.Listener // nil: no pages without TLS
@@ -219,6 +220,10 @@ func (g *gateway) build() error {
 		return err
 	}
 	g.tellSecurity(boxClient)
+	if g.logins, err = newHomeAssistantLogins(g.store, g.access, g.broker.Clients, g.log); err != nil {
+		return err
+	}
+	g.access.door.loggedIn = g.logins.loggedIn
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: boxClient, BaseTopic: c.Serial.BaseTopic, Values: g.vitals(), Logger: g.log})
 	if c.HomeAssistant.Enabled {
@@ -265,6 +270,7 @@ func (g *gateway) modules() []module {
 	}
 	g.accessModules(add)
 	add("authority", g.authority.Run)
+	add("homeassistant logins", g.logins.run)
 	add("box", g.boxState.Run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
@@ -369,6 +375,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Zigbee:    front,
 
 		ZigbeeNetwork: network,
+		HomeAssistant: homeassistantPage{g},
 
 		Users:    g.access.users,
 		Lockout:  g.access.lockout,

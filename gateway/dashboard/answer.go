@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lintel/gateway/access"
+	"lintel/gateway/homeassistant"
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/z2m"
 )
@@ -91,6 +92,9 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	if invalid, ok := errors.AsType[*z2m.TeachingError](err); ok {
 		return wrong("", "%s", sentence(invalid))
 	}
+	if unconnected, ok := errors.AsType[*homeassistant.ConnectError](err); ok {
+		return &problem{connectCodes[unconnected.Reason], "", unconnected.Text}
+	}
 	if errors.Is(err, zigbee.ErrNoStick) {
 		return &problem{http.StatusServiceUnavailable, "", "No stick serves the Zigbee network: plug one in, wait until it is online on the first page, and try again."}
 	}
@@ -112,6 +116,18 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	}
 	s.log.Error("request not done", "method", r.Method, "path", r.URL.Path, "err", err)
 	return &problem{http.StatusInternalServerError, "", "This could not be done; the log of the box says why."}
+}
+
+// connectCodes are the codes for reasons why a Home Assistant could not be connected.
+var connectCodes = map[homeassistant.Reason]int{
+	homeassistant.BadRequest:    http.StatusBadRequest,
+	homeassistant.NoLogin:       http.StatusConflict,
+	homeassistant.NotReached:    http.StatusBadGateway,
+	homeassistant.Certificate:   http.StatusConflict,
+	homeassistant.NotAllowed:    http.StatusForbidden,
+	homeassistant.HasBroker:     http.StatusConflict,
+	homeassistant.Unconnected:   http.StatusBadGateway,
+	homeassistant.NotUnderstood: http.StatusBadGateway,
 }
 
 // fail answers a request that err kept from being done.

@@ -8,6 +8,7 @@
 //	/access   who may do what and why, sessions, API tokens, audit log
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
 //	/zigbee-devices/IEEE  gives names to what such a device tells
+//	/homeassistant        the ways by which Home Assistant gets to know the box
 //	/ca.pem   the certificate of the box's own authority
 //	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
 //
@@ -41,6 +42,8 @@
 //	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
 //	                               "kind", "divisor", "unit", "values", "settable"}]}; without a name it is taken away
 //	GET    /api/zigbee/learn/IEEE/definition.toml  that as a file, see serialbridge/zigbee/README.md
+//	GET    /api/homeassistant        what Home Assistants come with, and whether they are here
+//	POST   /api/homeassistant/login  {}: a login for one, and its password, shown this once
 //
 // What is sent is JSON with Content-Type: application/json, POST without anything to say
 // too. An error is {"error": "..."}, a sentence that says what to do next. A program shows

@@ -123,7 +123,7 @@ func (s *Server) verify(ctx context.Context, w http.ResponseWriter, r *request, 
 }
 
 // after are the pages to which a login may lead; others could be those of a stranger.
-var after = []string{"/", "/users", "/access"}
+var after = []string{"/", "/users", "/access", "/homeassistant"}
 
 // loginURL is where to log in in order to come to a page.
 func loginURL(page string) string {

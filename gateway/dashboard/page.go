@@ -62,6 +62,9 @@ func (s *Server) frame(r *request, title string) frame {
 	if s.o.ZigbeeNetwork != nil {
 		f.Links = append(f.Links, link{"/zigbee-devices", "Zigbee"})
 	}
+	if s.o.HomeAssistant != nil {
+		f.Links = append(f.Links, link{"/homeassistant", "Home Assistant"})
+	}
 	if may(r.level, access.Admin) {
 		f.Links = append(f.Links, link{"/users", "Users"})
 	}

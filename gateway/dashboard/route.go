@@ -61,6 +61,14 @@ func (s *Server) routes() []route {
 			route{pattern: "GET /api/zigbee/learn/{ieee}/definition.toml", level: viewer, serve: s.serveDefinition},
 		)
 	}
+	if s.o.HomeAssistant != nil {
+		all = append(all,
+			route{pattern: "GET /homeassistant", level: viewer, serve: s.homeassistantPage},
+			route{pattern: "POST /homeassistant/login", level: admin, serve: s.homeassistantLoginForm},
+			route{pattern: "GET /api/homeassistant", level: viewer, serve: s.showHomeAssistant},
+			route{pattern: "POST /api/homeassistant/login", level: admin, serve: s.homeassistantLogin},
+		)
+	}
 	return append(all,
 		route{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
 		route{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},

@@ -95,6 +95,7 @@ func newBox(t *testing.T) *gate {
 	g.o.Lockout = access.NewLockout()
 	g.o.Roles = policy.Roles
 	g.o.ZigbeeNetwork = newZigbeeNetwork()
+	g.o.HomeAssistant = newHome()
 	g.o.Hosts = func() []string { return []string{"lintel.local", "lintel"} }
 	g.o.Explain = func(user, clientID string, a access.Action, topic string) (access.Verdict, error) {
 		u, ok := g.o.Users.Get(user)
@@ -281,6 +282,11 @@ var routeTable = map[string]struct {
 	"GET /api/zigbee/learn/{ieee}":                 {"viewer", 404, 403},
 	"POST /api/zigbee/learn/{ieee}":                {"admin", 404, 403},
 	"GET /api/zigbee/learn/{ieee}/definition.toml": {"viewer", 404, 403},
+
+	"GET /homeassistant":            {"viewer", 200, 303},
+	"POST /homeassistant/login":     {"admin", 200, 303},
+	"GET /api/homeassistant":        {"viewer", 200, 403},
+	"POST /api/homeassistant/login": {"admin", 201, 403},
 
 	"GET /api/audit":             {"admin", 200, 403},
 	"POST /access/reload":        {"admin", 303, 303},

@@ -59,6 +59,9 @@ type Options struct {
 	// ZigbeeNetwork is what the page of the Zigbee devices shows; nil: there is none.
 	ZigbeeNetwork ZigbeeNetwork
 
+	// HomeAssistant is how Home Assistant gets to know the box; nil: there is no page of it.
+	HomeAssistant HomeAssistant
+
 	// Who may do what. Without Users nobody can be asked: then the status is for
 	// everybody, there is nothing else, and the rest of these fields is not used.
 	Users    *access.Users
