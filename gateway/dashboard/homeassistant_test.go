@@ -83,7 +83,7 @@ func TestHomeAssistantLogin(t *testing.T) {
 		t.Errorf("%d logins made, the last %q", h.made, h.by)
 	}
 	g.home().err = &homeassistant.ConnectError{Reason: homeassistant.NoLogin, Text: "There are <9> logins."}
-	if a := g.want(409, browse{path: "/homeassistant/login", as: "admin", form: url.Values{}}); !strings.Contains(a.body, `role="alert">There are &lt;9&gt; logins.`) {
+	if a := g.want(409, browse{path: "/homeassistant/login", as: "admin", form: url.Values{"new": {"login"}}}); !strings.Contains(a.body, `role="alert">There are &lt;9&gt; logins.`) {
 		t.Error(a.body)
 	}
 	g.want(409, browse{path: "/api/homeassistant/login", as: "admin", json: `{}`})
