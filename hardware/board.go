@@ -33,6 +33,7 @@ type Vitals struct {
 	Temperature     float64 // of the SoC, °C
 	MemoryTotal     uint64  // bytes
 	MemoryAvailable uint64  // bytes
+	Load            float64 // processes that run or wait for the disk, on average of the last minute
 	Uptime          time.Duration
 }
 
@@ -46,6 +47,10 @@ func ReadVitals(root string) Vitals {
 	first, _, _ := strings.Cut(readString("/", root, "proc/uptime"), " ")
 	if d, err := time.ParseDuration(first + "s"); err == nil && d > 0 {
 		v.Uptime = d
+	}
+	load, _, _ := strings.Cut(readString("/", root, "proc/loadavg"), " ")
+	if n, err := strconv.ParseFloat(load, 64); err == nil && n >= 0 && n < 1e6 {
+		v.Load = n
 	}
 	v.MemoryTotal, v.MemoryAvailable = readMemory(filepath.Join("/", root, "proc/meminfo"))
 	return v

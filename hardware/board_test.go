@@ -33,10 +33,12 @@ func TestReadVitals(t *testing.T) {
 	tr.write("sys/class/thermal/thermal_zone0/temp", "48312\n")
 	tr.write("proc/uptime", "93784.52 371028.17\n")
 	tr.write("proc/meminfo", "MemTotal:         944264 kB\nMemFree:          519136 kB\nMemAvailable:     780212 kB\nHugePages_Total:       0\n")
+	tr.write("proc/loadavg", "0.42 0.31 0.20 1/187 4242\n")
 	want := Vitals{
 		Temperature:     48.312,
 		MemoryTotal:     944264 << 10,
 		MemoryAvailable: 780212 << 10,
+		Load:            0.42,
 		Uptime:          93784*time.Second + 520*time.Millisecond,
 	}
 	if got := ReadVitals(tr.root); got != want {
@@ -44,6 +46,7 @@ func TestReadVitals(t *testing.T) {
 	}
 	tr.write("sys/class/thermal/thermal_zone0/temp", "hot\n")
 	tr.write("proc/uptime", "-3 h")
+	tr.write("proc/loadavg", "NaN 0 0")
 	tr.write("proc/meminfo", "MemTotal: 99999999999999999999999 kB\nMemAvailable: -1 kB\n")
 	if got := ReadVitals(tr.root); got != (Vitals{}) {
 		t.Errorf("nonsense: %+v", got)

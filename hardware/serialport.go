@@ -101,13 +101,16 @@ func (p *SerialPort) readUSB(dir, class string) bool {
 const maxString = 512
 
 // readString returns the text in a file of one line, or "" if there is none.
-func readString(elem ...string) string {
+func readString(elem ...string) string { return readText(maxString, elem...) }
+
+// readText does so with a file that may be longer.
+func readText(limit int, elem ...string) string {
 	f, err := os.Open(filepath.Join(elem...))
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	buf := make([]byte, maxString)
+	buf := make([]byte, limit)
 	n, _ := f.Read(buf) // sysfs gives an attribute in one read
 	s := strings.ToValidUTF8(string(buf[:n]), "")
 	s = strings.Map(func(r rune) rune {

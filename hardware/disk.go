@@ -1,0 +1,70 @@
+package hardware
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Disk is the disk under a folder. What is zero or empty is not known.
+type Disk struct {
+	Name    string // such as mmcblk0; differs from boot to boot
+	Kind    string // "SD" or "MMC", which is eMMC; empty: another one
+	Written uint64 // bytes since the machine was started
+
+	// LifeUsed is how much of its life an eMMC takes to be used, in percent: the upper
+	// end of the tenth that it tells, of its two kinds of memory the worse; 110 is more
+	// than all. An SD card does not tell.
+	LifeUsed int
+	// Spare is what an eMMC says of the blocks that it holds in reserve: "normal",
+	// "warning" (80 % are used) or "urgent".
+	Spare string
+}
+
+// ReadDisk tells of the disk that the folder dir is on. root is "/" outside of tests.
+func ReadDisk(root, dir string) (Disk, error) {
+	var s unix.Stat_t
+	if err := unix.Stat(dir, &s); err != nil {
+		return Disk{}, fmt.Errorf("hardware: disk of %s: %w", dir, err)
+	}
+	return readDisk(root, unix.Major(s.Dev), unix.Minor(s.Dev))
+}
+
+func readDisk(root string, major, minor uint32) (Disk, error) {
+	device, err := filepath.EvalSymlinks(filepath.Join("/", root, "sys/dev/block", fmt.Sprintf("%d:%d", major, minor)))
+	if err != nil {
+		return Disk{}, fmt.Errorf("hardware: the folder is on no disk of its own: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(device, "partition")); err == nil {
+		device = filepath.Dir(device)
+	}
+	d := Disk{Name: filepath.Base(device), Kind: readString(device, "device/type")}
+	if d.Kind != "SD" && d.Kind != "MMC" {
+		d.Kind = "" // SCSI disks have a number there
+	}
+	// Documentation/block/stat.rst: the seventh field is sectors written, and a sector
+	// is 512 bytes here whatever the disk has.
+	if fields := strings.Fields(readString(device, "stat")); len(fields) >= 7 {
+		if sectors, err := strconv.ParseUint(fields[6], 10, 54); err == nil {
+			d.Written = sectors << 9
+		}
+	}
+	// Documentation/driver-api/mmc/mmc-dev-attrs.rst; the meaning is of JESD84-B51, 7.4.34
+	// (PRE_EOL_INFO) and the two after it.
+	for _, field := range strings.Fields(readString(device, "device/life_time")) {
+		if tenth, err := strconv.ParseUint(field, 0, 8); err == nil && tenth <= 11 {
+			d.LifeUsed = max(d.LifeUsed, 10*int(tenth))
+		}
+	}
+	if state, err := strconv.ParseUint(readString(device, "device/pre_eol_info"), 0, 8); err == nil && state >= 1 && state <= 3 {
+		d.Spare = []string{"normal", "warning", "urgent"}[state-1]
+	}
+	return d, nil
+}
+
+// BootID is another one each time the machine is started; empty: not known.
+func BootID(root string) string { return readString("/", root, "proc/sys/kernel/random/boot_id") }
