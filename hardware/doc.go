@@ -1,14 +1,14 @@
 // Package hardware tells what machine this is and what is plugged into it:
 // the board, its temperature and power, the wear of its card, its light, the
-// serial ports behind USB. Everything is read
-// below a root that the caller gives, so that a test can show it another
-// machine. It is written for Linux.
+// serial ports behind USB. Everything is read below a root that the caller gives,
+// so that a test can show it another machine. It is written for Linux.
 //
 // # Contract
 //
-// The readers (SerialPorts, ReadBoard, ReadVitals, ReadThrottling, ReadDisk) read files and keep nothing;
-// they may be called from any goroutine. What the files of the machine do not
-// tell stays empty. WatchSerialPorts blocks, owns its goroutines, and calls its
-// callback from one goroutine. LED.Blink blocks; one light blinks for one caller at a time. Strings that come from a device are bounded and
-// free of control characters.
+// The readers (SerialPorts, ReadBoard, ReadVitals, ReadThrottling, ReadDisk) read
+// files and keep nothing; they may be called from any goroutine. What the files of
+// the machine do not tell stays empty. WatchSerialPorts blocks, owns its goroutines,
+// and calls its callback from one goroutine. LED.Blink blocks; a light blinks for one
+// caller at a time. Strings that come from a device are bounded and free of control
+// characters.
 package hardware
