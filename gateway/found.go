@@ -5,15 +5,78 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"lintel/mdns"
 )
 
-// runMDNS makes the box known on the network.
+// What the box looks for on the network, by service type.
+const (
+	homeAssistantService = "_home-assistant._tcp"
+	lintelService        = "_lintel._tcp"
+	brokerService        = "_mqtt._tcp"
+	secureBrokerService  = "_secure-mqtt._tcp"
+)
+
+// coordinatorServices are the types by which Zigbee sticks with a network socket of
+// their own are found; Home Assistant looks for the same.
+var coordinatorServices = []string{"_zigbee-coordinator._tcp", "_slzb-06._tcp", "_uzg-01._tcp", "_xzg._tcp", "_zigstar_gw._tcp"}
+
+// buildMDNS prepares to be found and to find.
+func (g *gateway) buildMDNS() {
+	g.advertiser = mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: g.services(), Logger: g.log})
+	g.browser = mdns.NewBrowser(mdns.BrowserOptions{
+		Types:  append([]string{homeAssistantService, lintelService, brokerService, secureBrokerService}, coordinatorServices...),
+		Logger: g.log,
+	})
+}
+
+// runMDNS makes the box known on the network. The house works without being found
+// by name.
 func (g *gateway) runMDNS(ctx context.Context) error {
+	if err := g.advertiser.Run(ctx); err != nil {
+		g.log.Warn("not found by name on this network", "err", err)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// runBrowser looks for others on the network, which the house works without too.
+func (g *gateway) runBrowser(ctx context.Context) error {
+	if err := g.browser.Run(ctx); err != nil {
+		g.log.Warn("nothing is found on this network", "err", err)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// found returns what others on the network advertise under the types at the moment.
+// It may be called at any time; without mDNS there is nothing.
+func (g *gateway) found(types ...string) []mdns.Found {
+	if g.browser == nil {
+		return nil
+	}
+	var out []mdns.Found
+	for _, t := range types {
+		out = append(out, slices.DeleteFunc(g.browser.Found(t), g.isOwn)...)
+	}
+	return out
+}
+
+// foundHomeAssistants returns the Home Assistants on the network.
+func (g *gateway) foundHomeAssistants() []mdns.Found { return g.found(homeAssistantService) }
+
+// isOwn reports whether the box itself advertises the service.
+func (g *gateway) isOwn(f mdns.Found) bool {
+	id, _ := f.Value("id")
+	return id == g.box.ID || strings.EqualFold(f.Host, g.hostName())
+}
+
+// services are what the box advertises.
+func (g *gateway) services() []mdns.Service {
 	id := "id=" + g.box.ID
 	services := []mdns.Service{}
-	for _, offer := range []struct{ scheme, service string }{{"mqtt", "_mqtt._tcp"}, {"mqtts", "_secure-mqtt._tcp"}} {
+	for _, offer := range []struct{ scheme, service string }{{"mqtt", brokerService}, {"mqtts", secureBrokerService}} {
 		i := slices.IndexFunc(g.brokers, func(l brokerListener) bool { return l.scheme == offer.scheme })
 		if i >= 0 {
 			services = append(services, mdns.Service{Instance: g.box.Name, Type: offer.service, Port: port(g.brokers[i].Addr()), Text: []string{id}})
@@ -26,17 +89,10 @@ func (g *gateway) runMDNS(ctx context.Context) error {
 		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_https._tcp", Port: port(g.https.Addr()), Text: []string{"path=/"}})
 	}
 	if g.http != nil {
-		services = append(services, mdns.Service{Instance: g.box.Name, Type: "_lintel._tcp", Port: port(g.http.Addr()),
-			Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version}})
+		services = append(services, mdns.Service{Instance: g.box.Name, Type: lintelService, Port: port(g.http.Addr()),
+			Text: []string{id, "name=" + g.box.Name, "model=" + g.box.Model, "version=" + g.o.Version, "path=/api/pair"}})
 	}
-	services = append(services, g.lentCoordinators()...)
-	err := mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: services, Logger: g.log}).Run(ctx)
-	if err != nil {
-		// The house works without being found by name.
-		g.log.Warn("not found by name on this network", "err", err)
-		<-ctx.Done()
-	}
-	return nil
+	return append(services, g.lentCoordinators()...)
 }
 
 // lentCoordinators are the Zigbee sticks that are lent to other programs, as Home

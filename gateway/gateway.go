@@ -16,6 +16,7 @@ import (
 	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
+	"lintel/mdns"
 	"lintel/persist"
 	"lintel/serialbridge"
 	"lintel/serialbridge/simulator"
@@ -74,6 +75,9 @@ type gateway struct {
 	http      net.Listener // nil: no pages without TLS
 	https     net.Listener // nil: no pages over TLS; it does not speak that itself
 	control   net.Listener // nil: none could be opened
+
+	advertiser *mdns.Advertiser // nil, like browser: not to be found
+	browser    *mdns.Browser
 
 	authority    *access.Authority
 	certificates *access.ClientCertificates
@@ -205,6 +209,9 @@ func (g *gateway) build() error {
 	if err := g.listen(); err != nil {
 		return err
 	}
+	if c.MDNS.Enabled {
+		g.buildMDNS()
+	}
 	g.box.ConfigurationURL = g.pageURL()
 
 	bridgeClient, err := g.client("lintel-serialbridge")
@@ -296,8 +303,9 @@ func (g *gateway) modules() []module {
 	if g.control != nil {
 		add("control", g.serveControl)
 	}
-	if g.config.MDNS.Enabled {
+	if g.advertiser != nil {
 		add("mdns", g.runMDNS)
+		add("mdns browser", g.runBrowser)
 	}
 	return m
 }
@@ -422,8 +430,14 @@ func (g *gateway) endpoints() Endpoints {
 	return e
 }
 
-// hostName is what the box is called on the network.
-func (g *gateway) hostName() string { return g.config.MDNS.Host + ".local" }
+// hostName is what the box is called on the network: what the configuration says,
+// unless another host has that name already.
+func (g *gateway) hostName() string {
+	if g.advertiser == nil {
+		return g.config.MDNS.Host + ".local"
+	}
+	return g.advertiser.Host() + ".local"
+}
 
 // pageURL is where a person finds the pages: over TLS if they are there.
 func (g *gateway) pageURL() string {

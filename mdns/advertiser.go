@@ -90,29 +90,17 @@ func (a *Advertiser) Run(ctx context.Context) error {
 	if err := a.opt.validate(); err != nil {
 		return err
 	}
-	socks, err := listen(a.opt.Logger)
+	n, err := open(ctx, a.opt.Interfaces, a.opt.Logger)
 	if err != nil {
 		return err
 	}
-
 	var wg sync.WaitGroup
-	packets := make(chan packet)
-	stop := make(chan struct{})
-	for _, s := range socks {
-		wg.Go(func() { s.read(packets, stop) })
-	}
-	changes := make(chan struct{}, 1)
-	wg.Go(func() { watchInterfaces(ctx, changes, a.opt.Logger) })
 	keeper := newKeeper(a.opt.Logger)
 	wg.Go(func() { keeper.run(ctx) })
 
-	r := newResponder(a, socks, packets, changes, keeper)
-	r.run(ctx)
+	newResponder(a, n, keeper).run(ctx)
 
-	close(stop)
-	for _, s := range socks {
-		s.close()
-	}
+	n.close()
 	wg.Wait()
 	return nil
 }

@@ -95,7 +95,7 @@ func TestOptionsRefused(t *testing.T) {
 }
 
 func TestRateLimits(t *testing.T) {
-	r := newResponder(New(house), nil, nil, nil, nil)
+	r := newResponder(New(house), new(network), nil)
 	l := testLink("192.0.2.1/24")
 	due := func(interval time.Duration) int { return len(r.due(2, false, r.zone.addresses(l), interval)) }
 	if due(multicastInterval) != 1 || due(multicastInterval) != 0 || due(defendInterval) != 0 {

@@ -9,6 +9,10 @@
 // resolution for the host and the service instances, and announcements and
 // goodbyes of everything. Both follow the interfaces.
 //
+// [Browser] looks for what others advertise, on sockets of its own. zeroconf's own
+// browsing is not used: what it once found it never looks at again, it wants a
+// service with its addresses in one packet, and a reader that is late stops it.
+//
 // # Goroutines
 //
 // [Advertiser.Run] owns them all and returns when they are done, except that

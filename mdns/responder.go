@@ -2,7 +2,6 @@ package mdns
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -22,8 +21,6 @@ const (
 	manyConflicts    = 15               // after so many, section 8.1 demands
 	conflictPause    = 5 * time.Second  // this before each further name
 	conflictHold     = 10 * time.Second // a later conflict is looked into at most so often
-
-	interfaceDebounce = 2 * time.Second
 
 	multicastInterval = time.Second            // per record and link: section 6
 	defendInterval    = 250 * time.Millisecond // the same, to answer a probe
@@ -54,15 +51,8 @@ const (
 // A responder is the state of Run; one goroutine has it.
 type responder struct {
 	*Advertiser
-	log     *slog.Logger
-	socks   []*socket
-	packets <-chan packet
-	changes <-chan struct{}
-	keeper  *keeper
-
-	links   []link
-	own     map[netip.Addr]bool // all addresses of this machine
-	refresh <-chan time.Time    // debounces changes
+	*network
+	keeper *keeper
 
 	hostClaim claim
 	instances []claim // one for each service
@@ -85,9 +75,9 @@ type sentKey struct {
 	record string
 }
 
-func newResponder(a *Advertiser, socks []*socket, packets <-chan packet, changes <-chan struct{}, k *keeper) *responder {
+func newResponder(a *Advertiser, n *network, k *keeper) *responder {
 	r := &responder{
-		Advertiser: a, log: a.opt.Logger, socks: socks, packets: packets, changes: changes, keeper: k,
+		Advertiser: a, network: n, keeper: k,
 		hostClaim: claim{base: a.opt.Host},
 		sent:      make(map[sentKey]time.Time),
 	}
@@ -112,7 +102,7 @@ func (r *responder) rename() {
 }
 
 func (r *responder) run(ctx context.Context) {
-	r.readLinks()
+	r.followLinks()
 	for ctx.Err() == nil {
 		if len(r.links) == 0 {
 			r.register()
@@ -217,12 +207,9 @@ func (r *responder) wait(ctx context.Context, d time.Duration) event {
 		case p := <-r.packets:
 			ev = r.receive(p)
 		case <-r.changes:
-			if r.refresh == nil {
-				r.refresh = time.After(interfaceDebounce)
-			}
+			r.changed()
 		case <-r.refresh:
-			r.refresh = nil
-			ev = r.readLinks()
+			ev = r.followLinks()
 		}
 		if ev != elapsed {
 			return ev
@@ -230,20 +217,9 @@ func (r *responder) wait(ctx context.Context, d time.Duration) event {
 	}
 }
 
-// readLinks reads the interfaces, joins and leaves, and takes back addresses
-// that are gone.
-func (r *responder) readLinks() event {
-	links, own, err := readLinks(r.opt.Interfaces)
-	if err != nil {
-		r.log.Warn("reading interfaces failed", "err", err)
-		return elapsed // watchInterfaces asks again
-	}
-	before := r.links
-	r.links, r.own = links, own
-	for _, s := range r.socks {
-		s.follow(links, r.log)
-	}
-
+// followLinks reads the interfaces and takes back addresses that are gone.
+func (r *responder) followLinks() event {
+	before, links := r.readLinks(), r.links
 	ev := elapsed
 	same := func(a, b link) bool { return a.iface.Index == b.iface.Index }
 	if !slices.EqualFunc(before, links, same) {
@@ -272,11 +248,10 @@ func (r *responder) readLinks() event {
 
 // receive works on one packet.
 func (r *responder) receive(p packet) event {
-	i := slices.IndexFunc(r.links, func(l link) bool { return l.iface.Index == p.index })
-	if i < 0 {
+	l := r.link(p)
+	if l == nil {
 		return elapsed
 	}
-	l := &r.links[i]
 	r.received.Add(1)
 	m, err := parse(p.data)
 	if err != nil {
@@ -292,8 +267,7 @@ func (r *responder) receive(p packet) event {
 	switch {
 	case own && m.Response:
 	case m.Response:
-		// RFC 6762 sections 6 and 11: from port 5353, and from the link.
-		if p.src.Port() != mdnsPort || !l.contains(p.src.Addr()) {
+		if !l.trusted(p) {
 			return elapsed
 		}
 		return r.conflict(m, p.src)
@@ -337,24 +311,16 @@ func (r *responder) conflict(m *dns.Msg, from netip.AddrPort) event {
 	return conflicted
 }
 
-// multicast sends messages out of the link over both families.
+// multicast sends messages out of the link and takes down what was said.
 func (r *responder) multicast(l *link, msgs ...*dns.Msg) {
 	for _, m := range msgs {
-		b, err := m.Pack()
-		if err != nil {
-			r.log.Warn("message not sent", "interface", l.iface.Name, "err", err)
-			continue
-		}
-		for _, s := range r.socks {
-			if !l.has(s.v6) {
+		for _, s := range r.network.multicast(l, m) {
+			if !m.Response {
 				continue
 			}
-			if m.Response {
-				for _, rr := range m.Answer {
-					r.sent[sentKey{l.iface.Index, s.v6, rr.String()}] = time.Now()
-				}
+			for _, rr := range m.Answer {
+				r.sent[sentKey{l.iface.Index, s.v6, rr.String()}] = time.Now()
 			}
-			r.write(s, b, l, s.group)
 		}
 	}
 }
@@ -407,13 +373,4 @@ func (r *responder) unicastDue() bool {
 	}
 	r.unicastCount++
 	return r.unicastCount <= unicastPerSecond
-}
-
-func (r *responder) write(s *socket, b []byte, l *link, to netip.AddrPort) bool {
-	if err := s.write(b, l.iface.Index, to); err != nil {
-		// The link went down; an announcement follows when it is back.
-		r.log.Debug("message not sent", "interface", l.iface.Name, "err", err)
-		return false
-	}
-	return true
 }
