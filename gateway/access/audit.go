@@ -34,13 +34,18 @@ const (
 	CertificateIssued  = "certificate issued"
 	CertificateRevoked = "certificate revoked"
 	CertificateRefused = "certificate refused"
+
+	PairingShown   = "pairing code shown"
+	Paired         = "paired"
+	PairingRefused = "pairing refused"
 )
 
 // Kinds returns the kinds of events that there are.
 func Kinds() []string {
 	return []string{LoggedIn, LoginRefused, LoginLockedOut, UserAdded, UserChanged, UserDeleted,
 		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
-		CertificateIssued, CertificateRevoked, CertificateRefused}
+		CertificateIssued, CertificateRevoked, CertificateRefused,
+		PairingShown, Paired, PairingRefused}
 }
 
 // Event is something that matters to who looks after the safety of the box.
@@ -253,7 +258,7 @@ func (a *Audit) crowded(now time.Time, lately time.Duration, like func(*entry) b
 
 // strange reports whether somebody who is not let in can cause the event.
 func (e Event) strange() bool {
-	return e.Kind == LoginRefused || e.Kind == LoginLockedOut || e.Kind == CertificateRefused
+	return e.Kind == LoginRefused || e.Kind == LoginLockedOut || e.Kind == CertificateRefused || e.Kind == PairingRefused
 }
 
 const maxEventCount = 1_000_000_000
