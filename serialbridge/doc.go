@@ -23,9 +23,36 @@
 // device speaks (Options.Interval, Options.AtLeast). What a device does not know any
 // more is null. After a restart a device goes on from the state that is retained.
 //
-// A device is offline when its stick is gone, and when nothing was heard of it for
-// five times its usual interval, at least a minute. Retained commands are refused:
-// they are of the past.
+// Retained commands are refused: they are of the past.
+//
+// # Availability
+//
+// A device is offline as soon as its stick is gone, and when it is silent past its own
+// habit. Its state is published before it is said to be online.
+//
+// The habit is the second longest of its pauses of late: the longest may have been
+// a bad hour of the radio, and the short ones of a burst say nothing. Half of it is
+// forgotten in eight times its length, at least an hour. A pause is nobody's habit
+// once the device was listened to for eight times as long. Time is that of the
+// processor: it does not matter when the clock is set.
+//
+//	usual pause           silent for too long
+//	not known for an hour yet  1 h
+//	up to 12 s            1 min
+//	up to 5 h             5 pauses
+//	up to 8 h 20 min      25 h
+//	more                  3 pauses, of a week each at most
+//	speaks when used      never: it is there as long as its stick is
+//	measures nothing, and  never, as long as
+//	nothing was heard     its stick is there
+//
+// The habit and the stick of a device are kept, seldom written, and so is that it was
+// silent for too long. After a restart everything begins offline; when a stick is back,
+// its devices are waited for: those that were not silent before are online, with the
+// state that is retained, until their habit has passed once more. Home Assistant's users
+// know it like that: a door contact that speaks each hour is not away for an hour
+// because the box was started again. Each start without a word from a device halves
+// the patience with it. Until it was heard it takes no commands.
 //
 // # What is believed
 //

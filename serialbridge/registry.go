@@ -50,10 +50,13 @@ type device struct {
 	published time.Time   // of the state; zero: never
 	due       *time.Timer // until the state is published; nil: nothing waits
 
-	appeared time.Time     // when online has changed
-	heard    time.Time     // last reading; zero: none since the stick was opened
-	usual    time.Duration // longest time between readings of late
-	readings int           // since the stick was opened
+	appeared time.Time // when online has changed
+	heard    time.Time // last reading; zero: none since the stick was opened
+	habit    habit
+	silent   bool         // it was silent for too long
+	starts   uint         // of the house since it was heard
+	awaited  bool         // it was heard before this start, and its driver does not know of it yet
+	kept     acquaintance // what was written down
 
 	dirty   dirty
 	unlit   []string    // keys of Lights that the device has no more
@@ -70,15 +73,16 @@ type eventSaid struct {
 // silentTooLong tells whether a device must be thought to be gone. One that has
 // nothing to tell, such as a row of buttons, is there with its stick.
 func (d *device) silentTooLong(now time.Time, t timing) bool {
-	switch {
-	case d.WhenUsed:
-		return false
-	case d.readings == 0: // it may be remembered and dead
-		return d.measures() && now.Sub(d.appeared) > t.quietOnce
-	case d.readings == 1:
-		return now.Sub(d.heard) > t.quietOnce
+	since := d.heard
+	if since.IsZero() { // it may be remembered and dead
+		since = d.appeared
 	}
-	return now.Sub(d.heard) > max(t.quiet, 5*d.usual)
+	return d.speaksByItself() && now.Sub(since) > d.habit.patience(t)>>d.starts
+}
+
+// speaksByItself tells whether silence means that a device is gone.
+func (d *device) speaksByItself() bool {
+	return !d.WhenUsed && (d.awaited || !d.heard.IsZero() || d.measures())
 }
 
 // measures tells whether a device has something to tell by itself.
@@ -91,22 +95,16 @@ func (d *device) setOnline(online bool) {
 		d.online, d.appeared = online, time.Now()
 		d.owner.enqueue(d, dirtyAvailability)
 	}
-	if !online {
-		d.readings, d.usual = 0, 0
-	}
 }
 
 // hear notes that a reading came.
 func (d *device) hear(now time.Time) {
-	if d.readings > 0 {
-		// The longest interval, forgotten by half in an hour: a device that speaks
-		// at odd times is not to go offline after each quick burst.
-		gap := now.Sub(d.heard)
-		d.usual = max(gap, time.Duration(float64(d.usual)*math.Exp2(-gap.Hours())))
+	if !d.heard.IsZero() {
+		d.habit.pause(now.Sub(d.heard))
 	}
-	d.heard = now
-	d.readings++
+	d.heard, d.silent, d.starts = now, false, 0
 	d.setOnline(true)
+	d.keep()
 }
 
 // merge takes the values of a reading. It returns why some were left out, or "".
@@ -215,17 +213,11 @@ func (d *device) messages(base string) []mqtt.Message {
 	for _, key := range d.unlit {
 		ms = append(ms, mqtt.Message{Topic: topic + key, QoS: 1, Retain: true})
 	}
-	if d.dirty&dirtyAvailability != 0 {
-		payload := "offline"
-		if d.online {
-			payload = "online"
-		}
-		ms = append(ms, mqtt.Message{Topic: topic + "availability", Payload: []byte(payload), QoS: 1, Retain: true})
+	availability := mqtt.Message{Topic: topic + "availability", Payload: []byte("offline"), QoS: 1, Retain: true}
+	if d.dirty&dirtyAvailability != 0 && !d.online {
+		ms = append(ms, availability)
 	}
-	for _, e := range d.events {
-		ms = append(ms, mqtt.Message{Topic: topic + e.key, Payload: e.payload, QoS: 1})
-	}
-	if d.dirty&dirtyState != 0 && len(d.values) > 0 {
+	if d.dirty&dirtyState != 0 && len(d.values)+len(d.before) > 0 {
 		// QoS 0: the next reading replaces it, and a meter speaks every
 		// second. The broker writes the latest to the card now and then.
 		values := d.values
@@ -239,6 +231,13 @@ func (d *device) messages(base string) []mqtt.Message {
 				ms = append(ms, mqtt.Message{Topic: topic + p.Key, Payload: mustJSON(lit(d.values[p.Key])), Retain: true})
 			}
 		}
+	}
+	if d.dirty&dirtyAvailability != 0 && d.online {
+		availability.Payload = []byte("online") // who is online has the right state
+		ms = append(ms, availability)
+	}
+	for _, e := range d.events {
+		ms = append(ms, mqtt.Message{Topic: topic + e.key, Payload: e.payload, QoS: 1})
 	}
 	d.dirty, d.events, d.waiting, d.unlit = 0, nil, 0, nil
 	return ms
@@ -277,13 +276,10 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 	}
 	switch {
 	case d == nil:
-		if len(s.devices) >= maxDevices {
+		if !s.room() {
 			return "too many devices"
 		}
-		d = &device{Device: said, owner: st, values: make(map[string]any)}
-		s.devices[said.ID] = d
-		d.before = s.before[said.ID]
-		delete(s.before, said.ID)
+		d = s.begin(st, said)
 		d.resume()
 		st.enqueue(d, dirtyDevice)
 	case !reflect.DeepEqual(d.Device, said):
@@ -302,16 +298,46 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 		d.moveTo(st)
 		st.enqueue(d, dirtyDevice|dirtyState)
 	}
-	d.own = own
+	d.own, d.awaited = own, false
 	d.moveTo(st)
-	d.setOnline(true)
+	if !d.silent || !d.speaksByItself() {
+		d.setOnline(true)
+	}
 	return ""
+}
+
+// begin begins to know a device.
+func (s *Supervisor) begin(st *stick, said Device) *device {
+	d := &device{Device: said, owner: st, values: make(map[string]any), before: s.before[said.ID]}
+	s.devices[said.ID] = d
+	delete(s.before, said.ID)
+	if a, known := s.memory.acquaintance(said.ID); known {
+		d.acquaint(a)
+	}
+	return d
+}
+
+// room tells whether there is room for a device that was heard; one that is only
+// awaited makes it.
+func (s *Supervisor) room() bool {
+	if len(s.devices) < maxDevices {
+		return true
+	}
+	for id, d := range s.devices {
+		if d.awaited {
+			d.setOnline(false)
+			delete(s.devices, id)
+			return true
+		}
+	}
+	return false
 }
 
 // withdraw forgets a device and takes back what was published of it.
 func (s *Supervisor) withdraw(d *device) {
 	d.settle()
 	delete(s.devices, d.ID)
+	s.memory.remember(habits, d.ID, "")
 	d.dirty, d.events, d.waiting = 0, nil, 0
 	d.owner.enqueue(d, dirtyGone)
 }

@@ -48,7 +48,7 @@ func (k *sink) Reading(r Reading) {
 		return
 	}
 	d := s.devices[k.inHouse(r.Device)]
-	if d == nil {
+	if d == nil || d.awaited {
 		k.st.damage("unannounced device")
 		return
 	}

@@ -59,7 +59,7 @@ func (s *Supervisor) Sticks() []StickStatus {
 		}
 		status.BySocket = bySocket(id, status.USB)
 		for id, d := range s.devices {
-			if d.owner == st {
+			if d.owner == st && !d.awaited {
 				status.Devices = append(status.Devices, id)
 			}
 		}
@@ -76,7 +76,9 @@ func (s *Supervisor) Devices() []Device {
 	defer s.mu.Unlock()
 	devices := make([]Device, 0, len(s.devices))
 	for _, id := range slices.Sorted(maps.Keys(s.devices)) {
-		devices = append(devices, s.devices[id].Device)
+		if d := s.devices[id]; !d.awaited {
+			devices = append(devices, d.Device)
+		}
 	}
 	return devices
 }

@@ -205,6 +205,7 @@ func (st *stick) try(ctx context.Context, p hardware.SerialPort, learned *findin
 	for _, d := range s.devices {
 		if d.owner == st {
 			d.setOnline(false)
+			d.heard = time.Time{} // what follows is no pause of its own
 		}
 	}
 	r.frames = k.frames
@@ -277,6 +278,7 @@ func (st *stick) online(driver *Driver, evidence string, commands chan Command) 
 	defer st.s.mu.Unlock()
 	st.protocol, st.commands = driver.Protocol, commands
 	st.say(Online, evidence, "")
+	st.await()
 	st.s.log.Info("stick online", "port", st.usb.Path, "protocol", driver.Protocol, "evidence", evidence)
 }
 

@@ -394,7 +394,9 @@ func (s *Supervisor) sweep(ctx context.Context) {
 			s.mu.Lock()
 			for _, d := range s.devices {
 				if d.online && d.silentTooLong(now, s.t) {
+					d.silent = true
 					d.setOnline(false)
+					d.keep()
 				}
 				if now.Sub(start) > stale {
 					d.before = nil
