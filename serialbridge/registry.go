@@ -282,6 +282,9 @@ func (s *Supervisor) announce(st *stick, own string, said Device) (trouble strin
 		d = s.begin(st, said)
 		d.resume()
 		st.enqueue(d, dirtyDevice)
+		if len(d.values) > 0 {
+			st.enqueue(d, dirtyState)
+		}
 	case !reflect.DeepEqual(d.Device, said):
 		for _, p := range d.Properties {
 			if p.Kind == Light && !slices.ContainsFunc(said.Properties, func(q Property) bool { return q.Key == p.Key && q.Kind == Light }) {
