@@ -125,7 +125,7 @@ func TestCheck(t *testing.T) {
 
 // The tables are those of Home Assistant, as its discovery is tested with.
 func TestClasses(t *testing.T) {
-	data, err := os.ReadFile("../../gateway/homeassistant/testdata/schema.json")
+	data, err := os.ReadFile("../../gateway/homeassistant/judge/schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
