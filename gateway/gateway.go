@@ -367,6 +367,8 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 	return dashboard.New(dashboard.Options{
 		Listeners: listeners,
 		Name:      g.box.Name,
+		ID:        g.box.ID,
+		Model:     g.box.Model,
 		Version:   g.o.Version,
 		Addresses: g.addresses(),
 		Hosts:     func() []string { return append([]string{g.hostName()}, g.names().Hosts...) },

@@ -9,6 +9,7 @@
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
 //	/zigbee-devices/IEEE  gives names to what such a device tells
 //	/homeassistant        the ways by which Home Assistant gets to know the box
+//	/homeassistant/lintel.zip  the custom integration for Home Assistant, for everybody
 //	/ca.pem   the certificate of the box's own authority
 //	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
 //
@@ -44,6 +45,12 @@
 //	GET    /api/zigbee/learn/IEEE/definition.toml  that as a file, see serialbridge/zigbee/README.md
 //	GET    /api/homeassistant        what Home Assistants come with, and whether they are here
 //	POST   /api/homeassistant/login  {}: a login for one, and its password, shown this once
+//	GET    /api/pair               which box this is: {"id", "name", "model", "version", "claimed"}, for everybody
+//	POST   /api/pair               {"code", "client": "homeassistant"}: a login of its own for who knows the code, for
+//	                               everybody in the box's network: {"host", "port", "username", "password"} and which
+//	                               box this is; an error has a "reason" beside it: wrong_code, no_code, wait,
+//	                               unclaimed, no_listener, no_login, far or busy
+//	POST   /api/pair/code          {}: a new code, {"code", "seconds"}: good for that long, one use and five tries
 //
 // What is sent is JSON with Content-Type: application/json, POST without anything to say
 // too. An error is {"error": "..."}, a sentence that says what to do next. A program shows

@@ -35,11 +35,14 @@ type homeassistantView struct {
 	Broker brokerLogin  // what is typed in by hand
 	Error  *problem     // its field is the section that it is about
 	Made   *brokerLogin // a login whose password is shown this once
+
+	Pairing pairingView
 }
 
 func (s *Server) homeassistantView(r *request) *homeassistantView {
 	return &homeassistantView{Frame: s.frame(r, "Home Assistant"), Now: time.Now(), Admin: may(r.level, "admin"),
-		Logins: s.o.HomeAssistant.Logins(), Broker: s.brokerLogin(r, "", "")}
+		Logins: s.o.HomeAssistant.Logins(), Broker: s.brokerLogin(r, "", ""),
+		Pairing: s.pairingView(r)}
 }
 
 func (s *Server) homeassistantPage(w http.ResponseWriter, r *request) {

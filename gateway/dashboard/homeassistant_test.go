@@ -43,7 +43,7 @@ func (g *gate) home() *home { return g.o.HomeAssistant.(*home) }
 
 func TestHomeAssistantPage(t *testing.T) {
 	g := newGate(t)
-	page := g.want(200, browse{path: "/homeassistant", as: "admin"})
+	page := g.want(200, browse{path: "/homeassistant", host: "lintel.local", as: "admin"})
 	golden(t, "homeassistant.html", page.body)
 	if a := g.want(200, browse{path: "/homeassistant", as: "vera"}); strings.Contains(a.body, `action="/homeassistant`) {
 		t.Error("a viewer is offered what it may not do")

@@ -67,6 +67,11 @@ func (s *Server) routes() []route {
 			route{pattern: "POST /homeassistant/login", level: admin, serve: s.homeassistantLoginForm},
 			route{pattern: "GET /api/homeassistant", level: viewer, serve: s.showHomeAssistant},
 			route{pattern: "POST /api/homeassistant/login", level: admin, serve: s.homeassistantLogin},
+			route{pattern: "GET /homeassistant/lintel.zip", level: everybody, unclaimed: true, serve: s.serveIntegration},
+			route{pattern: "POST /homeassistant/pair", level: admin, serve: s.pairingForm},
+			route{pattern: "GET /api/pair", level: everybody, unclaimed: true, serve: s.pairState},
+			route{pattern: "POST /api/pair", level: everybody, unclaimed: true, serve: s.pairCall},
+			route{pattern: "POST /api/pair/code", level: admin, serve: s.pairingCodeCall},
 		)
 	}
 	return append(all,

@@ -283,6 +283,12 @@ var routeTable = map[string]struct {
 	"POST /api/zigbee/learn/{ieee}":                {"admin", 404, 403},
 	"GET /api/zigbee/learn/{ieee}/definition.toml": {"viewer", 404, 403},
 
+	"GET /homeassistant/lintel.zip": {"", 200, 200},
+	"POST /homeassistant/pair":      {"admin", 303, 303},
+	"GET /api/pair":                 {"", 200, 200},
+	"POST /api/pair":                {"", 400, 400},
+	"POST /api/pair/code":           {"admin", 201, 403},
+
 	"GET /homeassistant":            {"viewer", 200, 303},
 	"POST /homeassistant/login":     {"admin", 200, 303},
 	"GET /api/homeassistant":        {"viewer", 200, 403},

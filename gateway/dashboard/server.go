@@ -18,6 +18,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
+	"lintel/gateway/homeassistant"
 	"lintel/serialbridge"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	Listeners []Listener // of which those with TLS are offered on the pages of the others
 
 	Name      string          // of the box, until its owner gives it one
+	ID        string          // of the box, which never changes
+	Model     string          // of the board
 	Version   string          // of Lintel
 	Addresses []string        // where the broker is reached, such as mqtt://lintel.local:1883
 	Hosts     func() []string // names of the box, the best first; nil: none, it is reached by its addresses
@@ -113,6 +116,9 @@ type Server struct {
 	changing sync.Mutex // held while users are changed, so that an admin is left
 
 	captures chan struct{} // full: there are as many as there may be
+
+	pairing     access.Pairing
+	integration func() ([]byte, error) // the zip, made once
 }
 
 // New returns a server that answers nobody until Run.
@@ -121,6 +127,7 @@ func New(o Options) *Server {
 		o.BaseTopic = "lintel"
 	}
 	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures)}
+	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

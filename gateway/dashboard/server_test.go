@@ -54,7 +54,7 @@ func (b *topics) Subscribe(_ context.Context, filter string, _ mqtt.Subscription
 func house() Options {
 	since := time.Now().Add(-90 * time.Minute)
 	return Options{
-		Name: "Lintel A1B2C3", Version: "0.1.0",
+		Name: "Lintel A1B2C3", ID: "a1b2c3d4e5f6", Model: "Raspberry Pi 4", Version: "0.1.0",
 		Addresses: []string{"mqtt://lintel.local:1883", "ws://lintel.local:8083/mqtt"},
 		Broker: &topics{retained: []mqtt.Message{
 			{Topic: "lintel/dsmr_1/availability", Payload: []byte("online")},
