@@ -16,11 +16,13 @@ import (
 	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
+	"lintel/gateway/mqtt"
 	"lintel/mdns"
 	"lintel/persist"
 	"lintel/serialbridge"
 	"lintel/serialbridge/simulator"
 	"lintel/serialbridge/zigbee/dongle"
+	"lintel/serialbridge/zigbee/z2m"
 )
 
 // Options are what the command line says and the configuration does not.
@@ -172,6 +174,9 @@ func (g *gateway) run(ctx context.Context) error {
 	brokerDone := make(chan error, 1)
 	go func() { brokerDone <- g.broker.Run(brokerCtx) }()
 
+	if err := g.settle(ctx); err != nil {
+		g.log.Warn("some devices may be shown online that are not there", "err", err)
+	}
 	modules, ctx := errgroup.WithContext(ctx)
 	for _, m := range g.modules() {
 		modules.Go(func() error {
@@ -201,6 +206,18 @@ func (g *gateway) run(ctx context.Context) error {
 		err = brokerErr
 	}
 	return err
+}
+
+// settle has everything offline at the broker before anybody is let in: after a power
+// cut the last word of the run before is that it is online.
+func (g *gateway) settle(ctx context.Context) error {
+	if g.zigbee != nil {
+		m := mqtt.Message{Topic: g.zigbee.current().StateTopic(), Payload: []byte(z2m.Offline), QoS: 1, Retain: true}
+		if err := g.zigbee.options.Broker.Publish(ctx, m); err != nil {
+			return err
+		}
+	}
+	return g.bridge.Settle(ctx)
 }
 
 // build opens the listeners and connects the parts.

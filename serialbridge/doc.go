@@ -47,7 +47,7 @@
 //	nothing was heard     its stick is there
 //
 // The habit and the stick of a device are kept, seldom written, and so is that it was
-// silent for too long. After a restart everything begins offline; when a stick is back,
+// silent for too long. After a restart everything begins offline (Settle); when a stick is back,
 // its devices are waited for: those that were not silent before are online, with the
 // state that is retained, until their habit has passed once more. Home Assistant's users
 // know it like that: a door contact that speaks each hour is not away for an hour

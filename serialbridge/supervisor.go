@@ -105,6 +105,10 @@ type Supervisor struct {
 	t    timing
 	done chan struct{} // closed when nothing is published any more
 
+	subscribed bool          // Settle and Run
+	caughtUp   chan struct{} // closed when all that was retained has come
+	catchUp    sync.Once
+
 	memory *memory
 
 	mu      sync.Mutex // guards all below, and what sticks and devices say is guarded by it
@@ -133,11 +137,12 @@ func New(o Options) *Supervisor {
 	}
 	return &Supervisor{
 		o: o, log: o.Logger, t: defaultTiming(),
-		done:    make(chan struct{}),
-		memory:  newMemory(o.Memory),
-		sticks:  make(map[string]*stick),
-		devices: make(map[string]*device),
-		before:  make(map[string]map[string]any),
+		done:     make(chan struct{}),
+		caughtUp: make(chan struct{}),
+		memory:   newMemory(o.Memory),
+		sticks:   make(map[string]*stick),
+		devices:  make(map[string]*device),
+		before:   make(map[string]map[string]any),
 	}
 }
 
@@ -152,7 +157,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer stopPublishing()
 
 	if err := s.subscribe(ctx); err != nil {
-		return fmt.Errorf("subscribe to the topics of devices: %w", err)
+		return err
 	}
 	for _, p := range s.o.Ports {
 		if p.Path == "" {
@@ -182,8 +187,35 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return err
 }
 
-// subscribe asks the broker for what the supervisor wants to hear.
+// Settle takes up what an earlier run has left at the broker, and returns when the box,
+// its sticks and all devices are offline there. It is for the time before the broker
+// lets others in: after a power cut all that was online is retained as that, and
+// who connects would believe it. It may be called once, before Run; what it has
+// subscribed to is heard until ctx ends.
+func (s *Supervisor) Settle(ctx context.Context) error {
+	if err := s.subscribe(ctx); err != nil {
+		return err
+	}
+	// The box's own word comes back to the subscription when all that was retained
+	// before has come.
+	m := mqtt.Message{Topic: s.o.BaseTopic + "/gateway/availability", Payload: []byte("offline"), QoS: 1, Retain: true}
+	if err := s.o.Broker.Publish(ctx, m); err != nil {
+		return fmt.Errorf("publish to %s: %w", m.Topic, err)
+	}
+	select {
+	case <-s.caughtUp:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// subscribe asks the broker for what the supervisor wants to hear, once.
 func (s *Supervisor) subscribe(ctx context.Context) error {
+	if s.subscribed {
+		return nil
+	}
+	s.subscribed = true
 	for _, want := range []struct {
 		filter string
 		o      mqtt.SubscriptionOptions
@@ -195,7 +227,7 @@ func (s *Supervisor) subscribe(ctx context.Context) error {
 		{"/+/availability", 1, func(m mqtt.Message) { s.correct(ctx, m) }},
 	} {
 		if err := s.o.Broker.Subscribe(ctx, s.o.BaseTopic+want.filter, want.o, want.handle); err != nil {
-			return err
+			return fmt.Errorf("subscribe to the topics of devices: %w", err)
 		}
 	}
 	return nil
@@ -354,6 +386,9 @@ func (s *Supervisor) flush(ctx context.Context) error {
 // and the stick was gone when it came back. What is heard again says online itself.
 func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
 	id := strings.Split(strings.TrimPrefix(m.Topic, s.o.BaseTopic+"/"), "/")[0]
+	if id == "gateway" && !m.Retain {
+		s.catchUp.Do(func() { close(s.caughtUp) })
+	}
 	if !m.Retain || string(m.Payload) != "online" || !validID(id) {
 		return
 	}

@@ -27,7 +27,12 @@ type house struct {
 
 func serveIn(t *testing.T, dir string) *house {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "lintel.toml"), []byte(localConfig), 0o600); err != nil {
+	return serveWith(t, dir, localConfig)
+}
+
+func serveWith(t *testing.T, dir, config string) *house {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "lintel.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h := &house{cmd: lintel("serve", "--data", dir), log: filepath.Join(t.TempDir(), "log")}

@@ -113,12 +113,12 @@ func (s *BoxState) Run(ctx context.Context) error {
 	}
 }
 
-// Republish publishes availability and state at once. It may be called while
+// Republish publishes state and availability at once. It may be called while
 // Run runs, from any goroutine if Values may.
 func (s *BoxState) Republish(ctx context.Context) error {
-	return errors.Join(
-		s.publish(ctx, s.availability, 1, []byte("online")),
+	return errors.Join( // who is online has the right state
 		s.publishState(ctx),
+		s.publish(ctx, s.availability, 1, []byte("online")),
 	)
 }
 

@@ -326,8 +326,8 @@ func TestBoxState(t *testing.T) {
 			got = append(got, message{s.at, s.Topic, string(s.Payload)})
 		}
 		want := []message{
-			{0, "lintel/gateway/availability", "online"},
 			{0, "lintel/gateway/state", `{"clients":1}`},
+			{0, "lintel/gateway/availability", "online"},
 			{time.Minute, "lintel/gateway/state", `{"clients":2}`},
 			{2 * time.Minute, "lintel/gateway/state", `{"clients":3}`},
 			{150 * time.Second, "lintel/gateway/availability", "offline"},
