@@ -1,5 +1,10 @@
 package homeassistant
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Reason is why a Home Assistant could not be connected, for who branches on it.
 type Reason string
 
@@ -11,7 +16,7 @@ const (
 	Certificate   Reason = "certificate"    // nobody vouches for Home Assistant's; a person may
 	NotAllowed    Reason = "not allowed"    // by Home Assistant: the person there, or what they may do
 	HasBroker     Reason = "has a broker"   // another one: the way is bridge mode
-	Unconnected   Reason = "unconnected"    // Home Assistant did not reach or not like the box's broker
+	Unconnected   Reason = "unconnected"    // Home Assistant did not come to the broker
 	NotUnderstood Reason = "not understood" // an answer, of something else or of a version to come
 )
 
@@ -23,3 +28,27 @@ type ConnectError struct {
 }
 
 func (e *ConnectError) Error() string { return e.Text }
+
+func connectError(reason Reason, format string, args ...any) *ConnectError {
+	return &ConnectError{Reason: reason, Text: fmt.Sprintf(format, args...)}
+}
+
+// quote makes of a word that Home Assistant said what may stand in a sentence: letters,
+// digits and little else, and not much of it.
+func quote(word string) string {
+	const most = 60
+	var b strings.Builder
+	for _, c := range word {
+		if b.Len() >= most {
+			b.WriteString("…")
+			break
+		}
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune("_-.:/ ", c):
+			b.WriteRune(c)
+		default:
+			b.WriteByte('?')
+		}
+	}
+	return `"` + b.String() + `"`
+}
