@@ -372,6 +372,10 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		// Browsers would ask their user for a client certificate.
 		listeners = append(listeners, dashboard.Listener{Listener: g.https, TLS: g.tlsConfig(ClientCertificateOff)})
 	}
+	page, err := newHomeAssistantPage(g)
+	if err != nil {
+		return err
+	}
 	var issue func(string, []byte) (certPEM, keyPEM []byte, err error)
 	if g.issues() {
 		issue = g.authority.IssueClient
@@ -402,7 +406,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Zigbee:    front,
 
 		ZigbeeNetwork: network,
-		HomeAssistant: homeassistantPage{g},
+		HomeAssistant: page,
 
 		Users:    g.access.users,
 		Lockout:  g.access.lockout,

@@ -2,18 +2,110 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
 	"time"
 
+	"lintel/gateway/access"
 	"lintel/gateway/dashboard"
+	"lintel/gateway/homeassistant"
+	"lintel/persist"
 )
 
 // homeassistantPage is what the page of Home Assistant shows and does: it is
 // [dashboard.HomeAssistant].
-type homeassistantPage struct{ g *gateway }
+type homeassistantPage struct {
+	*homeassistant.Connector
+	g         *gateway
+	connected *persist.Bucket[homeassistant.Connection] // by the login that it comes with
+}
+
+func newHomeAssistantPage(g *gateway) (*homeassistantPage, error) {
+	connected, err := persist.NewBucket[homeassistant.Connection](g.store, "homeassistant.connect")
+	if err != nil {
+		return nil, err
+	}
+	return &homeassistantPage{g: g, connected: connected, Connector: homeassistant.NewConnector(homeassistant.ConnectorOptions{
+		Lookup: g.homeAssistantAddresses,
+		Hosts:  g.brokerHosts,
+		Port:   g.brokerPort,
+		Login:  g.logins.newHomeAssistantLogin,
+		Visit:  g.logins.visit,
+	})}, nil
+}
+
+// homeAssistantAddresses returns where the host of a Home Assistant is that was found.
+func (g *gateway) homeAssistantAddresses(host string) []netip.Addr {
+	for _, f := range g.foundHomeAssistants() {
+		if strings.EqualFold(strings.TrimSuffix(f.Host, "."), strings.TrimSuffix(host, ".")) {
+			return f.Addresses
+		}
+	}
+	return nil
+}
+
+// brokerHosts are the names by which others find the broker.
+func (g *gateway) brokerHosts() []string {
+	if !g.config.MDNS.Enabled {
+		return nil
+	}
+	return []string{g.hostName()}
+}
+
+// brokerPort is where the broker listens without TLS, for others than programs on the box
+// if it does that at all; 0: nowhere.
+func (g *gateway) brokerPort() (found int) {
+	for _, l := range g.brokers {
+		a, ok := l.Addr().(*net.TCPAddr)
+		if l.scheme != "mqtt" || !ok {
+			continue
+		}
+		if !a.IP.IsLoopback() {
+			return a.Port
+		}
+		if found == 0 {
+			found = a.Port
+		}
+	}
+	return found
+}
+
+// visit says what became of the last client that came with a login since then.
+func (l *homeassistantLogins) visit(user string, since time.Time) homeassistant.Visit {
+	letIn := l.lastSeen(user)
+	for _, e := range l.audit.All() { // the newest first
+		if e.Time.Before(since) {
+			break
+		}
+		if e.User != user || e.Time.Before(letIn) {
+			continue
+		}
+		switch e.Kind {
+		case access.LoginRefused:
+			return homeassistant.Refused
+		case access.LoginLockedOut:
+			return homeassistant.LockedOut
+		}
+	}
+	if letIn.Before(since) {
+		return homeassistant.NoVisit
+	}
+	return homeassistant.LetIn
+}
+
+// lastSeen returns when a login was last used; zero: never.
+func (l *homeassistantLogins) lastSeen(name string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[name].last
+}
 
 // Logins returns the logins that there are, whether they are online and when they were
 // last used.
-func (p homeassistantPage) Logins() []dashboard.HomeAssistantLogin {
+func (p *homeassistantPage) Logins() []dashboard.HomeAssistantLogin {
 	l := p.g.logins
 	clients := l.clients()
 	var all []dashboard.HomeAssistantLogin
@@ -27,19 +119,81 @@ func (p homeassistantPage) Logins() []dashboard.HomeAssistantLogin {
 				login.Online, login.Address = true, c.RemoteAddr
 			}
 		}
+		if c, ok := p.connected.Get(name); ok {
+			login.Connection = &c
+		}
 		all = append(all, login)
 	}
 	return all
 }
 
 // NewLogin returns a login that nobody has come with yet.
-func (p homeassistantPage) NewLogin(ctx context.Context, by string) (user, password string, err error) {
-	return p.g.logins.newHomeAssistantLogin(ctx, by)
+func (p *homeassistantPage) NewLogin(ctx context.Context, by string) (user, password string, err error) {
+	user, password, err = p.g.logins.newHomeAssistantLogin(ctx, by)
+	if err == nil {
+		err = p.connected.Delete(ctx, user) // of whom it was before
+	}
+	return user, password, err
 }
 
-// lastSeen returns when a login was last used; zero: never.
-func (l *homeassistantLogins) lastSeen(name string) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.seen[name].last
+// Found returns the Home Assistants on the network.
+func (p *homeassistantPage) Found() []homeassistant.Found {
+	const most = 20
+	var all []homeassistant.Found
+	known := make(map[string]bool)
+	for _, m := range p.g.foundHomeAssistants() {
+		f, ok := homeassistant.FoundOf(m)
+		if ok && !known[f.ID] && len(all) < most {
+			known[f.ID] = true
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Finish connects the Home Assistant that a browser comes back from, and remembers it.
+func (p *homeassistantPage) Finish(ctx context.Context, r homeassistant.Return) (homeassistant.Connection, error) {
+	c, err := p.Connector.Finish(ctx, r)
+	if failure, ok := errors.AsType[*homeassistant.ConnectError](err); ok && failure.Reason == homeassistant.HasBroker {
+		if text := p.ownBroker(c); text != "" {
+			return c, &homeassistant.ConnectError{Reason: homeassistant.Connected, Text: text}
+		}
+	}
+	if err != nil {
+		return c, err
+	}
+	// It takes one broker: with the login of before it cannot come any more.
+	for user, old := range p.connected.All() {
+		if old.ID == c.ID && user != c.User {
+			if err := p.supersede(ctx, user); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, p.connected.Put(ctx, c.User, c)
+}
+
+// ownBroker says what to do about a Home Assistant that has a broker already which is the
+// one of this box; empty: it is another one, or one from before.
+func (p *homeassistantPage) ownBroker(c homeassistant.Connection) string {
+	for _, l := range p.Logins() {
+		from, _ := netip.ParseAddrPort(l.Address)
+		same := l.Connection != nil && l.Connection.ID == c.ID
+		switch {
+		case l.Online && (same || from.Addr().Unmap().String() == c.Address):
+			return fmt.Sprintf("This Home Assistant is connected to this box already, with the login %s. There is nothing to do.", l.User)
+		case same:
+			return fmt.Sprintf("This Home Assistant was connected to this box before, with the login %s, and is not here now. "+
+				"Is it asking to log in again, or does it look for the box at %s? Delete MQTT in Home Assistant, at Settings, Devices & services, and press Connect again.", l.User, l.Connection.Broker)
+		}
+	}
+	return ""
+}
+
+// supersede forgets that a Home Assistant has come with a login, unless one still does.
+func (p *homeassistantPage) supersede(ctx context.Context, user string) error {
+	if err := p.connected.Delete(ctx, user); err != nil {
+		return err
+	}
+	return p.g.logins.forget(ctx, user)
 }

@@ -126,6 +126,7 @@ var connectCodes = map[homeassistant.Reason]int{
 	homeassistant.Certificate:   http.StatusConflict,
 	homeassistant.NotAllowed:    http.StatusForbidden,
 	homeassistant.HasBroker:     http.StatusConflict,
+	homeassistant.Connected:     http.StatusConflict,
 	homeassistant.Unconnected:   http.StatusBadGateway,
 	homeassistant.NotUnderstood: http.StatusBadGateway,
 }

@@ -43,7 +43,10 @@
 //	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
 //	                               "kind", "divisor", "unit", "values", "settable"}]}; without a name it is taken away
 //	GET    /api/zigbee/learn/IEEE/definition.toml  that as a file, see serialbridge/zigbee/README.md
-//	GET    /api/homeassistant        what Home Assistants come with, and whether they are here
+//	GET    /api/homeassistant        the Home Assistants: their logins, whether they are here, and those in the network
+//	POST   /api/homeassistant/connect   {"found"} or {"address"}, with "fingerprint" of a certificate that was compared:
+//	                               {"authorize"}, where to log in; that leads to /homeassistant/callback of the host of this call
+//	POST   /api/homeassistant/callback  {"state", "code"} that came there: connects it; only for who has begun it
 //	POST   /api/homeassistant/login  {}: a login for one, and its password, shown this once
 //	GET    /api/pair               which box this is: {"id", "name", "model", "version", "claimed"}, for everybody
 //	POST   /api/pair               {"code", "client": "homeassistant"}: a login of its own for who knows the code, for
@@ -71,10 +74,19 @@
 // What a page of another site can have a browser do is refused:
 //
 //   - Whatever is not GET or HEAD and comes from another origin, by Sec-Fetch-Site or Origin
-//     ([http.CrossOriginProtection]), the claim and the login too. GET changes nothing.
+//     ([http.CrossOriginProtection]), the claim and the login too. GET changes nothing, but for
+//     the one below.
 //   - What comes for a name that is not one of the box, an IP address or localhost: 421. So
 //     nobody can lead a name of their own here (DNS rebinding).
 //   - Calls without their Content-Type, which a form cannot have.
+//
+// GET /homeassistant/callback connects a Home Assistant, which sends the browser there from a
+// page of another site. Browsers send our cookie along when the whole page goes over by a
+// GET (SameSite=Lax), so it takes the session of an admin as everything else does; and it
+// takes the state, 130 random bits that only the browser was told which has begun the same
+// with a POST, that is good once, for ten minutes, and for that session alone. A page that
+// leads a browser there by itself has no state, and one of another session is worth nothing:
+// nobody can have an admin finish what somebody else began.
 //
 // Without TLS others in the network can read along. Where the pages are over TLS too, those
 // without it lead there; they stay, for who does not trust the box's authority yet.

@@ -2,8 +2,12 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"time"
+
+	"lintel/gateway/homeassistant"
 )
 
 // HomeAssistant is how Home Assistant gets to know the box. Its errors for people are
@@ -14,6 +18,11 @@ type HomeAssistant interface {
 	// NewLogin returns one that nobody has come with yet, with a new password. by says
 	// for the audit log who wants it.
 	NewLogin(ctx context.Context, by string) (user, password string, err error)
+	// Found returns the Home Assistants on the network.
+	Found() []homeassistant.Found
+	// Begin and Finish are those of [homeassistant.Connector].
+	Begin(context.Context, homeassistant.Begin) (authorize string, err error)
+	Finish(context.Context, homeassistant.Return) (homeassistant.Connection, error)
 }
 
 // HomeAssistantLogin is a login with which a Home Assistant comes to the broker.
@@ -22,6 +31,10 @@ type HomeAssistantLogin struct {
 	Online  bool      `json:"online"`
 	Address string    `json:"address,omitempty"` // from which it is online
 	Used    time.Time `json:"used,omitzero"`     // last, about; zero: never
+
+	// Connection is the Home Assistant that was connected with it; nil: it was given it in
+	// another way.
+	Connection *homeassistant.Connection `json:"connection,omitempty"`
 }
 
 // homeassistantView is the page of Home Assistant: a section for each way. Bridge mode and
@@ -32,17 +45,38 @@ type homeassistantView struct {
 	Now    time.Time
 	Admin  bool
 	Logins []HomeAssistantLogin
+	Found  []foundView
 	Broker brokerLogin  // what is typed in by hand
 	Error  *problem     // its field is the section that it is about
 	Made   *brokerLogin // a login whose password is shown this once
 
+	Address string                      // of a Home Assistant, as it was typed
+	Trying  string                      // the id of one that was found, which could not be connected
+	Failure *homeassistant.ConnectError // nil: none, or none of these
+
 	Pairing pairingView
 }
 
+// foundView is a Home Assistant on the network.
+type foundView struct {
+	homeassistant.Found
+	Login *HomeAssistantLogin // with which it was connected; nil: it was not
+}
+
 func (s *Server) homeassistantView(r *request) *homeassistantView {
-	return &homeassistantView{Frame: s.frame(r, "Home Assistant"), Now: time.Now(), Admin: may(r.level, "admin"),
+	v := &homeassistantView{Frame: s.frame(r, "Home Assistant"), Now: time.Now(), Admin: may(r.level, "admin"),
 		Logins: s.o.HomeAssistant.Logins(), Broker: s.brokerLogin(r, "", ""),
 		Pairing: s.pairingView(r)}
+	for _, f := range s.o.HomeAssistant.Found() {
+		found := foundView{Found: f}
+		for i, l := range v.Logins {
+			if l.Connection != nil && slices.Contains(f.URLs, l.Connection.ID) {
+				found.Login = &v.Logins[i]
+			}
+		}
+		v.Found = append(v.Found, found)
+	}
+	return v
 }
 
 func (s *Server) homeassistantPage(w http.ResponseWriter, r *request) {
@@ -52,10 +86,15 @@ func (s *Server) homeassistantPage(w http.ResponseWriter, r *request) {
 // failHomeAssistant shows the page with an error in a section.
 func (s *Server) failHomeAssistant(w http.ResponseWriter, r *request, section string, err error) {
 	v := s.homeassistantView(r)
+	v.fail(s, r, section, err)
+	s.show(w, v.Error.code, "homeassistant.html", v)
+}
+
+func (v *homeassistantView) fail(s *Server, r *request, section string, err error) {
 	p := *s.problemOf(r.Request, err)
 	p.field = section
 	v.Error = &p
-	s.show(w, p.code, "homeassistant.html", v)
+	v.Failure, _ = errors.AsType[*homeassistant.ConnectError](err)
 }
 
 // homeassistantLoginForm makes a login that a person types into Home Assistant.
@@ -81,8 +120,9 @@ func (s *Server) newHomeAssistantLogin(r *request) (user, password string, err e
 
 func (s *Server) showHomeAssistant(w http.ResponseWriter, r *request) {
 	s.answer(w, http.StatusOK, struct {
-		Logins []HomeAssistantLogin `json:"logins"`
-	}{append([]HomeAssistantLogin{}, s.o.HomeAssistant.Logins()...)})
+		Logins []HomeAssistantLogin  `json:"logins"`
+		Found  []homeassistant.Found `json:"found"`
+	}{append([]HomeAssistantLogin{}, s.o.HomeAssistant.Logins()...), append([]homeassistant.Found{}, s.o.HomeAssistant.Found()...)})
 }
 
 func (s *Server) homeassistantLogin(w http.ResponseWriter, r *request) {

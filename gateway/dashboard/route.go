@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lintel/gateway/access"
+	"lintel/gateway/homeassistant"
 )
 
 // route is a kind of request: who may make it, and what it does.
@@ -65,6 +66,11 @@ func (s *Server) routes() []route {
 		all = append(all,
 			route{pattern: "GET /homeassistant", level: viewer, serve: s.homeassistantPage},
 			route{pattern: "POST /homeassistant/login", level: admin, serve: s.homeassistantLoginForm},
+			route{pattern: "POST /homeassistant/connect", level: admin, serve: s.connectForm},
+			// A GET that changes something: see doc.go.
+			route{pattern: "GET " + homeassistant.CallbackPath, level: admin, serve: s.connectCallback},
+			route{pattern: "POST /api/homeassistant/connect", level: admin, serve: s.connect},
+			route{pattern: "POST /api" + homeassistant.CallbackPath, level: admin, serve: s.connectReturn},
 			route{pattern: "GET /api/homeassistant", level: viewer, serve: s.showHomeAssistant},
 			route{pattern: "POST /api/homeassistant/login", level: admin, serve: s.homeassistantLogin},
 			route{pattern: "GET /homeassistant/lintel.zip", level: everybody, unclaimed: true, serve: s.serveIntegration},

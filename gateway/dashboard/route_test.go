@@ -289,10 +289,14 @@ var routeTable = map[string]struct {
 	"POST /api/pair":                {"", 400, 400},
 	"POST /api/pair/code":           {"admin", 201, 403},
 
-	"GET /homeassistant":            {"viewer", 200, 303},
-	"POST /homeassistant/login":     {"admin", 200, 303},
-	"GET /api/homeassistant":        {"viewer", 200, 403},
-	"POST /api/homeassistant/login": {"admin", 201, 403},
+	"GET /homeassistant":               {"viewer", 200, 303},
+	"POST /homeassistant/connect":      {"admin", 200, 303},
+	"GET /homeassistant/callback":      {"admin", 303, 303},
+	"POST /api/homeassistant/connect":  {"admin", 200, 403},
+	"POST /api/homeassistant/callback": {"admin", 201, 403},
+	"POST /homeassistant/login":        {"admin", 200, 303},
+	"GET /api/homeassistant":           {"viewer", 200, 403},
+	"POST /api/homeassistant/login":    {"admin", 201, 403},
 
 	"GET /api/audit":             {"admin", 200, 403},
 	"POST /access/reload":        {"admin", 303, 303},

@@ -203,10 +203,18 @@ type Connection struct {
 	ID      string    `json:"id"` // where it is
 	Name    string    `json:"name"`
 	Version string    `json:"version,omitempty"`
-	User    string    `json:"user"`   // with which it comes to the broker
-	Broker  string    `json:"broker"` // as it knows it
+	User    string    `json:"user"`    // with which it comes to the broker
+	Broker  string    `json:"broker"`  // as it knows it
+	Address string    `json:"address"` // at which it answered
 	Time    time.Time `json:"time"`
 	Notes   []string  `json:"notes,omitempty"` // what else a person should know
+}
+
+// ByAddress reports whether Home Assistant knows the broker by an IP address, which it
+// goes on to look at when the box has another one.
+func (c Connection) ByAddress() bool {
+	_, err := netip.ParseAddr(c.Broker)
+	return err == nil
 }
 
 // Finish connects the Home Assistant that a browser comes back from. It takes as long as
@@ -277,7 +285,7 @@ func (h *home) revoke(ctx context.Context, refresh string) error {
 
 // connect sets MQTT up.
 func (c *Connector) connect(ctx context.Context, h *home, t *try, local netip.Addr) (Connection, error) {
-	connection := Connection{ID: t.base.String(), Name: t.base.Host}
+	connection := Connection{ID: t.base.String(), Name: t.base.Host, Address: t.remote.Addr().Unmap().String()}
 	flow, err := h.startFlow(ctx)
 	if err != nil {
 		return connection, err

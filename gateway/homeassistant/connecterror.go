@@ -16,6 +16,7 @@ const (
 	Certificate   Reason = "certificate"    // nobody vouches for Home Assistant's; a person may
 	NotAllowed    Reason = "not allowed"    // by Home Assistant: the person there, or what they may do
 	HasBroker     Reason = "has a broker"   // another one: the way is bridge mode
+	Connected     Reason = "connected"      // to this box already
 	Unconnected   Reason = "unconnected"    // Home Assistant did not come to the broker
 	NotUnderstood Reason = "not understood" // an answer, of something else or of a version to come
 )

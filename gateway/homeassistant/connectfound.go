@@ -10,9 +10,6 @@ import (
 	"lintel/mdns"
 )
 
-// ServiceType is what Home Assistant advertises.
-const ServiceType = "_home-assistant._tcp"
-
 // Found is a Home Assistant on the network, as it says itself, or who pretends to be one.
 type Found struct {
 	ID      string   `json:"id"` // its uuid, or where it is

@@ -35,7 +35,7 @@ type home struct {
 	token       string // access token; empty: none yet
 	lookup      func(host string) []netip.Addr
 
-	client      *http.Client
+	client *http.Client
 
 	// What the first call finds out: later ones go to the same address, whatever
 	// its name leads to then. A dial may go on when its call is over.
@@ -272,11 +272,12 @@ func messageOf(body []byte) string {
 		Message     string `json:"message"`
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
+		Errors      json.RawMessage
 	}
 	if json.Unmarshal(body, &said) != nil {
 		return string(bytes.TrimSpace(body))
 	}
-	for _, s := range []string{said.Message, said.Description, said.Error} {
+	for _, s := range []string{said.Message, said.Description, said.Error, string(said.Errors)} {
 		if s != "" {
 			return s
 		}
