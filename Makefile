@@ -6,7 +6,7 @@ FUZZTIME   ?= 20000x
 GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
-TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2
+TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2 python3-zeroconf
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
 TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
 ORACLE         := serialbridge/zigbee/devices/oracle

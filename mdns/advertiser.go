@@ -33,6 +33,18 @@ type Options struct {
 	// the virtual ones that containers and machines are given.
 	Interfaces func() ([]net.Interface, error)
 
+	// Renamed is what OnRename was told the last time, perhaps by an Advertiser
+	// that is long gone: of two boxes that have the same name, each is to keep
+	// the one that it got over a power cut (RFC 6762 section 9). Of a name that
+	// is not an option any more it means nothing.
+	Renamed map[string]string
+
+	// OnRename is called when the names are claimed that another host had not,
+	// if they are others than in Renamed or the last time. It is told which
+	// names are not those of the options, host name and "instance.type" alike.
+	// Run's goroutine calls it; it must not block. It may be nil.
+	OnRename func(renamed map[string]string)
+
 	Logger *slog.Logger // nil: no logging
 }
 
@@ -58,11 +70,15 @@ func New(opt Options) *Advertiser {
 	if opt.Interfaces == nil {
 		opt.Interfaces = lanInterfaces
 	}
+	if opt.OnRename == nil {
+		opt.OnRename = func(map[string]string) {}
+	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Advertiser{opt: opt}
-	a.host.Store(&opt.Host)
+	host := newClaims(&opt).host.host()
+	a.host.Store(&host)
 	return a
 }
 

@@ -279,6 +279,7 @@ func FuzzPacket(f *testing.F) {
 		z.conflicts(m, own)
 		z.loses(m, l)
 		z.yields(m, l)
+		z.belittles(m, l)
 		from := origin{src[how&3], how&4 == 0}
 		replies := z.answer(m, l, from)
 		if len(replies) > 2 {

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,19 +24,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childOptions in the environment make the test binary an advertiser, so that
+// These in the environment make the test binary an advertiser or a browser, so that
 // one can run inside a network namespace.
-const childOptions = "MDNS_TEST_ADVERTISE"
+const (
+	childOptions = "MDNS_TEST_ADVERTISE"
+	childTypes   = "MDNS_TEST_BROWSE"
+)
 
 func TestMain(m *testing.M) {
-	if text, ok := os.LookupEnv(childOptions); ok {
-		if err := advertise(text); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for key, run := range map[string]func(string) error{childOptions: advertise, childTypes: browse} {
+		if text, ok := os.LookupEnv(key); ok {
+			if err := run(text); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
+}
+
+// browse runs a Browser until SIGTERM. After each change it prints a line of JSON
+// with everything that is there, as testdata/browse.py does.
+func browse(types string) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
+	kinds := strings.Fields(types)
+	var b *Browser
+	b = NewBrowser(BrowserOptions{
+		Types:  kinds,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		OnChange: func() {
+			state := make(map[string]string)
+			for _, kind := range kinds {
+				for _, f := range b.Found(kind) {
+					words := slices.Clone(f.Text)
+					for _, a := range f.Addresses {
+						words = append(words, a.String())
+					}
+					slices.Sort(words)
+					state[f.Instance+"."+f.Type] = fmt.Sprintf("%s:%d %s", f.Host, f.Port, strings.Join(words, " "))
+				}
+			}
+			line, err := json.Marshal(state)
+			if err != nil {
+				panic(err)
+			}
+			fmt.Println(string(line))
+		},
+	})
+	return b.Run(ctx)
 }
 
 // advertise runs an Advertiser until SIGTERM. It prints the host name in use,
@@ -244,6 +282,81 @@ func (p *process) line(text string) string {
 			p.t.Fatalf("%s did not print %q", p.cmd, text)
 		}
 	}
+}
+
+// until waits for a line that is right.
+func (p *process) until(what string, right func(line string) bool) {
+	p.t.Helper()
+	deadline := time.After(time.Minute)
+	for last := ""; ; {
+		select {
+		case l, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("%s ended before %s; the last line was %s", p.cmd, what, last)
+			}
+			if right(l) {
+				return
+			}
+			last = l
+		case <-deadline:
+			p.t.Fatalf("%s did not show %s; the last line was %s", p.cmd, what, last)
+		}
+	}
+}
+
+// A view is what one of several browsers shows: ours or python-zeroconf's.
+type view struct {
+	*process
+	name string
+}
+
+type views []view
+
+// startBrowsers runs our browser and python-zeroconf's in the namespace.
+func (n *namespace) startBrowsers(types ...string) views {
+	n.t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return views{
+		{n.start(false, []string{childTypes + "=" + strings.Join(types, " ")}, exe), "Browser"},
+		{n.startPython("browse.py", types...), "python-zeroconf"},
+	}
+}
+
+// startPython runs a program of testdata with the Python that has zeroconf.
+func (n *namespace) startPython(program string, args ...string) *process {
+	n.t.Helper()
+	for _, python := range []string{"python3", "/usr/bin/python3"} { // Debian's may be hidden behind another
+		if exec.Command(python, "-c", "import zeroconf").Run() == nil {
+			return n.start(false, nil, append([]string{python, filepath.Join("testdata", program)}, args...)...)
+		}
+	}
+	need(n.t, "needs the Debian package python3-zeroconf")
+	return nil
+}
+
+// show waits until each view has all of the texts in a line, and none of those that
+// begin with a "!".
+func (vs views) show(texts ...string) {
+	for _, v := range vs {
+		v.t.Helper()
+		v.show(texts...)
+	}
+}
+
+func (v view) show(texts ...string) {
+	v.t.Helper()
+	v.until(fmt.Sprintf("%q in %s", texts, v.name), func(line string) bool {
+		for _, text := range texts {
+			text, not := strings.CutPrefix(text, "!")
+			if strings.Contains(line, text) == not {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // startAdvertiser runs an Advertiser in the namespace.

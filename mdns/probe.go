@@ -17,10 +17,54 @@ type claim struct {
 	n    int // 0 for the name itself, then 2, 3 and so on
 }
 
-// next takes the next name, from the beginning after ninety-nine: a label has
-// only so much room, and so many namesakes are an attack.
+// claims are all names of this host: its own, and one for each service.
+type claims struct {
+	host     claim
+	services []claim
+}
+
+// newClaims returns the names that this host had the last time.
+func newClaims(o *Options) claims {
+	c := claims{host: claim{base: o.Host}}
+	c.host.recall(o.Renamed[o.Host], claim.host)
+	for _, s := range o.Services {
+		k := claim{base: s.Instance}
+		k.recall(o.Renamed[s.Instance+"."+s.Type], claim.instance)
+		c.services = append(c.services, k)
+	}
+	return c
+}
+
+// recall takes the name of the claim that was in use.
+func (c *claim) recall(name string, spell func(claim) string) {
+	for n := 2; n <= maxName; n++ {
+		if spell(claim{c.base, n}) == name {
+			c.n = n
+		}
+	}
+}
+
+// renamed returns the names that are not those of the options.
+func (c *claims) renamed(o *Options) map[string]string {
+	out := make(map[string]string)
+	if c.host.n > 0 {
+		out[o.Host] = c.host.host()
+	}
+	for i, s := range o.Services {
+		if k := c.services[i]; k.n > 0 {
+			out[s.Instance+"."+s.Type] = k.instance()
+		}
+	}
+	return out
+}
+
+// maxName is the last number that a name is tried with: a label has only so much
+// room, and so many namesakes are an attack.
+const maxName = 99
+
+// next takes the next name, and after the last one the second.
 func (c *claim) next() {
-	if c.n++; c.n < 2 || c.n > 99 {
+	if c.n++; c.n < 2 || c.n > maxName {
 		c.n = 2
 	}
 }

@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -24,6 +25,7 @@ const (
 
 	multicastInterval = time.Second            // per record and link: section 6
 	defendInterval    = 250 * time.Millisecond // the same, to answer a probe
+	rescueDelay       = 500 * time.Millisecond // of the announcement against a foreign goodbye, which counts after a second
 	unicastPerSecond  = 100
 )
 
@@ -35,6 +37,7 @@ const (
 	stopped                       // the context is done
 	linksChanged                  // a link came or went
 	addressesChanged              // the links are the same
+	belittled                     // somebody takes back what is ours
 	conflicted                    // a name belongs to another host
 	outbid                        // another host probes for a name and has the better claim
 )
@@ -54,13 +57,15 @@ type responder struct {
 	*network
 	keeper *keeper
 
-	hostClaim claim
-	instances []claim // one for each service
+	claims    claims
+	told      map[string]string // by OnRename
 	zone      *zone
 	state     state
 	announced bool // the zone, so that it is to be taken back
 	renamed   int
 	claimed   time.Time
+	objection <-chan time.Time // when a conflict is to be looked into that came too early
+	rescue    <-chan time.Time // when to announce what somebody took back
 
 	sent          map[sentKey]time.Time
 	unicastWindow time.Time
@@ -78,11 +83,9 @@ type sentKey struct {
 func newResponder(a *Advertiser, n *network, k *keeper) *responder {
 	r := &responder{
 		Advertiser: a, network: n, keeper: k,
-		hostClaim: claim{base: a.opt.Host},
-		sent:      make(map[sentKey]time.Time),
-	}
-	for _, s := range a.opt.Services {
-		r.instances = append(r.instances, claim{base: s.Instance})
+		claims: newClaims(&a.opt),
+		told:   a.opt.Renamed,
+		sent:   make(map[sentKey]time.Time),
 	}
 	r.rename()
 	return r
@@ -91,10 +94,10 @@ func newResponder(a *Advertiser, n *network, k *keeper) *responder {
 // rename makes the zone from the claims.
 func (r *responder) rename() {
 	services := slices.Clone(r.opt.Services)
-	for i, c := range r.instances {
+	for i, c := range r.claims.services {
 		services[i].Instance = c.instance()
 	}
-	host := r.hostClaim.host()
+	host := r.claims.host.host()
 	zone := newZone(host, services)
 	zone.noReverse = r.zone != nil && r.zone.noReverse
 	r.zone, r.announced = zone, false
@@ -134,7 +137,7 @@ func (r *responder) register() {
 // somebody does. It returns false when the links changed or ctx is done.
 func (r *responder) claim(ctx context.Context) bool {
 	clear(r.sent)
-	r.claimed = time.Now()
+	r.claimed, r.objection, r.rescue = time.Now(), nil, nil
 	pause := rand.N(probeInterval) // so that boxes that got power together do not probe together
 	for n := 0; ; {
 		r.state = probing
@@ -153,11 +156,17 @@ func (r *responder) claim(ctx context.Context) bool {
 			}
 			continue
 		case outbid:
-			n, pause = 0, deferTime
+			// With a jitter beyond the section: of two boxes each may have the
+			// better claim to one of the names.
+			n, pause = 0, deferTime+rand.N(probeInterval)
 			continue
 		}
 		if n == probeCount {
 			r.log.Info("host name claimed", "host", r.zone.host)
+			if renamed := r.claims.renamed(&r.opt); !maps.Equal(renamed, r.told) {
+				r.told = renamed
+				r.opt.OnRename(maps.Clone(renamed))
+			}
 			return true
 		}
 		for i := range r.links {
@@ -184,6 +193,8 @@ func (r *responder) serve(ctx context.Context) {
 		switch r.wait(ctx, pause) {
 		case addressesChanged:
 			due = announceCount
+		case belittled:
+			due = max(due, 1)
 		case stopped, linksChanged, conflicted:
 			return
 		}
@@ -210,6 +221,11 @@ func (r *responder) wait(ctx context.Context, d time.Duration) event {
 			r.changed()
 		case <-r.refresh:
 			ev = r.followLinks()
+		case <-r.objection:
+			return conflicted
+		case <-r.rescue:
+			r.rescue = nil
+			return belittled
 		}
 		if ev != elapsed {
 			return ev
@@ -265,12 +281,16 @@ func (r *responder) receive(p packet) event {
 		r.zone.noReverse = true
 	}
 	switch {
-	case own && m.Response:
 	case m.Response:
-		if !l.trusted(p) {
+		if !own && !l.trusted(p) {
 			return elapsed
 		}
-		return r.conflict(m, p.src)
+		if r.state == serving && r.rescue == nil && r.zone.belittles(m, l) {
+			r.rescue = time.After(rescueDelay)
+		}
+		if !own {
+			return r.conflict(m, p.src)
+		}
 	case r.state == probing:
 		if !own && len(m.Ns) > 0 && r.zone.loses(m, l) {
 			return outbid
@@ -293,17 +313,20 @@ func (r *responder) conflict(m *dns.Msg, from netip.AddrPort) event {
 	}
 	r.conflicts.Add(1)
 	if r.state == serving {
-		if time.Since(r.claimed) < conflictHold {
-			return elapsed // a neighbour must not keep us probing for ever
+		if held := conflictHold - time.Since(r.claimed); held > 0 {
+			if r.objection == nil { // a neighbour must not keep us probing for ever
+				r.objection = time.After(held)
+			}
+			return elapsed
 		}
 		r.log.Warn("name conflict", "host", r.zone.host, "with", from.Addr())
 		return conflicted
 	}
 	if host {
-		r.hostClaim.next()
+		r.claims.host.next()
 	}
 	for _, i := range services {
-		r.instances[i].next()
+		r.claims.services[i].next()
 	}
 	old := strings.TrimSuffix(r.zone.host, "."+domain)
 	r.rename()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -154,6 +155,12 @@ func (s *serviceNames) records(host string) []dns.RR {
 	}
 }
 
+// enumeration returns the record that says that there is such a type of service
+// (RFC 6763 section 9). Every host with one has the same.
+func (s *serviceNames) enumeration() dns.RR {
+	return &dns.PTR{Hdr: header("_services._dns-sd._udp."+domain, dns.TypePTR, dns.ClassINET, serviceTTL), Ptr: s.kind}
+}
+
 func response(answer ...dns.RR) *dns.Msg {
 	m := new(dns.Msg)
 	m.Response, m.Authoritative, m.Compress = true, true, true
@@ -168,7 +175,8 @@ func (z *zone) announcements(l *link) []*dns.Msg {
 	msgs := []*dns.Msg{response(rrs...)}
 	msgs[0].Extra = denials(z.addresses(l))
 	for i := range z.services {
-		msgs = append(msgs, response(z.services[i].records(z.host)...))
+		s := &z.services[i]
+		msgs = append(msgs, response(append(s.records(z.host), s.enumeration())...))
 	}
 	return msgs
 }
@@ -176,8 +184,11 @@ func (z *zone) announcements(l *link) []*dns.Msg {
 // goodbyes takes everything back (RFC 6762 section 10.1).
 func (z *zone) goodbyes(l *link) []*dns.Msg {
 	msgs := z.announcements(l)
-	for _, m := range msgs {
+	for i, m := range msgs {
 		m.Extra = nil
+		if i > 0 {
+			m.Answer = m.Answer[:len(m.Answer)-1] // others may have services of the type
+		}
 		for _, rr := range m.Answer {
 			rr.Header().Ttl = 0
 		}
@@ -203,6 +214,41 @@ func (z *zone) withdrawal(before, now *link) *dns.Msg {
 		return nil
 	}
 	return m
+}
+
+// belittles reports whether a message takes back what this host has on the link, or
+// lets it run out in less than half of its time, which calls for an announcement
+// (RFC 6762 sections 6.6 and 10.1). A host that gives a name up to this one says
+// goodbye to records that are this one's too, and so does zeroconf, on this machine,
+// before it registers a service anew.
+func (z *zone) belittles(m *dns.Msg, l *link) bool {
+	var ours []dns.RR
+	for _, rrs := range [][]dns.RR{m.Answer, m.Extra} {
+		for _, rr := range rrs {
+			if rr.Header().Ttl >= serviceTTL/2 {
+				continue
+			}
+			if ours == nil {
+				for _, msg := range z.announcements(l) {
+					ours = append(ours, msg.Answer...)
+				}
+			}
+			if slices.ContainsFunc(ours, func(o dns.RR) bool { return rr.Header().Ttl < o.Header().Ttl/2 && sameData(o, rr) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameData is like [dns.IsDuplicate], whatever the cache-flush bits.
+func sameData(a, b dns.RR) bool {
+	if a.Header().Rrtype != b.Header().Rrtype {
+		return false
+	}
+	b = dns.Copy(b)
+	b.Header().Class = b.Header().Class&^cacheFlush | a.Header().Class&cacheFlush
+	return dns.IsDuplicate(a, b)
 }
 
 // contains reports whether the list has a record of the same name, type, class

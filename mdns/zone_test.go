@@ -53,7 +53,8 @@ func TestAnnouncements(t *testing.T) {
 		{"announcement", testZone().announcements(l), [][]string{
 			{a1, "!" + reverse4 + " 120 PTR lintel.local."},
 			{`_mqtt._tcp.local. 3200 PTR Lintel\ A1._mqtt._tcp.local.`, `!Lintel\ A1._mqtt._tcp.local. 3200 TXT "a=\\"`,
-				`!Lintel\ A1._mqtt._tcp.local. 3200 SRV 0 0 1883 lintel.local.`},
+				`!Lintel\ A1._mqtt._tcp.local. 3200 SRV 0 0 1883 lintel.local.`,
+				"_services._dns-sd._udp.local. 3200 PTR _mqtt._tcp.local."},
 		}},
 		{"goodbye", testZone().goodbyes(l), [][]string{
 			{"!lintel.local. 0 A 192.0.2.1", "!" + reverse4 + " 0 PTR lintel.local."},
@@ -79,6 +80,34 @@ func TestAnnouncements(t *testing.T) {
 	}
 	if m := testZone().withdrawal(l, l); m != nil {
 		t.Errorf("nothing is gone, yet withdrawn: %v", m)
+	}
+}
+
+func TestBelittles(t *testing.T) {
+	l := testLink("192.0.2.1/24")
+	for _, test := range []struct {
+		record string
+		want   bool
+	}{
+		{`_mqtt._tcp.local. 0 IN PTR Lintel\ A1._mqtt._tcp.local.`, true},
+		{`_MQTT._tcp.local. 0 IN PTR lintel\ a1._mqtt._tcp.local.`, true},
+		{`_mqtt._tcp.local. 1599 IN PTR Lintel\ A1._mqtt._tcp.local.`, true},
+		{`_mqtt._tcp.local. 1600 IN PTR Lintel\ A1._mqtt._tcp.local.`, false},
+		{`_mqtt._tcp.local. 0 IN PTR Lintel\ A2._mqtt._tcp.local.`, false},
+		{`Lintel\ A1._mqtt._tcp.local. 0 IN SRV 0 0 1883 lintel.local.`, true},
+		{`Lintel\ A1._mqtt._tcp.local. 0 IN SRV 0 0 1883 lintel-2.local.`, false},
+		{"_services._dns-sd._udp.local. 0 IN PTR _mqtt._tcp.local.", true},
+		{"lintel.local. 0 IN A 192.0.2.1", true},
+		{"lintel.local. 60 IN A 192.0.2.1", false},
+		{"lintel.local. 0 IN A 192.0.2.2", false},
+	} {
+		rr := record(t, test.record)
+		for _, flush := range []uint16{0, cacheFlush} {
+			rr.Header().Class |= flush
+			if got := testZone().belittles(overTheWire(t, response(rr)), l); got != test.want {
+				t.Errorf("%s: %v", test.record, got)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,85 @@
+package mdns
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// newSwitch makes a namespace that is a switch for those that are connected to it.
+func newSwitch(t *testing.T, name string) *namespace {
+	t.Helper()
+	n := newNamespace(t, name)
+	n.run("ip", "link", "add", "switch", "type", "bridge")
+	n.run("sh", "-c", "echo 0 >/sys/class/net/switch/bridge/multicast_snooping") // nobody asks here who listens
+	n.run("ip", "link", "set", "switch", "up")
+	return n
+}
+
+// plug lays a cable from a switch.
+func (n *namespace) plug(port string, o *namespace, iface string) {
+	n.t.Helper()
+	connect(n, port, o, iface)
+	n.run("ip", "link", "set", port, "master", "switch")
+}
+
+// resolves waits until avahi in the namespace resolves the names, given as
+// "name address".
+func (n *namespace) resolves(want ...string) {
+	n.t.Helper()
+	args := []string{"avahi-resolve", "-4", "-n"}
+	for _, w := range want {
+		name, _, _ := strings.Cut(w, " ")
+		args = append(args, name)
+	}
+	eventually(n.t, func() error {
+		out := strings.ReplaceAll(n.output(args...), "\t", " ")
+		if sorted(out) != sorted(strings.Join(want, "\n")) {
+			return fmt.Errorf("avahi-resolve in %s: %q, want %q", n.name, out, want)
+		}
+		return nil
+	})
+}
+
+// TestMeet lets two boxes of the same name, on two halves of a network that know
+// nothing of each other, meet when the halves are joined. Whoever has the worse claim
+// is renamed, and nothing is lost to those who look on.
+func TestMeet(t *testing.T) {
+	needNamespaces(t, "avahi-daemon", "avahi-browse", "avahi-resolve", "dbus-daemon")
+	t.Parallel()
+	hall, attic := newSwitch(t, "hall"), newSwitch(t, "attic")
+	first, second, desk := newNamespace(t, "first"), newNamespace(t, "second"), newNamespace(t, "desk")
+	hall.plug("p1", first, "eth0")
+	attic.plug("p1", second, "eth0")
+	hall.plug("p2", desk, "eth0")
+	hall.plug("p3", attic, "p3")
+	attic.run("ip", "link", "set", "p3", "master", "switch")
+	attic.run("ip", "link", "set", "p3", "down")
+	first.address("eth0", "192.0.2.1/24")
+	second.address("eth0", "192.0.2.2/24")
+	desk.address("eth0", "192.0.2.9/24")
+	desk.startAvahi("desk")
+	views := desk.startBrowsers("_lintel._tcp")
+
+	box := Options{Host: "lintel", Services: house.Services[2:]}
+	one, two := first.startAdvertiser(box), second.startAdvertiser(box)
+	views.show("lintel.local:80 192.0.2.1")
+	two.line("lintel")
+
+	attic.run("ip", "link", "set", "p3", "up")
+	desk.resolves("lintel-2.local 192.0.2.1", "lintel.local 192.0.2.2") // the greater address has the better claim
+	seen := false
+	views[0].until("the second box all the while", func(line string) bool {
+		if there := strings.Contains(line, "192.0.2.2"); seen && !there {
+			t.Errorf("the second box is gone when the first gives its names up: %s", line)
+		}
+		seen = seen || strings.Contains(line, "192.0.2.2")
+		return strings.Contains(line, "lintel-2.local:80 192.0.2.1")
+	})
+	views[1:].show(`"Lintel A1B2C3._lintel._tcp":"`, `"Lintel A1B2C3 (2)._lintel._tcp":"`,
+		"lintel.local:80 192.0.2.2", "lintel-2.local:80 192.0.2.1")
+	if err := one.stop(); err != nil {
+		t.Error(err)
+	}
+	views.show("!192.0.2.1", "lintel.local:80 192.0.2.2")
+}
