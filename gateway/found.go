@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lintel/mdns"
+	"lintel/persist"
 )
 
 // What the box looks for on the network, by service type.
@@ -22,13 +23,51 @@ const (
 // their own are found; Home Assistant looks for the same.
 var coordinatorServices = []string{"_zigbee-coordinator._tcp", "_slzb-06._tcp", "_uzg-01._tcp", "_xzg._tcp", "_zigstar_gw._tcp"}
 
+// renamedKey is where the bucket "mdns" keeps which names other machines had.
+const renamedKey = "renamed"
+
 // buildMDNS prepares to be found and to find.
-func (g *gateway) buildMDNS() {
-	g.advertiser = mdns.New(mdns.Options{Host: g.config.MDNS.Host, Services: g.services(), Logger: g.log})
+func (g *gateway) buildMDNS() error {
+	kept, err := persist.NewBucket[map[string]string](g.store, "mdns")
+	if err != nil {
+		return err
+	}
+	renamed, _ := kept.Get(renamedKey)
+	g.renames = make(chan map[string]string, 1)
+	g.advertiser = mdns.New(mdns.Options{
+		Host: g.config.MDNS.Host, Services: g.services(), Renamed: renamed, Logger: g.log,
+		OnRename: func(renamed map[string]string) {
+			select {
+			case <-g.renames: // nobody has taken the older ones yet
+			default:
+			}
+			g.renames <- renamed
+		},
+	})
+	g.keptNames = kept
 	g.browser = mdns.NewBrowser(mdns.BrowserOptions{
 		Types:  append([]string{homeAssistantService, lintelService, brokerService, secureBrokerService}, coordinatorServices...),
 		Logger: g.log,
 	})
+	return nil
+}
+
+// runRenames keeps the names that the box got on the network, and tells those that
+// write down where its pages are.
+func (g *gateway) runRenames(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case renamed := <-g.renames:
+			if g.publisher != nil {
+				g.publisher.SetConfigurationURL(g.pageURL())
+			}
+			if err := g.keptNames.Put(ctx, renamedKey, renamed); err != nil && ctx.Err() == nil {
+				g.log.Warn("names on the network not kept", "err", err)
+			}
+		}
+	}
 }
 
 // runMDNS makes the box known on the network. The house works without being found

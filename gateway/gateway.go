@@ -80,6 +80,8 @@ type gateway struct {
 
 	advertiser *mdns.Advertiser // nil, like browser: not to be found
 	browser    *mdns.Browser
+	renames    chan map[string]string // of the advertiser
+	keptNames  *persist.Bucket[map[string]string]
 
 	authority    *access.Authority
 	certificates *access.ClientCertificates
@@ -227,7 +229,9 @@ func (g *gateway) build() error {
 		return err
 	}
 	if c.MDNS.Enabled {
-		g.buildMDNS()
+		if err := g.buildMDNS(); err != nil {
+			return err
+		}
 	}
 	g.box.ConfigurationURL = g.pageURL()
 
@@ -322,6 +326,7 @@ func (g *gateway) modules() []module {
 	}
 	if g.advertiser != nil {
 		add("mdns", g.runMDNS)
+		add("mdns names", g.runRenames)
 		add("mdns browser", g.runBrowser)
 	}
 	return m
@@ -391,7 +396,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		ID:        g.box.ID,
 		Model:     g.box.Model,
 		Version:   g.o.Version,
-		Addresses: g.addresses(),
+		Addresses: g.addresses,
 		Hosts:     func() []string { return append([]string{g.hostName()}, g.names().Hosts...) },
 		Broker:    client,
 		BaseTopic: g.config.Serial.BaseTopic,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func (g *gateway) revoke(serial string) error {
 
 // names are those under which clients may look for the box.
 func (g *gateway) names() access.Names {
-	n := access.Names{Hosts: []string{g.config.MDNS.Host}}
+	n := access.Names{Hosts: []string{strings.TrimSuffix(g.hostName(), ".local")}}
 	if host, err := os.Hostname(); err == nil {
 		n.Hosts = append(n.Hosts, host)
 	}

@@ -76,8 +76,8 @@ func browse(types string) error {
 	return b.Run(ctx)
 }
 
-// advertise runs an Advertiser until SIGTERM. It prints the host name in use,
-// and again whenever that changes.
+// advertise runs an Advertiser until SIGTERM. It prints the host name in use, again
+// whenever that changes, and what OnRename is told as JSON.
 func advertise(text string) error {
 	var opt Options
 	if err := json.Unmarshal([]byte(text), &opt); err != nil {
@@ -86,6 +86,13 @@ func advertise(text string) error {
 	opt.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
+	opt.OnRename = func(renamed map[string]string) {
+		line, err := json.Marshal(renamed)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(string(line))
+	}
 	a := New(opt)
 	go func() {
 		for last := ""; ctx.Err() == nil; <-time.After(50 * time.Millisecond) {
@@ -365,7 +372,8 @@ func (n *namespace) startAdvertiser(opt Options) *process {
 	text, err := json.Marshal(struct { // what can be written of Options
 		Host     string
 		Services []Service
-	}{opt.Host, opt.Services})
+		Renamed  map[string]string
+	}{opt.Host, opt.Services, opt.Renamed})
 	if err != nil {
 		n.t.Fatal(err)
 	}

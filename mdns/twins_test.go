@@ -1,6 +1,7 @@
 package mdns
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -82,4 +83,43 @@ func TestMeet(t *testing.T) {
 		t.Error(err)
 	}
 	views.show("!192.0.2.1", "lintel.local:80 192.0.2.2")
+}
+
+// TestNamesAreKept has the second of two boxes of one name take another, and both get
+// power at the same moment again: each keeps what it had.
+func TestNamesAreKept(t *testing.T) {
+	needNamespaces(t)
+	t.Parallel()
+	a, b := newNamespace(t, "a"), newNamespace(t, "b")
+	connect(a, "eth0", b, "eth0")
+	a.address("eth0", "192.0.2.1/24")
+	b.address("eth0", "192.0.2.2/24")
+
+	box := Options{Host: "lintel", Services: house.Services[:2]}
+	first := a.startAdvertiser(box)
+	views := b.startBrowsers("_mqtt._tcp", "_http._tcp")
+	views.show("lintel.local:1883", "lintel.local:80")
+	second := b.startAdvertiser(box)
+	const renamed = `{"Lintel A1B2C3._http._tcp":"Lintel A1B2C3 (2)","Lintel A1B2C3._mqtt._tcp":"Lintel A1B2C3 (2)","lintel":"lintel-2"}`
+	second.line(renamed)
+	both := []string{
+		`"Lintel A1B2C3._http._tcp":"lintel.local:80 192.0.2.1`, `"Lintel A1B2C3 (2)._http._tcp":"lintel-2.local:80 192.0.2.2`,
+		`"Lintel A1B2C3._mqtt._tcp":"lintel.local:1883 192.0.2.1`, `"Lintel A1B2C3 (2)._mqtt._tcp":"lintel-2.local:1883 192.0.2.2`,
+	}
+	views.show(both...)
+
+	for range 3 {
+		for _, p := range []*process{first, second} {
+			if err := p.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		views.show("!192.0.2.1", "!192.0.2.2") // the goodbyes count at once
+		again := box
+		if err := json.Unmarshal([]byte(renamed), &again.Renamed); err != nil {
+			t.Fatal(err)
+		}
+		second, first = b.startAdvertiser(again), a.startAdvertiser(box)
+		views.show(both...)
+	}
 }

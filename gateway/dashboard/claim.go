@@ -36,7 +36,7 @@ type brokerLogin struct {
 func (s *Server) brokerLogin(r *request, user, password string) brokerLogin {
 	b := brokerLogin{User: user, Password: password}
 	for _, scheme := range []string{"mqtt", "mqtts"} {
-		for _, a := range s.o.Addresses {
+		for _, a := range s.o.Addresses() {
 			u, err := url.Parse(a)
 			if err == nil && u.Scheme == scheme && b.Port == "" {
 				b.Hosts, b.Port = []string{u.Hostname()}, u.Port()

@@ -189,7 +189,7 @@ func (s *Server) pair(w http.ResponseWriter, r *request, code string, port int) 
 
 // plainPort returns the port of the broker without TLS; 0: there is none.
 func (s *Server) plainPort() int {
-	for _, a := range s.o.Addresses {
+	for _, a := range s.o.Addresses() {
 		if u, err := url.Parse(a); err == nil && u.Scheme == "mqtt" {
 			port, _ := strconv.Atoi(u.Port())
 			return port

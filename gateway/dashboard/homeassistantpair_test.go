@@ -140,7 +140,7 @@ func TestPairingFromAfar(t *testing.T) {
 func TestPairingNeedsAPlainListener(t *testing.T) {
 	g := newGate(t)
 	o := g.o
-	o.Addresses = []string{"mqtts://lintel.local:8883", "unix:/run/lintel"}
+	o.Addresses = func() []string { return []string{"mqtts://lintel.local:8883", "unix:/run/lintel"} }
 	g.url = listen(t, o)
 	g.pairs(409, "no_listener", g.newCode())
 }

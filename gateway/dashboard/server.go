@@ -41,7 +41,7 @@ type Options struct {
 	ID        string          // of the box, which never changes
 	Model     string          // of the board
 	Version   string          // of Lintel
-	Addresses []string        // where the broker is reached, such as mqtt://lintel.local:1883
+	Addresses func() []string // where the broker is reached, such as mqtt://lintel.local:1883
 	Hosts     func() []string // names of the box, the best first; nil: none, it is reached by its addresses
 
 	Broker    serialbridge.Broker // for the last values

@@ -55,7 +55,7 @@ func house() Options {
 	since := time.Now().Add(-90 * time.Minute)
 	return Options{
 		Name: "Lintel A1B2C3", ID: "a1b2c3d4e5f6", Model: "Raspberry Pi 4", Version: "0.1.0",
-		Addresses: []string{"mqtt://lintel.local:1883", "ws://lintel.local:8083/mqtt"},
+		Addresses: func() []string { return []string{"mqtt://lintel.local:1883", "ws://lintel.local:8083/mqtt"} },
 		Broker: &topics{retained: []mqtt.Message{
 			{Topic: "lintel/dsmr_1/availability", Payload: []byte("online")},
 			{Topic: "lintel/dsmr_1/state", Payload: []byte(`{"power":1.193,"energy":12345.678,"tariff":"low","failures":8,"meter_time":"2026-11-21T20:15:30+01:00","unasked":1}`)},
@@ -167,7 +167,7 @@ func TestPage(t *testing.T) {
 func TestEmptyPage(t *testing.T) {
 	o := house()
 	o.Broker = &topics{}
-	o.Addresses = nil
+	o.Addresses = func() []string { return nil }
 	o.Sticks = func() []serialbridge.StickStatus { return nil }
 	o.Devices = func() []serialbridge.Device { return nil }
 	o.Clients = func() []broker.ClientInfo { return nil }
@@ -227,7 +227,7 @@ func TestEmptyStatusHasLists(t *testing.T) {
 	o.Sticks = func() []serialbridge.StickStatus { return nil }
 	o.Devices = func() []serialbridge.Device { return nil }
 	o.Clients = func() []broker.ClientInfo { return nil }
-	o.Addresses = nil
+	o.Addresses = func() []string { return nil }
 	_, body := get(t, listen(t, o)+"/api/status")
 	if strings.Contains(body, "null") {
 		t.Errorf("null instead of an empty list:\n%s", body)

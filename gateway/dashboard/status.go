@@ -101,7 +101,7 @@ func (s *Server) status() Status {
 		Losses:    s.o.Losses(),
 		Notices:   s.notices(),
 		Time:      time.Now(),
-		Addresses: append([]string{}, s.o.Addresses...),
+		Addresses: append([]string{}, s.o.Addresses()...),
 		Broker:    counters(s.o.Stats()),
 		Sticks:    []Stick{},
 		Devices:   []Device{},

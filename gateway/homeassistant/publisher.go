@@ -77,6 +77,7 @@ type Publisher struct {
 	remembered map[string]map[string]string // what Memory holds; NewPublisher and Run
 
 	mu      sync.Mutex
+	pages   string                       // the ConfigurationURL of the box
 	before  map[string]map[string]string // what Memory held at the start, of devices not seen since
 	entries map[string]*entry
 	born    bool // Home Assistant said online and was not answered yet
@@ -103,6 +104,7 @@ func NewPublisher(o PublisherOptions) *Publisher {
 		log:     o.Logger,
 		wake:    make(chan struct{}, 1),
 		entries: make(map[string]*entry),
+		pages:   o.Box.ConfigurationURL,
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -134,13 +136,33 @@ func (p *Publisher) Device(d serialbridge.Device) {
 		return
 	}
 	e.device, e.withdrawn = d, false
+	e.change()
+	p.signal()
+}
+
+// change has the document of the device published soon; p.mu is held.
+func (e *entry) change() {
 	// A change that waits already keeps its time, so that a device that
 	// changes all the time is published nevertheless.
 	if !e.changed {
 		e.changed = true
 		e.due = time.Now().Add(debounce)
 	}
-	p.signal()
+}
+
+// SetConfigurationURL says where the box's pages are now, with a scheme. It is safe
+// from any goroutine and does not block.
+func (p *Publisher) SetConfigurationURL(url string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pages == url {
+		return
+	}
+	p.pages = url
+	if e := p.entries[GatewayID]; e != nil && !e.withdrawn {
+		e.change()
+		p.signal()
+	}
 }
 
 // Gone takes a device out of Home Assistant. It is safe from any goroutine and does
@@ -287,12 +309,13 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 		p.withdraw(ctx, e)
 		return
 	}
-	device, changed := e.device, e.changed
+	device, changed, box := e.device, e.changed, p.o.Box
+	box.ConfigurationURL = p.pages
 	e.changed = false
 	e.due = time.Time{}
 	p.mu.Unlock()
 
-	doc, err := newDocument(p.o.Box, device, p.o.Options)
+	doc, err := newDocument(box, device, p.o.Options)
 	if err != nil {
 		// The driver has to be mended; another try would not help.
 		p.log.Error("device not announced to home assistant", "device", device.ID, "err", err)

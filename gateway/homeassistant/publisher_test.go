@@ -151,6 +151,25 @@ func TestPublishesAndSendsAgainOnce(t *testing.T) {
 	})
 }
 
+// The host name of a box is taken by another one: the document of the box names the
+// pages anew, and no other document is sent.
+func TestPagesMove(t *testing.T) {
+	run(t, nil, func(p *Publisher, r *recorder) {
+		p.Device(deviceX(propertyA))
+		after(r, time.Hour)
+		p.SetConfigurationURL("http://lintel-2.local")
+		got := after(r, time.Hour)
+		s := got[boxTopic]
+		if len(got) != 1 || len(s) != 2 || !strings.Contains(string(s[0].Payload), `"cu":"http://lintel-2.local"`) {
+			t.Errorf("sent %v", got)
+		}
+		p.SetConfigurationURL("http://lintel-2.local")
+		if got := after(r, time.Hour); len(got) != 0 {
+			t.Errorf("the same pages were published: %v", got)
+		}
+	})
+}
+
 func TestDebouncesChanges(t *testing.T) {
 	run(t, nil, func(p *Publisher, r *recorder) {
 		after(r, time.Minute)
