@@ -35,18 +35,20 @@ func ownBackups(dir string) (newer, older string, number uint64) {
 	return b, a, numberB
 }
 
-// numberOf reads the beginning of a backup.
-func numberOf(name string) uint64 {
+func numberOf(name string) uint64 { return beginningOf(name).Number }
+
+// beginningOf reads the beginning of a backup.
+func beginningOf(name string) Manifest {
 	f, err := os.Open(name)
 	if err != nil {
-		return 0
+		return Manifest{}
 	}
 	defer f.Close()
 	b, err := openBackup(f, "")
 	if err != nil {
-		return 0
+		return Manifest{}
 	}
-	return b.manifest.Number
+	return b.manifest
 }
 
 // KeepBackups makes a small backup every hour, if anything has changed, until ctx
@@ -54,7 +56,7 @@ func numberOf(name string) uint64 {
 // the folder, in turn, so that one of them is sound whenever the power fails. A
 // backup that cannot be made is logged and tried again an hour later.
 func (s *Store) KeepBackups(ctx context.Context) error {
-	s.keepBackups(ctx, s.ownBackup)
+	s.keepBackups(ctx, s.BackUpNow)
 	return nil
 }
 
@@ -79,8 +81,11 @@ func (s *Store) keepBackups(ctx context.Context, make func(context.Context) erro
 	}
 }
 
-// ownBackup writes the next own backup over the older one.
-func (s *Store) ownBackup(ctx context.Context) error {
+// BackUpNow makes a backup as KeepBackups does, which goes on doing so. It waits for one
+// that is being made.
+func (s *Store) BackUpNow(ctx context.Context) error {
+	s.ownBackups.Lock()
+	defer s.ownBackups.Unlock()
 	_, older, number := ownBackups(s.dir.Name())
 	fresh := filepath.Clean(s.dir.Name()) + "-backup-new"
 	n, err := s.writeOwnBackup(ctx, fresh, number+1)
@@ -95,6 +100,13 @@ func (s *Store) ownBackup(ctx context.Context) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(older))
+}
+
+// LastBackup returns when the newer one of the own backups was made, by the clock of that
+// time; zero: there is none. It reads the beginnings of the files.
+func (s *Store) LastBackup() time.Time {
+	newer, _, _ := ownBackups(s.dir.Name())
+	return beginningOf(newer).Time
 }
 
 // writeOwnBackup writes a small backup to the disk and tells how many bytes.

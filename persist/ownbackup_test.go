@@ -15,7 +15,7 @@ import (
 
 func ownBackup(t testing.TB, s *Store) {
 	t.Helper()
-	if err := s.ownBackup(t.Context()); err != nil {
+	if err := s.BackUpNow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -30,8 +30,11 @@ func TestOwnBackupsTakeTurns(t *testing.T) {
 	for i, want := range [][2]uint64{{1, 0}, {1, 2}, {3, 2}, {3, 4}} {
 		s := open(t, dir, Options{}) // each after a restart
 		commit(t, s, putRetained(strings.Repeat("x", i+1)))
-		before := s.Stats().BackupBytes
+		before, made := s.Stats().BackupBytes, s.LastBackup()
 		ownBackup(t, s)
+		if got := s.LastBackup(); !got.After(made) || time.Since(got) > time.Minute {
+			t.Errorf("the last backup is of %v, after one of %v", got, made)
+		}
 		if got := numbers(dir); got != want {
 			t.Errorf("numbers %d, want %d", got, want)
 		}
@@ -64,7 +67,7 @@ func TestOwnBackupsTakeTurns(t *testing.T) {
 	// One that cannot be made leaves the others as they are.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.ownBackup(ctx); err == nil {
+	if err := s.BackUpNow(ctx); err == nil {
 		t.Error("made after the end of its context")
 	}
 	if got := beside(t, dir); numbers(dir) != [2]uint64{3, 4} || got != "store store-backup-a store-backup-b" {

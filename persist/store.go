@@ -142,6 +142,8 @@ type Store struct {
 	reading sync.RWMutex // held for reading while ReadQueue or a backup is at work
 	shut    bool         // Badger is closed: nothing may be read
 
+	ownBackups sync.Mutex // held while one of them is made
+
 	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
 
 	closeOnce sync.Once

@@ -1,22 +1,21 @@
 package homeassistant
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"log/slog"
-	"time"
-
 	"lintel/gateway/access"
-	"lintel/gateway/mqtt"
 	"lintel/serialbridge"
 )
 
+// The keys of the box that can be commanded, below GatewayID.
 const (
-	boxInterval = time.Minute
-	goodbye     = 2 * time.Second // to say offline in
+	RestartKey    = "restart"
+	BackupKey     = "backup_now"
+	IdentifyKey   = "identify"
+	PermitJoinKey = "permit_join"
 )
+
+// PermitJoinSeconds is the key of how long the Zigbee network stays open. It counts
+// down while it is, see [BoxStateOptions].Live.
+const PermitJoinSeconds = "permit_join_seconds"
 
 // BoxDevice returns the box as a device. Its id is [GatewayID]; in Home
 // Assistant it appears under the id of the box.
@@ -33,13 +32,17 @@ func BoxDevice(box Box) serialbridge.Device {
 			{Key: "started", Name: "Started", Kind: serialbridge.State, Class: "timestamp"},
 			{Key: "temperature", Name: "Processor temperature", Kind: serialbridge.Measurement,
 				Class: "temperature", Unit: "°C", StateClass: "measurement", Precision: 1},
+			{Key: "load", Name: "Load", Kind: serialbridge.Measurement, StateClass: "measurement", Precision: 2},
 			{Key: "memory_used", Name: "Memory used", Kind: serialbridge.Measurement,
 				Unit: "%", StateClass: "measurement", Precision: 0},
 			{Key: "disk_free", Name: "Storage free", Kind: serialbridge.Measurement,
 				Class: "data_size", Unit: "MB", StateClass: "measurement", Precision: 0},
 			{Key: "storage", Name: "Storage", Kind: serialbridge.State},
+			{Key: "storage_problem", Name: "Storage problem", Kind: serialbridge.Binary, Class: "problem"},
 			{Key: "clients", Name: "Clients connected", Kind: serialbridge.Measurement,
 				StateClass: "measurement", Precision: 0},
+			// A house says a few messages a minute and not one in a second: by the
+			// second this would be noise or zero.
 			{Key: "messages_per_minute", Name: "Messages per minute", Kind: serialbridge.Measurement,
 				StateClass: "measurement", Precision: 0},
 			{Key: "messages_dropped", Name: "Messages dropped", Kind: serialbridge.Measurement,
@@ -47,94 +50,42 @@ func BoxDevice(box Box) serialbridge.Device {
 			{Key: "logins_refused", Name: "Logins refused", Kind: serialbridge.Measurement,
 				StateClass: "total_increasing", Precision: 0},
 			{Key: "security", Name: "Security", Kind: serialbridge.Event, Options: access.Kinds()},
+			{Key: "backup", Name: "Last backup", Kind: serialbridge.State, Class: "timestamp"},
+			{Key: "last_command", Name: "Last command", Kind: serialbridge.State},
+			{Key: "commands_refused", Name: "Commands refused", Kind: serialbridge.Measurement,
+				StateClass: "total_increasing", Precision: 0},
 		},
+	}
+	add := func(p ...serialbridge.Property) { d.Properties = append(d.Properties, p...) }
+	if box.Parts.Throttling {
+		add(serialbridge.Property{Key: "throttled", Name: "Power or heat problem", Kind: serialbridge.Binary, Class: "problem"},
+			serialbridge.Property{Key: "throttled_by", Name: "Power or heat", Kind: serialbridge.State},
+			serialbridge.Property{Key: "throttled_before", Name: "Power or heat since the start", Kind: serialbridge.State})
+	}
+	if box.Parts.Writes {
+		add(serialbridge.Property{Key: "written", Name: "Written to storage", Kind: serialbridge.Measurement,
+			Class: "data_size", Unit: "GB", StateClass: "total_increasing", Precision: 1},
+			serialbridge.Property{Key: "written_per_day", Name: "Written to storage per day", Kind: serialbridge.Measurement,
+				Class: "data_size", Unit: "GB", StateClass: "measurement", Precision: 2})
+	}
+	if box.Parts.CardLife {
+		add(serialbridge.Property{Key: "card_life_used", Name: "Storage life used", Kind: serialbridge.Measurement,
+			Unit: "%", StateClass: "measurement", Precision: 0},
+			serialbridge.Property{Key: "card_spare", Name: "Spare blocks of storage", Kind: serialbridge.State,
+				Options: []string{"normal", "warning", "urgent"}})
 	}
 	for i := range d.Properties {
 		d.Properties[i].Category = serialbridge.Diagnostic
 	}
+	add(serialbridge.Property{Key: RestartKey, Name: "Restart", Kind: serialbridge.Button, Class: "restart", Category: serialbridge.Config},
+		serialbridge.Property{Key: BackupKey, Name: "Back up now", Kind: serialbridge.Button, Category: serialbridge.Config})
+	if box.Parts.LED {
+		add(serialbridge.Property{Key: IdentifyKey, Name: "Identify", Kind: serialbridge.Button, Class: "identify", Category: serialbridge.Config})
+	}
+	if box.Parts.Zigbee {
+		add(serialbridge.Property{Key: PermitJoinKey, Name: "Let Zigbee devices join", Kind: serialbridge.Switch},
+			serialbridge.Property{Key: PermitJoinSeconds, Name: "Zigbee devices may join for", Kind: serialbridge.Measurement,
+				Class: "duration", Unit: "s", Category: serialbridge.Diagnostic})
+	}
 	return d
-}
-
-// BoxStateOptions are the options of [NewBoxState].
-type BoxStateOptions struct {
-	Broker    serialbridge.Broker
-	BaseTopic string // empty is "lintel"
-
-	// Values returns the state of the box by the keys of [BoxDevice]. What
-	// is not known is left out.
-	Values func() map[string]any
-
-	Logger *slog.Logger // nil: silent
-}
-
-// BoxState publishes availability and state of the box.
-type BoxState struct {
-	o                   BoxStateOptions
-	availability, state string
-	log                 *slog.Logger
-}
-
-// NewBoxState returns a BoxState that publishes nothing until Run.
-func NewBoxState(o BoxStateOptions) *BoxState {
-	topics := Options{BaseTopic: o.BaseTopic}
-	s := &BoxState{
-		o:            o,
-		availability: topics.topic(GatewayID, "availability"),
-		state:        topics.topic(GatewayID, "state"),
-		log:          o.Logger,
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
-	return s
-}
-
-// Run says online, publishes the state every minute until ctx ends, then says
-// offline and returns nil.
-func (s *BoxState) Run(ctx context.Context) error {
-	tick := time.NewTicker(boxInterval)
-	defer tick.Stop()
-	err := s.Republish(ctx)
-	for {
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("state of the box not published", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-			defer cancel()
-			if err := s.publish(ctx, s.availability, 1, []byte("offline")); err != nil {
-				s.log.Warn("could not say offline", "err", err)
-			}
-			return nil
-		case <-tick.C:
-			err = s.publishState(ctx)
-		}
-	}
-}
-
-// Republish publishes state and availability at once. It may be called while
-// Run runs, from any goroutine if Values may.
-func (s *BoxState) Republish(ctx context.Context) error {
-	return errors.Join( // who is online has the right state
-		s.publishState(ctx),
-		s.publish(ctx, s.availability, 1, []byte("online")),
-	)
-}
-
-func (s *BoxState) publishState(ctx context.Context) error {
-	payload, err := json.Marshal(s.o.Values())
-	if err != nil {
-		return fmt.Errorf("encode state of the box: %w", err)
-	}
-	// QoS 0: a figure a minute is not worth a write to the card.
-	return s.publish(ctx, s.state, 0, payload)
-}
-
-func (s *BoxState) publish(ctx context.Context, topic string, qos mqtt.QoS, payload []byte) error {
-	err := s.o.Broker.Publish(ctx, mqtt.Message{Topic: topic, Payload: payload, QoS: qos, Retain: true})
-	if err != nil {
-		return fmt.Errorf("publish %s: %w", topic, err)
-	}
-	return nil
 }

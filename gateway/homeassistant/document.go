@@ -36,6 +36,18 @@ type Box struct {
 	// is not such a URL it is left out: Home Assistant would refuse the
 	// whole document.
 	ConfigurationURL string
+
+	Parts BoxParts
+}
+
+// BoxParts says what this box has that others have not. What a box cannot tell or do
+// is not shown.
+type BoxParts struct {
+	Throttling bool // it knows whether power or heat are a problem
+	Writes     bool // it counts what is written to its card
+	CardLife   bool // and the card tells how worn it is
+	LED        bool // it has a light that it can make blink
+	Zigbee     bool // it has a Zigbee network, which can be opened
 }
 
 // Options are the topics that the documents are published to and speak of.
