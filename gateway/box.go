@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"lintel/gateway/broker"
 	"lintel/gateway/homeassistant"
 	"lintel/hardware"
 )
@@ -62,4 +63,26 @@ func clean(s string) string {
 		}
 		return -1
 	}, strings.ToLower(s))
+}
+
+// buildBox makes what tells of the box, and what takes commands for it.
+func (g *gateway) buildBox(client *broker.Client) error {
+	g.box.Parts = g.parts()
+	var err error
+	if g.wear, err = newWear(g); err != nil {
+		return err
+	}
+	g.vitals = newVitals(g)
+	g.commands = newBoxCommands(g, client)
+	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
+		Broker: client, BaseTopic: g.config.Serial.BaseTopic, Values: g.vitals.values,
+		Live: []string{homeassistant.PermitJoinSeconds}, Logger: g.log})
+	return nil
+}
+
+// boxNow is the box with what has turned out since the start.
+func (g *gateway) boxNow() homeassistant.Box {
+	b := g.box
+	b.Parts.Zigbee = g.hasZigbee.Load()
+	return b
 }

@@ -68,8 +68,14 @@ func newBoxCommands(g *gateway, client *broker.Client) *boxCommands {
 // run does what is asked until ctx ends, or returns ErrRestart.
 func (c *boxCommands) run(ctx context.Context) error {
 	set := c.g.config.Serial.BaseTopic + "/" + homeassistant.GatewayID + "/set"
-	if err := c.client.Subscribe(ctx, set, 1, c.take); err != nil {
+	if err := c.client.Subscribe(ctx, set, mqtt.RetainAsPublished|1, c.take); err != nil {
 		return fmt.Errorf("subscribe to %s: %w", set, err)
+	}
+	if c.g.zigbee != nil {
+		info := c.g.config.Zigbee.BaseTopic + "/bridge/info"
+		if err := c.client.Subscribe(ctx, info, 0, c.lookAtZigbee); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", info, err)
+		}
 	}
 	doing, ctx := errgroup.WithContext(ctx)
 	doing.Go(func() error {
@@ -171,6 +177,18 @@ func (c *boxCommands) permitJoin(ctx context.Context, open bool) error {
 		duration = 0
 	}
 	return c.g.zigbee.Permit(ctx, duration)
+}
+
+// lookAtZigbee is called when the Zigbee bridge tells of itself: the network has come up,
+// was opened or closed. What it says is not taken from there, since others may publish on
+// that topic too.
+func (c *boxCommands) lookAtZigbee(mqtt.Message) {
+	_, _, running := c.g.zigbee.current().Network().Info()
+	if running && !c.g.hasZigbee.Swap(true) && c.g.publisher != nil {
+		c.g.publisher.Device(homeassistant.BoxDevice(c.g.boxNow()))
+	}
+	c.g.zigbee.tellOfBridge()
+	c.g.boxState.Changed()
 }
 
 // take takes a message on the topic of commands.

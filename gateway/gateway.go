@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,6 +31,7 @@ type Options struct {
 	Data     string // folder of everything that is kept
 	Simulate bool   // plug a virtual meter and a Zigbee stick in
 	Version  string
+	Root     string   // file system that the machine and its USB are read from; empty: the machine's own
 	Check    []string // runs [persist.Check], see [persist.Options]; nil: nothing does
 
 	// BootFiles gives the folder in which a person may have put a [PreseedFile] or
@@ -40,6 +42,8 @@ type Options struct {
 	Reload <-chan os.Signal // the role file is to be read again; nil: never
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
 	Logger *slog.Logger     // nil: silent
+
+	restartLeast time.Duration // 0: the usual one
 }
 
 // Endpoints are where the house can be reached.
@@ -71,6 +75,9 @@ type gateway struct {
 	bridge    *serialbridge.Supervisor
 	boxState  *homeassistant.BoxState
 	publisher *homeassistant.Publisher
+	vitals    *vitals
+	wear      *wear
+	commands  *boxCommands
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
 	brokers   []brokerListener
@@ -86,6 +93,8 @@ type gateway struct {
 	authority    *access.Authority
 	certificates *access.ClientCertificates
 
+	hasZigbee atomic.Bool // a Zigbee network was there since the start
+
 	clients []*broker.Client
 }
 
@@ -99,7 +108,8 @@ type module struct {
 	run  func(context.Context) error
 }
 
-// Run runs the house until ctx ends or a part of it fails. It opens the
+// Run runs the house until ctx ends or a part of it fails; with ErrRestart if somebody has
+// asked for a restart. It opens the
 // listeners only when all that was stored is loaded: a client that is told "not
 // authorized" or "no session" by mistake may not come back.
 //
@@ -252,8 +262,9 @@ func (g *gateway) build() error {
 		return err
 	}
 	g.access.door.loggedIn = g.logins.loggedIn
-	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
-		Broker: boxClient, BaseTopic: c.Serial.BaseTopic, Values: g.vitals(), Logger: g.log})
+	if err := g.buildBox(boxClient); err != nil {
+		return err
+	}
 	if c.HomeAssistant.Enabled {
 		memory, err := persist.NewBucket[map[string]string](g.store, "homeassistant")
 		if err != nil {
@@ -283,7 +294,7 @@ func (g *gateway) build() error {
 		return err
 	}
 	g.bridge = serialbridge.New(serialbridge.Options{
-		Broker: bridgeClient, Drivers: c.Serial.drivers(r), Ports: ports, BaseTopic: c.Serial.BaseTopic,
+		Broker: bridgeClient, Drivers: c.Serial.drivers(r), Ports: ports, Root: g.o.Root, BaseTopic: c.Serial.BaseTopic,
 		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
 		OnDevice: g.onDevice, OnGone: g.onGone, Memory: learned, Logger: g.log})
 	return nil
@@ -300,6 +311,8 @@ func (g *gateway) modules() []module {
 	add("authority", g.authority.Run)
 	add("homeassistant logins", g.logins.run)
 	add("box", g.boxState.Run)
+	add("box commands", g.commands.run)
+	add("wear", g.wear.run)
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
 	}

@@ -31,6 +31,8 @@ type zigbeeHouse struct {
 	// takes the place of another: it finds in the store what the last stick has left.
 	serving sync.RWMutex
 
+	told atomic.Pointer[zigbee.Info] // of the coordinator, to Home Assistant
+
 	mu     sync.Mutex
 	bridge *z2m.Bridge
 	over   chan struct{} // closed when the bridge is
@@ -190,6 +192,7 @@ func (g *gateway) zigbeeURL() string {
 type zigbeeDiscovery struct{ z *zigbeeHouse }
 
 func (d zigbeeDiscovery) Entity(info z2m.EntityInfo) (unknown map[string]any) {
+	d.z.tellOfBridge() // below which it hangs
 	if info.Excluded {
 		d.z.publisher.Gone(info.ID)
 		return nil
@@ -215,3 +218,16 @@ func (d zigbeeDiscovery) Entity(info z2m.EntityInfo) (unknown map[string]any) {
 }
 
 func (d zigbeeDiscovery) Gone(id string) { d.z.publisher.Gone(id) }
+
+// tellOfBridge tells Home Assistant of the network itself, if that is new: the devices
+// hang below it.
+func (z *zigbeeHouse) tellOfBridge() {
+	info, _, _ := z.current().Network().Info()
+	if z.publisher == nil || info.IEEEAddress == 0 {
+		return
+	}
+	told := z.told.Swap(&info)
+	if told == nil || told.IEEEAddress != info.IEEEAddress || told.Type != info.Type || told.Revision != info.Revision {
+		z.publisher.Bridge(info.IEEEAddress.String(), info.Type, info.Revision)
+	}
+}

@@ -49,6 +49,11 @@ lintel for a restore.
 
 `
 
+// restartStatus is the exit status after somebody has asked for a restart, in Home Assistant
+// for example: whoever keeps the program running is to start it again, which the appliance's
+// init and systemd's Restart=on-failure do.
+const restartStatus = 3
+
 // The exit status is never 0 or 125 unless somebody asked for the end: after
 // those the appliance's init would not start the program again.
 func main() {
@@ -61,8 +66,11 @@ func main() {
 		run := map[string]func([]string, io.Writer) error{"serve": serve, "backup": backup, "restore": restore}[os.Args[1]]
 		if err := run(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "lintel:", err)
-			if errors.Is(err, errUsage) {
+			switch {
+			case errors.Is(err, errUsage):
 				os.Exit(2)
+			case errors.Is(err, gateway.ErrRestart):
+				os.Exit(restartStatus)
 			}
 			os.Exit(1)
 		}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 // The test binary is the program itself when it is told to be.
@@ -115,5 +117,52 @@ func TestServeEndsInOrder(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v; want status 0 within five seconds", err)
+	}
+}
+
+// Whoever has asked for a restart gets one, not within a minute of the last: the status is one after which programs that
+// keep others running start them again.
+func TestRestartStatus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a minute")
+	}
+	t.Parallel()
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "lintel.toml"), []byte(localConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := lintel("serve", "--data", data)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	address := ""
+	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
+		if _, a, ok := strings.Cut(lines.Text(), "mqtt://"); ok {
+			address = a
+		}
+	}
+	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + address).SetAutoReconnect(false))
+	finish(t, client.Connect())
+	again, late := time.NewTicker(time.Second), time.After(3*time.Minute)
+	defer again.Stop()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	for asking := true; asking; {
+		select {
+		case <-again.C:
+			client.Publish("lintel/gateway/set", 0, false, `{"restart":true}`)
+		case <-ended:
+			asking = false
+		case <-late:
+			t.Fatal("it did not end")
+		}
+	}
+	if got := cmd.ProcessState.ExitCode(); got != restartStatus {
+		t.Errorf("it ended with %d, want %d", got, restartStatus)
 	}
 }

@@ -76,6 +76,7 @@ func (s *BoxState) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("state of the box not published", "err", err)
 		}
+		asked := false
 		select {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -85,21 +86,25 @@ func (s *BoxState) Run(ctx context.Context) error {
 			}
 			return nil
 		case <-s.changed:
-			// What comes in a burst is told once.
+			asked = true // what comes in a burst is told once
 			wait := time.NewTimer(boxLeast)
 			select {
 			case <-wait.C:
 			case <-ctx.Done():
 				wait.Stop()
 			}
+			select {
+			case <-s.changed:
+			default:
+			}
 		case <-look.C:
 		}
-		err = s.look(ctx)
+		err = s.look(ctx, asked)
 		look.Reset(boxLook)
 	}
 }
 
-// Changed has the box looked at soon. It may be called from any goroutine and does not
+// Changed has the state published soon. It may be called from any goroutine and does not
 // block.
 func (s *BoxState) Changed() {
 	select {
@@ -117,14 +122,14 @@ func (s *BoxState) Republish(ctx context.Context) error {
 	)
 }
 
-// look publishes the state if there is something to tell.
-func (s *BoxState) look(ctx context.Context) error {
+// look publishes the state if there is something to tell, or somebody has asked for it.
+func (s *BoxState) look(ctx context.Context, asked bool) error {
 	if ctx.Err() != nil {
 		return nil
 	}
 	values := s.o.Values()
 	s.mu.Lock()
-	full := time.Since(s.full) >= boxInterval || !maps.Equal(words(s.told), words(values))
+	full := asked || time.Since(s.full) >= boxInterval || !maps.Equal(words(s.told), words(values))
 	live := slices.ContainsFunc(s.o.Live, func(key string) bool { return s.told[key] != values[key] })
 	s.mu.Unlock()
 	if !full && !live {

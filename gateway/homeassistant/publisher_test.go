@@ -320,10 +320,9 @@ func TestDeviceFromManyGoroutines(t *testing.T) {
 func TestBoxState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
-		n := 0
+		start := time.Now()
 		s := NewBoxState(BoxStateOptions{Broker: r, Values: func() map[string]any {
-			n++
-			return map[string]any{"clients": n}
+			return map[string]any{"clients": 1 + int(time.Since(start)/time.Minute)}
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
