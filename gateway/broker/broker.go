@@ -294,7 +294,7 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 			return s, false, nil
 		}
 		owner := s.userName()
-		foreign := outside && owner != "" && owner != c.user
+		foreign := outside && owner != "" && owner != c.user && !c.inHouse()
 		if other := s.owner; other != nil {
 			b.mu.Unlock()
 			if _, inside := other.(*Client); inside && outside {
@@ -320,7 +320,7 @@ func (b *Broker) claim(id string, fresh bool, h holder) (s *session, present boo
 			b.letGo(s)
 			return nil, false, b.refuseTakeover(id, owner)
 		}
-		if !fresh && !over {
+		if !fresh && !over && !(outside && c.inHouse() && owner != c.user) {
 			return s, true, nil
 		}
 		b.endSession(s)
@@ -457,23 +457,30 @@ func (b *Broker) detach(s *session, publishWill bool) {
 // Clients tells about all sessions, online and offline.
 func (b *Broker) Clients() []ClientInfo {
 	infos := []ClientInfo{} // none is an empty list in JSON too
-	now := time.Now()
-	b.eachSession(func(s *session) {
-		infos = append(infos, ClientInfo{
-			ID:            s.id,
-			User:          s.userName(),
-			Version:       byte(s.version),
-			Connected:     s.peer != nil,
-			RemoteAddr:    s.remoteAddr,
-			Since:         now.Add(-now.Sub(s.since)), // by the wall clock as it is now
-			KeepAlive:     s.keepAlive,
-			Persistent:    s.persistent,
-			Subscriptions: len(s.subscriptions),
-			Queued:        s.inflight.count + s.waiting(),
-			Dropped:       s.dropped,
-		})
-	})
+	b.eachSession(func(s *session) { infos = append(infos, s.info()) })
 	return infos
+}
+
+// info tells about the session. Called with mu held.
+func (s *session) info() ClientInfo {
+	now := time.Now()
+	user := s.userName()
+	if user == houseUser {
+		user = ""
+	}
+	return ClientInfo{
+		ID:            s.id,
+		User:          user,
+		Version:       byte(s.version),
+		Connected:     s.peer != nil,
+		RemoteAddr:    s.remoteAddr,
+		Since:         now.Add(-now.Sub(s.since)), // by the wall clock as it is now
+		KeepAlive:     s.keepAlive,
+		Persistent:    s.persistent,
+		Subscriptions: len(s.subscriptions),
+		Queued:        s.inflight.count + s.waiting(),
+		Dropped:       s.dropped,
+	}
 }
 
 // Stats tells how the broker is doing.

@@ -72,7 +72,10 @@ func (c *connection) handshake(ctx context.Context) error {
 	c.connectExpiry = expiry
 	var request *ConnectRequest
 	var final []byte
-	if o := &c.broker.options; o.Authenticate != nil || o.Authorize != nil || c.method != "" {
+	if o := &c.broker.options; c.inHouse() {
+		c.user = houseUser
+		request = &ConnectRequest{Version: c.version, InProcess: true}
+	} else if o.Authenticate != nil || o.Authorize != nil || c.method != "" {
 		request = c.request(&connect)
 		var err error
 		if final, err = c.authenticate(ctx, request); err != nil {
@@ -88,7 +91,7 @@ func (c *connection) handshake(ctx context.Context) error {
 	if request != nil {
 		request.ClientID = connect.ClientID
 		loginEnd = request.Expires
-		if c.broker.options.Authenticate != nil || c.method != "" { // else the name is only said
+		if !c.inHouse() && (c.broker.options.Authenticate != nil || c.method != "") { // else the name is only said
 			c.user = request.UserName
 		}
 	}

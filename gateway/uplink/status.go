@@ -1,0 +1,183 @@
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"lintel/gateway/mqtt"
+)
+
+// Status is how an uplink is doing. Counters begin at 0 with the program.
+type Status struct {
+	Name      string    `json:"name"`
+	URL       string    `json:"url"`
+	Connected bool      `json:"connected"`
+	Since     time.Time `json:"since,omitzero"`    // when that began; zero: it was never connected
+	Version   byte      `json:"version,omitempty"` // of the protocol: 4 or 5; 0: not connected
+	Error     string    `json:"error,omitempty"`   // why it is not connected
+	Problem   string    `json:"problem,omitempty"` // what was left out last, or is not allowed
+	Out       uint64    `json:"out"`               // messages sent
+	In        uint64    `json:"in"`                // messages received
+	Dropped   uint64    `json:"dropped"`           // messages left out
+	Waiting   int       `json:"waiting"`           // messages in the session at the box
+}
+
+// Status tells how the uplink is doing.
+func (u *Uplink) Status() Status {
+	u.mu.Lock()
+	s := u.status
+	u.mu.Unlock()
+	info, _ := u.broker.Session(SessionID(u.o.Name))
+	s.Waiting = info.Queued
+	s.Dropped += info.Dropped
+	return s
+}
+
+func (u *Uplink) count(change func(*Status)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	change(&u.status)
+}
+
+// complain says what a person should look after.
+func (u *Uplink) complain(format string, args ...any) {
+	text := printable(fmt.Sprintf(format, args...))
+	u.log.Warn("uplink has a problem", "what", text)
+	u.count(func(s *Status) { s.Problem = text })
+}
+
+// dropped counts a message that was left out and says why.
+func (u *Uplink) dropped(format string, args ...any) {
+	u.complain(format, args...)
+	u.count(func(s *Status) { s.Dropped++ })
+}
+
+func (u *Uplink) connected(r *relay) {
+	u.log.Info("uplink connected", "version", byte(r.remote.version))
+	u.count(func(s *Status) {
+		s.Connected, s.Since, s.Version, s.Error, s.Problem = true, time.Now(), byte(r.remote.version), "", ""
+	})
+}
+
+func (u *Uplink) failed(err error) {
+	text := Sentence(err, u.url.Host)
+	u.count(func(s *Status) {
+		if s.Connected {
+			s.Connected, s.Since, s.Version = false, time.Now(), 0
+		}
+		s.Error = text
+	})
+}
+
+// Sentence says what an error of an uplink means, and what to do. host is that of the broker.
+func Sentence(err error, host string) string {
+	host = printable(host)
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal.sentence(host)
+	}
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	var fingerprint *fingerprintError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("There is no host %s in the network. Look at the name, or give its IP address.", printable(dns.Name))
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("Nothing listens at %s. Look whether the broker runs and the port is right.", host)
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return fmt.Sprintf("%s cannot be reached from here. Look at the address and the network.", host)
+	case errors.As(err, &fingerprint):
+		return "The broker has another certificate than the one whose fingerprint was given; its own is " + fingerprint.got + "."
+	case errors.As(err, &unknown):
+		return fmt.Sprintf("The box does not know who has signed the certificate of %s. Give it the certificate of that authority, or the fingerprint.", host)
+	case errors.As(err, &name):
+		return fmt.Sprintf("The certificate of the broker is not for %s. Give the host name that stands in it.", host)
+	case errors.As(err, &invalid):
+		return fmt.Sprintf("The certificate of %s is not good: %s. Look at its dates and at the clock of the box.", host, printable(invalid.Error()))
+	case errors.As(err, &record):
+		return fmt.Sprintf("%s does not speak TLS at this port. Leave TLS out or give the port that is for it, mostly 8883.", host)
+	case errors.Is(err, errFull):
+		return "The box has no room for what the broker sends: its disk or a queue is full. It is tried again."
+	case errors.Is(err, errSilentEnd):
+		return fmt.Sprintf("%s has closed the connection without an answer. Look whether this is the port of MQTT, and whether it wants TLS.", host)
+	case isTimeout(err):
+		return fmt.Sprintf("%s does not answer. Look at the address, the port, and whether a firewall is between.", host)
+	case errors.Is(err, errEnded), errors.Is(err, context.Canceled):
+		return "The connection has ended."
+	}
+	if wrong, ok := errors.AsType[*mqtt.Error](err); ok {
+		switch wrong.Code {
+		case mqtt.SessionTakenOver:
+			return "Another client has connected to the broker with the client id of this box. Each box needs its own."
+		case mqtt.ServerShuttingDown:
+			return "The broker is shutting down. It is tried again."
+		}
+		if errors.Is(err, errClosed) {
+			return fmt.Sprintf("The broker has closed the connection: %s.", printable(wrong.Error()))
+		}
+		return fmt.Sprintf("What answers at %s does not speak MQTT as it should: %s.", host, printable(wrong.Error()))
+	}
+	if errors.Is(err, errClosed) {
+		return "The broker has closed the connection. It is tried again."
+	}
+	return fmt.Sprintf("The broker at %s cannot be used: %s.", host, printable(err.Error()))
+}
+
+func (r *Refusal) sentence(host string) string {
+	said := ""
+	if r.Reason != "" {
+		said = fmt.Sprintf(" It says: %s.", strings.TrimSuffix(r.Reason, "."))
+	}
+	switch r.Code {
+	case mqtt.BadUserNameOrPassword:
+		return "The broker at " + host + " does not know this user with this password. Look at both." + said
+	case mqtt.NotAuthorized:
+		return "The broker at " + host + " does not let this user in. Look at user and password, and at what the broker allows." + said
+	case mqtt.ClientIdentifierNotValid:
+		return "The broker at " + host + " does not take the client id of this box. Allow it there." + said
+	case mqtt.Banned:
+		return "The broker at " + host + " has banned this box. Lift that there." + said
+	case mqtt.ServerUnavailable, mqtt.ServerBusy, mqtt.ConnectionRateExceeded:
+		return "The broker at " + host + " is not ready. It is tried again." + said
+	case mqtt.UnsupportedProtocolVersion:
+		return "The broker at " + host + " speaks neither MQTT 5.0 nor 3.1.1." + said
+	}
+	return fmt.Sprintf("The broker at %s does not let the box in: %v.%s", host, r.Code, said)
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isWrong reports whether an error is about what was said.
+func isWrong(err error) bool {
+	_, ok := errors.AsType[*mqtt.Error](err)
+	return ok
+}
+
+// printable makes what others have said fit for a log and a page.
+func printable(s string) string {
+	const most = 300
+	clean := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '�'
+		}
+		return r
+	}, s)
+	if runes := []rune(clean); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return clean
+}
