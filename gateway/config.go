@@ -38,6 +38,7 @@ type Config struct {
 	Serial        SerialConfig        `toml:"serial"`
 	Zigbee        ZigbeeConfig        `toml:"zigbee"`
 	Access        AccessConfig        `toml:"access"`
+	Uplinks       []UplinkConfig      `toml:"uplink"`
 	Log           LogConfig           `toml:"log"`
 }
 
@@ -161,6 +162,7 @@ func DefaultConfig() Config {
 		Serial:        defaultSerial(),
 		Zigbee:        defaultZigbee(),
 		Access:        defaultAccess(),
+		Uplinks:       []UplinkConfig{},
 		Log:           LogConfig{Level: slog.LevelInfo},
 	}
 }
@@ -307,6 +309,7 @@ func (c Config) problems() []problem {
 		bad("zigbee.base_topic", "%q is taken by serial.base_topic or homeassistant.prefix; right is a topic of its own, such as %q", c.Zigbee.BaseTopic, "zigbee2mqtt")
 	}
 	c.accessProblems(bad)
+	c.uplinkProblems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
 	}

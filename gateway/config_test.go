@@ -18,8 +18,8 @@ func TestConfigReadmeIsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("README.md has %d toml blocks, want 2", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("README.md has %d toml blocks, want 3", len(blocks))
 	}
 	c, err := parseConfig("README.md", blocks[0][1])
 	if err != nil {
@@ -31,9 +31,21 @@ func TestConfigReadmeIsDefaults(t *testing.T) {
 	// Equal also when the README leaves a key out: it must name them all.
 	lines := keyLines(blocks[0][1])
 	for _, key := range knownKeys(reflect.TypeFor[Config](), "") {
-		if _, ok := lines[key]; !ok && !strings.HasPrefix(key, "serial.ports.") {
+		if _, ok := lines[key]; !ok && !strings.HasPrefix(key, "serial.ports.") && !strings.HasPrefix(key, "uplink.") {
 			t.Errorf("README.md does not name %s", key)
 		}
+	}
+	lines = keyLines(blocks[2][1])
+	for _, key := range knownKeys(reflect.TypeFor[UplinkConfig](), "uplink[0]") {
+		for _, list := range []string{"uplink[0].maps", "uplink[0].wills"} {
+			key = strings.Replace(key, list+".", list+"[0].", 1)
+		}
+		if _, ok := lines[key]; !ok {
+			t.Errorf("README.md does not name %s", key)
+		}
+	}
+	if c, err := parseConfig("README.md", blocks[2][1]); err != nil || len(c.Uplinks) != 1 || len(c.Uplinks[0].Maps) != 1 {
+		t.Errorf("third block: %+v, %v", c.Uplinks, err)
 	}
 	if c, err := parseConfig("README.md", blocks[1][1]); err != nil || len(c.Serial.Ports) != 2 {
 		t.Errorf("second block: %+v, %v", c.Serial, err)

@@ -18,6 +18,7 @@ import (
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/uplink"
 	"lintel/mdns"
 	"lintel/persist"
 	"lintel/serialbridge"
@@ -80,6 +81,7 @@ type gateway struct {
 	commands  *boxCommands
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
+	uplinks   []*uplink.Uplink
 	brokers   []brokerListener
 	http      net.Listener // nil: no pages without TLS
 	https     net.Listener // nil: no pages over TLS; it does not speak that itself
@@ -289,6 +291,9 @@ func (g *gateway) build() error {
 			ports = append(ports, serialbridge.NamedPort{Path: g.simulatedStick(), Protocol: dongle.Protocol})
 		}
 	}
+	if err := g.buildUplinks(); err != nil {
+		return err
+	}
 	learned, err := persist.NewBucket[string](g.store, "serialbridge")
 	if err != nil {
 		return err
@@ -330,6 +335,9 @@ func (g *gateway) modules() []module {
 		add("zigbee simulator", g.runZigbeeHouse)
 	}
 	add("serialbridge", g.bridge.Run)
+	for _, u := range g.uplinks {
+		add("uplink", u.Run)
+	}
 	if g.http != nil || g.https != nil {
 		add("dashboard", g.runDashboard)
 	}
@@ -422,6 +430,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Losses:    g.losses,
 		Notices:   g.notices,
 		Zigbee:    front,
+		Uplinks:   g.uplinkStatus,
 
 		ZigbeeNetwork: network,
 		HomeAssistant: page,

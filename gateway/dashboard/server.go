@@ -19,6 +19,7 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/homeassistant"
+	"lintel/gateway/uplink"
 	"lintel/serialbridge"
 )
 
@@ -52,9 +53,10 @@ type Options struct {
 	Capture func(ctx context.Context, stick string, w io.Writer, flush func() error) error // as of [serialbridge.Supervisor]
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
-	Healthy func() error    // nil: the house works
-	Losses  func() []string // what is known to be lost of what was stored
-	Notices func() []string // what else a person should look after; nil: nothing
+	Healthy func() error           // nil: the house works
+	Losses  func() []string        // what is known to be lost of what was stored
+	Notices func() []string        // what else a person should look after; nil: nothing
+	Uplinks func() []uplink.Status // other brokers; nil: none
 
 	// Zigbee serves the front end of the Zigbee network below /zigbee/, to admins: it may do
 	// everything there. nil: none.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lintel/gateway/broker"
+	"lintel/gateway/uplink"
 	"lintel/serialbridge"
 )
 
@@ -23,6 +24,8 @@ type Status struct {
 	Sticks    []Stick   `json:"sticks"`
 	Devices   []Device  `json:"devices"`
 	Clients   []Client  `json:"clients"`
+
+	Uplinks []uplink.Status `json:"uplinks"`
 }
 
 // Counters are the broker's, since its start.
@@ -106,6 +109,10 @@ func (s *Server) status() Status {
 		Sticks:    []Stick{},
 		Devices:   []Device{},
 		Clients:   []Client{},
+		Uplinks:   []uplink.Status{},
+	}
+	if s.o.Uplinks != nil {
+		st.Uplinks = append(st.Uplinks, s.o.Uplinks()...)
 	}
 	if err := s.o.Healthy(); err != nil {
 		st.Problem = err.Error()
