@@ -50,11 +50,6 @@ type Options struct {
 	Prefix string // of discovery; empty is "homeassistant"
 	Timing Timing // zero is [Measured]
 
-	// Judge says which keys of a discovery document Home Assistant drops without a
-	// word, and why it refuses the document. nil: only what cannot be worked with
-	// is refused.
-	Judge func(topic string, payload []byte) (dropped []string, err error)
-
 	Logger *slog.Logger // nil: silent
 }
 
@@ -233,6 +228,7 @@ const (
 	Refused   ComplaintKind = "refused"   // a document, or a component of it
 	Dropped   ComplaintKind = "dropped"   // a key that is not known
 	Duplicate ComplaintKind = "duplicate" // a unique id that is there already
+	Warning   ComplaintKind = "warning"   // what goes wrong later, or is not what was meant
 	Template  ComplaintKind = "template"  // a template that failed, or names what is not there
 	Payload   ComplaintKind = "payload"   // a state that the platform does not understand
 )

@@ -285,7 +285,7 @@ func TestBadDocuments(t *testing.T) {
 	s.complains(Refused)
 	sensor("a", `{"uniq_id":"a","stat_t":"s","ent_cat":"config"}`)
 	s.complains(Refused)
-	sensor("b", `{"uniq_id":"b","stat_t":"s","unit_of_meas":"W","def_ent_id":"sensor.b","val_tpl":"{{ value | bogus }}"}`)
+	sensor("b", `{"uniq_id":"b","stat_t":"s","unit_of_meas":"W","def_ent_id":"sensor.b","val_tpl":"{{ value_json.a.b }}"}`)
 	s.untilState("sensor.b", "unknown")
 	sensor("c", `{"uniq_id":"b","stat_t":"s"}`)
 	s.complains(Duplicate)

@@ -1,7 +1,6 @@
 package fakehome
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,8 +8,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"lintel/gateway/homeassistant/judge"
 )
 
 const maxComponents = 1000
@@ -28,82 +28,6 @@ type document struct {
 }
 
 type object = map[string]any
-
-//go:embed abbreviations.tsv
-var abbreviationTable string
-
-var abbreviations = sync.OnceValue(func() map[string]string {
-	m := make(map[string]string)
-	for line := range strings.Lines(abbreviationTable) {
-		if short, long, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok {
-			m[short] = long
-		}
-	}
-	return m
-})
-
-// unfold returns m with long names.
-func unfold(m object, part string) object {
-	long := make(object, len(m))
-	for k, v := range m {
-		if name, ok := abbreviations()[part+k]; ok {
-			k = name
-		}
-		long[k] = v
-	}
-	return long
-}
-
-// unfoldAll unfolds a document and the parts of it that have abbreviations of their own.
-func unfoldAll(m object) object {
-	m = unfold(m, "")
-	if d, ok := m["device"].(object); ok {
-		m["device"] = unfold(d, "device.")
-	}
-	if o, ok := m["origin"].(object); ok {
-		m["origin"] = unfold(o, "origin.")
-	}
-	if one, ok := m["availability"].(object); ok { // instead of a list is taken
-		m["availability"] = []any{one}
-	}
-	if list, ok := m["availability"].([]any); ok {
-		list = slices.Clone(list)
-		for i, a := range list {
-			if a, ok := a.(object); ok {
-				list[i] = unfold(a, "")
-			}
-		}
-		m["availability"] = list
-	}
-	if base, ok := m["~"].(string); ok {
-		delete(m, "~")
-		rebase(m, base)
-		list, _ := m["availability"].([]any)
-		for _, a := range list {
-			if a, ok := a.(object); ok {
-				rebase(a, base)
-			}
-		}
-	}
-	return m
-}
-
-// rebase puts the base in the place of ~ at either end of a topic.
-func rebase(m object, base string) {
-	for k, v := range m {
-		s, ok := v.(string)
-		if !ok || !strings.HasSuffix(k, "topic") {
-			continue
-		}
-		if rest, ok := strings.CutPrefix(s, "~"); ok {
-			s = base + rest
-		}
-		if rest, ok := strings.CutSuffix(s, "~"); ok {
-			s = rest + base
-		}
-		m[k] = s
-	}
-}
 
 var discoveryTopic = regexp.MustCompile(`^(\w+)/(?:([a-zA-Z0-9_-]+)/)?([a-zA-Z0-9_-]+)/config$`)
 
@@ -124,16 +48,23 @@ func (l *life) discovered(m message) {
 		id = match[2] + " " + id
 	}
 	var root object
+	var lost map[string]string // components that are refused by themselves
 	if m.payload != "" {
-		if l.h.o.Judge != nil {
-			dropped, err := l.h.o.Judge(m.topic, []byte(m.payload))
-			for _, key := range dropped {
-				l.h.complain(Dropped, m.topic, "%s", key)
-			}
-			if err != nil {
-				l.h.complain(Refused, m.topic, "%v", err)
-			}
+		verdict := judge.Judge(m.topic, []byte(m.payload))
+		for _, key := range verdict.Dropped {
+			l.h.complain(Dropped, m.topic, "%s", key)
 		}
+		for _, warning := range verdict.Warnings {
+			l.h.complain(Warning, m.topic, "%s", warning)
+		}
+		for id, reason := range verdict.Lost {
+			l.h.complain(Refused, m.topic, "%s: %s", id, reason)
+		}
+		if !verdict.Accepted {
+			l.h.complain(Refused, m.topic, "%s", verdict.Reason)
+			return
+		}
+		lost = verdict.Lost
 		if err := json.Unmarshal([]byte(m.payload), &root); err != nil {
 			l.h.complain(Refused, m.topic, "no JSON object: %v", err)
 			return
@@ -142,7 +73,7 @@ func (l *life) discovered(m message) {
 	if platform != "device" {
 		d := &document{component: component{platform, id}, topic: m.topic, raw: root}
 		if len(root) > 0 {
-			d.keys = unfoldAll(root)
+			d.keys = judge.Unfold(root)
 		}
 		l.process(d)
 		return
@@ -153,6 +84,9 @@ func (l *life) discovered(m message) {
 		return
 	}
 	for _, d := range documents {
+		if _, ok := lost[strings.TrimPrefix(d.id, id+" ")]; ok {
+			continue
+		}
 		if !l.process(d) {
 			// Here Home Assistant stops going through the list.
 			return
@@ -171,7 +105,7 @@ func (l *life) split(topic, id string, root object) ([]*document, error) {
 		}
 		return documents, nil
 	}
-	root = unfoldAll(root)
+	root = judge.Unfold(root)
 	if root["~"] != nil || root["device"] == nil || root["origin"] == nil {
 		return nil, fmt.Errorf("the root needs device and origin")
 	}
@@ -185,7 +119,7 @@ func (l *life) split(topic, id string, root object) ([]*document, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s is no object", key)
 		}
-		keys := unfoldAll(raw)
+		keys := judge.Unfold(raw)
 		platform, _ := keys["platform"].(string)
 		if !slices.Contains(platforms, platform) {
 			return nil, fmt.Errorf("%s: platform %q", key, platform)

@@ -199,15 +199,7 @@ func (s *schema) strict(what string, v any, set keySet) (object, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s is not an object", what)
 	}
-	long := make(map[string]string)
-	for _, keys := range []map[string]string{set.Required, set.Optional} {
-		for l, short := range keys {
-			if short != "" {
-				long[short] = l
-			}
-		}
-	}
-	m, spelled := lengthen(m, long)
+	m, spelled := lengthen(m, set.long())
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		if !set.has(k) {
 			return nil, fmt.Errorf("%s: unknown key %q", what, spelled[k])
