@@ -379,6 +379,9 @@ func (g *gateway) republish(ctx context.Context) error {
 	if err := g.boxState.Republish(ctx); err != nil {
 		return err
 	}
+	if g.zigbee != nil {
+		g.zigbee.current().Republish()
+	}
 	return g.bridge.Republish(ctx)
 }
 
