@@ -93,6 +93,20 @@ func (p *Property) members() members {
 	return m
 }
 
+// Fits tells whether a value is one that a Reading may carry of the property. Of a
+// text without Options and of bytes it says nothing.
+func (p *Property) Fits(value any) bool {
+	if value == nil {
+		return true
+	}
+	if members := p.members(); members != nil {
+		_, ok := members.value(nil, value)
+		return ok
+	}
+	text, _ := value.(string)
+	return len(p.Options) == 0 || slices.Contains(p.Options, text)
+}
+
 // oneOf is one of some words; upper and lower case are the same to it.
 func oneOf(words ...string) shape {
 	return func(v any) (any, bool) {

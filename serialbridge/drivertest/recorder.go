@@ -2,6 +2,7 @@
 package drivertest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -51,9 +52,8 @@ func (r *Recorder) Reading(reading serialbridge.Reading) {
 			r.Disorder = "value of " + reading.Device + " without property: " + key
 			continue
 		}
-		text, _ := value.(string)
-		if o := d.Properties[i].Options; len(o) > 0 && value != nil && !slices.Contains(o, text) {
-			r.Disorder = "value of " + reading.Device + " that is no option: " + key
+		if !d.Properties[i].Fits(value) {
+			r.Disorder = fmt.Sprintf("value of %s that %s cannot have: %v", reading.Device, key, value)
 		}
 	}
 	if r.Whole {

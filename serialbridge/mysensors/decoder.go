@@ -3,7 +3,9 @@ package mysensors
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,8 +43,14 @@ type heard struct {
 
 // A place is where a property is found.
 type place struct {
-	child, typ int
+	child, typ int // typ of a variable, or wholeChild
 }
+
+// wholeChild is the place of a property that several variables are together.
+const wholeChild = -1
+
+// maxVariable is one more than the greatest type of a variable.
+const maxVariable = 256
 
 // A node is a device that was heard.
 type node struct {
@@ -50,6 +58,7 @@ type node struct {
 	presented bool
 	library   string // version of MySensors, as it presented itself
 	children  map[int]child
+	heard     map[place]bool     // variables that it has
 	places    map[string]place   // of properties, by key
 	last      map[string]float64 // numbers, by key
 	doubted   map[string]float64 // numbers that were too far from the last ones, by key
@@ -175,7 +184,7 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 			return nil, true
 		}
 		if c := (child{m.typ, m.payload}); n.children[m.child] != c {
-			n.children[m.child] = c
+			d.becomes(n, m.child, c)
 			for _, typ := range children[m.typ] {
 				d.has(n, m.child, typ)
 			}
@@ -194,23 +203,15 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		if value == nil {
+		n := d.nodes[m.node]
+		part := n != nil && m.payload == "1" && n.compositeOf(m.child, m.typ) != nil
+		if value == nil && !part {
 			if v.property.Kind != serialbridge.Button {
 				d.sink.Damaged(damagedImplausible)
 			}
 			return nil, true
 		}
-		n := d.node(m.node)
-		key, isNew, ok := d.has(n, m.child, m.typ)
-		switch {
-		case ok && n.believes(key, value, v.jump):
-			values = map[string]any{key: value}
-		case ok:
-			d.sink.Damaged(damagedImplausible)
-		}
-		if isNew {
-			d.keepChild(n, m.child)
-		}
+		return d.set(d.node(m.node), m.child, m.typ, value)
 	case req:
 		d.sink.Ignored(fmt.Sprintf("node %d asks for a value: nobody here has one for it", m.node))
 	case stream:
@@ -248,6 +249,38 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 	return values, true
 }
 
+// set takes the value of a variable. It reports false if it is malformed.
+func (d *decoder) set(n *node, child, typ int, value any) (values map[string]any, ok bool) {
+	isNew, fits := d.has(n, child, typ)
+	if isNew {
+		d.keepChild(n, child)
+	}
+	if !fits {
+		return nil, true
+	}
+	v := d.variables[typ]
+	key := v.of(child, unknownChild, "").Key
+	if !n.believes(key, value, v.jump) {
+		d.sink.Damaged(damagedImplausible)
+		return nil, true
+	}
+	values = make(map[string]any)
+	c := n.compositeOf(child, typ)
+	if c == nil || !c.has(typ) {
+		values[key] = value
+	}
+	if c != nil {
+		object, ok := c.value(n, child, typ, value)
+		if !ok {
+			return nil, false
+		}
+		if object != nil {
+			values[c.of(n, child).Key] = object
+		}
+	}
+	return values, true
+}
+
 func battery() serialbridge.Property {
 	return serialbridge.Property{Key: "battery", Name: "Battery", Kind: serialbridge.Measurement, Unit: "%", Class: "battery",
 		StateClass: "measurement", Category: serialbridge.Diagnostic}
@@ -265,7 +298,7 @@ func (d *decoder) node(number int) *node {
 
 // begin begins to know a node.
 func (d *decoder) begin(number int) *node {
-	n := &node{number: number, changed: true, children: make(map[int]child), places: make(map[string]place),
+	n := &node{number: number, changed: true, children: make(map[int]child), places: make(map[string]place), heard: make(map[place]bool),
 		last: make(map[string]float64), doubted: make(map[string]float64),
 		device: serialbridge.Device{ID: "mysensors_" + strconv.Itoa(number), Name: nameless(number), Model: "MySensors", Anonymous: true}}
 	if number != 0 {
@@ -324,20 +357,52 @@ func (n *node) learn(what *string, text string) {
 	}
 }
 
-// has notes that a child has a variable, and returns the key of its property and
-// whether it is new. It reports false if there is no room for it.
-func (d *decoder) has(n *node, number, typ int) (key string, isNew, ok bool) {
+// has notes that a child has a variable, and returns whether that is new. It reports
+// false if there is no room for it.
+func (d *decoder) has(n *node, number, typ int) (isNew, ok bool) {
 	c, presented := n.children[number]
 	if !presented {
 		c.typ = unknownChild
 	}
-	p := d.variables[typ].of(number, c.typ, c.description)
-	if !d.add(n, p) {
-		return "", false, false
+	isNew = !n.heard[place{number, typ}]
+	n.heard[place{number, typ}] = true
+	ok = true
+	composite := n.compositeOf(number, typ)
+	if composite == nil || !composite.has(typ) {
+		ok = d.place(n, number, typ, d.variables[typ].of(number, c.typ, c.description))
 	}
-	_, known := n.places[p.Key]
+	if composite != nil {
+		ok = d.place(n, number, wholeChild, composite.of(n, number)) && ok
+	}
+	if !ok && isNew {
+		delete(n.heard, place{number, typ})
+	}
+	return isNew && ok, ok
+}
+
+// place adds the property of a variable, or of a whole child.
+func (d *decoder) place(n *node, number, typ int, p serialbridge.Property) bool {
+	if !d.add(n, p) {
+		return false
+	}
 	n.places[p.Key] = place{number, typ}
-	return p.Key, !known, true
+	return true
+}
+
+// becomes notes what a child is. What is known of it already is taken for that.
+func (d *decoder) becomes(n *node, number int, c child) {
+	n.children[number] = c
+	n.device.Properties = slices.DeleteFunc(n.device.Properties, func(p serialbridge.Property) bool {
+		at, ok := n.places[p.Key]
+		return ok && at.child == number
+	})
+	maps.DeleteFunc(n.places, func(_ string, at place) bool { return at.child == number })
+	n.changed = true
+	for typ := range maxVariable {
+		if n.heard[place{number, typ}] {
+			d.has(n, number, typ)
+		}
+	}
 }
 
 // add adds a property or replaces it. It reports false if there are too many.
@@ -350,7 +415,7 @@ func (d *decoder) add(n *node, p serialbridge.Property) bool {
 	case i < 0:
 		n.device.Properties = append(n.device.Properties, p)
 		n.changed = true
-	case n.device.Properties[i].Name != p.Name || n.device.Properties[i].Class != p.Class || n.device.Properties[i].Unit != p.Unit:
+	case !reflect.DeepEqual(n.device.Properties[i], p):
 		n.device.Properties[i] = p
 		n.changed = true
 	}

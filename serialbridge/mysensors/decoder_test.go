@@ -144,7 +144,7 @@ func TestPresentation(t *testing.T) {
 		t.Errorf("water: %+v", p)
 	}
 	r = decode(t, "7;5;0;0;5;Blind\n")
-	if n := len(r.Devices["mysensors_7"].Properties); n != 4 || len(r.Readings) > 0 {
+	if n := len(r.Devices["mysensors_7"].Properties); n != 1 || len(r.Readings) > 0 {
 		t.Errorf("cover: %+v", r.Devices)
 	}
 	r = decode(t, "7;255;0;0;17;2.3.2\n", "7;255;3;0;12;1.1\n", "7;255;3;0;11;\n")
@@ -301,7 +301,7 @@ func TestIgnored(t *testing.T) {
 
 // A node is there again as it was: it presents itself only when it starts.
 func TestRemember(t *testing.T) {
-	lines := "7;255;0;0;17;2.3.2\n7;255;3;0;11;Greenhouse\n7;255;3;0;12;1.1\n7;3;0;0;0;Door\n7;3;1;0;16;1\n7;4;1;0;0;20.5\n7;12;0;0;3;\n" +
+	lines := "7;255;0;0;17;2.3.2\n7;255;3;0;11;Greenhouse\n7;255;3;0;12;1.1\n7;3;0;0;0;Door\n7;3;1;0;16;1\n7;4;1;0;0;20.5\n7;12;0;0;3;\n7;13;1;0;3;5\n7;13;0;0;4;\n7;14;0;0;29;Heating\n7;14;1;0;44;25\n" +
 		"0;255;0;0;18;2.3.2\n9;1;1;0;2;1\n"
 	before := decode(t, lines)
 	r := &recorder{Memory: before.Memory}
@@ -321,9 +321,9 @@ func TestRemember(t *testing.T) {
 	if r.Devices["mysensors_7"].WhenUsed || !r.Devices["mysensors_9"].WhenUsed {
 		t.Errorf("%+v", r.Devices)
 	}
-	m, ok := d.command(serialbridge.Command{Device: "mysensors_7", Key: "status_12", Value: true})
-	if !ok || m.String() != "7;12;1;1;2;1\n" {
-		t.Errorf("%v %v", m, ok)
+	m := d.command(serialbridge.Command{Device: "mysensors_7", Key: "status_12", Value: true})
+	if len(m) != 1 || m[0].String() != "7;12;1;1;2;1\n" {
+		t.Errorf("%v", m)
 	}
 	// Saying it all again changes nothing.
 	announced, memory := len(r.Announcements), maps.Clone(r.Memory)
@@ -423,6 +423,10 @@ func TestProperties(t *testing.T) {
 			case serialbridge.Choice:
 				if len(p.Options) == 0 {
 					t.Errorf("%s: no options", p.Key)
+				}
+			case serialbridge.Text:
+				if typ != vText || childType != sInfo || p.Max != maxPayload {
+					t.Errorf("%s: a text", p.Key)
 				}
 			case serialbridge.Setting:
 				if !(p.Max > p.Min) || p.Step <= 0 {

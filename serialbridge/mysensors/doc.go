@@ -12,6 +12,12 @@
 // called. A node that has not presented itself is shown all the same, with what
 // its variables tell by themselves. Units are metric.
 //
+// A child that presents itself as a dimmer, a coloured light, a blind, a heater, an air
+// conditioner, a lock or a GPS receiver is one property, light_1: what its variables are
+// in it is as in Home Assistant's own integration of MySensors, since nodes were made
+// for that. A blind whose position was not heard is open or closed once it has
+// confirmed to go there. The text of a display (S_INFO) can be set.
+//
 // Where the standard gives no unit (wind, distance, flow, dust), there is none.
 // V_ID, V_UNIT_PREFIX, scenes and infrared codes are not read, requests for
 // values, for the time and for firmware are not answered;

@@ -47,7 +47,7 @@ func (g *gateway) run(ctx context.Context, commands <-chan serialbridge.Command)
 			if g.decoder.forgets(c) {
 				break
 			}
-			if m, ok := g.decoder.command(c); ok {
+			for _, m := range g.decoder.command(c) {
 				g.send(m)
 			}
 			if g.failed != nil {
@@ -116,19 +116,30 @@ func (g *gateway) freeNumber() (int, bool) {
 	return free[rand.IntN(len(free))], true
 }
 
-// command returns the message that does what is wanted. The node is to
-// acknowledge it: what it sends back then is the new state.
-func (d *decoder) command(c serialbridge.Command) (message, bool) {
+// command returns the messages that do what is wanted. The node is to
+// acknowledge them: what it sends back then is the new state.
+func (d *decoder) command(c serialbridge.Command) (messages []message) {
 	for _, n := range d.nodes {
 		if n.device.ID != c.Device {
 			continue
 		}
 		at, ok := n.places[c.Key]
 		if !ok {
-			return message{}, false
+			return nil
 		}
-		payload, ok := d.variables[at.typ].write(c.Value)
-		return message{node: n.number, child: at.child, command: set, ack: true, typ: at.typ, payload: payload}, ok
+		var orders []order
+		if wanted, isObject := c.Value.(object); isObject && at.typ == wholeChild {
+			orders = composites[n.children[at.child].typ].orders(n, at.child, wanted)
+		} else if at.typ != wholeChild {
+			payload, ok := d.variables[at.typ].write(c.Value)
+			if !ok {
+				return nil
+			}
+			orders = []order{{at.typ, payload}}
+		}
+		for _, o := range orders {
+			messages = append(messages, message{node: n.number, child: at.child, command: set, ack: true, typ: o.typ, payload: o.payload})
+		}
 	}
-	return message{}, false
+	return messages
 }

@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 		if s := hear("8;255;0;0;17;2.3.2\n8;255;3;0;6;0\n"); s != "8;255;3;0;6;M\n" {
 			t.Errorf("config: sent %q", s)
 		}
-		hear("8;1;0;0;3;Lamp\n8;2;0;0;4;Dimmer\n8;3;0;0;5;Blind\n8;4;0;0;29;Heating\n")
+		hear("8;1;0;0;3;Lamp\n8;2;0;0;4;Dimmer\n8;3;0;0;5;Blind\n8;4;0;0;29;Heating\n8;5;0;0;36;Display\n")
 		for _, test := range []struct {
 			key   string
 			value any
@@ -52,13 +52,14 @@ func TestRun(t *testing.T) {
 		}{
 			{"status_1", true, "8;1;1;1;2;1\n"},
 			{"status_1", false, "8;1;1;1;2;0\n"},
-			{"percentage_2", 33.3, "8;2;1;1;3;33\n"},
-			{"percentage_2", 101.0, ""},
-			{"up_3", true, "8;3;1;1;29;1\n"},
-			{"stop_3", true, "8;3;1;1;31;1\n"},
-			{"setpoint_heat_4", 20.4, "8;4;1;1;45;20.5\n"},
-			{"mode_4", "HeatOn", "8;4;1;1;21;HeatOn\n"},
-			{"mode_4", "Party\n1;1;1;1;2;1", ""},
+			{"light_2", object{"state": "ON", "brightness": 84.0}, "8;2;1;1;2;1\n8;2;1;1;3;33\n"},
+			{"cover_3", object{"state": "open"}, "8;3;1;1;29;1\n"},
+			{"cover_3", object{"state": "stop"}, "8;3;1;1;31;1\n"},
+			{"cover_3", true, ""},
+			{"climate_4", object{"temperature": 20.4, "mode": "heat"}, "8;4;1;1;21;HeatOn\n8;4;1;1;45;20.5\n"},
+			{"text_5", "hello", "8;5;1;1;47;hello\n"},
+			{"text_5", "Party\n1;1;1;1;2;1", ""},
+			{"text_5", "dreizehn äöüßäöüßäöüß", ""},
 			{"status_1", "on", ""},
 			{"temperature_4", 20.0, ""},
 			{"nothing", true, ""},

@@ -45,7 +45,7 @@ func (d *decoder) keepChild(n *node, number int) {
 	if c, presented := n.children[number]; presented {
 		r.Type, r.Description = c.typ, c.description
 	}
-	for _, at := range n.places {
+	for at := range n.heard {
 		if at.child == number {
 			r.Variables = append(r.Variables, at.typ)
 		}

@@ -232,7 +232,9 @@ func variables() map[int]*variable {
 	}
 	other(vRGB, serialbridge.State, "rgb", "Colour")
 	other(vRGBW, serialbridge.State, "rgbw", "Colour")
-	other(vText, serialbridge.State, "text", "Text")
+	other(vText, serialbridge.State, "text", "Text").byChild = map[int]serialbridge.Property{
+		sInfo: {Key: "text", Name: "Text", Kind: serialbridge.Text, Max: maxPayload},
+	}
 	other(vCustom, serialbridge.State, "custom", "Custom value")
 	other(vPosition, serialbridge.State, "position", "Position")
 	other(vUp, serialbridge.Button, "up", "Up")
@@ -254,6 +256,9 @@ func (v *variable) of(child, childType int, description string) serialbridge.Pro
 	p := v.property
 	if special, ok := v.byChild[childType]; ok {
 		p.Name, p.Unit, p.Class = special.Name, special.Unit, special.Class
+		if special.Kind != "" {
+			p.Kind, p.Max = special.Kind, special.Max
+		}
 	}
 	n := strconv.Itoa(child)
 	p.Key += "_" + n
@@ -313,6 +318,9 @@ func (v *variable) write(value any) (payload string, ok bool) {
 		return s, ok && slices.Contains(v.property.Options, s)
 	case serialbridge.Button:
 		return "1", true
+	case serialbridge.State: // it can be commanded where the child is a display
+		s, ok := value.(string)
+		return s, ok && text(s) && len(s) <= maxPayload && strings.Count(s, ";") < 5
 	}
 	return "", false
 }
