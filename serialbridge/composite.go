@@ -14,6 +14,8 @@ type member struct {
 	name  string
 	said  shape // of a value; nil: it is none
 	asked shape // of a command; nil: it cannot be commanded
+
+	needed bool // Home Assistant takes no null in its place: it is left out
 }
 
 // shape makes of a value what it is meant to be, and reports false if it is none.
@@ -26,7 +28,7 @@ func (p *Property) members() members {
 	var m members
 	add := func(has bool, name string, said, asked shape) {
 		if has {
-			m = append(m, member{name, said, asked})
+			m = append(m, member{name: name, said: said, asked: asked, needed: p.Kind == Update && name != "update_percentage"})
 		}
 	}
 	onOff := oneOf("ON", "OFF")
@@ -37,7 +39,7 @@ func (p *Property) members() members {
 			color = colorOf("r", "g", "b", "w")
 		}
 		add(true, "state", onOff, onOff)
-		add(p.Has(Brightness), "brightness", within(0, 255), within(0, 255))
+		add(p.Has(Brightness) || p.Has(ColorTemperature) || p.Has(RGB) || p.Has(RGBW), "brightness", within(0, 255), within(0, 255))
 		add(p.Has(ColorTemperature), "color_temp", within(0, 1e5), within(p.Min, p.Max))
 		add(p.Has(RGB) || p.Has(RGBW), "color", color, color)
 		add(true, "color_mode", oneOf("onoff", "brightness", "color_temp", "rgb", "rgbw"), nil)
@@ -60,7 +62,8 @@ func (p *Property) members() members {
 		add(p.Has(RoomTemperature), "current_temperature", temperature, nil)
 		add(p.Has(RoomHumidity), "current_humidity", within(0, 100), nil)
 		add(p.Has(Action), "action", oneOf("off", "heating", "cooling", "drying", "idle", "fan", "preheating", "defrosting"), nil)
-		add(len(p.Presets) > 0, "preset", oneOf(p.Presets...), oneOf(p.Presets...))
+		presets := oneOf(append(slices.Clone(p.Presets), "none")...) // the word of Home Assistant's for no preset
+		add(len(p.Presets) > 0, "preset", presets, presets)
 	case Lock:
 		does := []string{"lock", "unlock"}
 		if p.Has(Latch) {
@@ -216,6 +219,8 @@ func (m members) value(before, said any) (value any, ok bool) {
 		switch {
 		case i < 0 || m[i].said == nil:
 			ok = false
+		case v == nil && m[i].needed:
+			delete(object, name)
 		case v == nil:
 			object[name] = nil
 		default:

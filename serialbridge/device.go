@@ -99,7 +99,7 @@ type Feature string
 // The features. Named lists and ranges say the rest: a Fan has speeds if Max is
 // above 0, a Climate has presets if Presets has any.
 const (
-	Brightness       Feature = "brightness"          // of a Light
+	Brightness       Feature = "brightness"          // of a Light; the three that follow include it
 	ColorTemperature Feature = "color_temp"          // of a Light, between Min and Max kelvin
 	RGB              Feature = "rgb"                 // of a Light
 	RGBW             Feature = "rgbw"                // of a Light, in place of RGB

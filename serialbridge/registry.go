@@ -228,7 +228,7 @@ func (d *device) messages(base string) []mqtt.Message {
 		ms = append(ms, mqtt.Message{Topic: topic + "state", Payload: mustJSON(values), Retain: true})
 		for _, p := range d.Properties {
 			if p.Kind == Light {
-				ms = append(ms, mqtt.Message{Topic: topic + p.Key, Payload: mustJSON(lit(d.values[p.Key])), Retain: true})
+				ms = append(ms, mqtt.Message{Topic: topic + p.Key, Payload: mustJSON(lit(&p, d.values[p.Key])), Retain: true})
 			}
 		}
 	}
@@ -244,11 +244,25 @@ func (d *device) messages(base string) []mqtt.Message {
 }
 
 // lit returns what is published of a Light on its own topic. Home Assistant does not
-// read a light out of another object, and wants to hear the state each time.
-func lit(value any) map[string]any {
+// read a light out of another object. It wants to hear the state each time, reads a
+// color only beside a color_mode, and warns of what is null.
+func lit(p *Property, value any) map[string]any {
 	light := map[string]any{"state": nil}
-	if object, ok := value.(map[string]any); ok {
-		maps.Copy(light, object)
+	object, _ := value.(map[string]any)
+	for name, v := range object {
+		if v != nil {
+			light[name] = v
+		}
+	}
+	if light["color_mode"] == nil {
+		switch {
+		case light["color"] != nil && p.Has(RGBW):
+			light["color_mode"] = "rgbw"
+		case light["color"] != nil:
+			light["color_mode"] = "rgb"
+		case light["color_temp"] != nil:
+			light["color_mode"] = "color_temp"
+		}
 	}
 	return light
 }

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +52,7 @@ func meter() serialbridge.Device {
 // everything is a made-up device with all kinds, hanging below the meter.
 func everything() serialbridge.Device {
 	return serialbridge.Device{
-		ID: "made-up_1", Name: "Everything", HWVersion: "2", Via: "dsmr_1",
+		ID: "made-up_1", Name: "Everything", HWVersion: "2", Via: "dsmr_1", Stick: "stick_1",
 		Properties: []serialbridge.Property{
 			{Key: "temperature", Kind: serialbridge.Measurement, Unit: "°C", Class: "temperature", StateClass: "measurement", Precision: -1},
 			{Key: "items", Name: "Named like a method", Kind: serialbridge.Measurement},
@@ -62,6 +65,28 @@ func everything() serialbridge.Device {
 			{Key: "offset", Kind: serialbridge.Setting, Step: 0.0001, Category: serialbridge.Config},
 			{Key: "power_on", Name: "Power-on behaviour", Kind: serialbridge.Choice, Options: []string{"on", "off"}, Category: serialbridge.Config},
 			{Key: "identify", Kind: serialbridge.Button, Class: "identify", Category: serialbridge.Diagnostic},
+			{Key: "display", Kind: serialbridge.Text, Max: 300},
+			{Key: "reader", Kind: serialbridge.Tag},
+			{Key: "place", Kind: serialbridge.Tracker, Precision: -1},
+			{Key: "firmware", Kind: serialbridge.Update, Class: "firmware", Category: serialbridge.Config},
+			{Key: "lamp", Kind: serialbridge.Light, Min: 2200, Max: 6500, Options: []string{"blink"}, Features: []serialbridge.Feature{
+				serialbridge.RGBW, serialbridge.ColorTemperature, serialbridge.Transition}},
+			{Key: "dimmer", Kind: serialbridge.Light, Features: []serialbridge.Feature{serialbridge.Brightness}},
+			{Key: "bulb", Kind: serialbridge.Light},
+			{Key: "blind", Kind: serialbridge.Cover, Class: "blind", Features: []serialbridge.Feature{
+				serialbridge.Position, serialbridge.Tilt, serialbridge.Stop}},
+			{Key: "gate", Kind: serialbridge.Cover, Class: "gate"},
+			{Key: "tap", Kind: serialbridge.Valve, Class: "water", Features: []serialbridge.Feature{serialbridge.Position, serialbridge.Stop}},
+			{Key: "gas", Kind: serialbridge.Valve, Class: "gas"},
+			{Key: "thermostat", Kind: serialbridge.Climate, Unit: "°C", Min: 5, Max: 30, Step: 0.5, Precision: 1,
+				Options: []string{"off", "heat"}, Presets: []string{"none", "away"}, Features: []serialbridge.Feature{
+					serialbridge.Setpoint, serialbridge.RoomTemperature, serialbridge.RoomHumidity, serialbridge.Action}},
+			{Key: "air", Kind: serialbridge.Climate, Unit: "°F", Min: 50, Max: 90, Options: []string{"off", "heat_cool"}, Precision: -1,
+				Features: []serialbridge.Feature{serialbridge.SetpointRange}},
+			{Key: "lock", Kind: serialbridge.Lock, Features: []serialbridge.Feature{serialbridge.Latch}},
+			{Key: "vent", Kind: serialbridge.Fan, Max: 3, Presets: []string{"auto"}, Features: []serialbridge.Feature{
+				serialbridge.Oscillation, serialbridge.Direction}},
+			{Key: "horn", Kind: serialbridge.Siren, Options: []string{"fire"}, Features: []serialbridge.Feature{serialbridge.Duration}},
 		},
 	}
 }
@@ -136,21 +161,93 @@ func TestUniqueIDs(t *testing.T) {
 		if got := doc.Device.Identifiers[0]; got != tt.id {
 			t.Errorf("identifier %s, want %s", got, tt.id)
 		}
-		if got := doc.Components[tt.device.Properties[0].Key].UniqueID; got != tt.first {
+		if got := doc.Components[tt.device.Properties[0].Key]["uniq_id"]; got != tt.first {
 			t.Errorf("unique id %s, want %s", got, tt.first)
 		}
 	}
 }
 
-func TestViaDevice(t *testing.T) {
-	for via, want := range map[string]string{"": "lintel_a1b2c3d4e5f6", GatewayID: "lintel_a1b2c3d4e5f6", "dsmr_1": "lintel_dsmr_1"} {
-		doc, err := newDocument(testBox, serialbridge.Device{ID: "x", Via: via}, Options{})
+// TestAbove: a device hangs below what its driver says, else below its stick, else
+// below the box; it is there when all three are.
+func TestAbove(t *testing.T) {
+	for _, tt := range []struct{ via, stick, above, availability string }{
+		{"", "", "lintel_a1b2c3d4e5f6", "gateway x"},
+		{GatewayID, "", "lintel_a1b2c3d4e5f6", "gateway x"},
+		{"dsmr_1", "", "lintel_dsmr_1", "gateway x"},
+		{"", "stick_1", "lintel_stick_1", "gateway stick_1 x"},
+		{GatewayID, "stick_1", "lintel_stick_1", "gateway stick_1 x"},
+		{"dsmr_1", "stick_1", "lintel_dsmr_1", "gateway stick_1 x"},
+		{"", "x", "lintel_a1b2c3d4e5f6", "gateway x"}, // the stick itself
+	} {
+		doc, err := newDocument(testBox, serialbridge.Device{ID: "x", Via: tt.via, Stick: tt.stick}, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if doc.Device.ViaDevice != want {
-			t.Errorf("via %q: %s, want %s", via, doc.Device.ViaDevice, want)
+		var topics []string
+		for _, a := range doc.Availability {
+			topics = append(topics, strings.Split(a.Topic, "/")[1])
 		}
+		if got := strings.Join(topics, " "); got != tt.availability || doc.Device.ViaDevice != tt.above || doc.AvailabilityMode != "all" {
+			t.Errorf("via %q, stick %q: below %s, there with %s of %s; want %s, %s", tt.via, tt.stick,
+				doc.Device.ViaDevice, doc.AvailabilityMode, got, tt.above, tt.availability)
+		}
+	}
+}
+
+// TestNames: what is named like its class is named by Home Assistant, in the language
+// of whoever looks at it.
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		p    serialbridge.Property
+		want any
+	}{
+		{serialbridge.Property{Key: "temperature", Kind: serialbridge.Measurement, Class: "temperature"}, nil},
+		{serialbridge.Property{Key: "t2", Name: "temperature", Kind: serialbridge.Measurement, Class: "temperature"}, nil},
+		{serialbridge.Property{Key: "t3", Name: "Temperature outside", Kind: serialbridge.Measurement, Class: "temperature"}, "Temperature outside"},
+		{serialbridge.Property{Key: "pm", Name: "PM2.5", Kind: serialbridge.Measurement, Class: "pm25"}, nil},
+		{serialbridge.Property{Key: "temperature", Kind: serialbridge.Measurement}, "Temperature"},
+		{serialbridge.Property{Key: "time", Name: "Timestamp", Kind: serialbridge.State, Class: "timestamp"}, "Timestamp"},
+		{serialbridge.Property{Key: "door", Kind: serialbridge.Binary, Class: "door"}, nil},
+	} {
+		doc, err := newDocument(testBox, serialbridge.Device{ID: "x", Name: "Küche, links", Properties: []serialbridge.Property{tt.p}}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := doc.Components[tt.p.Key]
+		if c["name"] != tt.want {
+			t.Errorf("%+v is named %v, want %v", tt.p, c["name"], tt.want)
+		}
+		if want := c.platform() + ".küche,_links_" + tt.p.Key; c["def_ent_id"] != want {
+			t.Errorf("def_ent_id %v, want %s", c["def_ent_id"], want)
+		}
+	}
+}
+
+// TestTriggers: what can happen can be chosen in the editor of automations, in the
+// words that Home Assistant translates where it has some.
+func TestTriggers(t *testing.T) {
+	doc, err := newDocument(testBox, serialbridge.Device{ID: "x", Properties: []serialbridge.Property{
+		{Key: "action", Kind: serialbridge.Event, Options: []string{"single", "press", "Knob left", "knob  left", ""}},
+		{Key: "chime", Kind: serialbridge.Event, Options: slices.Repeat([]string{"ring"}, 3)},
+	}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for key, c := range doc.Components {
+		if c.platform() == "device_automation" {
+			got[key] = fmt.Sprintf("%v/%v on %v %v", c["type"], c["stype"], c["t"], c["pl"])
+		}
+	}
+	want := map[string]string{
+		"action-single":      "button_short_press/Action on lintel/x/action single",
+		"action-press":       "press/Action on lintel/x/action press",
+		"action-knob_left":   "Knob left/Action on lintel/x/action Knob left",
+		"action-knob_left-3": "knob  left/Action on lintel/x/action knob  left",
+		"chime-ring":         "ring/Chime on lintel/x/chime ring",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 
@@ -187,6 +284,14 @@ func TestDocumentRefuses(t *testing.T) {
 		"choice without options":   device(serialbridge.Property{Key: "a", Kind: serialbridge.Choice}),
 		"range 10 to 1 is empty":   device(serialbridge.Property{Key: "a", Kind: serialbridge.Setting, Min: 10, Max: 1}),
 		"501 properties; at most ": device(make([]serialbridge.Property, 501)...),
+		"climate without modes":    device(serialbridge.Property{Key: "a", Kind: serialbridge.Climate}),
+		`no mode "warm"`:           device(serialbridge.Property{Key: "a", Kind: serialbridge.Climate, Options: []string{"warm"}}),
+		"temperatures from 9 to 5": device(serialbridge.Property{Key: "a", Kind: serialbridge.Climate, Options: []string{"off"},
+			Min: 9, Max: 5, Features: []serialbridge.Feature{serialbridge.Setpoint}}),
+		"from 0 to 0 kelvin": device(serialbridge.Property{Key: "a", Kind: serialbridge.Light, Features: []serialbridge.Feature{serialbridge.ColorTemperature}}),
+		"a fan of 1 speeds":  device(serialbridge.Property{Key: "a", Kind: serialbridge.Fan, Max: 1}),
+		`"None" cannot be`:   device(serialbridge.Property{Key: "a", Kind: serialbridge.Fan, Presets: []string{"None"}}),
+		"a text of 9 to 3":   device(serialbridge.Property{Key: "a", Kind: serialbridge.Text, Min: 9, Max: 3}),
 	}
 	for want, d := range tests {
 		if _, err := Document(testBox, d, Options{}); err == nil || !strings.Contains(err.Error(), want) {

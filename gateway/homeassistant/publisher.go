@@ -132,6 +132,11 @@ func (p *Publisher) Device(d serialbridge.Device) {
 		e = &entry{missing: maps.Clone(p.before[d.ID]), settled: time.Now().Add(settle)}
 		delete(p.before, d.ID)
 		p.entries[d.ID] = e
+		for _, below := range p.entries { // it hung below the box for want of this one
+			if below != e && !below.changed && below.device.ID != GatewayID && above(below.device) == d.ID {
+				below.changed, below.due = true, time.Now().Add(debounce)
+			}
+		}
 	} else if reflect.DeepEqual(e.device, d) && !e.withdrawn {
 		return
 	}
@@ -313,6 +318,8 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	box.ConfigurationURL = p.pages
 	e.changed = false
 	e.due = time.Time{}
+	parent := above(device)
+	_, hangs := p.entries[parent]
 	p.mu.Unlock()
 
 	doc, err := newDocument(box, device, p.o.Options)
@@ -320,6 +327,10 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 		// The driver has to be mended; another try would not help.
 		p.log.Error("device not announced to home assistant", "device", device.ID, "err", err)
 		return
+	}
+	if !hangs && device.ID != GatewayID {
+		// Home Assistant must know the device that another one hangs below.
+		doc.Device.ViaDevice = identifier(p.o.Box, GatewayID)
 	}
 	settled := !time.Now().Before(e.settled)
 	changed = changed || settled && len(e.missing) > 0
@@ -329,7 +340,7 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	}
 	components := make(map[string]string, len(doc.Components))
 	for key, c := range doc.Components {
-		components[key] = c.Platform
+		components[key] = c.platform()
 	}
 	missing := make(map[string]string)
 	again := false
@@ -359,7 +370,7 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 		missing = e.missing
 	}
 	for key, platform := range gone {
-		doc.Components[key] = component{Platform: platform}
+		doc.Components[key] = component{"p": platform}
 	}
 	if len(doc.Components) == 0 {
 		return // a port that is lent or bridged: nothing to show

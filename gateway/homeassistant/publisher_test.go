@@ -196,6 +196,30 @@ func TestDebouncesChanges(t *testing.T) {
 	})
 }
 
+// TestHangsBelowWhatIsKnown: a device does not refer to one that Home Assistant does not
+// know, and does as soon as it does.
+func TestHangsBelowWhatIsKnown(t *testing.T) {
+	run(t, nil, func(p *Publisher, r *recorder) {
+		via := func(s sent) string {
+			var doc document
+			if err := json.Unmarshal(s.Payload, &doc); err != nil {
+				t.Fatal(err)
+			}
+			return doc.Device.ViaDevice
+		}
+		d := deviceX(propertyA)
+		d.Stick = "stick_1"
+		p.Device(d)
+		if s := after(r, time.Minute)[xTopic]; len(s) == 0 || via(s[0]) != "lintel_a1b2c3d4e5f6" {
+			t.Errorf("at first: %v, want it below the box", s)
+		}
+		p.Device(serialbridge.Device{ID: "stick_1", Properties: []serialbridge.Property{propertyA}})
+		if s := after(r, time.Minute)[xTopic]; len(s) == 0 || via(s[0]) != "lintel_stick_1" {
+			t.Errorf("then: %v, want it below its stick", s)
+		}
+	})
+}
+
 func TestRemovesComponents(t *testing.T) {
 	run(t, nil, func(p *Publisher, r *recorder) {
 		p.Device(deviceX(propertyA, propertyB))
