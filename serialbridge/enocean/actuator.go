@@ -3,6 +3,7 @@ package enocean
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"lintel/serialbridge"
 )
@@ -36,12 +37,29 @@ var actuators = []actuator{
 	0x14: {8, false}, 0x15: {4, false}, 0x16: {2, true},
 }
 
-// actuatorOf returns the type of a profile.
-func actuatorOf(p profileID) (actuator, bool) {
-	if p.rorg != vld || p.fn != 0x01 || int(p.typ) >= len(actuators) {
-		return actuator{}, false
+// An executor does what it is told and answers what it is asked: an actuator or a blind.
+type executor interface {
+	// properties are those that can be commanded.
+	properties() []serialbridge.Property
+	// read adds to values what a telegram says, and returns the properties for it. It
+	// reports false if the telegram is not of its length. What says nothing is passed over.
+	read(payload []byte, values map[string]any) ([]serialbridge.Property, bool)
+	// command returns the payload that does what is wanted, or that it has no such
+	// property.
+	command(key string, value any, s *sender) ([]byte, bool)
+	// queries ask for all that it knows, the state first.
+	queries() [][]byte
+}
+
+// executorOf returns the executor of a profile.
+func executorOf(p profileID) (executor, bool) {
+	switch {
+	case p.rorg == vld && p.fn == 0x01 && int(p.typ) < len(actuators):
+		return actuators[p.typ], true
+	case p == profileID{vld, 0x05, 0x00}:
+		return blind{}, true
 	}
-	return actuators[p.typ], true
+	return nil, false
 }
 
 // numbered names one of several channels. An actuator with one has no numbers.
@@ -57,18 +75,19 @@ func (a actuator) output(channel int) serialbridge.Property {
 	return a.numbered(serialbridge.Property{Key: "output", Name: "Output", Kind: serialbridge.Switch, Precision: -1}, channel)
 }
 
+// level is what an output that dims is, in place of output.
 func (a actuator) level(channel int) serialbridge.Property {
-	return a.numbered(serialbridge.Property{Key: "level", Name: "Level", Kind: serialbridge.Setting,
-		Unit: "%", Max: 100, Step: 1}, channel)
+	return a.numbered(serialbridge.Property{Key: "light", Name: "Light", Kind: serialbridge.Light,
+		Features: []serialbridge.Feature{serialbridge.Brightness}, Precision: -1}, channel)
 }
 
-// properties are those that can be commanded.
 func (a actuator) properties() []serialbridge.Property {
 	var ps []serialbridge.Property
 	for channel := range a.channels {
-		ps = append(ps, a.output(channel))
 		if a.dims {
 			ps = append(ps, a.level(channel))
+		} else {
+			ps = append(ps, a.output(channel))
 		}
 	}
 	return ps
@@ -80,9 +99,6 @@ func hardwareState() serialbridge.Property {
 		Options: []string{"ok", "warning", "failure"}})
 }
 
-// read adds to values what a telegram of an actuator says, and returns the
-// properties for it. It reports false if the telegram is too short. Telegrams
-// that say nothing of the outputs are passed over.
 func (a actuator) read(payload []byte, values map[string]any) ([]serialbridge.Property, bool) {
 	switch payload[0] & 0x0F {
 	case cmdStatus:
@@ -106,14 +122,19 @@ func (a actuator) readStatus(payload []byte, values map[string]any) []serialbrid
 	if channel >= a.channels {
 		return nil // the input, or more outputs than the type has
 	}
-	ps := []serialbridge.Property{a.output(channel)}
-	if v := payload[2] & 0x7F; v <= 100 { // 0x7F: not valid
-		values[ps[0].Key] = v > 0
-		if a.dims {
-			level := a.level(channel)
-			ps = append(ps, level)
-			values[level.Key] = int64(v)
-		}
+	p := a.output(channel)
+	if a.dims {
+		p = a.level(channel)
+	}
+	ps := []serialbridge.Property{p}
+	switch v := payload[2] & 0x7F; {
+	case v > 100: // 0x7F: not valid
+	case !a.dims:
+		values[p.Key] = v > 0
+	case v == 0:
+		values[p.Key] = map[string]any{"state": "OFF", "color_mode": "brightness"}
+	default:
+		values[p.Key] = map[string]any{"state": "ON", "brightness": math.Round(float64(v) * 255 / 100), "color_mode": "brightness"}
 	}
 	overload := a.numbered(diagnostic(condition("overload", "Overload", "problem")), channel)
 	ps = append(ps, overload)
@@ -164,23 +185,29 @@ func (a actuator) readMeasurement(payload []byte, values map[string]any) []seria
 	return []serialbridge.Property{p}
 }
 
-// command returns the payload that does what is wanted, or that the actuator has
-// no such property.
-func (a actuator) command(key string, value any) ([]byte, bool) {
+func (a actuator) command(key string, value any, s *sender) ([]byte, bool) {
 	for channel := range a.channels {
-		switch key {
-		case a.output(channel).Key:
+		switch {
+		case !a.dims && key == a.output(channel).Key:
 			on, ok := value.(bool)
 			if on {
 				return setOutput(channel, 100), ok
 			}
 			return setOutput(channel, 0), ok
-		case a.level(channel).Key:
-			level, ok := value.(float64)
-			if !a.dims || !ok || !(level >= 0 && level <= 100) {
+		case a.dims && key == a.level(channel).Key:
+			wanted, ok := value.(map[string]any)
+			brightness, bright := wanted["brightness"].(float64)
+			switch {
+			case !ok || !bright && wanted["state"] == nil:
 				return nil, false
+			case wanted["state"] == "OFF" || bright && brightness == 0:
+				return setOutput(channel, 0), true
+			case !bright: // as bright as it was
+				if brightness, bright = s.brightness[key]; !bright {
+					brightness = 255
+				}
 			}
-			return setOutput(channel, byte(level+0.5)), true
+			return setOutput(channel, byte(max(1, math.Round(brightness*100/255)))), true
 		}
 	}
 	return nil, false
@@ -189,8 +216,10 @@ func (a actuator) command(key string, value any) ([]byte, bool) {
 // setOutput is "Actuator Set Output", at once.
 func setOutput(channel int, value byte) []byte { return []byte{cmdSetOutput, byte(channel), value} }
 
-// queryStatus is "Actuator Status Query" for all outputs.
-func queryStatus() []byte { return []byte{cmdStatusQuery, allChannels} }
+// queries are "Actuator Status Query" for all outputs, and the measurements.
+func (a actuator) queries() [][]byte {
+	return append([][]byte{{cmdStatusQuery, allChannels}}, queryMeasurements()...)
+}
 
 // queryMeasurements are "Actuator Measurement Query" for the energy and the power
 // of all outputs. Who measures nothing does not answer.

@@ -179,16 +179,24 @@ func (d *decoder) actuator(t telegram, values map[string]any) *sender {
 	if s == nil {
 		return nil
 	}
-	a, _ := actuatorOf(s.profile)
-	properties, ok := a.read(t.payload, values)
+	e, _ := executorOf(s.profile)
+	properties, ok := e.read(t.payload, values)
 	if !ok {
 		d.sink.Damaged(damagedSyntax)
 		return nil
 	}
 	for _, property := range properties {
 		s.has(property)
+		if light, ok := values[property.Key].(map[string]any); ok && property.Kind == serialbridge.Light && light["brightness"] != nil {
+			if s.brightness == nil {
+				s.brightness = make(map[string]float64)
+			}
+			s.brightness[property.Key], _ = light["brightness"].(float64)
+		}
 	}
-	s.measures = s.measures || t.payload[0]&0x0F == cmdMeasurement
+	if _, isActuator := e.(actuator); isActuator {
+		s.measures = s.measures || t.payload[0]&0x0F == cmdMeasurement
+	}
 	return s
 }
 

@@ -311,6 +311,7 @@ func TestProperties(t *testing.T) {
 		ps, _ := a.read([]byte{0x80 | cmdStatus, 0, 1}, make(map[string]any))
 		all = append(all, ps...)
 	}
+	all = append(all, blind{}.properties()...)
 	all = append(all, serialbridge.ForgetButton())
 	all = append(all, (&transceiver{base: 0xFF800000}).device().Properties...)
 	for _, p := range all {
@@ -333,7 +334,7 @@ func TestProperties(t *testing.T) {
 			if len(p.Options) == 0 {
 				t.Errorf("%s: no options", p.Key)
 			}
-		case serialbridge.Switch, serialbridge.Button, serialbridge.Setting:
+		case serialbridge.Switch, serialbridge.Button, serialbridge.Light, serialbridge.Cover:
 		default:
 			t.Errorf("%s: kind %q", p.Key, p.Kind)
 		}

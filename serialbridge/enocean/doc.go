@@ -12,7 +12,8 @@
 // by the form of their telegrams what they are. The others say it once only, in
 // a teach-in telegram that is sent when somebody presses a button on them: 4BS
 // teach-in with profile, or UTE. Read are A5-02, A5-04, A5-07, A5-08, A5-12-00 to
-// 03 and 10, A5-20-01 and 04, and D2-01.
+// 03 and 10, A5-20-01 and 04, D2-01 and D2-05-00. An output of D2-01 that dims is a
+// light, D2-05-00 a blind, with slats if it tells their angle.
 // Radiator actuators (A5-20) are read only: they want a set point as an answer,
 // which nobody here has.
 //
@@ -63,7 +64,7 @@
 // # Commands
 //
 // Run asks the transceiver for its base ID and sends under that ID. An actuator
-// of the profiles D2-01 obeys once it has been taught: turn Learn on at the
+// of the profiles D2-01 or D2-05 obeys once it has been taught: turn Learn on at the
 // transceiver's device, then teach-in at the actuator; its UTE query is answered.
 // Other actuators are taught to one of the eight rockers that the transceiver has
 // under the IDs behind the base ID, as if to a switch at the wall. At the start

@@ -28,8 +28,8 @@ func (d *decoder) learning() bool { return d.learn == nil || d.received.Before(d
 
 // readable tells whether there is a profile for a sender.
 func (d *decoder) readable(s *sender) bool {
-	_, isActuator := actuatorOf(s.profile)
-	return isActuator || d.profiles[s.profile] != nil || formModels[s.profile] != ""
+	_, executes := executorOf(s.profile)
+	return executes || d.profiles[s.profile] != nil || formModels[s.profile] != ""
 }
 
 // meet learns a sender that tells by the form of its telegrams what it is. It
@@ -94,14 +94,14 @@ func (d *decoder) become(s *sender, p profileID, m manufacturerID) {
 	s.device.Properties = nil
 	s.device.Vendor = manufacturers[m]
 	s.device.WhenUsed = speaksWhenUsed(p)
-	a, isActuator := actuatorOf(p)
+	e, executes := executorOf(p)
 	switch {
 	case formModels[p] != "":
 		s.is(formModels[p])
 		s.has(formProperty(p))
-	case isActuator:
+	case executes:
 		s.is(p.String() + " actuator")
-		for _, property := range a.properties() {
+		for _, property := range e.properties() {
 			s.has(property)
 		}
 	case d.profiles[p] != nil:

@@ -24,7 +24,7 @@ func TestTeachIn(t *testing.T) {
 	}
 
 	// Without profile, or with one that is not known, there is no device.
-	for _, teach := range [][]byte{sent(bs4, 0, 0x08, 0x28, 0x0D, 0x00), taught(parseID(t, "A5-10-03"), testSender), taught(parseID(t, "D2-05-00"), testSender)} {
+	for _, teach := range [][]byte{sent(bs4, 0, 0x08, 0x28, 0x0D, 0x00), taught(parseID(t, "A5-10-03"), testSender), taught(parseID(t, "D2-06-01"), testSender)} {
 		r := decode(t, teach, data)
 		if len(r.Readings) > 0 || len(r.Devices) > 0 || len(r.Overheard) != 2 {
 			t.Errorf("%x: %+v %q", teach, r.Devices, r.Overheard)

@@ -13,8 +13,9 @@ type sender struct {
 	id           senderID
 	profile      profileID
 	manufacturer manufacturerID
-	meters       []byte // the different DB0 of an A5-12
-	measures     bool   // a D2-01 that has told energy or power
+	meters       []byte             // the different DB0 of an A5-12
+	measures     bool               // a D2-01 that has told energy or power
+	brightness   map[string]float64 // of lights when they were on last, by key
 	device       serialbridge.Device
 	announced    serialbridge.Device // as it was last passed on
 }
@@ -100,6 +101,6 @@ func formProperty(p profileID) serialbridge.Property {
 // Some contacts and all motion sensors speak now and then besides, but much
 // less often than when they are used: their silence says nothing for hours.
 func speaksWhenUsed(p profileID) bool {
-	_, isActuator := actuatorOf(p)
-	return isActuator || formModels[p] != "" || p.rorg == bs4 && (p.fn == 0x07 || p.fn == 0x08)
+	_, executes := executorOf(p)
+	return executes || formModels[p] != "" || p.rorg == bs4 && (p.fn == 0x07 || p.fn == 0x08)
 }

@@ -157,7 +157,10 @@ func (x *transceiver) answered(p packet) {
 	x.sink.Device(x.device())
 	// A stick that was just bought begins with it. It only listens, then.
 	x.learn(len(x.decoder.senders) == 0, false)
-	x.enquire(func(*sender) [][]byte { return append([][]byte{queryStatus()}, queryMeasurements()...) })
+	x.enquire(func(s *sender) [][]byte {
+		e, _ := executorOf(s.profile)
+		return e.queries()
+	})
 }
 
 // enquire plans to ask all actuators that were learned, those questions that about
@@ -168,7 +171,7 @@ func (x *transceiver) enquire(about func(*sender) [][]byte) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(x.decoder.senders)) {
 		s := x.decoder.senders[id]
-		if _, isActuator := actuatorOf(s.profile); !isActuator {
+		if _, executes := executorOf(s.profile); !executes {
 			continue
 		}
 		for _, payload := range about(s) {
@@ -249,9 +252,10 @@ func (x *transceiver) asked(t telegram, q uteQuery) {
 		first = uteDeleted
 	}
 	x.failed = x.send(telegram{rorg: ute, payload: answerTo(t.payload, first), sender: x.base}.packet(t.sender))
-	if _, isActuator := actuatorOf(q.profile); x.failed == nil && isActuator && !q.deletion {
-		x.failed = x.send(telegram{rorg: vld, payload: queryStatus(), sender: x.base}.packet(t.sender))
-		for _, payload := range queryMeasurements() {
+	if e, executes := executorOf(q.profile); x.failed == nil && executes && !q.deletion {
+		queries := e.queries()
+		x.failed = x.send(telegram{rorg: vld, payload: queries[0], sender: x.base}.packet(t.sender))
+		for _, payload := range queries[1:] {
 			x.plan(question{t.sender, payload})
 		}
 	}
@@ -278,8 +282,11 @@ func (x *transceiver) command(c serialbridge.Command) error {
 			x.decoder.forget(s)
 			return nil
 		}
-		a, _ := actuatorOf(s.profile)
-		if payload, ok := a.command(c.Key, c.Value); ok {
+		e, executes := executorOf(s.profile)
+		if !executes {
+			return nil
+		}
+		if payload, ok := e.command(c.Key, c.Value, s); ok {
 			return x.send(telegram{rorg: vld, payload: payload, sender: x.base}.packet(s.id))
 		}
 	}

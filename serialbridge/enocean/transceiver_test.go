@@ -236,14 +236,14 @@ func TestRunRemembers(t *testing.T) {
 		if len(r.Devices) != 2 || len(r.Readings) != 0 {
 			t.Fatalf("devices %v, readings %v", r.Devices, r.Readings)
 		}
-		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "output", Value: true} // too early
+		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "light", Value: object{"state": "ON"}} // too early
 		l.Say(idBase)
 		<-time.After(10 * queryPause)
 		synctest.Wait()
 		if got, want := l.telegrams(t), append([]telegram{{rorg: vld, payload: []byte{3, 0x1E}, sender: testBase}}, measurements...); !equalTelegrams(got, want) {
 			t.Errorf("sent %+v, want %+v", got, want)
 		}
-		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "level", Value: 50.0}
+		commands <- serialbridge.Command{Device: "enocean_01020304", Key: "light", Value: object{"brightness": 128.0}}
 		synctest.Wait()
 		if got, want := l.telegrams(t), []telegram{{rorg: vld, payload: []byte{1, 0, 50}, sender: testBase}}; !equalTelegrams(got, want) {
 			t.Errorf("sent %+v, want %+v", got, want)
