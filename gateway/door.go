@@ -22,7 +22,7 @@ type door struct {
 
 	exists     func(user string) bool
 	revoked    func(*x509.Certificate) bool // nil: none is
-	loggedIn   func(user string)            // somebody was let in; it blocks nobody
+	visited    func(user string, err error) // somebody was let in (nil) or not; it blocks nobody
 	generation atomic.Uint64                // counts changes of users
 	changed    chan struct{}
 
@@ -43,7 +43,7 @@ type rights struct {
 }
 
 func newDoor(anonymous map[string]string) *door {
-	return &door{anonymous: anonymous, loggedIn: func(string) {}, changed: make(chan struct{}, 1), deleted: make(map[string]bool)}
+	return &door{anonymous: anonymous, visited: func(string, error) {}, changed: make(chan struct{}, 1), deleted: make(map[string]bool)}
 }
 
 // authenticate is broker.Options.Authenticate.
@@ -51,6 +51,7 @@ func (d *door) authenticate(ctx context.Context, r *broker.ConnectRequest) error
 	generation := d.generation.Load()
 	id, err := d.control.Login(ctx, d.login(r))
 	if err != nil {
+		d.visited(r.UserName, err)
 		return refusal(r, err)
 	}
 	d.admit(r, id, generation)
@@ -62,6 +63,7 @@ func (d *door) scram(ctx context.Context, r *broker.ConnectRequest, exchange fun
 	generation := d.generation.Load()
 	id, final, err := d.control.LoginSCRAM(ctx, d.login(r), r.AuthenticationData, exchange)
 	if err != nil {
+		d.visited(r.UserName, err)
 		return nil, refusal(r, err)
 	}
 	d.admit(r, id, generation)
@@ -86,7 +88,7 @@ func (d *door) admit(r *broker.ConnectRequest, id *access.Identity, generation u
 	a := new(admission)
 	a.rights.Store(&rights{generation: generation, id: id})
 	r.UserName, r.Identity, r.Expires = id.User, a, id.Expires
-	d.loggedIn(id.User)
+	d.visited(id.User, nil)
 }
 
 // refusal is what a client is told. In doubt it is "server unavailable": Home Assistant

@@ -263,7 +263,7 @@ func (g *gateway) build() error {
 	if g.logins, err = newHomeAssistantLogins(g.store, g.access, g.broker.Clients, g.log); err != nil {
 		return err
 	}
-	g.access.door.loggedIn = g.logins.loggedIn
+	g.access.door.visited = g.logins.visited
 	if err := g.buildBox(boxClient); err != nil {
 		return err
 	}

@@ -7,9 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"time"
 
-	"lintel/gateway/access"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/persist"
@@ -71,36 +69,6 @@ func (g *gateway) brokerPort() (found int) {
 		}
 	}
 	return found
-}
-
-// visit says what became of the last client that came with a login since then.
-func (l *homeassistantLogins) visit(user string, since time.Time) homeassistant.Visit {
-	letIn := l.lastSeen(user)
-	for _, e := range l.audit.All() { // the newest first
-		if e.Time.Before(since) {
-			break
-		}
-		if e.User != user || e.Time.Before(letIn) {
-			continue
-		}
-		switch e.Kind {
-		case access.LoginRefused:
-			return homeassistant.Refused
-		case access.LoginLockedOut:
-			return homeassistant.LockedOut
-		}
-	}
-	if letIn.Before(since) {
-		return homeassistant.NoVisit
-	}
-	return homeassistant.LetIn
-}
-
-// lastSeen returns when a login was last used; zero: never.
-func (l *homeassistantLogins) lastSeen(name string) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.seen[name].last
 }
 
 // Logins returns the logins that there are, whether they are online and when they were

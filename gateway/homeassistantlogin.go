@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -43,11 +44,18 @@ type homeassistantLogins struct {
 	making sync.Mutex // one at a time finds a login and gives it a password
 
 	mu   sync.Mutex
-	seen map[string]seenLogin
+	seen map[string]seenLogin // those that were used
+	last map[string]lastVisit // since the start
 }
 
 // seenLogin is when a login was last used.
 type seenLogin struct{ last, written time.Time }
+
+// lastVisit is what became of the last client that came with a login.
+type lastVisit struct {
+	at     time.Time
+	became homeassistant.Visit
+}
 
 func newHomeAssistantLogins(store *persist.Store, a *entrance, clients func() []broker.ClientInfo, log *slog.Logger) (*homeassistantLogins, error) {
 	stored, err := persist.NewBucket[time.Time](store, "homeassistant.logins")
@@ -55,7 +63,7 @@ func newHomeAssistantLogins(store *persist.Store, a *entrance, clients func() []
 		return nil, err
 	}
 	l := &homeassistantLogins{users: a.users, audit: a.audit, clients: clients, log: log, stored: stored,
-		wake: make(chan struct{}, 1), seen: make(map[string]seenLogin)}
+		wake: make(chan struct{}, 1), seen: make(map[string]seenLogin), last: make(map[string]lastVisit)}
 	for name, last := range stored.All() {
 		l.seen[name] = seenLogin{last, time.Now()}
 	}
@@ -75,21 +83,50 @@ func homeassistantLoginNames() []string {
 	return names
 }
 
-// loggedIn takes note that somebody has come with a login. The door calls it before the
-// client is answered; it blocks nobody.
-func (l *homeassistantLogins) loggedIn(name string) {
+// visited takes note that somebody has come with a login, and what became of that. The
+// door calls it before the client is answered; it blocks nobody.
+func (l *homeassistantLogins) visited(name string, err error) {
 	if !strings.HasPrefix(name, access.HomeAssistantUser) || !isHomeAssistantLogin(name) {
 		return
 	}
+	now, visit := time.Now(), homeassistant.LetIn
+	if err != nil {
+		visit = homeassistant.LockedOut
+		if _, ok := errors.AsType[*access.Refused](err); ok {
+			visit = homeassistant.Refused
+		} else if !errors.Is(err, access.ErrLockedOut) {
+			return // the box is to blame
+		}
+	}
 	l.mu.Lock()
-	s := l.seen[name]
-	s.last = time.Now()
-	l.seen[name] = s
+	l.last[name] = lastVisit{now, visit}
+	if err == nil {
+		s := l.seen[name]
+		s.last = now
+		l.seen[name] = s
+	}
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// visit says what became of the last client that came with a login since then.
+func (l *homeassistantLogins) visit(name string, since time.Time) homeassistant.Visit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v := l.last[name]; !v.at.Before(since) {
+		return v.became
+	}
+	return homeassistant.NoVisit
+}
+
+// lastSeen returns when a login was last used; zero: never.
+func (l *homeassistantLogins) lastSeen(name string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[name].last
 }
 
 // run writes which logins are used until ctx ends.

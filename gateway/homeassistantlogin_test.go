@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -83,8 +84,11 @@ func TestHomeAssistantLoginKeepsItsPassword(t *testing.T) {
 	if h.letsIn(t, "homeassistant", first) {
 		t.Error("the password that was replaced lets somebody in")
 	}
-	h.loggedIn("homeassistant")
-	h.loggedIn("homeassistant-99") // a login of somebody else's
+	h.visited("homeassistant", &access.Refused{}) // with a wrong password
+	h.want(t, "homeassistant")
+	second = h.want(t, "homeassistant")
+	h.visited("homeassistant", nil)
+	h.visited("homeassistant-99", nil) // a login of somebody else's
 	h.write(t.Context())
 	third := h.want(t, "homeassistant-2")
 	if err := store.Close(); err != nil {
@@ -133,7 +137,7 @@ func TestHomeAssistantLoginsEnd(t *testing.T) {
 	h := newLoginHouse(t, store)
 	for _, name := range homeassistantLoginNames() {
 		h.want(t, name)
-		h.loggedIn(name)
+		h.visited(name, nil)
 	}
 	_, _, err := h.newHomeAssistantLogin(t.Context(), "by test")
 	if e, ok := errors.AsType[*homeassistant.ConnectError](err); !ok || e.Reason != homeassistant.NoLogin || !strings.Contains(e.Text, "9 logins") {
@@ -188,4 +192,26 @@ func TestDoorTellsOfLogins(t *testing.T) {
 		t.Errorf("the login for another Home Assistant is %+v", made)
 	}
 	connect(t, e, "ha", "homeassistant", password)
+}
+
+func TestHomeAssistantVisits(t *testing.T) {
+	store := openTestStore(t, t.TempDir())
+	defer store.Close()
+	h := newLoginHouse(t, store)
+	before := time.Now()
+	for _, tt := range []struct {
+		err  error
+		want homeassistant.Visit
+	}{
+		{errors.New("the store is busy"), homeassistant.NoVisit}, {&access.Refused{}, homeassistant.Refused}, {context.Canceled, homeassistant.Refused},
+		{access.ErrLockedOut, homeassistant.LockedOut}, {nil, homeassistant.LetIn},
+	} {
+		h.visited("homeassistant", tt.err)
+		if got := h.visit("homeassistant", before); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
+		}
+	}
+	if h.visit("homeassistant", time.Now().Add(time.Second)) != homeassistant.NoVisit || h.visit("homeassistant-2", before) != homeassistant.NoVisit {
+		t.Error("a visit of before, or of another, counts")
+	}
 }
