@@ -13,7 +13,7 @@ ORACLE         := serialbridge/zigbee/devices/oracle
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak windfront vet vuln check image image-test image-crash interop oracle deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check image image-test image-crash interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ soak: ## 16 simulated sticks with all faults at once for ten minutes: nothing lo
 
 zigbee-soak: ## a whole lintel with 150 simulated Zigbee devices that lose one frame in twenty, for ten minutes
 	LINTEL_SOAK=10m go test -count=1 -v -timeout 40m -run 'TestTown$$' ./serialbridge/simulator/zigbeehouse
+
+homeassistant-soak: ## a hundred things that happen to a house with Home Assistant, by chance: restarts, power cuts, names (10 minutes)
+	LINTEL_HOMEASSISTANT_STEPS=$${LINTEL_HOMEASSISTANT_STEPS:-100} go test -count=1 -v -timeout 1h -run 'TestHomeAssistantSoak$$' ./gateway
 
 windfront: deps ## work with zigbee2mqtt's own front end in a headless Chromium, on a simulated Zigbee house
 	@packages='chromium'; $(install-packages)
