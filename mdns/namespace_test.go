@@ -143,7 +143,7 @@ type namespace struct {
 // newNamespace makes a namespace without any way out.
 func newNamespace(t *testing.T, name string) *namespace {
 	t.Helper()
-	n := &namespace{t: t, name: fmt.Sprintf("%s%d-%s", strings.ToLower(t.Name()), os.Getpid(), name)}
+	n := &namespace{t: t, name: fmt.Sprintf("%s%d-%s", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid(), name)}
 	if out, err := exec.Command("ip", "netns", "add", n.name).CombinedOutput(); err != nil {
 		need(t, "cannot make a network namespace: %v: %s", err, out)
 	}
@@ -294,7 +294,7 @@ func (p *process) line(text string) string {
 // until waits for a line that is right.
 func (p *process) until(what string, right func(line string) bool) {
 	p.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute) // an address holds for two
 	for last := ""; ; {
 		select {
 		case l, ok := <-p.lines:
