@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -205,6 +206,23 @@ func (n *namespace) do(f func() error) {
 	if err := <-done; err != nil {
 		n.t.Fatal(err)
 	}
+}
+
+// socket opens a socket that speaks on the interface with the given index.
+func (n *namespace) socket(name string) (s *socket, index int) {
+	n.t.Helper()
+	n.do(func() error {
+		iface, err := net.InterfaceByName(name)
+		if err != nil {
+			return err
+		}
+		if s, err = listen4(); err != nil {
+			return err
+		}
+		index = iface.Index
+		return s.join(iface, net.UDPAddrFromAddrPort(group4))
+	})
+	return s, index
 }
 
 // A process runs in a namespace until the end of the test.
