@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lintel/gateway/dashboard"
 	"lintel/mdns"
 	"lintel/persist"
 )
@@ -104,6 +105,49 @@ func (g *gateway) found(types ...string) []mdns.Found {
 
 // foundHomeAssistants returns the Home Assistants on the network.
 func (g *gateway) foundHomeAssistants() []mdns.Found { return g.found(homeAssistantService) }
+
+// neighbours are everything that is found, as the status page shows it.
+func (g *gateway) neighbours() []dashboard.Neighbour {
+	var out []dashboard.Neighbour
+	add := func(f mdns.Found, kind, scheme, about string) {
+		n := dashboard.Neighbour{
+			Kind: kind, Name: f.Instance, Where: net.JoinHostPort(f.Host, strconv.Itoa(f.Port)),
+			About: about, Page: scheme == "http",
+		}
+		if scheme != "" {
+			n.Where = scheme + "://" + n.Where
+		}
+		for _, a := range f.Addresses {
+			n.Addresses = append(n.Addresses, a.String())
+		}
+		out = append(out, n)
+	}
+	value := func(f mdns.Found, key string) string {
+		v, _ := f.Value(key)
+		return v
+	}
+	for _, f := range g.foundHomeAssistants() {
+		add(f, "Home Assistant", "", value(f, "version"))
+	}
+	boxes := g.found(lintelService)
+	for _, f := range boxes {
+		add(f, "Lintel", "http", value(f, "version"))
+	}
+	for _, f := range g.found(brokerService, secureBrokerService) {
+		if slices.ContainsFunc(boxes, func(b mdns.Found) bool { return strings.EqualFold(b.Host, f.Host) }) {
+			continue // every box has one
+		}
+		scheme := "mqtt"
+		if f.Type == secureBrokerService {
+			scheme = "mqtts"
+		}
+		add(f, "MQTT broker", scheme, "")
+	}
+	for _, f := range g.found(coordinatorServices...) {
+		add(f, "Zigbee coordinator", "tcp", value(f, "radio_type"))
+	}
+	return out
+}
 
 // isOwn reports whether the box itself advertises the service.
 func (g *gateway) isOwn(f mdns.Found) bool {

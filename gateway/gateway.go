@@ -435,6 +435,8 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Zigbee:    front,
 		Uplinks:   g.uplinkStatus,
 
+		Neighbours: g.neighbours,
+
 		ZigbeeNetwork: network,
 		HomeAssistant: page,
 

@@ -1,7 +1,7 @@
 // Package dashboard serves the pages of the box and its JSON API: what is plugged in,
 // what it says, how the broker is doing, and who may do what.
 //
-//	/         the status: broker, sticks, devices, clients
+//	/         the status: broker, sticks, devices, clients, and what else is on the network
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
 //	/users    logins of devices and of people, client certificates

@@ -57,6 +57,8 @@ type Options struct {
 	Losses  func() []string        // what is known to be lost of what was stored
 	Notices func() []string        // what else a person should look after; nil: nothing
 	Uplinks func() []uplink.Status // other brokers; nil: none
+	// Neighbours are what makes itself known on the network; nil: nobody looks.
+	Neighbours func() []Neighbour
 
 	// Zigbee serves the front end of the Zigbee network below /zigbee/, to admins: it may do
 	// everything there. nil: none.

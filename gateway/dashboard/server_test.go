@@ -56,6 +56,12 @@ func house() Options {
 	return Options{
 		Name: "Lintel A1B2C3", ID: "a1b2c3d4e5f6", Model: "Raspberry Pi 4", Version: "0.1.0",
 		Addresses: func() []string { return []string{"mqtt://lintel.local:1883", "ws://lintel.local:8083/mqtt"} },
+		Neighbours: func() []Neighbour {
+			return []Neighbour{
+				{Kind: "Home Assistant", Name: "Home", Where: "home.local:8123", Addresses: []string{"192.0.2.7", "fd00::7"}, About: "2026.2.0"},
+				{Kind: "Lintel", Name: "Lintel <Attic>", Where: "http://lintel-2.local:80", Addresses: []string{"192.0.2.9"}, Page: true},
+			}
+		},
 		Broker: &topics{retained: []mqtt.Message{
 			{Topic: "lintel/dsmr_1/availability", Payload: []byte("online")},
 			{Topic: "lintel/dsmr_1/state", Payload: []byte(`{"power":1.193,"energy":12345.678,"tariff":"low","failures":8,"meter_time":"2026-11-21T20:15:30+01:00","unasked":1}`)},

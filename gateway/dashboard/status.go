@@ -26,6 +26,8 @@ type Status struct {
 	Clients   []Client  `json:"clients"`
 
 	Uplinks []uplink.Status `json:"uplinks"`
+
+	Neighbours []Neighbour `json:"neighbours"`
 }
 
 // Counters are the broker's, since its start.
@@ -110,6 +112,11 @@ func (s *Server) status() Status {
 		Devices:   []Device{},
 		Clients:   []Client{},
 		Uplinks:   []uplink.Status{},
+
+		Neighbours: []Neighbour{},
+	}
+	if s.o.Neighbours != nil {
+		st.Neighbours = append(st.Neighbours, s.o.Neighbours()...)
 	}
 	if s.o.Uplinks != nil {
 		st.Uplinks = append(st.Uplinks, s.o.Uplinks()...)
