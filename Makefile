@@ -7,13 +7,15 @@ GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
 TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2 python3-zeroconf
+# The custom integration for Home Assistant: its tests, types and lint.
+TEST_PACKAGES  += python3 python3-aiohttp python3-voluptuous mypy pylint
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
 TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
 ORACLE         := serialbridge/zigbee/devices/oracle
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check image image-test image-crash interop oracle deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +104,9 @@ vuln: ## look for known defects in what the program is made of (needs the Go vul
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
 check: vet race fuzz bench-short crash-short image-test ## what CI runs
+
+hacs: ## write the custom integration as a repository for HACS into out/hacs; REPOSITORY=OWNER/NAME on GitHub
+	go run ./gateway/homeassistant/hacs --version '$(VERSION)' --repository '$(REPOSITORY)' --out out/hacs
 
 image: deps-image ## build the Raspberry Pi image and the one for QEMU into out/
 	gokrazy/build.sh

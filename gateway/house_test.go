@@ -57,6 +57,7 @@ var floors = map[string]int{
 	"lintel/gateway/homeassistant":              4,
 	"lintel/gateway/homeassistant/judge":        3,
 	"lintel/gateway/homeassistant/fakehome":     4,
+	"lintel/gateway/homeassistant/hacs":         7,
 	"lintel/gateway/uplink":                     4,
 	"lintel/serialbridge/simulator":             4,
 	"lintel/gateway/dashboard":                  5,

@@ -76,4 +76,3 @@ def check_broker(hass: HomeAssistant, entry: ConfigEntry) -> None:
                 "broker": broker,
             },
         )
-

@@ -65,10 +65,12 @@ async def async_pair(
     question = {"code": code, "client": "homeassistant"}
     answer = await _async_request(session, "POST", host, port, question)
     broker_port = answer.get("port")
-    if not isinstance(broker_port, int) or not 0 < broker_port < 65536:
+    if isinstance(broker_port, bool) or not isinstance(broker_port, int):
         raise LintelError("not_lintel")
-    # An address by which the box was reached is one that reaches it, through a container's
-    # network too. A name may be one that only this session knows how to resolve.
+    if not 0 < broker_port < 65536:
+        raise LintelError("not_lintel")
+    # An address by which the box was reached is one that reaches it, through the network
+    # of a container too. A name may be one that only this session can resolve.
     return Login(
         box=_box(answer),
         host=host if is_address(host) else _text(answer, "host"),
@@ -119,7 +121,7 @@ async def _async_request(
         raise LintelError("cannot_connect") from err
     try:
         answer = json.loads(text)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise LintelError("not_lintel") from err
     if not isinstance(answer, dict):
         raise LintelError("not_lintel")

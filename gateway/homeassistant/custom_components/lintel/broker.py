@@ -44,7 +44,7 @@ def mqtt_entry(hass: HomeAssistant) -> ConfigEntry | None:
 
 
 def is_broker_of(mqtt: ConfigEntry, entry: ConfigEntry) -> bool:
-    """Report whether an MQTT entry has the broker of a box, where it was or where it is."""
+    """Report whether an MQTT entry has the broker of a box, where it was or is."""
     return (
         mqtt.data.get(CONF_BROKER) in (entry.data[CONF_BROKER], entry.data[CONF_HOST])
         and mqtt.data.get(CONF_PORT) == entry.data[CONF_BROKER_PORT]

@@ -1,0 +1,1 @@
+"""Integrations that come with Home Assistant."""
