@@ -117,6 +117,7 @@ const (
 	Direction        Feature = "direction"           // of a Fan
 	Volume           Feature = "volume"              // of a Siren
 	Duration         Feature = "duration"            // of a Siren
+	Assumed          Feature = "assumed"             // of what can be commanded: nobody confirms it, the state is what was heard or sent last
 )
 
 // Category says whether a property is what the device is for (empty), tells

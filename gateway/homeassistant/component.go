@@ -121,6 +121,9 @@ func newComponent(p serialbridge.Property, t topics) (component, error) {
 			return nil, err
 		}
 	}
+	if commanded && p.Has(serialbridge.Assumed) {
+		c["opt"] = true // both buttons of a blind work, wherever it may be
+	}
 	category := p.Category
 	if !commanded && category == serialbridge.Config {
 		// What cannot be commanded may not be in this category: the

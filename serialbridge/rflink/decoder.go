@@ -109,7 +109,7 @@ func (d *decoder) end(line string, received time.Time) {
 	t.heard = received
 	t.lines++
 	for _, p := range properties {
-		t.has(p)
+		t.gets(p)
 	}
 	d.doubt(t, raw, values)
 	t.command(m, values)
@@ -208,15 +208,18 @@ func (d *decoder) read(m message) (values map[string]any, raw map[string]int64, 
 			return values, raw, properties, true
 		}
 		p := levelOf(m.protocol, number)
+		if p.Kind == serialbridge.Light {
+			values[p.Key] = lit(int64(n))
+			return values, raw, append(properties, p), true
+		}
 		values[p.Key] = int64(n)
-		properties = append(properties, switchOf(m.protocol, number), p)
-		return values, raw, properties, true
+		return values, raw, append(properties, switchOf(m.protocol, number), p), true
 	}
 	p := switchOf(m.protocol, number)
 	switch {
-	case p.Kind == serialbridge.Choice && !slices.Contains(blindCommands, command):
+	case p.Kind == serialbridge.Cover && blindStates[command] == "":
 		return values, raw, properties, true // a programming key
-	case p.Kind != serialbridge.Choice && !slices.Contains(switchCommands, command):
+	case p.Kind != serialbridge.Cover && !slices.Contains(switchCommands, command):
 		return values, raw, properties, true
 	}
 	return values, raw, append(properties, p), true
@@ -232,32 +235,42 @@ func (t *transmitter) command(m message, values map[string]any) {
 		return
 	}
 	number, _ := m.get("SWITCH")
-	p := switchOf(t.protocol, number)
-	if !t.knows(p.Key) {
-		return
-	}
-	t.switches[p.Key] = number
-	level := levelOf(t.protocol, number)
-	if t.knows(level.Key) {
-		t.switches[level.Key] = number
+	p, level := switchOf(t.protocol, number), levelOf(t.protocol, number)
+	for _, key := range []string{p.Key, level.Key} {
+		if t.knows(key) {
+			t.switches[key] = number
+		}
 	}
 	if n, ok := values[level.Key]; ok {
-		values[p.Key] = n != int64(0)
+		if t.knows(p.Key) {
+			values[p.Key] = n != int64(0)
+		}
 		return
 	}
+	on := command == "ON" || command == "ALLON"
 	switch {
-	case p.Kind == serialbridge.Choice:
-		if slices.Contains(blindCommands, command) {
-			values[p.Key] = command
+	case p.Kind == serialbridge.Cover:
+		if state := blindStates[command]; state != "" && t.knows(p.Key) {
+			values[p.Key] = map[string]any{"state": state}
 		}
 	case command == "ON" || command == "OFF":
-		values[p.Key] = command == "ON"
+		t.switchTo(p.Key, on, values)
+		t.switchTo(level.Key, on, values)
 	case command == "ALLON" || command == "ALLOFF":
 		for key := range t.switches {
-			if strings.HasPrefix(key, "switch") {
-				values[key] = command == "ALLON"
-			}
+			t.switchTo(key, on, values)
 		}
+	}
+}
+
+// switchTo adds to values that a switch or a light is on or off, if the device has it.
+func (t *transmitter) switchTo(key string, on bool, values map[string]any) {
+	switch {
+	case !t.knows(key):
+	case strings.HasPrefix(key, switchPrefix):
+		values[key] = on
+	case strings.HasPrefix(key, lightPrefix):
+		values[key] = lighted(on)
 	}
 }
 
@@ -305,6 +318,23 @@ func (d *decoder) displace() bool {
 	delete(d.transmitters, oldest.device.ID)
 	if !oldest.changed { // else nobody was told of it
 		d.sink.Gone(oldest.device.ID)
+	}
+	return true
+}
+
+// gets notes a property. A switch that dims is a light from then on.
+func (t *transmitter) gets(p serialbridge.Property) bool {
+	if number, isSwitch := strings.CutPrefix(p.Key, switchPrefix); isSwitch && t.knows(lightPrefix+number) {
+		return false
+	}
+	number, isLight := strings.CutPrefix(p.Key, lightPrefix)
+	if !t.has(p) {
+		return false
+	}
+	if key := switchPrefix + number; isLight && t.knows(key) {
+		t.device.Properties = slices.DeleteFunc(t.device.Properties, func(q serialbridge.Property) bool { return q.Key == key })
+		delete(t.switches, key)
+		t.changed = true
 	}
 	return true
 }

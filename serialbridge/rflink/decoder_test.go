@@ -70,7 +70,7 @@ func TestVectors(t *testing.T) {
 		if err := json.Unmarshal(text, &values); err != nil {
 			t.Fatal(err)
 		}
-		if r.Readings[i].Device != want.Device || !maps.Equal(values, want.Values) {
+		if r.Readings[i].Device != want.Device || !reflect.DeepEqual(values, want.Values) {
 			t.Errorf("%d: %s %v, want %s %v", i, r.Readings[i].Device, values, want.Device, want.Values)
 		}
 		if !r.Readings[i].Time.Equal(received) {
@@ -80,6 +80,31 @@ func TestVectors(t *testing.T) {
 	d := r.Devices["rflink_upm_esic_0001"]
 	if d.Name != "UPM/Esic 0001" || d.Model != "UPM/Esic" || d.SerialNumber != "0001" || len(d.Properties) != 3 {
 		t.Errorf("%+v", d)
+	}
+}
+
+type object = map[string]any
+
+// A switch of which a level is heard is a light from then on.
+func TestBecomesALight(t *testing.T) {
+	r := decode(t,
+		"20;01;NewKaku;ID=01;SWITCH=1;CMD=ON;\r\n",
+		"20;02;NewKaku;ID=01;SWITCH=1;CMD=SET_LEVEL=3;\r\n",
+		"20;03;NewKaku;ID=01;SWITCH=1;CMD=OFF;\r\n",
+		"20;04;NewKaku;ID=01;SWITCH=2;CMD=ON;\r\n",
+		"20;05;NewKaku;ID=01;SWITCH=2;CMD=ALLON;\r\n")
+	var keys []string
+	for _, p := range r.Devices["rflink_newkaku_01"].Properties {
+		keys = append(keys, p.Key)
+	}
+	if !slices.Equal(keys, []string{"light_1", "switch_2"}) || r.Disorder != "" {
+		t.Errorf("it has %q: %s", keys, r.Disorder)
+	}
+	for i, want := range []object{{"switch_1": true}, {"light_1": object{"state": "ON", "brightness": 51.0, "color_mode": "brightness"}},
+		{"light_1": lit(0)}, {"switch_2": true}, {"light_1": object{"state": "ON", "color_mode": "brightness"}, "switch_2": true}} {
+		if got := r.Readings[i].Values; !reflect.DeepEqual(got, want) {
+			t.Errorf("reading %d: %v, want %v", i, got, want)
+		}
 	}
 }
 
@@ -122,7 +147,8 @@ func TestValues(t *testing.T) {
 		{"SWITCH=1;CMD=", nil, damagedSyntax},
 		{"SWITCH=1;CMD=SET_LEVEL=x", nil, damagedSyntax},
 		{"SWITCH=1;CMD=SET_LEVEL=16", nil, damagedImplausible},
-		{"SWITCH=1;CMD=SET_LEVEL=0", map[string]any{"switch_1": false, "level_1": int64(0)}, ""},
+		{"SWITCH=1;CMD=SET_LEVEL=0", map[string]any{"light_1": lit(0)}, ""},
+		{"SWITCH=1;CMD=SET_LEVEL=15", map[string]any{"light_1": object{"state": "ON", "brightness": 255.0, "color_mode": "brightness"}}, ""},
 		{"CMD=ON", map[string]any{"switch": true}, ""},
 		{"TEMP=0001;TEMP=0002", nil, damagedSyntax},
 	} {
@@ -135,7 +161,7 @@ func TestValues(t *testing.T) {
 		if test.why != "" {
 			damaged = []string{test.why}
 		}
-		if !maps.Equal(got, test.want) || !slices.Equal(r.Damage, damaged) {
+		if len(got) != len(test.want) || len(got) > 0 && !reflect.DeepEqual(got, test.want) || !slices.Equal(r.Damage, damaged) {
 			t.Errorf("%s: %v %q, want %v %q", test.label, got, r.Damage, test.want, damaged)
 		}
 	}
@@ -325,13 +351,13 @@ func TestProperties(t *testing.T) {
 			if p.Key != "level_1" && p.StateClass != want {
 				t.Errorf("%s: state class %q", p.Key, p.StateClass)
 			}
-		case serialbridge.State, serialbridge.Event, serialbridge.Choice:
+		case serialbridge.State, serialbridge.Event:
 			if len(p.Options) == 0 {
 				t.Errorf("%s: no options", p.Key)
 			}
-		case serialbridge.Setting:
-			if p.Max != maxLevel {
-				t.Errorf("%s: to %v", p.Key, p.Max)
+		case serialbridge.Light, serialbridge.Cover:
+			if !p.Has(serialbridge.Assumed) {
+				t.Errorf("%s: who confirms it?", p.Key)
 			}
 		}
 	}

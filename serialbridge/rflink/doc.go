@@ -40,7 +40,9 @@
 // What a remote control of a known protocol switches can be switched by us: the
 // gateway sends what the remote would. Nobody answers, so the state of a switch
 // is what was heard or sent last. What the gateway has not confirmed with OK does
-// not count as sent.
+// not count as sent. A switch of which a level was heard is a light; Somfy's blinds
+// are open or closed once they were told to go there. The colours of Mi-Light are not
+// read: by which hue the gateway counts is not written down.
 //
 // A device that was switched by command is remembered, and can be switched after
 // the next start without being heard before; 64 are. It has a button, Forget.

@@ -3,6 +3,7 @@ package rflink
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -90,31 +91,27 @@ func (d *decoder) commandLine(c serialbridge.Command) (line string, values map[s
 	}
 	values = map[string]any{c.Key: c.Value}
 	var command string
-	switch c.Key {
-	case levelOf(t.protocol, number).Key:
-		level, ok := c.Value.(float64)
-		if !ok || !(level >= 0 && level <= maxLevel) {
-			return "", nil, false
-		}
-		// Level 0 does not exist: it is off.
-		n := int64(level + 0.5)
-		command = "OFF"
-		if n > 0 {
-			command = strconv.FormatInt(n, 10)
-		}
-		values = map[string]any{c.Key: n, switchOf(t.protocol, number).Key: n > 0}
+	on, isSwitch := c.Value.(bool)
+	wanted, isObject := c.Value.(map[string]any)
+	brightness, bright := wanted["brightness"].(float64)
+	switch light := c.Key == levelOf(t.protocol, number).Key; {
+	case isSwitch && !light && t.protocol != blindProtocol:
+		command = map[bool]string{true: "ON", false: "OFF"}[on]
+	case isObject && light && (wanted["state"] == "OFF" || bright && brightness == 0):
+		command = "OFF" // level 0 does not exist
+		values = map[string]any{c.Key: lighted(false)}
+	case isObject && light && bright:
+		n := max(1, int64(math.Round(brightness*maxLevel/255)))
+		command = strconv.FormatInt(n, 10)
+		values = map[string]any{c.Key: lit(n)}
+	case isObject && light && wanted["state"] == "ON":
+		command = "ON"
+		values = map[string]any{c.Key: lighted(true)}
+	case isObject && !light && blindCommands[wanted["state"]] != "":
+		command = blindCommands[wanted["state"]]
+		values = map[string]any{c.Key: map[string]any{"state": blindStates[command]}}
 	default:
-		switch v := c.Value.(type) {
-		case bool:
-			command = "OFF"
-			if v {
-				command = "ON"
-			}
-		case string:
-			command = v // one of blindCommands
-		default:
-			return "", nil, false
-		}
+		return "", nil, false
 	}
 	// The gateway wants six digits at least.
 	zeros := strings.Repeat("0", max(0, 6-len(t.id)))

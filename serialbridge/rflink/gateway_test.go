@@ -3,7 +3,7 @@ package rflink
 import (
 	"context"
 	"errors"
-	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -40,12 +40,17 @@ func TestRun(t *testing.T) {
 			then        map[string]any
 		}{
 			{"rflink_kaku_41", "switch_1", false, "10;Kaku;000041;1;OFF;\r\n", map[string]any{"switch_1": false}},
-			{"rflink_newkaku_cac142", "switch_3", true, "10;NewKaku;cac142;3;ON;\r\n", map[string]any{"switch_3": true}},
-			{"rflink_newkaku_cac142", "level_3", 7.0, "10;NewKaku;cac142;3;7;\r\n", map[string]any{"switch_3": true, "level_3": int64(7)}},
-			{"rflink_newkaku_cac142", "level_3", 0.0, "10;NewKaku;cac142;3;OFF;\r\n", map[string]any{"switch_3": false, "level_3": int64(0)}},
-			{"rflink_newkaku_cac142", "level_3", 16.0, "", nil},
-			{"rflink_newkaku_cac142", "level_3", true, "", nil},
-			{"rflink_rts_1a602a", "blind_01", "UP", "10;RTS;1a602a;01;UP;\r\n", map[string]any{"blind_01": "UP"}},
+			{"rflink_newkaku_cac142", "light_3", object{"state": "ON"}, "10;NewKaku;cac142;3;ON;\r\n", object{"light_3": lighted(true)}},
+			{"rflink_newkaku_cac142", "light_3", object{"state": "ON", "brightness": 119.0}, "10;NewKaku;cac142;3;7;\r\n", object{"light_3": lit(7)}},
+			{"rflink_newkaku_cac142", "light_3", object{"brightness": 1.0}, "10;NewKaku;cac142;3;1;\r\n", object{"light_3": lit(1)}},
+			{"rflink_newkaku_cac142", "light_3", object{"brightness": 0.0}, "10;NewKaku;cac142;3;OFF;\r\n", object{"light_3": lit(0)}},
+			{"rflink_newkaku_cac142", "light_3", object{"state": "OFF"}, "10;NewKaku;cac142;3;OFF;\r\n", object{"light_3": lit(0)}},
+			{"rflink_newkaku_cac142", "light_3", object{}, "", nil},
+			{"rflink_newkaku_cac142", "light_3", true, "", nil},
+			{"rflink_rts_1a602a", "blind_01", object{"state": "open"}, "10;RTS;1a602a;01;UP;\r\n", object{"blind_01": object{"state": "open"}}},
+			{"rflink_rts_1a602a", "blind_01", object{"state": "stop"}, "10;RTS;1a602a;01;STOP;\r\n", object{"blind_01": object{"state": "stopped"}}},
+			{"rflink_rts_1a602a", "blind_01", object{"position": 3.0}, "", nil},
+			{"rflink_rts_1a602a", "blind_01", true, "", nil},
 			{"rflink_conrad_rsl2_010002", "switch_03", true, "", nil}, // can only be heard
 			{"rflink_kaku_41", "switch_2", true, "", nil},
 			{"rflink_kaku_42", "switch_1", true, "", nil},
@@ -64,7 +69,7 @@ func TestRun(t *testing.T) {
 			if len(sink.Readings) > before {
 				got = sink.Readings[before].Values
 			}
-			if !maps.Equal(got, test.then) {
+			if len(got) != len(test.then) || len(got) > 0 && !reflect.DeepEqual(got, test.then) {
 				t.Errorf("%s: then %v, want %v", test.device, got, test.then)
 			}
 		}
@@ -106,8 +111,8 @@ func TestRunRemembers(t *testing.T) {
 				t.Errorf("remembers %v", memory)
 			}
 			commands <- serialbridge.Command{Device: "rflink_kaku_41", Key: "switch_1", Value: true}
-			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "level_3", Value: 7.0}
-			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
+			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "light_3", Value: object{"brightness": 119.0}}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: object{"state": "open"}}
 		})
 		if len(memory) != 3 || sink.Disorder != "" {
 			t.Fatalf("remembers %v %s", memory, sink.Disorder)
@@ -130,14 +135,14 @@ func TestRunRemembers(t *testing.T) {
 					t.Errorf("%+v, was %+v", d, was)
 				}
 			}
-			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "level_3", Value: 7.0}
-			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
+			commands <- serialbridge.Command{Device: "rflink_newkaku_cac142", Key: "light_3", Value: object{"brightness": 119.0}}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: object{"state": "open"}}
 			synctest.Wait()
 			if s := string(l.Sent()); s != "10;NewKaku;cac142;3;7;\r\n10;RTS;1a602a;01;UP;\r\n" {
 				t.Errorf("sent %q", s)
 			}
 			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "forget", Value: true}
-			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: "UP"}
+			commands <- serialbridge.Command{Device: "rflink_rts_1a602a", Key: "blind_01", Value: object{"state": "open"}}
 			synctest.Wait()
 			if s := string(l.Sent()); s != "" || len(memory) != 2 || len(sink.Devices["rflink_rts_1a602a"].Properties) > 0 {
 				t.Errorf("not forgotten: sent %q, remembers %v", s, memory)

@@ -151,19 +151,23 @@ func canSend(protocol string) bool { return slices.Contains(sendable, protocol) 
 // blindProtocol is that of Somfy's blinds: their commands are not ON and OFF.
 const blindProtocol = "RTS"
 
-// blindCommands are the commands of a blind.
-var blindCommands = []string{"UP", "DOWN", "STOP"}
+// blindStates are what the commands of a blind make of it, as far as anybody knows, and
+// blindCommands what somebody wants of it.
+var (
+	blindStates   = map[string]string{"UP": "open", "DOWN": "closed", "STOP": "stopped"}
+	blindCommands = map[any]string{"open": "UP", "close": "DOWN", "stop": "STOP"}
+)
 
 // switchOf returns the property of a switch: of a device that can be
 // commanded, or of one that can only be heard.
 func switchOf(protocol, number string) serialbridge.Property {
-	p := serialbridge.Property{Key: switchKey("switch", number), Name: switchName("Switch", number), Kind: serialbridge.Binary, Precision: -1}
+	p := serialbridge.Property{Key: switchKey(switchPrefix, number), Name: switchName("Switch", number), Kind: serialbridge.Binary, Precision: -1}
 	switch {
 	case protocol == blindProtocol:
 		p.Key, p.Name = switchKey("blind", number), switchName("Blind", number)
-		p.Kind, p.Options = serialbridge.Choice, blindCommands
+		p.Kind, p.Features = serialbridge.Cover, []serialbridge.Feature{serialbridge.Stop, serialbridge.Assumed}
 	case canSend(protocol):
-		p.Kind = serialbridge.Switch
+		p.Kind, p.Features = serialbridge.Switch, []serialbridge.Feature{serialbridge.Assumed}
 	}
 	return p
 }
@@ -171,13 +175,37 @@ func switchOf(protocol, number string) serialbridge.Property {
 // maxLevel is the brightest level of dimmers.
 const maxLevel = 15
 
-// levelOf returns the property of a dimmer.
+// levelOf returns the property of a dimmer: one that can be commanded is a light, in
+// place of the switch.
 func levelOf(protocol, number string) serialbridge.Property {
 	p := serialbridge.Property{Key: switchKey("level", number), Name: switchName("Level", number), Kind: serialbridge.Measurement}
 	if canSend(protocol) {
-		p.Kind, p.Max, p.Step = serialbridge.Setting, maxLevel, 1
+		p.Key, p.Name, p.Kind, p.Precision = switchKey(lightPrefix, number), switchName("Light", number), serialbridge.Light, -1
+		p.Features = []serialbridge.Feature{serialbridge.Brightness, serialbridge.Assumed}
 	}
 	return p
+}
+
+// Prefixes of keys, before the number of the switch.
+const (
+	switchPrefix = "switch"
+	lightPrefix  = "light"
+)
+
+// lit returns the state of a light at a level.
+func lit(level int64) map[string]any {
+	if level == 0 {
+		return map[string]any{"state": "OFF", "color_mode": "brightness"}
+	}
+	return map[string]any{"state": "ON", "brightness": float64(level * 255 / maxLevel), "color_mode": "brightness"}
+}
+
+// lighted returns the state of a light of which only that is known.
+func lighted(on bool) map[string]any {
+	if on {
+		return map[string]any{"state": "ON", "color_mode": "brightness"}
+	}
+	return lit(0)
 }
 
 func switchKey(prefix, number string) string {

@@ -78,10 +78,10 @@ func (d *decoder) recall() {
 			if !validNumber(number) {
 				continue
 			}
-			if p := switchOf(r.Protocol, number); t.has(p) {
+			if p := switchOf(r.Protocol, number); t.gets(p) {
 				t.switches[p.Key] = number
 			}
-			if p := levelOf(r.Protocol, number); slices.Contains(r.Levels, number) && t.has(p) {
+			if p := levelOf(r.Protocol, number); slices.Contains(r.Levels, number) && t.gets(p) {
 				t.switches[p.Key] = number
 			}
 		}
