@@ -82,6 +82,7 @@ type gateway struct {
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
 	uplinks   []*uplink.Uplink
+	haBridge  *homeassistantBridge
 	brokers   []brokerListener
 	http      net.Listener // nil: no pages without TLS
 	https     net.Listener // nil: no pages over TLS; it does not speak that itself
@@ -294,6 +295,9 @@ func (g *gateway) build() error {
 	if err := g.buildUplinks(); err != nil {
 		return err
 	}
+	if g.haBridge, err = newHomeAssistantBridge(g); err != nil {
+		return err
+	}
 	learned, err := persist.NewBucket[string](g.store, "serialbridge")
 	if err != nil {
 		return err
@@ -338,6 +342,7 @@ func (g *gateway) modules() []module {
 	for _, u := range g.uplinks {
 		add("uplink", u.Run)
 	}
+	add("homeassistant bridge", g.haBridge.run)
 	if g.http != nil || g.https != nil {
 		add("dashboard", g.runDashboard)
 	}
@@ -439,6 +444,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 
 		ZigbeeNetwork: network,
 		HomeAssistant: page,
+		Bridge:        g.haBridge,
 
 		Users:    g.access.users,
 		Lockout:  g.access.lockout,

@@ -214,5 +214,8 @@ func (g *gateway) uplinkStatus() []uplink.Status {
 	for _, u := range g.uplinks {
 		all = append(all, u.Status())
 	}
+	if b := g.haBridge.Bridge(); b != nil {
+		all = append(all, b.Status)
+	}
 	return all
 }

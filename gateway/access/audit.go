@@ -38,6 +38,9 @@ const (
 	PairingShown   = "pairing code shown"
 	Paired         = "paired"
 	PairingRefused = "pairing refused"
+
+	BridgeSet     = "bridge mode set"
+	BridgeRemoved = "bridge mode ended"
 )
 
 // Kinds returns the kinds of events that there are.
@@ -45,7 +48,8 @@ func Kinds() []string {
 	return []string{LoggedIn, LoginRefused, LoginLockedOut, UserAdded, UserChanged, UserDeleted,
 		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
 		CertificateIssued, CertificateRevoked, CertificateRefused,
-		PairingShown, Paired, PairingRefused}
+		PairingShown, Paired, PairingRefused,
+		BridgeSet, BridgeRemoved}
 }
 
 // Event is something that matters to who looks after the safety of the box.

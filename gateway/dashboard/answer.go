@@ -14,6 +14,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/homeassistant"
+	"lintel/gateway/uplink"
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/z2m"
 )
@@ -91,6 +92,9 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	}
 	if invalid, ok := errors.AsType[*z2m.TeachingError](err); ok {
 		return wrong("", "%s", sentence(invalid))
+	}
+	if unfit, ok := errors.AsType[*uplink.Unfit](err); ok {
+		return &problem{http.StatusBadGateway, "", unfit.Text}
 	}
 	if unconnected, ok := errors.AsType[*homeassistant.ConnectError](err); ok {
 		return &problem{connectCodes[unconnected.Reason], "", unconnected.Text}

@@ -47,6 +47,9 @@
 //	POST   /api/homeassistant/connect   {"found"} or {"address"}, with "fingerprint" of a certificate that was compared:
 //	                               {"authorize"}, where to log in; that leads to /homeassistant/callback of the host of this call
 //	POST   /api/homeassistant/callback  {"state", "code"} that came there: connects it; only for who has begun it
+//	GET    /api/homeassistant/bridge    bridge mode: where it leads and how it is doing; {} if it is off
+//	POST   /api/homeassistant/bridge    {"host", "port", "tls", "fingerprint", "user", "password"}: tries them out and keeps them
+//	DELETE /api/homeassistant/bridge?clear=true  ends it; with clear the devices go from that Home Assistant
 //	POST   /api/homeassistant/login  {}: a login for one, and its password, shown this once
 //	GET    /api/pair               which box this is: {"id", "name", "model", "version", "claimed"}, for everybody
 //	POST   /api/pair               {"code", "client": "homeassistant"}: a login of its own for who knows the code, for

@@ -54,7 +54,9 @@ type homeassistantView struct {
 	Trying  string                      // the id of one that was found, which could not be connected
 	Failure *homeassistant.ConnectError // nil: none, or none of these
 
-	Pairing pairingView
+	Pairing  pairingView
+	Bridge   bridgeView
+	Bridging bool // bridge mode can be had
 }
 
 // foundView is a Home Assistant on the network.
@@ -66,7 +68,7 @@ type foundView struct {
 func (s *Server) homeassistantView(r *request) *homeassistantView {
 	v := &homeassistantView{Frame: s.frame(r, "Home Assistant"), Now: time.Now(), Admin: may(r.level, "admin"),
 		Logins: s.o.HomeAssistant.Logins(), Broker: s.brokerLogin(r, "", ""),
-		Pairing: s.pairingView(r)}
+		Pairing: s.pairingView(r), Bridging: s.o.Bridge != nil, Bridge: s.bridgeView(r)}
 	for _, f := range s.o.HomeAssistant.Found() {
 		found := foundView{Found: f}
 		for i, l := range v.Logins {

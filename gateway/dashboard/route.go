@@ -62,6 +62,15 @@ func (s *Server) routes() []route {
 			route{pattern: "GET /api/zigbee/learn/{ieee}/definition.toml", level: viewer, serve: s.serveDefinition},
 		)
 	}
+	if s.o.HomeAssistant != nil && s.o.Bridge != nil {
+		all = append(all,
+			route{pattern: "POST /homeassistant/bridge", level: admin, serve: s.bridgeForm},
+			route{pattern: "POST /homeassistant/bridge/remove", level: admin, serve: s.removeBridgeForm},
+			route{pattern: "GET /api/homeassistant/bridge", level: viewer, serve: s.showBridge},
+			route{pattern: "POST /api/homeassistant/bridge", level: admin, serve: s.bridgeCall},
+			route{pattern: "DELETE /api/homeassistant/bridge", level: admin, serve: s.removeBridgeCall},
+		)
+	}
 	if s.o.HomeAssistant != nil {
 		all = append(all,
 			route{pattern: "GET /homeassistant", level: viewer, serve: s.homeassistantPage},

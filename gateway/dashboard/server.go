@@ -68,6 +68,7 @@ type Options struct {
 
 	// HomeAssistant is how Home Assistant gets to know the box; nil: there is no page of it.
 	HomeAssistant HomeAssistant
+	Bridge        HomeAssistantBridge // nil: there is no bridge mode
 
 	// Who may do what. Without Users nobody can be asked: then the status is for
 	// everybody, there is nothing else, and the rest of these fields is not used.

@@ -2,8 +2,10 @@ package uplink
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -100,7 +102,7 @@ func Sentence(err error, host string) string {
 	case errors.As(err, &fingerprint):
 		return "The broker has another certificate than the one whose fingerprint was given; its own is " + fingerprint.got + "."
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("The box does not know who has signed the certificate of %s. Give it the certificate of that authority, or the fingerprint.", host)
+		return fmt.Sprintf("The box does not know who has signed the certificate of %s. Its fingerprint is %s: if that is the broker's, give it to the box.", host, fingerprintOf(unknown.Cert))
 	case errors.As(err, &name):
 		return fmt.Sprintf("The certificate of the broker is not for %s. Give the host name that stands in it.", host)
 	case errors.As(err, &invalid):
@@ -165,6 +167,15 @@ func isTimeout(err error) bool {
 func isWrong(err error) bool {
 	_, ok := errors.AsType[*mqtt.Error](err)
 	return ok
+}
+
+// fingerprintOf is what TLSConfig takes; nil is no certificate.
+func fingerprintOf(c *x509.Certificate) string {
+	if c == nil {
+		return "not known"
+	}
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // printable makes what others have said fit for a log and a page.

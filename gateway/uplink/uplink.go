@@ -65,11 +65,11 @@ func SessionID(name string) string { return sessionPrefix + name }
 const sessionPrefix = "lintel-uplink-"
 
 const (
-	inWindow      = 100           // messages from the remote that are not acknowledged
-	sessionTime   = 7 * 24 * 3600 // seconds for which a 5.0 remote keeps what waits for the box
-	goodbyeTime   = time.Second   // for the last words
-	maxRemembered = 100_000       // topics in Memory
-	suspicion     = 5             // connections that end the same way
+	inWindow      = 100             // messages from the remote that are not acknowledged
+	sessionTime   = 7 * 24 * 3600   // seconds for which a 5.0 remote keeps what waits for the box
+	goodbyeTime   = 3 * time.Second // for the other side to hang up
+	maxRemembered = 100_000         // topics in Memory
+	suspicion     = 5               // connections that end the same way
 )
 
 // timing is what tests make shorter.
