@@ -2,6 +2,7 @@ package rfxtrx
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -193,23 +194,28 @@ func (d *decoder) remote(r remote, p packet, clean bool) {
 	if does != groupOff && does != groupOn {
 		t.add(r, u)
 	}
-	key := r.property(u).Key
+	dimmer := unit{u.number, true}
+	key, light := r.property(u).Key, r.property(dimmer).Key
 	switch does {
 	case off, on:
-		values[key] = does == on
+		if t.knows(light) && r.levelMax > 0 {
+			values[light] = lighted(does == on)
+		} else {
+			values[key] = does == on
+		}
 	case level:
-		dimmer := unit{u.number, true}
 		t.add(r, dimmer)
-		values[key] = n > 0
-		values[r.property(dimmer).Key] = int64(n)
+		values[light] = r.lit(n)
 	case groupOff, groupOn:
 		for key, u := range t.units {
-			if !u.dims {
+			if u.dims {
+				values[key] = lighted(does == groupOn)
+			} else {
 				values[key] = does == groupOn
 			}
 		}
 	case up, down, stop:
-		values[key] = blindCommands[does-up]
+		values[key] = map[string]any{"state": blindStates[does]}
 	}
 	d.publish(t, p, values)
 }
@@ -280,11 +286,21 @@ func (d *decoder) displace() bool {
 	return true
 }
 
-// add notes a unit that can be commanded.
+// add notes a unit that can be commanded. A switch of which a level was heard is a
+// light from then on.
 func (t *transmitter) add(r remote, u unit) {
+	other := r.property(unit{u.number, !u.dims}).Key
 	p := r.property(u)
-	if t.has(p) {
-		t.units[p.Key] = u
+	_, known := t.units[other]
+	known = known && other != p.Key // a blind is the same in both ways
+	if known && !u.dims || !t.has(p) {
+		return
+	}
+	t.units[p.Key] = u
+	if known {
+		delete(t.units, other)
+		t.device.Properties = slices.DeleteFunc(t.device.Properties, func(q serialbridge.Property) bool { return q.Key == other })
+		t.changed = true
 	}
 }
 
@@ -357,20 +373,25 @@ func (d *decoder) command(c serialbridge.Command, number byte) (p packet, values
 		if v {
 			does, n = on, r.levelMax
 		}
-	case float64:
-		if !u.dims || !(v >= 0 && v <= float64(r.levelMax)) {
+	case map[string]any:
+		brightness, bright := v["brightness"].(float64)
+		switch {
+		case r.blinds() && blindCommands[v["state"]] != nothing:
+			does = blindCommands[v["state"]]
+			values[c.Key] = map[string]any{"state": blindStates[does]}
+		case !u.dims:
+			return nil, nil, false
+		case v["state"] == "OFF" || bright && brightness == 0:
+			values[c.Key] = lighted(false)
+		case bright:
+			does, n = level, byte(max(1, math.Round(brightness*float64(r.levelMax)/255)))
+			values[c.Key] = r.lit(n)
+		case v["state"] == "ON":
+			does, n = on, r.levelMax
+			values[c.Key] = lighted(true)
+		default:
 			return nil, nil, false
 		}
-		if n = byte(v + 0.5); n > 0 {
-			does = level
-		}
-		values = map[string]any{c.Key: int64(n), r.property(unit{number: u.number}).Key: n > 0}
-	case string:
-		i := slices.Index(blindCommands, v)
-		if !r.blinds() || i < 0 {
-			return nil, nil, false
-		}
-		does = up + action(i)
 	default:
 		return nil, nil, false
 	}

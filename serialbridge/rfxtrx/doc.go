@@ -33,7 +33,8 @@
 // Run resets the transceiver, asks for its status and starts its receiver. It can
 // switch Lighting1, Lighting2 and Lighting5 units and RollerTrol blinds that were
 // heard. Nobody answers by radio, so the state is what was heard or sent last;
-// what the transceiver has not confirmed does not count as sent.
+// what the transceiver has not confirmed does not count as sent. A unit of which a level
+// was heard is a light.
 //
 // A device that was switched by command is remembered, and can be switched after
 // the next start without being heard before; 64 are. It has a button, Forget.

@@ -32,9 +32,8 @@ func (d *decoder) keep(id string) {
 	for _, u := range t.units {
 		if u.dims {
 			r.Levels = append(r.Levels, int(u.number))
-		} else {
-			r.Units = append(r.Units, int(u.number))
 		}
+		r.Units = append(r.Units, int(u.number))
 	}
 	slices.Sort(r.Units)
 	slices.Sort(r.Levels)

@@ -2,6 +2,7 @@ package rfxtrx
 
 import (
 	"encoding/hex"
+	"math"
 	"slices"
 	"strconv"
 
@@ -57,13 +58,32 @@ var remotes = map[byte]remote{
 	}},
 }
 
-// blindCommands are the options of a blind, in the order of up, down, stop.
-var blindCommands = []string{"UP", "DOWN", "STOP"}
+// Blinds: what can be wanted of them, and what they are then as far as anybody knows.
+var (
+	blindCommands = map[any]action{"open": up, "close": down, "stop": stop}
+	blindStates   = map[action]string{up: "open", down: "closed", stop: "stopped"}
+)
 
 // unit is the place of a switch.
 type unit struct {
 	number byte
-	dims   bool // it is the level of the switch
+	dims   bool // it is a light
+}
+
+// lit returns the state of a light at a level.
+func (r remote) lit(n byte) map[string]any {
+	if n == 0 {
+		return lighted(false)
+	}
+	return map[string]any{"state": "ON", "brightness": math.Round(float64(n) * 255 / float64(r.levelMax)), "color_mode": "brightness"}
+}
+
+// lighted returns the state of a light of which no more is known.
+func lighted(on bool) map[string]any {
+	if on {
+		return map[string]any{"state": "ON", "color_mode": "brightness"}
+	}
+	return map[string]any{"state": "OFF", "color_mode": "brightness"}
 }
 
 // property returns the property of a unit.
@@ -71,11 +91,14 @@ func (r remote) property(u unit) serialbridge.Property {
 	n := strconv.Itoa(int(u.number))
 	switch {
 	case r.blinds():
-		return serialbridge.Property{Key: "blind_" + n, Name: "Blind " + n, Kind: serialbridge.Choice, Options: blindCommands, Precision: -1}
+		return serialbridge.Property{Key: "blind_" + n, Name: "Blind " + n, Kind: serialbridge.Cover, Precision: -1,
+			Features: []serialbridge.Feature{serialbridge.Stop, serialbridge.Assumed}}
 	case u.dims:
-		return serialbridge.Property{Key: "level_" + n, Name: "Level " + n, Kind: serialbridge.Setting, Max: float64(r.levelMax), Step: 1}
+		return serialbridge.Property{Key: "light_" + n, Name: "Light " + n, Kind: serialbridge.Light, Precision: -1,
+			Features: []serialbridge.Feature{serialbridge.Brightness, serialbridge.Assumed}}
 	}
-	return serialbridge.Property{Key: "switch_" + n, Name: "Switch " + n, Kind: serialbridge.Switch, Precision: -1}
+	return serialbridge.Property{Key: "switch_" + n, Name: "Switch " + n, Kind: serialbridge.Switch, Precision: -1,
+		Features: []serialbridge.Feature{serialbridge.Assumed}}
 }
 
 func (r remote) blinds() bool { return r.name == "RollerTrol" }
