@@ -39,8 +39,9 @@ type decoder struct {
 
 // A receiver is what is remembered of a device.
 type receiver struct {
-	valid  bool // whether the last sentence that tells says that there is a fix
-	device serialbridge.Device
+	valid    bool    // whether the last sentence that tells says that there is a fix
+	dilution float64 // of horizontal precision, as it was said last; 0: not known
+	device   serialbridge.Device
 }
 
 func newDecoder(sink serialbridge.Sink) *decoder {
@@ -119,7 +120,7 @@ func (d *decoder) end(received time.Time) {
 		if len(d.receivers) >= maxDevices {
 			clear(d.receivers) // a boat has a handful; this is noise
 		}
-		d.receivers[id] = &receiver{r.valid, serialbridge.Device{ID: id, Name: name(id), Model: "NMEA 0183", Anonymous: true}}
+		d.receivers[id] = &receiver{valid: r.valid, device: serialbridge.Device{ID: id, Name: name(id), Model: "NMEA 0183", Anonymous: true}}
 		return
 	}
 	if was.valid && !r.valid {
@@ -132,6 +133,12 @@ func (d *decoder) end(received time.Time) {
 	was.valid = r.valid
 	if len(r.values) == 0 {
 		return
+	}
+	if hdop, ok := r.values["hdop"].(float64); ok {
+		was.dilution = hdop
+	}
+	if at, ok := was.position(r.values); ok {
+		r.values[positionKey] = at
 	}
 	d.announce(was, r.values)
 	d.sink.Reading(serialbridge.Reading{Device: id, Time: received, Values: r.values})

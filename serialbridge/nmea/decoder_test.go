@@ -163,10 +163,27 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// A place for the map has the accuracy that was said last.
+func TestPosition(t *testing.T) {
+	r := decode(t, known, sentence("GNGSA,A,3,22,19,,,,,,,,,,,3.1,2.3,2.4,1"), sentence("GPGGA,120000,5133.82,N,00042.24,W,1,08,1.1,545.4,M,46.9,M,,"),
+		sentence("GPRMC,120000.10,A,5133.820,N,00042.240,W,0.1,359.9,211126,,,A"), sentence("GPRMC,120001,V,,,,,,,211126,,,N"))
+	want := []any{map[string]any{"latitude": 50.0, "longitude": 7.0}, nil,
+		map[string]any{"latitude": 51.56366667, "longitude": -0.704, "altitude": 545.4, "gps_accuracy": 6.0},
+		map[string]any{"latitude": 51.56366667, "longitude": -0.704, "gps_accuracy": 6.0}, nil}
+	for i, reading := range r.Readings {
+		if got := reading.Values["position"]; !reflect.DeepEqual(got, want[i]) {
+			t.Errorf("reading %d: %v, want %v", i, got, want[i])
+		}
+	}
+	if len(r.Readings) != len(want) || r.Disorder != "" {
+		t.Errorf("%d readings: %s", len(r.Readings), r.Disorder)
+	}
+}
+
 // Numbers print as they were sent.
 func TestExact(t *testing.T) {
 	values, _ := say(t, "GPRMC,120000.10,A,5133.820,N,00042.240,W,0.1,359.9,211126,,,A")
-	const want = `{"course":359.9,"fix":true,"latitude":51.56366667,"longitude":-0.704,"speed":0.1852,"time":"2026-11-21T12:00:00.1Z"}`
+	const want = `{"course":359.9,"fix":true,"latitude":51.56366667,"longitude":-0.704,"position":{"latitude":51.56366667,"longitude":-0.704},"speed":0.1852,"time":"2026-11-21T12:00:00.1Z"}`
 	if text, _ := json.Marshal(values); string(text) != want {
 		t.Errorf("%s, want %s", text, want)
 	}
@@ -327,7 +344,7 @@ func TestDevices(t *testing.T) {
 
 	// What was announced once stays.
 	r := decode(t, known, sentence("GNGSA,A,3,22,19,,,,,,,,,,,3.1,2.0,2.4,1"), known)
-	if d := r.Devices["nmea_gnss"]; len(r.Announcements) != 2 || len(d.Properties) != 7 {
+	if d := r.Devices["nmea_gnss"]; len(r.Announcements) != 2 || len(d.Properties) != 8 {
 		t.Errorf("%d announcements, the last %+v", len(r.Announcements), d)
 	}
 

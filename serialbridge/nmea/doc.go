@@ -30,6 +30,9 @@
 // valid. When the fix is lost the last position stays what it was, and "fix"
 // tells that it is no longer so; speed and course are not known any more.
 //
+// Latitude and longitude are besides one property, position, for the map; its accuracy
+// is the horizontal dilution of precision times 5 m.
+//
 // The navigational status that RMC and GNS have since NMEA 4.1 is not looked at:
 // receivers that are no licensed navigation equipment send V for "none".
 //

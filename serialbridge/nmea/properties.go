@@ -1,10 +1,15 @@
 package nmea
 
-import "lintel/serialbridge"
+import (
+	"math"
+
+	"lintel/serialbridge"
+)
 
 // properties are all that a device can have, in the order in which they are
 // announced.
 var properties = []serialbridge.Property{
+	{Key: positionKey, Name: "Position", Kind: serialbridge.Tracker, Precision: -1},
 	measurement("latitude", "Latitude", "°", "", 6),
 	measurement("longitude", "Longitude", "°", "", 6),
 	measurement("altitude", "Altitude", "m", "distance", 1),
@@ -22,6 +27,30 @@ var properties = []serialbridge.Property{
 	diagnostic(plain("magnetic_variation", "Magnetic variation", "°", 1)),
 	diagnostic(measurement("geoid_separation", "Geoid separation", "m", "distance", 1)),
 	diagnostic(serialbridge.Property{Key: "time", Name: "Time", Kind: serialbridge.State, Class: "timestamp", Precision: -1}),
+}
+
+// positionKey is that of latitude and longitude together, which is what a map shows.
+const positionKey = "position"
+
+// rangeError is by how much a receiver without corrections is usually wrong about the
+// way to one satellite, in metres; times the dilution it is wrong about its place.
+const rangeError = 5
+
+// position returns where a receiver is, if that is among values.
+func (r *receiver) position(values map[string]any) (map[string]any, bool) {
+	latitude, ok := values["latitude"].(float64)
+	longitude, also := values["longitude"].(float64)
+	if !ok || !also {
+		return nil, false
+	}
+	at := map[string]any{"latitude": latitude, "longitude": longitude}
+	if altitude, ok := values["altitude"].(float64); ok {
+		at["altitude"] = altitude
+	}
+	if r.dilution > 0 {
+		at["gps_accuracy"] = math.Ceil(rangeError * r.dilution)
+	}
+	return at, true
 }
 
 // qualities are the values of GGA's quality indicator.
