@@ -14,7 +14,7 @@
 //
 // What Append is given makes a group due at once. A patient batch, whose entries
 // are all with connected clients, waits for them for Options.Patience, a lazy one for
-// others 200 ms; with a thousand operations, or Options.Budget, waiting nobody waits any longer.
+// others a second; with a thousand operations, or Options.Budget, waiting nobody waits any longer.
 //
 // Done functions and GroupDone may call Append, AppendLazy and Stats. They must
 // not call Wait or Close, and must not wait for somebody who waits for a commit:

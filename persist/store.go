@@ -33,7 +33,7 @@ const (
 	valueLogFileSize = 16 << 20
 
 	// lazyDelay is how long a lazy batch waits for a durable one to ride with.
-	lazyDelay = 200 * time.Millisecond
+	lazyDelay = time.Second
 
 	// defaultPatience: a client on a sound Wi-Fi acknowledges within some tens of
 	// milliseconds, and a commit takes 5 to 20 on a card. A client that acknowledges
@@ -345,7 +345,7 @@ func (s *Store) AppendPatient(b *Batch, done func()) {
 }
 
 // AppendLazy gives a batch to the committer that nobody waits for: it keeps its
-// place in the order, but rides with the next group, at the latest after 200 ms.
+// place in the order, but rides with the next group, at the latest after a second.
 func (s *Store) AppendLazy(b *Batch) {
 	s.append(item{batch: b}, lazyDelay)
 }

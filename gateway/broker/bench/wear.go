@@ -17,7 +17,7 @@ import (
 // A day of a house, and what it costs the card.
 //
 // What a broker writes depends on the pace: Lintel puts into one group what comes
-// within its group times (up to 200 ms, and 3 s for retained messages of QoS 0),
+// within its group times (up to a second for what nobody waits for, and 3 s for retained messages of QoS 0),
 // the kernel writes for mochi every few seconds what that has changed meanwhile,
 // and mosquitto writes everything every half an hour. So a day cannot simply be
 // played faster. It is put together instead:
