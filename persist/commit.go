@@ -303,6 +303,7 @@ func (s *Store) writeTransaction() error {
 	if s.badger.syncFailed.Load() {
 		return errors.New("the value log could not be synced")
 	}
+	s.logs.keep()
 	s.committed.Store(tx.meta.LSN)
 	if tx.meta.LSN%anchorTransactions == 0 {
 		select {

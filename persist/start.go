@@ -151,6 +151,7 @@ func (s *Store) open(dir string, o *Options) error {
 		operations: min(maxGroupOperations, int(db.MaxBatchCount()-10)/2),
 		bytes:      o.MemTableSize / 10,
 	}
+	s.logs = newLogReserve(dir, o.MemTableSize+s.limits.bytes)
 	if err := s.openMeta(dir, o.Clock); err != nil {
 		db.Close()
 		return err

@@ -144,6 +144,7 @@ type Store struct {
 
 	ownBackups sync.Mutex // held while one of them is made
 
+	logs      logReserve    // of the committer
 	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
 
 	closeOnce sync.Once
