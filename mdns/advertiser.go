@@ -122,7 +122,9 @@ func (a *Advertiser) Run(ctx context.Context) error {
 }
 
 var (
-	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,55}[A-Za-z0-9])?$`) // leaves room for "-99" in a label of 63
+	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,55}[A-Za-z0-9])?$`) // leaves room for "-99" in a label of 63
+	// Others take more liberties with the names of types than RFC 6335 section 5.1.
+	browsedType = regexp.MustCompile(`^_[A-Za-z0-9_-]{1,62}\._(tcp|udp)$`)
 	serviceType = regexp.MustCompile(`^_[A-Za-z0-9]([A-Za-z0-9-]{0,17}[A-Za-z0-9])?\._(tcp|udp)$`)
 )
 

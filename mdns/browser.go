@@ -108,7 +108,7 @@ func (b *Browser) Stats() BrowserStats {
 // Advertiser.Run, beside which it can run. A Browser runs once.
 func (b *Browser) Run(ctx context.Context) error {
 	for _, t := range b.opt.Types {
-		if !serviceType.MatchString(t) {
+		if !browsedType.MatchString(t) {
 			return fmt.Errorf("mdns: browsing for %q: the type must be like _mqtt._tcp", t)
 		}
 	}

@@ -1,6 +1,8 @@
 package mdns
 
 import (
+	"context"
+	"net"
 	"syscall"
 	"testing"
 )
@@ -33,4 +35,15 @@ func TestBrowse(t *testing.T) {
 	browsers.show(card)
 	second.cmd.Process.Signal(syscall.SIGKILL)
 	browsers.show("!Küche")
+}
+
+func TestTypesRefused(t *testing.T) {
+	for kind, want := range map[string]bool{"mqtt": false, "_mqtt": false, "_mqtt._tcp.local": false, "_a.b._tcp": false, "_zigstar_gw._tcp": true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := NewBrowser(BrowserOptions{Types: []string{kind}, Interfaces: func() ([]net.Interface, error) { return nil, nil }}).Run(ctx)
+		if (err == nil) != want {
+			t.Errorf("%q: %v", kind, err)
+		}
+	}
 }
