@@ -139,7 +139,7 @@ func newHomeStage(t *testing.T) *homeStage {
 
 	type overview struct{ Running bool }
 	until(s.owner, "/api/zigbee/devices", "the stick", func(v overview) bool { return v.Running })
-	s.owner.call("POST", "/api/zigbee/permit", map[string]int{"seconds": 240}, nil)
+	s.permit(240)
 	s.untilInterviewed(len(homeDevices()))
 	return s
 }

@@ -77,6 +77,12 @@ func (s *homeStage) request(what string, body map[string]any) {
 	}
 }
 
+// permit opens the Zigbee network for new devices, or closes it.
+func (s *homeStage) permit(seconds int) {
+	s.t.Helper()
+	s.owner.call("POST", "/api/zigbee/permit", map[string]int{"seconds": seconds}, nil)
+}
+
 // until waits for a condition.
 func (s *homeStage) until(what string, condition func() bool) {
 	s.t.Helper()
@@ -139,13 +145,20 @@ var homeSteps = []homeStep{
 	{"another name of a device", (*homeStage).rename},
 	{"names that change quickly", func(s *homeStage) { s.rename(); s.rename(); s.rename() }},
 	{"a device that went and came back", func(s *homeStage) {
+		s.permit(0)
 		s.request("device/remove", map[string]any{"id": plugIEEE})
 		s.until("the device to be gone", func() bool {
 			_, ok := s.home.Devices()["zigbee2mqtt_"+plugIEEE]
 			return !ok
 		})
-		s.owner.call("POST", "/api/zigbee/permit", map[string]int{"seconds": 240}, nil)
+		s.permit(240)
 		s.untilInterviewed(len(homeDevices()))
+	}},
+	{"a device that was back at once", func(s *homeStage) {
+		s.permit(240)
+		s.request("device/remove", map[string]any{"id": plugIEEE})
+		s.untilInterviewed(len(homeDevices()))
+		s.permit(0)
 	}},
 	{"a switch that was pressed", (*homeStage).press},
 }

@@ -81,6 +81,9 @@ type Publisher struct {
 	before  map[string]map[string]string // what Memory held at the start, of devices not seen since
 	entries map[string]*entry
 	born    bool // Home Assistant said online and was not answered yet
+
+	found      []foundDocument // that Run has not looked at
+	unreadable []foundDocument
 }
 
 // entry is a device and what Home Assistant was told about it.
@@ -228,6 +231,12 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", status, err)
 	}
+	documents := p.o.prefix() + "/device/+/config"
+	if err := p.o.Broker.Subscribe(ctx, documents, mqtt.NoLocal, p.find); err != nil {
+		return fmt.Errorf("subscribe to %s: %w", documents, err)
+	}
+	sure := time.NewTimer(settle)
+	defer sure.Stop()
 
 	var birth time.Time // when to answer; zero: not asked
 	timer := time.NewTimer(0)
@@ -238,8 +247,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 			return nil
 		case <-p.wake:
 		case <-timer.C:
+		case <-sure.C:
+			p.mend(ctx)
 		}
 		now := time.Now()
+		p.takeFound()
 		if p.takeBirth() && birth.IsZero() {
 			birth = now.Add(birthDelay + rand.N(birthDelay))
 		}
