@@ -25,6 +25,10 @@ import (
 // program is to start it again.
 var ErrRestart = errors.New("somebody has asked for a restart")
 
+// errRetained is said of a command that was meant for the moment it was sent, not for each
+// start.
+var errRetained = errors.New("a retained command is of the past: publish it without the retain flag")
+
 const (
 	// restartLeast is how long the house runs at least before it is restarted: whoever
 	// presses a button again and again must not keep it from its work.
@@ -209,8 +213,7 @@ func (c *boxCommands) take(m mqtt.Message) {
 // parse reads a message. It is taken as a whole or not at all.
 func (c *boxCommands) parse(m mqtt.Message) ([]serialbridge.Command, error) {
 	if m.Retain {
-		// It was meant for the moment it was sent, not for each start.
-		return nil, errors.New("a retained command is of the past: publish it without the retain flag")
+		return nil, errRetained
 	}
 	if len(m.Payload) > maxBoxCommand {
 		return nil, fmt.Errorf("a command is not longer than %d bytes", maxBoxCommand)

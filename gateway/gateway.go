@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -79,6 +80,7 @@ type gateway struct {
 	vitals    *vitals
 	wear      *wear
 	commands  *boxCommands
+	sticks    *sticks
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
 	uplinks   []*uplink.Uplink
@@ -281,6 +283,9 @@ func (g *gateway) build() error {
 	if err := g.buildZigbee(); err != nil {
 		return err
 	}
+	if g.sticks, err = newSticks(g, boxClient); err != nil {
+		return err
+	}
 	var r radio
 	if g.zigbee != nil {
 		r = radio{g.zigbee, g.log}
@@ -339,6 +344,7 @@ func (g *gateway) modules() []module {
 		add("zigbee simulator", g.runZigbeeHouse)
 	}
 	add("serialbridge", g.bridge.Run)
+	add("sticks", g.sticks.run)
 	for _, u := range g.uplinks {
 		add("uplink", u.Run)
 	}
@@ -369,6 +375,7 @@ func (g *gateway) client(id string) (*broker.Client, error) {
 
 func (g *gateway) onDevice(d serialbridge.Device) {
 	if g.publisher != nil {
+		g.sticks.look() // below which it hangs
 		g.publisher.Device(d)
 	}
 }
@@ -387,7 +394,7 @@ func (g *gateway) republish(ctx context.Context) error {
 	if g.zigbee != nil {
 		g.zigbee.current().Republish()
 	}
-	return g.bridge.Republish(ctx)
+	return errors.Join(g.sticks.publish(ctx, true), g.bridge.Republish(ctx))
 }
 
 func (g *gateway) simulatedPort() string { return filepath.Join(g.o.Data, "simulated-meter") }

@@ -900,6 +900,35 @@ func TestStickSaysWhetherItIsThere(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	a := newSocket(t)
+	a.plug()
+	h := startHouse(t, Options{Drivers: []Driver{linesDriver("lines")}, Ports: []NamedPort{{Path: a.path, Protocol: "lines"}}}, quick())
+	id := h.status(a.path, "online", inState(Online)).Device
+	if err := h.Forget(id); err == nil || !strings.Contains(err.Error(), "configuration") {
+		t.Errorf("one that the configuration names: %v", err)
+	}
+	if err := h.Forget("stick_never_seen"); err != nil {
+		t.Errorf("one that nobody knows: %v", err)
+	}
+	h.mu.Lock()
+	st := h.remember(t.Context(), "0403:6015:VE1A2B3C:00")
+	st.cancel = func() {}
+	h.mu.Unlock()
+	if err := h.Forget(st.deviceID()); err == nil || !strings.Contains(err.Error(), "unplug it") {
+		t.Errorf("one that is plugged in: %v", err)
+	}
+	h.mu.Lock()
+	st.cancel = nil
+	h.mu.Unlock()
+	if err := h.Forget(st.deviceID()); err != nil {
+		t.Errorf("one that is gone: %v", err)
+	}
+	if sticks := h.Sticks(); len(sticks) != 1 || sticks[0].ID != a.path {
+		t.Errorf("left: %+v", sticks)
+	}
+}
+
 func TestSticksAreForgotten(t *testing.T) {
 	s := New(Options{Broker: newRecorder(), Root: t.TempDir()})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -133,7 +133,7 @@ var (
 // above returns the device that another one hangs below: the device that its driver
 // names, else its stick, else the box.
 func above(d serialbridge.Device) string {
-	if (d.Via == "" || d.Via == GatewayID) && d.Stick != "" && d.Stick != d.ID {
+	if (d.Via == "" || d.Via == GatewayID) && d.Stick != "" && !isStick(&d) {
 		return d.Stick
 	}
 	return d.Via
@@ -187,11 +187,14 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 		AvailabilityMode: "all",
 		Components:       make(map[string]component, len(d.Properties)),
 	}
-	if d.ID == GatewayID {
+	switch {
+	case d.ID == GatewayID:
 		doc.Device.ConfigurationURL = realURL(box.ConfigurationURL)
-	} else {
+	case isStick(&d): // that it is away is what it tells
+		doc.Device.ViaDevice = identifier(box, d.Via)
+	default:
 		doc.Device.ViaDevice = identifier(box, above(d))
-		if validID.MatchString(d.Stick) && d.Stick != d.ID {
+		if validID.MatchString(d.Stick) {
 			doc.Availability = append(doc.Availability, availability{o.topic(d.Stick, "availability")})
 		}
 		doc.Availability = append(doc.Availability, availability{o.topic(d.ID, "availability")})
@@ -212,6 +215,9 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 		c, err := newComponent(p, topics{o, d.ID, p.Key})
 		if err != nil {
 			return nil, fmt.Errorf("device %s: property %s: %w", d.ID, p.Key, err)
+		}
+		if p.Key == connectedKey && isStick(&d) {
+			c.becomeConnected(o.topic(d.ID, "availability"))
 		}
 		doc.Components[p.Key] = c
 		if c.platform() == "tag" {

@@ -101,6 +101,8 @@ func TestDocumentGolden(t *testing.T) {
 	}{
 		{"meter.json", meter(), Options{}},
 		{"box.json", BoxDevice(testBox), Options{}},
+		{"stick.json", StickDevice(Stick{ID: "stick_0403_6015_VE1A2B3C", Name: "FT231X USB UART", Vendor: "FTDI", Model: "FT231X USB UART",
+			SerialNumber: "VE1A2B3C", Firmware: "20240710", Forgettable: true}), Options{}},
 		{"everything.json", everything(), Options{Prefix: "ha", BaseTopic: "attic/lintel"}},
 	}
 	for _, tt := range tests {
@@ -177,7 +179,7 @@ func TestAbove(t *testing.T) {
 		{"", "stick_1", "lintel_stick_1", "gateway stick_1 x"},
 		{GatewayID, "stick_1", "lintel_stick_1", "gateway stick_1 x"},
 		{"dsmr_1", "stick_1", "lintel_dsmr_1", "gateway stick_1 x"},
-		{"", "x", "lintel_a1b2c3d4e5f6", "gateway x"}, // the stick itself
+		{"", "x", "lintel_a1b2c3d4e5f6", "gateway"}, // the stick itself, which tells that it is away
 	} {
 		doc, err := newDocument(testBox, serialbridge.Device{ID: "x", Via: tt.via, Stick: tt.stick}, Options{})
 		if err != nil {

@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,8 +283,21 @@ func (p *Publisher) takeBirth() bool {
 	return born
 }
 
-// dueEntries returns the entries to publish now, the box first because the
-// others hang below it.
+// rank says how far below the box a device hangs at least: Home Assistant is to know of
+// that which others hang below before it hears of them.
+func rank(d *serialbridge.Device) int {
+	switch {
+	case d.ID == GatewayID:
+		return 0
+	case isStick(d):
+		return 1
+	case d.Via == "" || d.Via == GatewayID:
+		return 2
+	}
+	return 3
+}
+
+// dueEntries returns the entries to publish now, those first that others hang below.
 func (p *Publisher) dueEntries(now time.Time, all bool) []*entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -294,13 +308,7 @@ func (p *Publisher) dueEntries(now time.Time, all bool) []*entry {
 		}
 	}
 	slices.SortFunc(due, func(a, b *entry) int {
-		switch {
-		case a.device.ID == GatewayID:
-			return -1
-		case b.device.ID == GatewayID:
-			return 1
-		}
-		return strings.Compare(a.device.ID, b.device.ID)
+		return cmp.Or(rank(&a.device)-rank(&b.device), strings.Compare(a.device.ID, b.device.ID))
 	})
 	return due
 }
