@@ -148,7 +148,7 @@ func TestSticks(t *testing.T) {
 		}
 	}
 	await(t, again, "the stick online", is("online"))
-	state := await(t, messages, "the stick's state", isState)
+	state := await(t, listenTo(t, e, "lintel/"+usbStickID+"/state"), "the stick's state", isState)
 	if text := string(state.Payload()); !strings.Contains(text, `"protocol":"jsonlines"`) || !strings.Contains(text, `"problem":"none"`) {
 		t.Errorf("the stick's state is %s", text)
 	}
@@ -168,7 +168,7 @@ func TestSticks(t *testing.T) {
 	e, stop = startOptions(t, c, Options{Data: data, Root: root, Version: "test"})
 	defer stop()
 	messages = listenTo(t, e, "homeassistant/device/+/config", "lintel/"+usbStickID+"/#")
-	await(t, messages, "that it is away", func(m paho.Message) bool {
+	await(t, listenTo(t, e, "lintel/"+usbStickID+"/state"), "that it is away", func(m paho.Message) bool {
 		return isState(m) && strings.Contains(string(m.Payload()), "not plugged in")
 	})
 	forget := time.NewTicker(500 * time.Millisecond)
