@@ -95,7 +95,7 @@ func newBox(t *testing.T) *gate {
 	g.o.Lockout = access.NewLockout()
 	g.o.Roles = policy.Roles
 	g.o.ZigbeeNetwork = newZigbeeNetwork()
-	g.o.HomeAssistant = newHome()
+	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
 	g.o.Hosts = func() []string { return []string{"lintel.local", "lintel"} }
 	g.o.Explain = func(user, clientID string, a access.Action, topic string) (access.Verdict, error) {
 		u, ok := g.o.Users.Get(user)
@@ -289,14 +289,19 @@ var routeTable = map[string]struct {
 	"POST /api/pair":                {"", 400, 400},
 	"POST /api/pair/code":           {"admin", 201, 403},
 
-	"GET /homeassistant":               {"viewer", 200, 303},
-	"POST /homeassistant/connect":      {"admin", 200, 303},
-	"GET /homeassistant/callback":      {"admin", 303, 303},
-	"POST /api/homeassistant/connect":  {"admin", 200, 403},
-	"POST /api/homeassistant/callback": {"admin", 201, 403},
-	"POST /homeassistant/login":        {"admin", 200, 303},
-	"GET /api/homeassistant":           {"viewer", 200, 403},
-	"POST /api/homeassistant/login":    {"admin", 201, 403},
+	"GET /homeassistant":                {"viewer", 200, 303},
+	"POST /homeassistant/connect":       {"admin", 200, 303},
+	"GET /homeassistant/callback":       {"admin", 303, 303},
+	"POST /api/homeassistant/connect":   {"admin", 200, 403},
+	"POST /api/homeassistant/callback":  {"admin", 201, 403},
+	"POST /homeassistant/login":         {"admin", 200, 303},
+	"POST /homeassistant/bridge":        {"admin", 400, 303},
+	"POST /homeassistant/bridge/remove": {"admin", 303, 303},
+	"GET /api/homeassistant/bridge":     {"viewer", 200, 403},
+	"POST /api/homeassistant/bridge":    {"admin", 400, 403},
+	"DELETE /api/homeassistant/bridge":  {"admin", 204, 403},
+	"GET /api/homeassistant":            {"viewer", 200, 403},
+	"POST /api/homeassistant/login":     {"admin", 201, 403},
 
 	"GET /api/audit":             {"admin", 200, 403},
 	"POST /access/reload":        {"admin", 303, 303},

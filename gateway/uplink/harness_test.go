@@ -27,7 +27,7 @@ const patience = 60 * time.Second
 // box is a broker over a real store.
 type box struct {
 	*broker.Broker
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	o     broker.Options
 	addr  string // kept over a restart
@@ -37,7 +37,12 @@ type box struct {
 
 func newBox(t *testing.T, o broker.Options) *box {
 	t.Helper()
-	b := &box{t: t, dir: t.TempDir(), o: o, addr: "127.0.0.1:0"}
+	return newBoxAt(t, t.TempDir(), o)
+}
+
+func newBoxAt(t testing.TB, dir string, o broker.Options) *box {
+	t.Helper()
+	b := &box{t: t, dir: dir, o: o, addr: "127.0.0.1:0"}
 	b.o.SysInterval = -1
 	b.start()
 	t.Cleanup(func() { b.stop() })
@@ -106,7 +111,7 @@ func (b *box) publish(m mqtt.Message) {
 
 // heard collects what a subscription brings.
 type heard struct {
-	t  *testing.T
+	t  testing.TB
 	mu sync.Mutex
 	m  []mqtt.Message
 }

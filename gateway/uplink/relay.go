@@ -386,6 +386,11 @@ func (r *relay) inward(m *mqtt.Publish) error {
 		return &mqtt.Error{Code: mqtt.TopicAliasInvalid, Detail: "topic alias from a server that was not asked for any"}
 	}
 	by, topic := u.inward(string(m.Topic))
+	if r.remote.size > 0 {
+		u.dropped("A message of %d bytes under %.200s was left out: the box takes %d at most.", r.remote.size, m.Topic, r.remote.maxRead)
+		r.settleIn(m)
+		return nil
+	}
 	marked, ok := u.pass(m.Properties)
 	if m.Retain {
 		r.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"regexp"
 	"sync"
@@ -87,6 +88,7 @@ var usual = timing{first: time.Second, most: time.Minute, refused: time.Minute, 
 // Uplink is a client of another broker. New makes one.
 type Uplink struct {
 	broker *broker.Broker
+	dialer func(context.Context) (net.Conn, error) // to the remote
 	o      Options
 	url    *url.URL
 	log    *slog.Logger
@@ -150,6 +152,7 @@ func New(b *broker.Broker, o Options) (*Uplink, error) {
 	p.AddUser(hop, o.ClientID)
 	u.mark = p.Encode(nil)
 	u.remembered.load(o.Memory)
+	u.dialer = u.dial
 	u.status = Status{Name: o.Name, URL: u.url.Redacted()}
 	return u, nil
 }
@@ -330,7 +333,7 @@ func withoutRetained(requests []mqtt.FilterRequest) []mqtt.FilterRequest {
 func (u *Uplink) connectRemote(ctx context.Context, connect mqtt.Connect) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	nc, err := u.dial(ctx)
+	nc, err := u.dialer(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,8 @@ type conn struct {
 	buf        []byte
 	head, tail int
 	maxRead    int // bytes of a packet
+	headless   int // bytes that are left of a PUBLISH that was too large: see tooLarge
+	size       int // of the packet that read has returned, if it was too large; else 0
 
 	mu      sync.Mutex
 	changed sync.Cond // something was written, or the connection is over
@@ -49,8 +52,16 @@ func newConn(nc net.Conn, v mqtt.Version, maxRead int) *conn {
 
 // read returns the next packet. It is good until the next call.
 func (c *conn) read() (mqtt.Packet, error) {
+	c.size = 0
 	for {
+		if skip := min(c.headless, c.tail-c.head); skip > 0 {
+			c.head += skip
+			c.headless -= skip
+		}
 		p, n, err := mqtt.Parse(c.buf[c.head:c.tail], c.version, c.maxRead)
+		if wrong, ok := errors.AsType[*mqtt.Error](err); ok && wrong.Code == mqtt.PacketTooLarge && p.Type == mqtt.PUBLISH && c.version != mqtt.V50 {
+			p, n, err = c.tooLarge(p)
+		}
 		if err != nil {
 			return p, err
 		}
@@ -77,6 +88,37 @@ func (c *conn) read() (mqtt.Packet, error) {
 			return mqtt.Packet{}, err
 		}
 	}
+}
+
+// tooLarge returns the beginning of a PUBLISH that is too large, as far as its packet
+// identifier; the rest is skipped. Before 5.0 nobody can be told what is too large, and
+// would send it again for ever. n is 0 if that much has not come.
+func (c *conn) tooLarge(p mqtt.Packet) (_ mqtt.Packet, n int, err error) {
+	b := c.buf[c.head:c.tail]
+	size, err := mqtt.Size(b)
+	if err != nil {
+		return p, 0, err
+	}
+	header := 2
+	for b[header-1] >= 0x80 {
+		header++
+	}
+	if len(b) < header+2 {
+		return p, 0, nil
+	}
+	body := 2 + int(binary.BigEndian.Uint16(b[header:]))
+	if p.Flags&6 != 0 {
+		body += 2
+	}
+	if header+body > size {
+		return p, 0, &mqtt.Error{Code: mqtt.MalformedPacket, Detail: "topic name runs past the end of the packet"}
+	}
+	if len(b) < header+body {
+		return p, 0, nil
+	}
+	p.Body = b[header : header+body]
+	c.size, c.headless = size, size-header-body
+	return p, header + body, nil
 }
 
 // send appends a packet to what is to be written. Who reads another connection and has
