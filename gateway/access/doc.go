@@ -21,6 +21,9 @@
 // house that comes back after a power cut costs one check for each user. An unknown
 // user costs as much as a wrong password.
 //
+// A program that has none of these gets a login for a code that a person reads on the
+// pages ([Pairing]). The code is in memory only.
+//
 // # What may they do
 //
 // A [Policy] is the roles of a file and the built-in ones, compiled. [Policy.Permit]

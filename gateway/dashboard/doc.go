@@ -94,6 +94,10 @@
 // Without TLS others in the network can read along. Where the pages are over TLS too, those
 // without it lead there; they stay, for who does not trust the box's authority yet.
 //
+// POST /api/pair gives a login at the broker to who has no login here, but knows the code
+// that an admin has shown, see [access.Pairing]; from the network of the box only. The
+// audit log tells of each try.
+//
 // The first claim is taken from the network of the box only. Failed logins have to wait,
 // see [access.Lockout]; passwords are checked one at a time. The answer is the same
 // whether there is such a user or not.

@@ -115,6 +115,17 @@ func TestIntegrationVersion(t *testing.T) {
 	}
 }
 
+func FuzzIntegrationVersion(f *testing.F) {
+	for _, version := range []string{"", "dev", "v0.1.0-12-ge585ba9-dirty", "1.2.3-rc1", "v1.2.3+b.7", "1.2.3-\xff"} {
+		f.Add(version)
+	}
+	f.Fuzz(func(t *testing.T, version string) {
+		if got := IntegrationVersion(version); !semanticVersion.MatchString(got) {
+			t.Errorf("%q becomes %q, which is no version", version, got)
+		}
+	})
+}
+
 // TestIntegrationManifest holds the manifest against the rules of Home Assistant's
 // hassfest for custom integrations (script/hassfest/manifest.py and zeroconf.py, 2026).
 func TestIntegrationManifest(t *testing.T) {
@@ -171,6 +182,15 @@ func TestIntegrationManifest(t *testing.T) {
 		owners := m["codeowners"].([]any)
 		if repository != "" && !slices.Equal(owners, []any{"@somebody"}) {
 			t.Errorf("codeowners are %v", owners)
+		}
+		// What is imported of other integrations has to be loaded before (dependencies.py),
+		// unless the file is a platform of theirs.
+		for name, content := range files {
+			for _, found := range regexp.MustCompile(`homeassistant\.components\.([a-z_]+)`).FindAllStringSubmatch(string(content), -1) {
+				if !slices.Contains(m["after_dependencies"].([]any), any(found[1])) && filepath.Base(name) != found[1]+".py" {
+					t.Errorf("%s imports %s, which is no dependency", name, found[1])
+				}
+			}
 		}
 		types := m["zeroconf"].([]any)
 		if !slices.Equal(types, []any{"_lintel._tcp.local."}) {
