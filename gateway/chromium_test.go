@@ -52,7 +52,7 @@ func openTab(t *testing.T) *tab {
 		t.Fatalf("%v: install the Debian package chromium", err)
 	}
 	chromium := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--lang=en-US",
-		"--window-size=1400,1000", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--remote-debugging-port=0", "--user-data-dir="+t.TempDir())
+		"--window-size=1400,1000", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost", "--remote-debugging-port=0", "--user-data-dir="+t.TempDir())
 	chromium.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its processes are ended with it
 	said, err := chromium.StderrPipe()
 	if err != nil {

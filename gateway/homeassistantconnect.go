@@ -133,7 +133,10 @@ func (p *homeassistantPage) Finish(ctx context.Context, r homeassistant.Return) 
 	// It takes one broker: with the login of before it cannot come any more.
 	for user, old := range p.connected.All() {
 		if old.ID == c.ID && user != c.User {
-			if err := p.supersede(ctx, user); err != nil {
+			if err := p.connected.Delete(ctx, user); err != nil {
+				return c, err
+			}
+			if err := p.g.logins.release(ctx, user); err != nil {
 				return c, err
 			}
 		}
@@ -156,12 +159,4 @@ func (p *homeassistantPage) ownBroker(c homeassistant.Connection) string {
 		}
 	}
 	return ""
-}
-
-// supersede forgets that a Home Assistant has come with a login, unless one still does.
-func (p *homeassistantPage) supersede(ctx context.Context, user string) error {
-	if err := p.connected.Delete(ctx, user); err != nil {
-		return err
-	}
-	return p.g.logins.forget(ctx, user)
 }

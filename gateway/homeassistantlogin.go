@@ -28,9 +28,10 @@ const writeSeen = time.Hour
 // homeassistantLogins are the logins with which Home Assistants come to the broker.
 //
 // Home Assistant takes one "not authorized" for good: it does not try again until a
-// person acts. So a login that somebody has come with never gets another password
-// because somebody else needs one. That it was used is remembered from the first time on,
-// over restarts.
+// person acts. So a login never gets another password because somebody else needs one,
+// unless the box has made the one that it has, and nobody has come with it yet: a password
+// that the owner has set, has imported or has put on the card may be in a Home Assistant that
+// is just not here. That a login was used is remembered from the first time on, over restarts.
 //
 // Its methods may be called from any goroutine.
 type homeassistantLogins struct {
@@ -38,18 +39,31 @@ type homeassistantLogins struct {
 	audit   *access.Audit
 	clients func() []broker.ClientInfo
 	log     *slog.Logger
-	stored  *persist.Bucket[time.Time] // when each was last used, about; none: never
+	claim   *access.Claim
+	stored  *persist.Bucket[storedLogin]
 	wake    chan struct{}
 
 	making sync.Mutex // one at a time finds a login and gives it a password
 
 	mu   sync.Mutex
-	seen map[string]seenLogin // those that were used
+	seen map[string]seenLogin // those that were used, or made here
 	last map[string]lastVisit // since the start
 }
 
-// seenLogin is when a login was last used.
-type seenLogin struct{ last, written time.Time }
+// storedLogin is what is remembered of a login over restarts.
+type storedLogin struct {
+	Used time.Time `json:",omitzero"`  // last, about; zero: never
+	Made string    `json:",omitempty"` // [access.User.PasswordID] of the password that was made here
+}
+
+// seenLogin is what is known of a login.
+type seenLogin struct {
+	storedLogin
+	written time.Time // Used; zero: never
+}
+
+// madeHere reports whether the password that a user has is the one that was made here last.
+func (s storedLogin) madeHere(u access.User) bool { return s.Made != "" && s.Made == u.PasswordID() }
 
 // lastVisit is what became of the last client that came with a login.
 type lastVisit struct {
@@ -58,14 +72,18 @@ type lastVisit struct {
 }
 
 func newHomeAssistantLogins(store *persist.Store, a *entrance, clients func() []broker.ClientInfo, log *slog.Logger) (*homeassistantLogins, error) {
-	stored, err := persist.NewBucket[time.Time](store, "homeassistant.logins")
+	stored, err := persist.NewBucket[storedLogin](store, "homeassistant.logins")
 	if err != nil {
 		return nil, err
 	}
-	l := &homeassistantLogins{users: a.users, audit: a.audit, clients: clients, log: log, stored: stored,
+	l := &homeassistantLogins{users: a.users, audit: a.audit, claim: a.claim, clients: clients, log: log, stored: stored,
 		wake: make(chan struct{}, 1), seen: make(map[string]seenLogin), last: make(map[string]lastVisit)}
-	for name, last := range stored.All() {
-		l.seen[name] = seenLogin{last, time.Now()}
+	for name, s := range stored.All() {
+		known := seenLogin{storedLogin: s}
+		if !s.Used.IsZero() {
+			known.written = time.Now()
+		}
+		l.seen[name] = known
 	}
 	return l, nil
 }
@@ -102,7 +120,7 @@ func (l *homeassistantLogins) visited(name string, err error) {
 	l.last[name] = lastVisit{now, visit}
 	if err == nil {
 		s := l.seen[name]
-		s.last = now
+		s.Used = now
 		l.seen[name] = s
 	}
 	l.mu.Unlock()
@@ -126,7 +144,7 @@ func (l *homeassistantLogins) visit(name string, since time.Time) homeassistant.
 func (l *homeassistantLogins) lastSeen(name string) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.seen[name].last
+	return l.seen[name].Used
 }
 
 // run writes which logins are used until ctx ends.
@@ -148,10 +166,11 @@ func (l *homeassistantLogins) write(ctx context.Context) {
 	seen := maps.Clone(l.seen)
 	l.mu.Unlock()
 	for name, s := range seen {
-		if !s.written.IsZero() && time.Since(s.written) < writeSeen {
+		if s.Used.IsZero() || !s.written.IsZero() && time.Since(s.written) < writeSeen {
 			continue
 		}
-		if err := l.stored.Put(ctx, name, s.last.UTC().Truncate(time.Second)); err != nil {
+		s.Used = s.Used.UTC().Truncate(time.Second)
+		if err := l.stored.Put(ctx, name, s.storedLogin); err != nil {
 			l.log.Warn("use of a login not stored", "user", name, "err", err)
 			return
 		}
@@ -164,13 +183,14 @@ func (l *homeassistantLogins) write(ctx context.Context) {
 	}
 }
 
-// used reports whether somebody has come with a login since it has its password, as far
-// as the box can tell.
-func (l *homeassistantLogins) used(name string) bool {
+// free reports whether nobody can have the password of a login but those who were shown it
+// by the box, and have not come with it.
+func (l *homeassistantLogins) free(u access.User) bool {
 	l.mu.Lock()
-	_, ok := l.seen[name]
+	s := l.seen[u.Name]
 	l.mu.Unlock()
-	return ok || slices.ContainsFunc(l.clients(), func(c broker.ClientInfo) bool { return c.User == name })
+	generated := u.Name == access.HomeAssistantUser && l.claim.Generated()
+	return (generated || s.madeHere(u)) && s.Used.IsZero() && !slices.ContainsFunc(l.clients(), func(c broker.ClientInfo) bool { return c.User == u.Name })
 }
 
 // newHomeAssistantLogin returns a login for a Home Assistant that is about to be
@@ -187,36 +207,50 @@ func (l *homeassistantLogins) newHomeAssistantLogin(ctx context.Context, by stri
 		u, ok := l.users.Get(name)
 		switch {
 		case !ok:
-			if err := l.forget(ctx, name); err != nil { // of one that was deleted
-				return "", "", err
-			}
 			u := access.User{Name: name, Roles: []string{"homeassistant"}}
 			if err := l.users.Create(ctx, u, []byte(password)); err != nil {
 				return "", "", err
 			}
 			l.audit.Add(access.Event{Kind: access.UserAdded, User: name, Detail: by})
-			return name, password, nil
-		case u.Disabled || u.Page != access.NoPage || !slices.Contains(u.Roles, "homeassistant") || l.used(name):
+			return name, password, l.made(ctx, name)
+		case u.Disabled || u.Page != access.NoPage || !slices.Contains(u.Roles, "homeassistant") || !l.free(u):
 		default:
 			if err := l.users.SetPassword(ctx, name, []byte(password)); err != nil {
 				return "", "", err
 			}
 			l.audit.Add(access.Event{Kind: access.UserChanged, User: name, Detail: by + ", password too"})
-			return name, password, nil
+			return name, password, l.made(ctx, name)
 		}
 	}
 	return "", "", &homeassistant.ConnectError{Reason: homeassistant.NoLogin, Text: fmt.Sprintf(
 		"There are %d logins for Home Assistant, and all have been used. Delete those on the page of the users that no Home Assistant comes with any more.", maxHomeAssistants)}
 }
 
-// forget makes a login one that nobody has come with.
-func (l *homeassistantLogins) forget(ctx context.Context, name string) error {
-	l.mu.Lock()
-	_, ok := l.seen[name]
-	delete(l.seen, name)
-	l.mu.Unlock()
+// made remembers that the box has made the password that a login has now, and that nobody
+// has come with it.
+func (l *homeassistantLogins) made(ctx context.Context, name string) error {
+	u, ok := l.users.Get(name)
 	if !ok {
+		return access.ErrNoUser
+	}
+	s := seenLogin{storedLogin: storedLogin{Made: u.PasswordID()}}
+	l.mu.Lock()
+	l.seen[name] = s
+	l.mu.Unlock()
+	return l.stored.Put(ctx, name, s.storedLogin)
+}
+
+// release takes note that who has come with a login will not come any more. Its password
+// may be another one then, if it is one of the box's.
+func (l *homeassistantLogins) release(ctx context.Context, name string) error {
+	l.making.Lock()
+	defer l.making.Unlock()
+	u, ok := l.users.Get(name)
+	l.mu.Lock()
+	s := l.seen[name]
+	l.mu.Unlock()
+	if !ok || !s.madeHere(u) {
 		return nil
 	}
-	return l.stored.Delete(ctx, name)
+	return l.made(ctx, name)
 }

@@ -37,6 +37,12 @@ func newLoginHouse(t *testing.T, store *persist.Store) *loginHouse {
 	check(err)
 	h.entrance.audit, err = access.NewAudit(store, log)
 	check(err)
+	h.entrance.sessions, err = access.NewSessions(store, h.entrance.users)
+	check(err)
+	h.entrance.tokens, err = access.NewAPITokens(store)
+	check(err)
+	h.entrance.claim, err = access.NewClaim(store, h.entrance.users, h.entrance.sessions, h.entrance.tokens)
+	check(err)
 	h.homeassistantLogins, err = newHomeAssistantLogins(store, h.entrance, func() []broker.ClientInfo { return h.online }, log)
 	check(err)
 	return h
@@ -109,6 +115,84 @@ func TestHomeAssistantLoginKeepsItsPassword(t *testing.T) {
 	}
 	h.want(t, "homeassistant")
 	h.want(t, "homeassistant") // who came with the deleted one counts no more
+}
+
+// TestHomeAssistantLoginOfTheClaim: the password that the box makes when it is claimed is
+// for who connects first. One that the owner brings may be in a Home Assistant that is
+// just not here.
+func TestHomeAssistantLoginOfTheClaim(t *testing.T) {
+	const chosen = "chosen by the owner"
+	for name, tt := range map[string]struct {
+		prepare func(t *testing.T, h *loginHouse) error
+		want    string
+	}{
+		"made by the claim": {func(t *testing.T, h *loginHouse) error {
+			_, err := h.claim.Do(t.Context(), ownerPassword, "")
+			return err
+		}, "homeassistant"},
+		"brought on the card": {func(t *testing.T, h *loginHouse) error {
+			_, err := h.claim.By(t.Context(), access.Owner{Password: ownerPassword, HomeAssistantPassword: chosen})
+			return err
+		}, "homeassistant-2"},
+		"set later": {func(t *testing.T, h *loginHouse) error {
+			if _, err := h.claim.Do(t.Context(), ownerPassword, ""); err != nil {
+				return err
+			}
+			return h.users.SetPassword(t.Context(), "homeassistant", []byte(chosen))
+		}, "homeassistant-2"},
+		"set after it was made here": {func(t *testing.T, h *loginHouse) error {
+			h.want(t, "homeassistant")
+			return h.users.SetPassword(t.Context(), "homeassistant", []byte(chosen))
+		}, "homeassistant-2"},
+		"imported before the claim": {func(t *testing.T, h *loginHouse) error {
+			u := access.User{Name: "homeassistant", Roles: []string{"homeassistant"}}
+			if err := h.users.Create(t.Context(), u, []byte(chosen)); err != nil {
+				return err
+			}
+			_, err := h.claim.Do(t.Context(), ownerPassword, "")
+			return err
+		}, "homeassistant-2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := openTestStore(t, t.TempDir())
+			defer store.Close()
+			h := newLoginHouse(t, store)
+			if err := tt.prepare(t, h); err != nil {
+				t.Fatal(err)
+			}
+			h.want(t, tt.want)
+			if tt.want != "homeassistant" && !h.letsIn(t, "homeassistant", chosen) {
+				t.Error("the owner's password is gone")
+			}
+		})
+	}
+}
+
+// TestHomeAssistantLoginReleased: the login of a Home Assistant that comes with another one
+// from now on is for the next, unless somebody has it.
+func TestHomeAssistantLoginReleased(t *testing.T) {
+	store := openTestStore(t, t.TempDir())
+	defer store.Close()
+	h := newLoginHouse(t, store)
+	h.want(t, "homeassistant")
+	h.visited("homeassistant", nil)
+	for _, name := range []string{"homeassistant", "nobody"} {
+		if err := h.release(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.online = []broker.ClientInfo{{User: "homeassistant"}}
+	h.want(t, "homeassistant-2")
+	h.online = nil
+	h.want(t, "homeassistant")
+	h.visited("homeassistant", nil)
+	if err := h.users.SetPassword(t.Context(), "homeassistant", []byte("chosen by the owner")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.release(t.Context(), "homeassistant"); err != nil {
+		t.Fatal(err)
+	}
+	h.want(t, "homeassistant-2")
 }
 
 func TestHomeAssistantLoginIsNotTheOwners(t *testing.T) {

@@ -51,6 +51,9 @@ type claim struct {
 	// KeepHomeAssistant: the login was there before Do was begun, so that somebody
 	// has its password.
 	KeepHomeAssistant bool `json:",omitempty"`
+	// Generated is the [User.PasswordID] of the login for Home Assistant, if the box
+	// made its password.
+	Generated string `json:",omitempty"`
 }
 
 // claimKey is the only key of the claim's bucket.
@@ -141,14 +144,26 @@ func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, 
 	if err := c.login(ctx, admin, o.Password); err != nil {
 		return "", err
 	}
+	generated := ""
 	if !r.KeepHomeAssistant || o.HomeAssistantPassword != "" {
 		homeassistantPassword = cmp.Or(o.HomeAssistantPassword, c.users.Generate())
 		u := User{Name: HomeAssistantUser, Roles: []string{"homeassistant"}}
 		if err := c.login(ctx, u, homeassistantPassword); err != nil {
 			return "", err
 		}
+		if u, ok := c.users.Get(HomeAssistantUser); ok && o.HomeAssistantPassword == "" {
+			generated = u.PasswordID()
+		}
 	}
-	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: o.BoxName})
+	return homeassistantPassword, c.bucket.Put(ctx, claimKey, claim{Claimed: true, BoxName: o.BoxName, Generated: generated})
+}
+
+// Generated reports whether the login for Home Assistant still has the password that the
+// box made for it when it was claimed.
+func (c *Claim) Generated() bool {
+	r, _ := c.bucket.Get(claimKey)
+	u, ok := c.users.Get(HomeAssistantUser)
+	return ok && r.Generated != "" && r.Generated == u.PasswordID()
 }
 
 // login makes a login, whatever there was of that name. Without a

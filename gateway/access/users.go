@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -110,6 +112,16 @@ func (u *Users) All() []User {
 func (u User) redacted() User {
 	u.Hash, u.SCRAM, u.plain = "", "", nil
 	return u
+}
+
+// PasswordID tells one password of a user from another without telling anything of either;
+// empty: there is none.
+func (u User) PasswordID() string {
+	if u.Hash == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(u.Hash))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Create adds a user. With a nil password no password lets them in.

@@ -21,6 +21,7 @@ type claimView struct {
 	Notices     []string // of a file that should have claimed the box
 	Done        bool
 	Kept        bool // the login of Home Assistant was there before
+	Connect     bool // there is a page that connects it
 	Login       brokerLogin
 }
 
@@ -86,7 +87,7 @@ func (s *Server) claimForm(w http.ResponseWriter, r *request) {
 		s.show(w, v.Error.code, "claim.html", v)
 		return
 	}
-	v.Done, v.Kept = true, homeassistant == ""
+	v.Done, v.Kept, v.Connect = true, homeassistant == "", s.o.HomeAssistant != nil
 	v.Login = s.brokerLogin(r, access.HomeAssistantUser, homeassistant)
 	s.show(w, http.StatusOK, "claim.html", v)
 }

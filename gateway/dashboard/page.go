@@ -37,6 +37,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"join":     strings.Join,
 	"moment":   func(t time.Time) string { return t.Format("2006-01-02 15:04") },
 	"error":    errorAt,
+	"ishome":   func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
 }).ParseFS(pageFiles, "*.html"))
 
 // frame is what all pages have around them.

@@ -25,6 +25,23 @@
 // turns what a device exposes into them. What a property looks like stands in
 // zigbee_properties.tsv.
 //
+// # Connecting
+//
+// A [Connector] makes the broker of the box the one of a Home Assistant, without that
+// anybody types in more than their own login there. The box is a client that nobody has
+// registered: Home Assistant takes one whose client_id and redirect_uri have the same
+// scheme and host. With the code that the browser brings it gets tokens, drives the flow
+// in which MQTT is set up, and gives the tokens back, whatever came of it.
+//
+// What answers there may be anything. It is asked without following anybody elsewhere, at
+// the address that answered first, over TLS only if an authority or a person vouches for the
+// certificate; answers have 1 MiB at most and 10 s, and 30 s where Home Assistant
+// connects to the broker meanwhile. Every failure is a [ConnectError]: a sentence for a person.
+// Home Assistant gives one answer for a broker that it cannot reach and for a login that is
+// refused there; ConnectorOptions.Visit tells them apart. The form of the broker takes
+// nothing any more once it has failed, so that each try takes a new flow, and the old one
+// is deleted.
+//
 // # Contract
 //
 // [Document] is pure. [Publisher.Device] may be called from any goroutine and
@@ -36,6 +53,11 @@
 // ZigbeePublisher.Entity, Gone and Bridge may be called from any goroutine and do not block;
 // its Run owns the caller's goroutine.
 //
-// Limits: 1,000 devices, 500 properties each, 200 characters for a name,
+// [Connector.Begin] and [Connector.Finish] block for as long as Home Assistant takes; they start
+// no goroutine that outlives them, but for a connection that is being opened for 10 s at
+// most. Finish is to have a context that does not end with the browser's request.
+//
+// Limits: 16 people on the way to Home Assistant, for ten minutes each, 4 addresses of the
+// broker to try, 6 URLs of a Home Assistant that was found, 1,000 devices, 500 properties each, 200 characters for a name,
 // 2,000 devices remembered.
 package homeassistant
