@@ -231,7 +231,7 @@ func (c *check) properties() {
 		if p.From != "" {
 			c.place(key("from"), p.From)
 		}
-		if p.Kind == "" || c.oneOf(key("kind"), p.Kind, "measurement", "state", "binary", "event", "switch", "setting", "choice", "button", "raw") {
+		if p.Kind == "" || c.oneOf(key("kind"), p.Kind, "measurement", "state", "binary", "event", "switch", "setting", "choice", "text", "tag", "button", "raw") {
 			c.kind(p, key)
 		}
 	}
@@ -242,7 +242,7 @@ func (c *check) kind(p *Property, key func(string) string) {
 	kind := kindOf(p)
 	commanded := false
 	switch kind {
-	case serialbridge.Switch, serialbridge.Setting, serialbridge.Choice, serialbridge.Button:
+	case serialbridge.Switch, serialbridge.Setting, serialbridge.Choice, serialbridge.Text, serialbridge.Button:
 		commanded = true
 		if p.Command == "" {
 			c.bad(key("command"), "missing: the text that is written when the %s is used", kind)
@@ -257,7 +257,7 @@ func (c *check) kind(p *Property, key func(string) string) {
 			c.bad(key("from"), "missing: where in a line the value is")
 		}
 		if p.Command != "" {
-			c.bad(key("command"), "a %s cannot be commanded; right are the kinds switch, setting, choice, button and raw", kind)
+			c.bad(key("command"), "a %s cannot be commanded; right are the kinds switch, setting, choice, text, button and raw", kind)
 		}
 	}
 	if kind == serialbridge.Button && p.From != "" {

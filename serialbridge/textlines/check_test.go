@@ -102,6 +102,8 @@ func TestCheck(t *testing.T) {
 		{kind("\"setting\"\ncommand = \"%s\"\nmin = 1.0\nmax = 2.0\nstep = -1.0"), `properties[0].step: -1 is less than 0`},
 		{kind("\"choice\"\ncommand = \"%s\""), `properties[0].options: missing`},
 		{kind(`"raw"`), `properties[0].command: missing, and so is from`},
+		{kind(`"text"`), `properties[0].command: missing`},
+		{kind(`"tag"`), `properties[0].from: missing`},
 	} {
 		err := parseOptions(t, test.options).Check()
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"lintel/serialbridge"
 )
@@ -92,6 +93,9 @@ func (p *property) text(value any) (string, bool) {
 		}
 		return p.scaling.text(v), true
 	case string:
+		if p.Kind == serialbridge.Text { // on one line: what follows an end would be a command of its own
+			return v, len(v) <= maxText && !strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) })
+		}
 		return v, p.Kind == serialbridge.Choice && slices.Contains(p.Options, v)
 	case []byte:
 		return string(v), p.Kind == serialbridge.Raw

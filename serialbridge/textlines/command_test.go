@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
@@ -68,6 +69,12 @@ kind = "raw"
 command = "%s"
 
 [[properties]]
+key = "display"
+device = "lamp"
+kind = "text"
+command = "SHOW %s\n"
+
+[[properties]]
 key = "position"
 from = "pos"
 kind = "setting"
@@ -78,7 +85,7 @@ command = "VALVE 7 %s\n"
 
 func TestRun(t *testing.T) {
 	o := right(t, lamps)
-	o.Properties[6].Command = "VALVE %i %s\n" // Check refuses it: the lamp has the property too
+	o.Properties[7].Command = "VALVE %i %s\n" // Check refuses it: the lamp has the property too
 	synctest.Test(t, func(t *testing.T) {
 		l := drivertest.NewPort()
 		sink := &recorder{}
@@ -116,6 +123,8 @@ func TestRun(t *testing.T) {
 			{"textlines_lamp", "restart", true, "RST\n", nil},
 			{"textlines_lamp", "text", []byte("\x00%s\xFF"), "\x00%s\xFF", nil},
 			{"textlines_lamp", "text", "x", "", nil},
+			{"textlines_lamp", "display", "21 °C", "SHOW 21 °C\n", "21 °C"},
+			{"textlines_lamp", "display", "x\nRST", "", nil},
 			{"textlines_lamp", "nothing", true, "", nil},
 			{"textlines_4", "position", 7.0, "VALVE 4 7\n", nil},
 			{"textlines_4", "power", true, "", nil},
@@ -144,6 +153,16 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What an RFID reader has read is told as a tag is.
+func TestTag(t *testing.T) {
+	r := &recorder{}
+	d := Driver(right(t, "format = \"keyvalue\"\n[[properties]]\nkey = \"card\"\nkind = \"tag\"\nfrom = \"uid\"\n")).NewDecoder(r)
+	d.Decode([]byte("\nuid=04A1B2C3 rssi=3\n"), time.Now())
+	if len(r.Readings) != 1 || r.Readings[0].Values["card"] != "04A1B2C3" || r.Devices["textlines"].Properties[0].Kind != serialbridge.Tag || r.Disorder != "" {
+		t.Errorf("%+v %+v %s", r.Readings, r.Devices, r.Disorder)
+	}
 }
 
 func TestRunEnds(t *testing.T) {

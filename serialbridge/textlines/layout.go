@@ -148,6 +148,12 @@ func (l *layout) property(c *Property) property {
 		if p.StateClass = cmp.Or(c.StateClass, stateClasses(c.Class)[0]); p.StateClass == "none" {
 			p.StateClass = ""
 		}
+	case serialbridge.Switch:
+		if c.From == "" {
+			p.Features = []serialbridge.Feature{serialbridge.Assumed}
+		}
+	case serialbridge.Text:
+		p.Property.Max = maxText
 	case serialbridge.Setting:
 		if c.Min != nil && c.Max != nil {
 			p.Property.Min, p.Property.Max = *c.Min, *c.Max

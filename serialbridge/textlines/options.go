@@ -64,7 +64,8 @@ type Property struct {
 	// the key of a pair.
 	From string `toml:"from"`
 
-	// Kind is one of serialbridge.Kind; empty: "measurement".
+	// Kind is one of serialbridge.Kind that is one thing; empty: "measurement". A
+	// display takes a "text", and what an RFID reader has read is a "tag".
 	Kind string `toml:"kind"`
 	Unit string `toml:"unit"`
 	// Class is the device class of Home Assistant, which decides on the unit.
