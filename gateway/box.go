@@ -77,6 +77,11 @@ func (g *gateway) buildBox(client *broker.Client) error {
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: client, BaseTopic: g.config.Serial.BaseTopic, Values: g.vitals.values,
 		Live: []string{homeassistant.PermitJoinSeconds}, Logger: g.log})
+	if g.o.Updates != nil {
+		g.box.Parts.Updates = true
+		g.boxUpdate = homeassistant.NewBoxUpdate(homeassistant.BoxUpdateOptions{
+			Broker: client, BaseTopic: g.config.Serial.BaseTopic, Updates: g.o.Updates, Refused: g.commands.refuse, Logger: g.log})
+	}
 	return nil
 }
 

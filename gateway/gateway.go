@@ -41,6 +41,9 @@ type Options struct {
 	// changes anything there. nil: there is none.
 	BootFiles func(use func(folder string, writable func() error) error) error
 
+	// Updates installs new versions of the box; nil: nothing does, and Home Assistant hears of none.
+	Updates homeassistant.Updates
+
 	Reload <-chan os.Signal // the role file is to be read again; nil: never
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
 	Logger *slog.Logger     // nil: silent
@@ -81,6 +84,7 @@ type gateway struct {
 	wear      *wear
 	commands  *boxCommands
 	sticks    *sticks
+	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
 	uplinks   []*uplink.Uplink
@@ -327,6 +331,9 @@ func (g *gateway) modules() []module {
 	add("box", g.boxState.Run)
 	add("box commands", g.commands.run)
 	add("wear", g.wear.run)
+	if g.boxUpdate != nil {
+		add("box update", g.boxUpdate.Run)
+	}
 	if g.publisher != nil {
 		add("homeassistant", g.publisher.Run)
 	}
@@ -390,6 +397,11 @@ func (g *gateway) onGone(id string) {
 func (g *gateway) republish(ctx context.Context) error {
 	if err := g.boxState.Republish(ctx); err != nil {
 		return err
+	}
+	if g.boxUpdate != nil {
+		if err := g.boxUpdate.Republish(ctx); err != nil {
+			return err
+		}
 	}
 	if g.zigbee != nil {
 		g.zigbee.current().Republish()

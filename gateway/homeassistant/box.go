@@ -79,6 +79,9 @@ func BoxDevice(box Box) serialbridge.Device {
 	}
 	add(serialbridge.Property{Key: RestartKey, Name: "Restart", Kind: serialbridge.Button, Class: "restart", Category: serialbridge.Config},
 		serialbridge.Property{Key: BackupKey, Name: "Back up now", Kind: serialbridge.Button, Category: serialbridge.Config})
+	if box.Parts.Updates {
+		add(serialbridge.Property{Key: updateKey, Name: "Update", Kind: serialbridge.Update, Class: "firmware", Category: serialbridge.Config})
+	}
 	if box.Parts.LED {
 		add(serialbridge.Property{Key: IdentifyKey, Name: "Identify", Kind: serialbridge.Button, Class: "identify", Category: serialbridge.Config})
 	}

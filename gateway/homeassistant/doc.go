@@ -50,6 +50,9 @@
 // takes note. One lock guards the table of a Publisher; it is never held while
 // publishing, nor while the Memory is written.
 //
+// [BoxState.Run] calls Values from its goroutine, Republish from that of its caller.
+// [BoxUpdate.Run] owns a goroutine that installs and one that tells.
+//
 // ZigbeePublisher.Entity, Gone and Bridge may be called from any goroutine and do not block;
 // its Run owns the caller's goroutine.
 //

@@ -48,6 +48,7 @@ type BoxParts struct {
 	CardLife   bool // and the card tells how worn it is
 	LED        bool // it has a light that it can make blink
 	Zigbee     bool // it has a Zigbee network, which can be opened
+	Updates    bool // something installs new versions, see [BoxUpdate]
 }
 
 // Options are the topics that the documents are published to and speak of.
@@ -218,6 +219,9 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 		}
 		if p.Key == connectedKey && isStick(&d) {
 			c.becomeConnected(o.topic(d.ID, "availability"))
+		}
+		if p.Key == updateKey && d.ID == GatewayID {
+			c.becomeUpdate(o.topic(d.ID, updateKey))
 		}
 		doc.Components[p.Key] = c
 		if c.platform() == "tag" {

@@ -24,7 +24,7 @@ var testBox = Box{
 	Model:            "Raspberry Pi 4 Model B Rev 1.5",
 	Version:          "0.1.0",
 	ConfigurationURL: "http://lintel.local/",
-	Parts:            BoxParts{Throttling: true, Writes: true, CardLife: true, LED: true, Zigbee: true},
+	Parts:            BoxParts{Throttling: true, Writes: true, CardLife: true, LED: true, Zigbee: true, Updates: true},
 }
 
 // meter is a Dutch electricity meter.
