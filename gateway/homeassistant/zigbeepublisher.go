@@ -42,7 +42,7 @@ type ZigbeePublisher struct {
 	mu        sync.Mutex                   // guards all below
 	wanted    map[string]map[string][]byte // by entity: documents by topic
 	published map[string][]byte            // by topic: what the broker holds, as far as it is known
-	sent      map[string]bool              // topics that this run has published to
+	sent      map[string]bool              // topics that this run has published to, or need not
 	renamed   map[string]time.Time         // by topic: to be taken away, or when it may be there again
 }
 
@@ -120,6 +120,9 @@ func (p *ZigbeePublisher) want(id string, documents []ZigbeeDocument, err error)
 	byTopic := make(map[string][]byte, len(documents))
 	for _, d := range documents {
 		byTopic[d.Topic] = d.Payload
+	}
+	for topic := range p.wanted[id] {
+		p.sent[topic] = true // or it was there already: who is not wanted any more goes at once
 	}
 	if len(byTopic) == 0 {
 		delete(p.wanted, id)

@@ -79,3 +79,30 @@ func TestZigbeePublisher(t *testing.T) {
 		expect("gone", "-"+topic+"humidity/config")
 	})
 }
+
+// TestZigbeeGoneSoonAfterAStart: a device that is taken away in the first minute goes at
+// once, though its documents are from before the start and were not sent again.
+func TestZigbeeGoneSoonAfterAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder()
+		p := NewZigbeePublisher(ZigbeePublisherOptions{Broker: r, ZigbeeOptions: ZigbeeOptions{Coordinator: "0x01"}})
+		done := make(chan error, 1)
+		go func() { done <- p.Run(t.Context()) }()
+		synctest.Wait()
+		e := sensorEntity("0xa", "attic", "humidity")
+		documents, err := ZigbeeDocuments(p.o.ZigbeeOptions, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := documents[0]
+		r.handlers["homeassistant/+/+/+/config"](mqtt.Message{Topic: d.Topic, Payload: d.Payload, Retain: true})
+		p.Entity(e, "disable", nil, false)
+		if sent := after(r, time.Second); len(sent) > 0 {
+			t.Errorf("sent again: %v", sent)
+		}
+		p.Gone("0xa")
+		if sent := after(r, time.Second)[d.Topic]; len(sent) != 1 || len(sent[0].Payload) > 0 {
+			t.Errorf("when it was taken away, sent %v", sent)
+		}
+	})
+}
