@@ -160,9 +160,3 @@ func (u *Uplink) pass(properties []byte) (marked []byte, ok bool) {
 	}
 	return append(properties[:len(properties):len(properties)], u.mark...), true
 }
-
-// passed reports whether a message has come by this uplink.
-func (u *Uplink) passed(properties []byte) bool {
-	p, err := mqtt.DecodeProperties(properties)
-	return err == nil && slices.Contains(p.User(), mqtt.Pair{Name: hop, Value: u.o.ClientID})
-}

@@ -37,7 +37,7 @@ func TestRetained(t *testing.T) {
 		r.publish(mqtt.Message{Topic: "s/c", Retain: true, QoS: 1})
 		b.restart()
 		b.publish(mqtt.Message{Topic: "s/b", Payload: []byte("new"), Retain: true})
-		u = run(t, b, o)
+		run(t, b, o)
 		for topic, payload := range map[string]string{"s/a": "", "s/b": "new", "s/c": "3"} {
 			poll(t, topic+" to be right there", func() bool { return retained(t, r, topic) == payload })
 		}

@@ -107,7 +107,6 @@ type Uplink struct {
 
 	mu     sync.Mutex
 	status Status
-	relay  *relay // nil: not connected
 }
 
 // New returns an uplink that does nothing until Run.
