@@ -209,3 +209,11 @@ func TestConnectCalls(t *testing.T) {
 		t.Errorf("%+v: %s", b, a.body)
 	}
 }
+
+func TestClaimLeadsToHomeAssistant(t *testing.T) {
+	g := newBox(t)
+	a := g.want(200, browse{path: "/claim", form: url.Values{"password": {adminPassword}, "again": {adminPassword}}})
+	if !strings.Contains(a.body, `href="/homeassistant"`) || !strings.Contains(a.body, "shown this once") {
+		t.Error(a.body)
+	}
+}

@@ -68,6 +68,12 @@ func FoundOf(m mdns.Found) (f Found, ok bool) {
 	return f, true
 }
 
+// notOfHost reports whether a character is in no name or address of a host. Other
+// alphabets are written as xn-- there.
+func notOfHost(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.:", c)
+}
+
 // maxURLs is how many URLs of one advertisement are tried.
 const maxURLs = 6
 
@@ -110,11 +116,9 @@ func parseAddress(address string) (*url.URL, error) {
 		return nil, bad("it begins with neither http:// nor https://")
 	case u.User != nil:
 		return nil, bad("leave the user name and the password out, Home Assistant asks for them on its own page")
-	case u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "% \t"):
-		return nil, bad("it names no host")
 	}
-	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
-	if host == "" {
+	host, port := strings.ToLower(strings.TrimRight(u.Hostname(), ".")), u.Port()
+	if host == "" || strings.ContainsFunc(host, notOfHost) {
 		return nil, bad("it names no host")
 	}
 	if port == "" && bare {
