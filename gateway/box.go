@@ -76,7 +76,7 @@ func (g *gateway) buildBox(client *broker.Client) error {
 	g.commands = newBoxCommands(g, client)
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: client, BaseTopic: g.config.Serial.BaseTopic, Values: g.vitals.values,
-		Live: []string{homeassistant.PermitJoinSeconds}, Logger: g.log})
+		Live: []string{homeassistant.PermitJoinSeconds}, Ready: g.documentsSent, Logger: g.log})
 	if g.o.Updates != nil {
 		g.box.Parts.Updates = true
 		g.boxUpdate = homeassistant.NewBoxUpdate(homeassistant.BoxUpdateOptions{

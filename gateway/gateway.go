@@ -387,17 +387,33 @@ func (g *gateway) onDevice(d serialbridge.Device) {
 	}
 }
 
+// onGone takes a device out of Home Assistant before what is retained of it goes.
 func (g *gateway) onGone(id string) {
-	if g.publisher != nil {
-		g.publisher.Gone(id)
+	if g.publisher == nil {
+		return
+	}
+	if done := g.publisher.Gone(id); done != nil {
+		select {
+		case <-done:
+		case <-time.After(patience):
+		}
 	}
 }
 
-// republish sends availability and state of everything again.
-func (g *gateway) republish(ctx context.Context) error {
-	if err := g.boxState.Republish(ctx); err != nil {
-		return err
+// patience is how long a device that is gone keeps its state for want of Home Assistant.
+const patience = 2 * time.Second
+
+// documentsSent is what the box waits for before it is online.
+func (g *gateway) documentsSent() <-chan struct{} {
+	if g.publisher == nil {
+		return nil
 	}
+	return g.publisher.Ready()
+}
+
+// republish sends availability and state of everything again, the box last: as long as
+// it is offline, nothing is shown.
+func (g *gateway) republish(ctx context.Context) error {
 	if g.boxUpdate != nil {
 		if err := g.boxUpdate.Republish(ctx); err != nil {
 			return err
@@ -406,7 +422,7 @@ func (g *gateway) republish(ctx context.Context) error {
 	if g.zigbee != nil {
 		g.zigbee.current().Republish()
 	}
-	return errors.Join(g.sticks.publish(ctx, true), g.bridge.Republish(ctx))
+	return errors.Join(g.sticks.publish(ctx, true), g.bridge.Republish(ctx), g.boxState.Republish(ctx))
 }
 
 func (g *gateway) simulatedPort() string { return filepath.Join(g.o.Data, "simulated-meter") }

@@ -20,6 +20,7 @@ const (
 	boxLook     = 10 * time.Second // between two looks at whether something is worth telling
 	boxLeast    = time.Second      // between two states, whatever happens
 	goodbye     = 2 * time.Second  // to say offline in
+	boxPatience = 15 * time.Second // for Options.Ready
 )
 
 // BoxStateOptions are the options of [NewBoxState].
@@ -34,6 +35,11 @@ type BoxStateOptions struct {
 	// Live are keys of numbers that are told as they change, every ten seconds at
 	// most, in messages that are not retained: such as count down.
 	Live []string
+
+	// Ready returns what is closed when everything else is as it is now. Until then,
+	// a little while at most, the box is offline: a state from before the start is
+	// not to be shown as if it were of now. nil: it is so from the start.
+	Ready func() <-chan struct{}
 
 	Logger *slog.Logger // nil: silent
 }
@@ -71,6 +77,7 @@ func NewBoxState(o BoxStateOptions) *BoxState {
 func (s *BoxState) Run(ctx context.Context) error {
 	look := time.NewTimer(boxLook)
 	defer look.Stop()
+	s.await(ctx)
 	err := s.Republish(ctx)
 	for {
 		if err != nil && ctx.Err() == nil {
@@ -101,6 +108,28 @@ func (s *BoxState) Run(ctx context.Context) error {
 		}
 		err = s.look(ctx, asked)
 		look.Reset(boxLook)
+	}
+}
+
+// await says offline, as nobody could when the power failed, until Ready.
+func (s *BoxState) await(ctx context.Context) {
+	var ready <-chan struct{}
+	if s.o.Ready != nil {
+		ready = s.o.Ready()
+	}
+	if ready == nil {
+		return
+	}
+	if err := s.publish(ctx, s.availability, 1, true, []byte("offline")); err != nil && ctx.Err() == nil {
+		s.log.Warn("could not say offline", "err", err)
+	}
+	patience := time.NewTimer(boxPatience)
+	defer patience.Stop()
+	select {
+	case <-ctx.Done():
+	case <-ready:
+	case <-patience.C:
+		s.log.Warn("home assistant is not told of the devices yet")
 	}
 }
 

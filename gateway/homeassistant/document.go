@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"lintel/gateway/homeassistant/judge"
 	"lintel/serialbridge"
 )
 
@@ -17,6 +18,7 @@ const GatewayID = "gateway"
 
 const (
 	defaultPrefix    = "homeassistant"
+	originName       = "lintel"
 	defaultBaseTopic = "lintel"
 	maxProperties    = 500
 	maxText          = 200
@@ -148,7 +150,20 @@ func Document(box Box, d serialbridge.Device, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	for key, why := range doc.refused(Topic(box, d.ID, o)) {
+		return nil, fmt.Errorf("device %s: property %s: Home Assistant: %s", d.ID, key, why)
+	}
 	return doc.marshal()
+}
+
+// refused returns the components that Home Assistant would not take, such as one with
+// a unit that is not of its class, and why.
+func (doc *document) refused(topic string) map[string]string {
+	payload, err := doc.marshal()
+	if err != nil {
+		return nil // publishing will fail too
+	}
+	return judge.Judge(topic, payload).Lost
 }
 
 func (doc *document) marshal() ([]byte, error) {
@@ -181,7 +196,7 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 			HWVersion:    text(d.HWVersion),
 			SWVersion:    text(d.SWVersion),
 		},
-		Origin: origin{Name: "lintel", SWVersion: text(box.Version), URL: realURL(box.ConfigurationURL)},
+		Origin: origin{Name: originName, SWVersion: text(box.Version), URL: realURL(box.ConfigurationURL)},
 		// The box is the condition of everything: its will is the only
 		// word that is left when it stops. Then the stick, then the device.
 		Availability:     []availability{{o.topic(GatewayID, "availability")}},

@@ -73,26 +73,29 @@ type Publisher struct {
 	o   PublisherOptions
 	log *slog.Logger
 
-	wake chan struct{} // something below mu changed
+	wake  chan struct{} // something below mu changed
+	ready chan struct{} // closed when the first documents were sent
+	first sync.Once     // closes it
 
 	remembered map[string]map[string]string // what Memory holds; NewPublisher and Run
 
 	mu      sync.Mutex
 	pages   string                       // the ConfigurationURL of the box
 	before  map[string]map[string]string // what Memory held at the start, of devices not seen since
+	held    map[string]held              // what the broker has, by device
 	entries map[string]*entry
-	born    bool // Home Assistant said online and was not answered yet
-
-	found      []foundDocument // that Run has not looked at
-	unreadable []foundDocument
+	born    bool            // Home Assistant said online and was not answered yet
+	found   []foundDocument // that Run has not looked at
 }
 
 // entry is a device and what Home Assistant was told about it.
 type entry struct {
 	device     serialbridge.Device
 	due        time.Time         // when to publish; zero: nothing to do
+	sent       time.Time         // when it was last published
 	changed    bool              // since it was last published
 	withdrawn  bool              // the device is gone
+	withdrew   chan struct{}     // closed when it is taken back or has come back; nil: nobody waits
 	components map[string]string // key → platform, as published last
 	gone       map[string]string // removed by that; the re-send repeats it
 
@@ -107,6 +110,8 @@ func NewPublisher(o PublisherOptions) *Publisher {
 		o:       o,
 		log:     o.Logger,
 		wake:    make(chan struct{}, 1),
+		ready:   make(chan struct{}),
+		held:    make(map[string]held),
 		entries: make(map[string]*entry),
 		pages:   o.Box.ConfigurationURL,
 	}
@@ -116,6 +121,12 @@ func NewPublisher(o PublisherOptions) *Publisher {
 	if o.Memory != nil {
 		p.remembered = maps.Collect(o.Memory.All())
 		p.before = maps.Clone(p.remembered)
+	}
+	for id, components := range p.remembered {
+		if len(components) == 0 { // the program ended while it was being taken back
+			p.entries[id] = &entry{device: serialbridge.Device{ID: id}, withdrawn: true, due: time.Now().Add(debounce)}
+			delete(p.before, id)
+		}
 	}
 	p.Device(BoxDevice(o.Box))
 	return p
@@ -145,8 +156,17 @@ func (p *Publisher) Device(d serialbridge.Device) {
 		return
 	}
 	e.device, e.withdrawn = d, false
+	e.settle()
 	e.change()
 	p.signal()
+}
+
+// settle lets go who waits for the withdrawal; p.mu is held.
+func (e *entry) settle() {
+	if e.withdrew != nil {
+		close(e.withdrew)
+		e.withdrew = nil
+	}
 }
 
 // change has the document of the device published soon; p.mu is held.
@@ -175,21 +195,50 @@ func (p *Publisher) SetConfigurationURL(url string) {
 }
 
 // Gone takes a device out of Home Assistant. It is safe from any goroutine and does
-// not block.
-func (p *Publisher) Gone(id string) {
+// not block. What it returns is closed when that is done, or is not to be done any
+// more: then is the time to clear what else is retained of the device. It is nil if
+// there is nothing to wait for.
+func (p *Publisher) Gone(id string) (done <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e := p.entries[id]; e != nil {
-		e.withdrawn, e.due = true, time.Now()
-		p.signal()
+	e := p.entries[id]
+	if e == nil {
+		return nil
 	}
+	e.withdrawn, e.due = true, time.Now()
+	if e.withdrew == nil {
+		e.withdrew = make(chan struct{})
+	}
+	p.signal()
+	return e.withdrew
 }
+
+// Resend has all documents and then all states sent again, as when Home Assistant has
+// started: the way to it is there again. It is safe from any goroutine and does not
+// block.
+func (p *Publisher) Resend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.born = true
+	p.signal()
+}
+
+// Ready is closed when the first documents were sent. What is said to be online after
+// that is not shown with the state of an earlier time.
+func (p *Publisher) Ready() <-chan struct{} { return p.ready }
 
 // withdraw takes the document of e back, which removes the device with all its
 // entities. Only Run calls it.
 func (p *Publisher) withdraw(ctx context.Context, e *entry) {
 	id := e.device.ID // it does not change
+	// If the program ends before it is done, the next start goes on.
+	if _, known := p.remembered[id]; known {
+		p.remember(ctx, id)
+	}
 	err := p.o.Broker.Publish(ctx, mqtt.Message{Topic: Topic(p.o.Box, id, p.o.Options), QoS: 1, Retain: true})
+	if err == nil {
+		p.noteHeld(id, nil)
+	}
 	if err == nil && p.o.Memory != nil {
 		if err = p.o.Memory.Delete(ctx, id); err == nil {
 			delete(p.remembered, id)
@@ -205,6 +254,7 @@ func (p *Publisher) withdraw(ctx context.Context, e *entry) {
 	case err != nil:
 		e.due = time.Now().Add(retry)
 	default:
+		e.settle()
 		delete(p.entries, id)
 	}
 }
@@ -236,10 +286,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if err := p.o.Broker.Subscribe(ctx, documents, mqtt.NoLocal, p.find); err != nil {
 		return fmt.Errorf("subscribe to %s: %w", documents, err)
 	}
-	sure := time.NewTimer(settle)
-	defer sure.Stop()
 
 	var birth time.Time // when to answer; zero: not asked
+	orphans := time.Now().Add(settle)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -248,8 +297,6 @@ func (p *Publisher) Run(ctx context.Context) error {
 			return nil
 		case <-p.wake:
 		case <-timer.C:
-		case <-sure.C:
-			p.mend(ctx)
 		}
 		now := time.Now()
 		p.takeFound()
@@ -257,8 +304,15 @@ func (p *Publisher) Run(ctx context.Context) error {
 			birth = now.Add(birthDelay + rand.N(birthDelay))
 		}
 		all := !birth.IsZero() && !now.Before(birth)
-		for _, e := range p.dueEntries(now, all) {
+		due := p.dueEntries(now, all)
+		for _, e := range due {
 			p.publish(ctx, e)
+		}
+		if len(due) > 0 {
+			p.first.Do(func() { close(p.ready) })
+		}
+		if !orphans.IsZero() && !now.Before(orphans) {
+			orphans = p.orphans(ctx)
 		}
 		if all {
 			birth = time.Time{}
@@ -269,7 +323,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 				}
 			}
 		}
-		if next := p.next(birth); !next.IsZero() {
+		if next := p.next(birth, orphans); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
 	}
@@ -283,44 +337,46 @@ func (p *Publisher) takeBirth() bool {
 	return born
 }
 
-// rank says how far below the box a device hangs at least: Home Assistant is to know of
-// that which others hang below before it hears of them.
-func rank(d *serialbridge.Device) int {
-	switch {
-	case d.ID == GatewayID:
-		return 0
-	case isStick(d):
-		return 1
-	case d.Via == "" || d.Via == GatewayID:
-		return 2
-	}
-	return 3
-}
-
-// dueEntries returns the entries to publish now, those first that others hang below.
+// dueEntries returns the entries to publish now, what others hang below before those.
 func (p *Publisher) dueEntries(now time.Time, all bool) []*entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var due []*entry
 	for _, e := range p.entries {
-		if all || !e.due.IsZero() && !now.Before(e.due) {
+		if all && e.due.IsZero() && now.Sub(e.sent) < debounce {
+			e.due = e.sent.Add(debounce) // Home Assistant may still be busy with it
+		}
+		if e.due.IsZero() && all || !e.due.IsZero() && (!now.Before(e.due) || all && now.Sub(e.sent) >= debounce) {
 			due = append(due, e)
 		}
 	}
 	slices.SortFunc(due, func(a, b *entry) int {
-		return cmp.Or(rank(&a.device)-rank(&b.device), strings.Compare(a.device.ID, b.device.ID))
+		return cmp.Or(cmp.Compare(p.depth(a), p.depth(b)), strings.Compare(a.device.ID, b.device.ID))
 	})
 	return due
 }
 
+// depth is how many devices are above an entry.
+func (p *Publisher) depth(e *entry) int {
+	const deepest = 8 // whatever hangs below itself
+	n := 0
+	for ; n < deepest && e != nil && e.device.ID != GatewayID; n++ {
+		e = p.entries[above(e.device)]
+	}
+	return n
+}
+
 // next returns when there is something to do; zero is never.
-func (p *Publisher) next(birth time.Time) time.Time {
+func (p *Publisher) next(times ...time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := birth
+	var next time.Time
 	for _, e := range p.entries {
-		if !e.due.IsZero() && (next.IsZero() || e.due.Before(next)) {
-			next = e.due
+		times = append(times, e.due)
+	}
+	for _, t := range times {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
 		}
 	}
 	return next
@@ -351,6 +407,12 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	if !hangs && device.ID != GatewayID {
 		// Home Assistant must know the device that another one hangs below.
 		doc.Device.ViaDevice = identifier(p.o.Box, GatewayID)
+	}
+	for key, why := range doc.refused(Topic(p.o.Box, device.ID, p.o.Options)) {
+		if changed {
+			p.log.Error("property not shown in home assistant", "device", device.ID, "property", key, "err", why)
+		}
+		delete(doc.Components, key)
 	}
 	settled := !time.Now().Before(e.settled)
 	changed = changed || settled && len(e.missing) > 0
@@ -395,6 +457,20 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	if len(doc.Components) == 0 {
 		return // a port that is lent or bridged: nothing to show
 	}
+	if changed && !again && p.holds(device.ID, doc) {
+		// It is there from before this start, and nobody has to hear it again.
+		p.remember(ctx, device.ID, components, gone, missing)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		e.components, e.gone, e.missing = components, nil, missing
+		if len(missing) > 0 && !e.changed {
+			e.due = e.settled
+		}
+		return
+	}
+	if len(doc.Components) == 0 {
+		return
+	}
 	payload, err := doc.marshal()
 	if err == nil {
 		// Home Assistant may know of all that from now on.
@@ -412,10 +488,14 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 	if err == nil && !changed {
 		p.remember(ctx, device.ID, components, missing)
 	}
+	if err == nil {
+		p.noteHeld(device.ID, doc)
+	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	e.sent = now
 	plan := func(d time.Duration) {
 		if !e.changed { // a newer change has its own time
 			e.due = now.Add(d)
