@@ -395,13 +395,14 @@ func (g *gateway) onGone(id string) {
 	if done := g.publisher.Gone(id); done != nil {
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-time.After(longestFarewell):
 		}
 	}
 }
 
-// patience is how long a device that is gone keeps its state for want of Home Assistant.
-const patience = 2 * time.Second
+// longestFarewell is how long a device that is gone keeps its state at most, until Home
+// Assistant has been told.
+const longestFarewell = 2 * time.Second
 
 // documentsSent is what the box waits for before it is online.
 func (g *gateway) documentsSent() <-chan struct{} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"lintel/serialbridge"
@@ -25,8 +26,8 @@ func newComponent(p serialbridge.Property, t topics) (component, error) {
 	if name := nameFor(p); name != "" {
 		c["name"] = name
 	}
-	if p.Class != "" {
-		c["dev_cla"] = p.Class
+	if hasClasses(p.Kind) {
+		c.setText("dev_cla", p.Class)
 	}
 	// get, because value_json.items would be a method of the dict, and
 	// because a value that was never heard must render as None, which every
@@ -39,6 +40,9 @@ func newComponent(p serialbridge.Property, t topics) (component, error) {
 	switch p.Kind {
 	case serialbridge.Measurement:
 		commanded = false
+		if slices.Contains([]string{"date", "enum", "timestamp"}, p.Class) {
+			return nil, fmt.Errorf("a number of class %s", p.Class)
+		}
 		c["p"], c["stat_t"], c["val_tpl"] = "sensor", t.state(), plain
 		c.setText("unit_of_meas", p.Unit)
 		c.setText("stat_cla", p.StateClass)
@@ -143,6 +147,16 @@ func (c component) setText(key, value string) {
 	}
 }
 
+// hasClasses tells whether Home Assistant has device classes for what becomes of a kind.
+func hasClasses(k serialbridge.Kind) bool {
+	switch k {
+	case serialbridge.Measurement, serialbridge.State, serialbridge.Binary, serialbridge.Event, serialbridge.Switch,
+		serialbridge.Setting, serialbridge.Button, serialbridge.Update, serialbridge.Cover, serialbridge.Valve:
+		return true
+	}
+	return false
+}
+
 // nameFor returns the name of an entity; an empty one leaves it to Home Assistant,
 // which names it after its class in the language of whoever looks at it.
 func nameFor(p serialbridge.Property) string {
@@ -152,7 +166,7 @@ func nameFor(p serialbridge.Property) string {
 	}
 	class := p.Class
 	switch {
-	case class == "" || p.Kind == serialbridge.State: // date, enum and timestamp say nothing
+	case class == "" || !hasClasses(p.Kind) || p.Kind == serialbridge.State: // date, enum and timestamp say nothing
 	case strings.EqualFold(name, nameOf(class)) || strings.EqualFold(name, classNames[class]):
 		return ""
 	}

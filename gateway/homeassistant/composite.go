@@ -58,7 +58,6 @@ func setWord(name string) string { return `{"` + name + `":{{ value | to_json }}
 func (c component) light(p serialbridge.Property, t topics) error {
 	c["p"], c["schema"] = "light", "json"
 	c["stat_t"], c["cmd_t"] = t.own(), t.command()
-	delete(c, "dev_cla") // a light has no classes
 	var modes []string
 	switch {
 	case p.Has(serialbridge.RGBW):
@@ -135,7 +134,6 @@ var climateModes = []string{"off", "heat", "cool", "heat_cool", "auto", "dry", "
 
 func (c component) climate(p serialbridge.Property, t topics) error {
 	c["p"] = "climate"
-	delete(c, "dev_cla")
 	if len(p.Options) == 0 {
 		return errors.New("a climate without modes")
 	}
@@ -191,7 +189,6 @@ func (c component) climate(p serialbridge.Property, t topics) error {
 
 func (c component) lock(p serialbridge.Property, t topics) {
 	c["p"], c["cmd_t"], c["stat_t"], c["val_tpl"] = "lock", t.command(), t.state(), shown(p, "state")
-	delete(c, "dev_cla")
 	c["pl_lock"], c["pl_unlk"] = "lock", "unlock"
 	if p.Has(serialbridge.Latch) {
 		c["pl_open"] = "open"
@@ -203,7 +200,6 @@ func (c component) lock(p serialbridge.Property, t topics) {
 
 func (c component) fan(p serialbridge.Property, t topics) error {
 	c["p"], c["cmd_t"], c["stat_t"], c["stat_val_tpl"] = "fan", t.command(), t.state(), shown(p, "state")
-	delete(c, "dev_cla")
 	switch {
 	case p.Max == 0:
 	case p.Max < 2 || p.Max != math.Trunc(p.Max):
@@ -235,7 +231,6 @@ func (c component) fan(p serialbridge.Property, t topics) error {
 // siren commands by an object of its own accord.
 func (c component) siren(p serialbridge.Property, t topics) {
 	c["p"], c["cmd_t"], c["stat_t"], c["stat_val_tpl"] = "siren", t.command(), t.state(), shown(p, "state")
-	delete(c, "dev_cla")
 	c["stat_on"], c["stat_off"] = "ON", "OFF"
 	c["sup_dur"], c["sup_vol"] = p.Has(serialbridge.Duration), p.Has(serialbridge.Volume)
 	if len(p.Options) > 0 {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"lintel/gateway/homeassistant/judge"
@@ -136,10 +137,13 @@ var (
 // above returns the device that another one hangs below: the device that its driver
 // names, else its stick, else the box.
 func above(d serialbridge.Device) string {
-	if (d.Via == "" || d.Via == GatewayID) && d.Stick != "" && !isStick(&d) {
+	switch stick := validID.MatchString(d.Stick) && d.Stick != d.ID; {
+	case validID.MatchString(d.Via) && d.Via != GatewayID:
+		return d.Via
+	case stick:
 		return d.Stick
 	}
-	return d.Via
+	return GatewayID
 }
 
 // Document returns the discovery document of a device. It fails if the device
@@ -255,7 +259,12 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 
 // text bounds what a device says of itself.
 func text(s string) string {
-	s = strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")))
 	if utf8.RuneCountInString(s) > maxText {
 		s = string([]rune(s)[:maxText])
 	}

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -305,16 +307,90 @@ func TestDocumentRefuses(t *testing.T) {
 	}
 }
 
+// TestRandomDevices: whatever devices of the vocabulary drivers may make up, Home
+// Assistant takes their documents as they stand, or there is none.
+func TestRandomDevices(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	made, refused := 0, 0
+	kinds := make(map[serialbridge.Kind]int)
+	for range 10000 {
+		d := randomDevice(r)
+		doc, err := Document(testBox, d, Options{})
+		if err != nil {
+			refused++
+			continue
+		}
+		made++
+		for _, p := range d.Properties {
+			kinds[p.Kind]++
+		}
+		v := judge.Judge(Topic(testBox, d.ID, Options{}), doc)
+		// Home Assistant only warns of statistics, and of units, that do not fit.
+		v.Warnings = slices.DeleteFunc(v.Warnings, func(w string) bool {
+			return strings.Contains(w, "does not fit device_class") || strings.Contains(w, "is not of device_class")
+		})
+		if err := v.Clean(); err != nil {
+			t.Errorf("%v: %s", err, doc)
+		}
+	}
+	for _, kind := range allKinds {
+		if kinds[kind] < 50 {
+			t.Errorf("only %d properties of kind %s", kinds[kind], kind)
+		}
+	}
+	t.Logf("%d documents, %d refused", made, refused)
+}
+
+var allKinds = []serialbridge.Kind{serialbridge.Measurement, serialbridge.State, serialbridge.Binary, serialbridge.Event,
+	serialbridge.Switch, serialbridge.Setting, serialbridge.Choice, serialbridge.Button, serialbridge.Raw, serialbridge.Text,
+	serialbridge.Tag, serialbridge.Light, serialbridge.Cover, serialbridge.Valve, serialbridge.Climate, serialbridge.Lock,
+	serialbridge.Fan, serialbridge.Siren, serialbridge.Tracker, serialbridge.Update}
+
+func randomDevice(r *rand.Rand) serialbridge.Device {
+	of := func(list ...string) string { return list[r.IntN(len(list))] }
+	name := func() string {
+		return of("", "Meter", "Küche", "\x00", "a\nb", "\xff\xfe", "{{ x }}", "{% if %}", `"'\`, strings.Repeat("ü", 300), "🔥", " ", "None", "null")
+	}
+	options := func() []string {
+		var list []string
+		for range r.IntN(4) {
+			list = append(list, of("off", "heat", "cool", "single", "", name()))
+		}
+		return list
+	}
+	number := func() float64 {
+		return []float64{0, 1, -1, 2, 5, 30, 100, 255, 300, 2200, 6500, 0.0001, 1e300, math.Pi}[r.IntN(14)]
+	}
+	d := serialbridge.Device{ID: of("x", "wmbus_1", "0x00124b0001"), Name: name(), Vendor: name(), Model: name(), SerialNumber: name(),
+		HWVersion: name(), SWVersion: name(), Via: of("", GatewayID, "y"), Stick: of("", "stick_1", "a/b")}
+	features := []serialbridge.Feature{serialbridge.Brightness, serialbridge.ColorTemperature, serialbridge.RGB, serialbridge.RGBW,
+		serialbridge.Transition, serialbridge.Position, serialbridge.Tilt, serialbridge.Stop, serialbridge.Setpoint, serialbridge.SetpointRange,
+		serialbridge.RoomTemperature, serialbridge.RoomHumidity, serialbridge.Action, serialbridge.Latch, serialbridge.Oscillation,
+		serialbridge.Direction, serialbridge.Volume, serialbridge.Duration, "flying"}
+	for i := range r.IntN(3) {
+		p := serialbridge.Property{
+			Key: fmt.Sprint(of("a", "items", "get", "temperature"), i), Name: name(), Kind: allKinds[r.IntN(len(allKinds))],
+			Unit: of("", "", "°C", "kWh", "µV", "lx", name()), StateClass: of("", "", "measurement", "total_increasing", "sum"),
+			Class:     of("", "", "", "temperature", "energy", "button", "blind", "outlet", "enum", "timestamp", "firmware", "water", "nonsense"),
+			Precision: r.IntN(4) - 1, Options: options(), Presets: options(), Min: number(), Max: number(), Step: number(),
+			Category: serialbridge.Category(of("", "", "diagnostic", "config", "other")),
+		}
+		for range r.IntN(5) {
+			p.Features = append(p.Features, features[r.IntN(len(features))])
+		}
+		d.Properties = append(d.Properties, p)
+	}
+	return d
+}
+
 // FuzzDocument: whatever a device says of itself, Home Assistant takes the
 // document or there is none.
 func FuzzDocument(f *testing.F) {
 	f.Add("dsmr_1", "Meter", "Kaifa", "power", "Power", "kW", "low", uint8(0))
 	f.Add("x", "\xff<script>", "{{ 1 }}", "items", "\x00", "\"", "'", uint8(5))
-	kinds := []serialbridge.Kind{serialbridge.Measurement, serialbridge.State, serialbridge.Binary, serialbridge.Event,
-		serialbridge.Switch, serialbridge.Setting, serialbridge.Choice, serialbridge.Button}
 	f.Fuzz(func(t *testing.T, id, name, vendor, key, propertyName, unit, option string, kind uint8) {
 		d := serialbridge.Device{ID: id, Name: name, Vendor: vendor, Properties: []serialbridge.Property{{
-			Key: key, Name: propertyName, Unit: unit, Kind: kinds[int(kind)%len(kinds)], Options: []string{option}}}}
+			Key: key, Name: propertyName, Unit: unit, Kind: allKinds[int(kind)%len(allKinds)], Options: []string{option}}}}
 		doc, err := Document(testBox, d, Options{})
 		if err != nil {
 			return
