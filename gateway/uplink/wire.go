@@ -16,6 +16,10 @@ const (
 	maxUnsent  = 256 << 10        // bytes that wait before readers do
 	readChunk  = 16 << 10
 	answerTime = 15 * time.Second // for a CONNACK, and for the network before it
+
+	// Before 5.0 a server does not say how many messages it takes that it has not
+	// acknowledged. Mosquitto hangs up at the 21st (max_inflight_messages).
+	window311 = 20
 )
 
 // conn is the client's end of a connection to a broker.
@@ -238,6 +242,9 @@ func (c *conn) connect(connect *mqtt.Connect) error {
 	c.maxQoS = mqtt.QoS(answer.Properties.Uint(mqtt.MaximumQoS, 2))
 	c.retains = answer.Properties.Uint(mqtt.RetainAvailable, 1) == 1
 	c.receiveMaximum = int(answer.Properties.Uint(mqtt.ReceiveMaximum, 65535))
+	if c.version != mqtt.V50 {
+		c.receiveMaximum = window311
+	}
 	c.maxPacket = int(answer.Properties.Uint(mqtt.MaximumPacketSize, uint32(c.maxPacket)))
 	c.keepAlive = time.Duration(answer.Properties.Uint(mqtt.ServerKeepAlive, uint32(connect.KeepAlive))) * time.Second
 	c.net.SetDeadline(time.Time{})
