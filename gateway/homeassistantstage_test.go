@@ -263,10 +263,14 @@ func (s *homeStage) documents() map[string]told {
 	s.t.Helper()
 	payloads := make(map[string][]byte)
 	done := make(chan struct{})
+	over := false // what comes behind the probe is not looked at; only paho's goroutine knows
 	client := s.mqtt(func(m paho.Message) {
-		if m.Topic() == "probe" {
+		switch {
+		case over:
+		case m.Topic() == "probe":
+			over = true
 			close(done)
-		} else if strings.HasSuffix(m.Topic(), "/config") {
+		case strings.HasSuffix(m.Topic(), "/config"):
 			payloads[m.Topic()] = m.Payload()
 		}
 	})
