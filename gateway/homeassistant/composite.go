@@ -139,7 +139,7 @@ func (c component) climate(p serialbridge.Property, t topics) error {
 	}
 	for _, mode := range p.Options {
 		if !slices.Contains(climateModes, mode) {
-			return fmt.Errorf("Home Assistant has no mode %q", mode)
+			return fmt.Errorf("there is no mode %q in Home Assistant", mode)
 		}
 	}
 	c["modes"], c["mode_cmd_t"], c["mode_cmd_tpl"] = p.Options, t.command(), setWord("mode")

@@ -18,6 +18,25 @@
 // device does not have ten minutes after it was first seen again is removed, though
 // the gateway was started anew in between.
 //
+// What the broker holds is compared with what is to be there: a document that has not
+// changed is not written again, a damaged one is replaced when its device is heard, and
+// one of ours whose device nobody remembers is taken away. Two versions of a document
+// are at least a second apart.
+//
+// # Kinds
+//
+// Each kind of [serialbridge.Property] has a platform. What can happen is a device
+// trigger too, for the editor of automations. Alarm panels, humidifiers, water heaters,
+// vacuum cleaners, lawn mowers, cameras, pictures, scenes and notifications have no kind:
+// no serial driver speaks of one. A name that is that of the device class is left out, so
+// that Home Assistant says it in its language.
+//
+// # Order
+//
+// When Home Assistant has started: documents, those first that others hang below; then
+// states; then who is online. After our own start the box is offline until the first
+// documents are sent, so that no state of an earlier time is shown as one of now.
+//
 // # Zigbee
 //
 // Devices of the Zigbee network have the documents that zigbee2mqtt makes for them, one
