@@ -55,6 +55,7 @@ var floors = map[string]int{
 	"lintel/gateway/update":                     2,
 	"lintel/gateway/broker":                     3,
 	"lintel/gateway/homeassistant":              4,
+	"lintel/gateway/homeassistant/jinja":        2,
 	"lintel/gateway/homeassistant/judge":        3,
 	"lintel/gateway/homeassistant/fakehome":     4,
 	"lintel/gateway/homeassistant/hacs":         7,

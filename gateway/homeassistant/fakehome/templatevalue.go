@@ -59,7 +59,7 @@ func decodeJSON(text string) (any, error) {
 
 func decodeValue(d *json.Decoder, depth int) (any, error) {
 	t, err := d.Token()
-	if err != nil || depth > maxDepth {
+	if err != nil || depth > 100 {
 		return nil, errors.Join(err, errors.New("no JSON"))
 	}
 	switch t := t.(type) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lintel/gateway/homeassistant/jinja"
 )
 
 // component judges one component, whose keys are long names. What is not in spelled
@@ -326,7 +328,7 @@ func checkType(platform, key string, v any) error {
 		if !ok {
 			return bad("a template")
 		}
-		if err := checkTemplate(text); err != nil {
+		if _, err := jinja.Parse(text); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	case slices.Contains(truths, key):
