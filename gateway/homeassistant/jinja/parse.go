@@ -105,7 +105,7 @@ func Parse(text string) ([]*Node, error) {
 		}
 		p.next()
 		if kind == '{' {
-			*into = append(*into, node("print", "", p.conditional()))
+			*into = append(*into, node("print", "", p.tuple()))
 		} else {
 			open = p.statement(open)
 		}
@@ -178,7 +178,7 @@ func (p *parser) several(read func() *Node) *Node {
 		return n
 	}
 	n = node("tuple", "", n)
-	for p.take(",") && p.token != "" && !p.is(")", "=", "in") {
+	for p.take(",") && p.token != "" && !p.is(")", "in") {
 		n.Args = append(n.Args, read())
 	}
 	return n
@@ -274,7 +274,7 @@ func (p *parser) unary() *Node {
 			switch {
 			case p.is("("):
 				n = p.arguments(n)
-			case p.kind == 's' || p.kind == '0' || p.is("[", "{") || p.kind == 'n' && !p.is("and", "or", "not", "if", "else", "is", "in"):
+			case p.kind == 's' || p.kind == '0' || p.is("[", "{") || p.kind == 'n' && !p.is("and", "or", "else"):
 				n.Args = append(n.Args, p.postfix(p.primary()))
 			}
 			if not {

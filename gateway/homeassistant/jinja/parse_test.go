@@ -14,11 +14,13 @@ func TestParse(t *testing.T) {
 		"{% set x = a.b[0] | float(0) * 2.5 %}{{ x // 3 ** 2 ~ '}}' }}", "{# {{ #}", "{% for k, v in d.items() %}{{ k }}{% endfor %}",
 		"{{ a | map(attribute='x') | join(', ') }}", "{{ a[1:2] }}", "{{ (1, 2)[0] }}", "{{ x is divisibleby 3 }}", "{{ a not in [1, 2,] }}",
 		"{{ value|float|round(1) - 2 }}", `{{ "it's \" so" }}`, "{{ a.b.c(1, d=2, *e, **f) }}", "{% set ns.x = 1, 2 %}",
+		"{{ 1, }}", "{% for x, in y %}{% else %}{% endfor %}", "{% set x %}{{ -a|abs }}{%- endset -%}",
 	}
 	bad := []string{
 		"{{ value", "{{ }}", "{{ value_json.a | nofilter }}", "{{ 'a }}", "{{ a b }}", "{% if a %}", "{% endif %}", "{% else %}",
 		"{{ (a }}", "{{ a) }}", "{{ [a) }}", "{{ a is notest }}", "{{ a..b }}", "{{ a + }}", "{% frob %}", "{# a", "{{ {1 2} }}",
-		"{{ a = b }}", "{{ ? }}", "{{ 1x }}", "{{ and }}", "{% for in x %}{% endfor %}", "{% if a %}{% endfor %}", "{{ a(",
+		"{{ a = b }}", "{% set x, = y %}", "{{ a|first.b }}", "{{ f(1=2) }}", "{{ 1 if a is none if b else 2 }}", "{{ a is none is none }}",
+		"{% if a %}{% else %}{% elif b %}{% endif %}", "{% if a %}{% else %}{% else %}{% endif %}", "{{ ? }}", "{{ 1x }}", "{{ and }}", "{% for in x %}{% endfor %}", "{% if a %}{% endfor %}", "{{ a(",
 		"{{" + strings.Repeat("(", 200) + "1" + strings.Repeat(")", 200) + "}}",
 	}
 	for _, s := range good {
