@@ -224,7 +224,7 @@ func TestParentsFirst(t *testing.T) {
 			p.Device(d)
 		}
 		after(r, time.Minute)
-		p.Resend()
+		r.say("homeassistant/status", "online")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		var order []string

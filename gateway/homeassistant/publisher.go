@@ -213,16 +213,6 @@ func (p *Publisher) Gone(id string) (done <-chan struct{}) {
 	return e.withdrew
 }
 
-// Resend has all documents and then all states sent again, as when Home Assistant has
-// started: the way to it is there again. It is safe from any goroutine and does not
-// block.
-func (p *Publisher) Resend() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.born = true
-	p.signal()
-}
-
 // Ready is closed when the first documents were sent. What is said to be online after
 // that is not shown with the state of an earlier time.
 func (p *Publisher) Ready() <-chan struct{} { return p.ready }
