@@ -39,6 +39,8 @@ func TestTemplate(t *testing.T) {
 		{`{{ value_json.a.b.c }}`, `{}`, "error"},
 		{`{{ value | base64_decode }}`, ``, "error"},
 		{`{% for x in value_json %}{% endfor %}`, `[]`, "error"},
+		{`{{ 7 | length }}`, ``, "error"},
+		{`{{ 1 < 2 < 3 }}`, ``, "error"},
 		{`{{ value`, ``, "error"},
 		{`{% if value %}`, ``, "error"},
 		{`{% endif %}`, ``, "error"},

@@ -543,8 +543,10 @@ func filter(s *scope, name string, v any, args []any) (any, error) {
 			return int64(len(v)), nil
 		case *dict:
 			return int64(len(v.keys)), nil
+		case string:
+			return int64(utf8.RuneCountInString(v)), nil
 		}
-		return int64(utf8.RuneCountInString(text)), nil
+		return nil, templateError("length of %v", v)
 	case "replace":
 		from, ok := argument(0).(string)
 		to, ok2 := argument(1).(string)

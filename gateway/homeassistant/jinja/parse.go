@@ -44,6 +44,7 @@ const maxDepth = 100
 //	filter, test         Args[0], Text and its arguments
 //	keyword, splat       arguments Text=Args[0], and *Args[0] or **Args[0]
 //	sign, not, operator  Text and one or two Args
+//	chain                a comparison Text of the comparison Args[0] goes on with Args[1]
 //	conditional          Args[0] if Args[1] else Args[2], which may be missing
 type Node struct {
 	Kind, Text string
@@ -231,14 +232,17 @@ func (p *parser) binary(level int) *Node {
 		}
 		return n
 	}
-	n := p.binary(level + 1)
+	n, kind := p.binary(level+1), "operator"
 	for p.is(levels[level]...) {
 		operator := p.token
 		if p.next(); operator == "not" {
 			p.want("in")
 			operator = "not in"
 		}
-		n = node("operator", operator, n, p.binary(level+1))
+		n = node(kind, operator, n, p.binary(level+1))
+		if levels[level][0] == "==" {
+			kind = "chain" // a < b < c is a < b and b < c
+		}
 	}
 	return n
 }
