@@ -9,10 +9,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/coder/websocket"
 )
@@ -98,24 +101,95 @@ func (u *Uplink) dial(ctx context.Context) (net.Conn, error) {
 		if config.ServerName == "" {
 			config.ServerName = u.url.Hostname()
 		}
+		u.wantsCertificate.Store(false)
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			u.wantsCertificate.Store(true)
+			if len(config.Certificates) > 0 {
+				return &config.Certificates[0], nil
+			}
+			return new(tls.Certificate), nil
+		}
 	}
 	switch u.url.Scheme {
 	case "mqtt":
 		return new(net.Dialer).DialContext(ctx, "tcp", address)
 	case "mqtts":
-		return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+		nc, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+		if isHangup(err) {
+			err = fmt.Errorf("%w: %w", errNoHandshake, err)
+		}
+		return nc, err
 	}
-	transport := &http.Transport{TLSClientConfig: config}
-	ws, _, err := websocket.Dial(ctx, u.url.String(), &websocket.DialOptions{
-		HTTPClient:   &http.Client{Transport: transport},
+	ws, answer, err := websocket.Dial(ctx, u.url.String(), &websocket.DialOptions{
+		HTTPClient: &http.Client{
+			// What is kept alive after an answer that opens no WebSocket would be kept for ever.
+			Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+			// Elsewhere there may be no TLS, and the password would go there.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		Subprotocols: []string{"mqtt"}, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		return nil, err
+		failed := &webSocketError{err: err}
+		if answer != nil {
+			failed.status = answer.StatusCode
+		}
+		return nil, failed
 	}
 	if ws.Subprotocol() != "mqtt" {
 		ws.CloseNow()
-		return nil, errors.New("the server at the URL does not speak MQTT over WebSocket")
+		return nil, &webSocketError{err: errors.New("the subprotocol mqtt was not taken")}
 	}
-	ws.SetReadLimit(-1) // packets are limited
-	return websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), nil
+	return websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary), nil // packets are limited, frames are not
+}
+
+// errNoHandshake is a connection that was closed in place of an answer of TLS.
+var errNoHandshake = errors.New("the broker has closed the connection in the TLS handshake")
+
+// webSocketError is why there is no WebSocket for MQTT.
+type webSocketError struct {
+	status int // of HTTP; 0: none came
+	err    error
+}
+
+func (e *webSocketError) Error() string { return e.err.Error() }
+func (e *webSocketError) Unwrap() error { return e.err }
+
+// isHangup reports whether the other side has closed the connection.
+func isHangup(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// certificateError is a broker that has asked for a certificate of the box, and then has
+// ended the connection.
+type certificateError struct {
+	shown bool // there was one
+	err   error
+}
+
+func (e *certificateError) Error() string { return e.err.Error() }
+func (e *certificateError) Unwrap() error { return e.err }
+
+// aboutCertificates are the alerts for the certificate of a client (RFC 8446 §6.2). OpenSSL
+// says handshake_failure for a missing one before TLS 1.3.
+var aboutCertificates = []tls.AlertError{40, 42, 43, 44, 45, 46, 48, 49, 116}
+
+const protocolVersion tls.AlertError = 70
+
+// isAlert reports whether the other side has ended TLS with one of these alerts, or with any
+// if none is named. Their type is not exported for what comes over TCP; the words are the same.
+func isAlert(err error, which ...tls.AlertError) bool {
+	failed, ok := errors.AsType[*net.OpError](err)
+	return ok && failed.Op == "remote error" && (len(which) == 0 ||
+		slices.ContainsFunc(which, func(a tls.AlertError) bool { return a.Error() == failed.Err.Error() }))
+}
+
+// asked makes an error of the network one of the certificate of the box where that is why:
+// in TLS 1.3 the broker looks at it when the handshake is over at the box, and then says
+// that it does not take it, or, to a box that has none, nothing.
+func (u *Uplink) asked(err error) error {
+	shown := u.o.TLS != nil && len(u.o.TLS.Certificates) > 0
+	if u.wantsCertificate.Load() && (isAlert(err, aboutCertificates...) || isHangup(err) && !shown) {
+		return &certificateError{shown, err}
+	}
+	return err
 }

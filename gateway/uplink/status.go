@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -9,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -91,6 +94,8 @@ func Sentence(err error, host string) string {
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	var fingerprint *fingerprintError
+	var client *certificateError
+	var web *webSocketError
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
@@ -100,21 +105,39 @@ func Sentence(err error, host string) string {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return fmt.Sprintf("%s cannot be reached from here. Look at the address and the network.", host)
 	case errors.As(err, &fingerprint):
-		return "The broker has another certificate than the one whose fingerprint was given; its own is " + fingerprint.got + "."
+		return fmt.Sprintf("The broker at %s has another certificate than the one whose fingerprint was given; its own is %s. If the broker has a new certificate, give that; if not, something else answers in its place.", host, fingerprint.got)
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("The box does not know who has signed the certificate of %s. Its fingerprint is %s: if that is the broker's, give it to the box.", host, fingerprintOf(unknown.Cert))
+		return fmt.Sprintf("The box does not know who has signed the certificate of %s. Its fingerprint is %s: if that is the broker's, give it to the box.", host, presented(err, unknown.Cert))
 	case errors.As(err, &name):
-		return fmt.Sprintf("The certificate of the broker is not for %s. Give the host name that stands in it.", host)
+		return fmt.Sprintf("The certificate of the broker is not for %s. Give the host name that stands in it (%s), or its fingerprint, %s.", printable(name.Host), namesIn(name.Certificate), fingerprintOf(name.Certificate))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Sprintf("The certificate of %s is not good at this time: %s. Have it renewed, or set the clock of the box if that is wrong.", host, validity(invalid.Cert))
 	case errors.As(err, &invalid):
-		return fmt.Sprintf("The certificate of %s is not good: %s. Look at its dates and at the clock of the box.", host, printable(invalid.Error()))
-	case errors.As(err, &record):
-		return fmt.Sprintf("%s does not speak TLS at this port. Leave TLS out or give the port that is for it, mostly 8883.", host)
+		return fmt.Sprintf("The certificate of %s is not good: %s. Have the broker get another, or give the box its fingerprint, %s.", host, printable(invalid.Error()), presented(err, invalid.Cert))
+	case errors.As(err, &client) && isHangup(err):
+		return fmt.Sprintf("%s has closed the connection without an answer. It has asked for a certificate of the box, and there is none: give the box one, and its key, if the broker demands that.", host)
+	case errors.As(err, &client) && !client.shown:
+		return fmt.Sprintf("The broker at %s wants to see a certificate of the box, and there is none. Give the box one, and its key, that the broker's authority has issued.", host)
+	case errors.As(err, &client):
+		return fmt.Sprintf("The broker at %s does not take the certificate of the box: %s. Give the box another, and its key, that the broker's authority has issued and that has not expired.", host, printable(client.Error()))
+	case isAlert(err, protocolVersion):
+		return fmt.Sprintf("The broker at %s speaks no TLS from 1.2 on. Have it brought up to date.", host)
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Sprintf("%s does not speak TLS at this port. Leave TLS out or give the port that is for it, mostly 8883, or 443 for WebSocket.", host)
+	case errors.Is(err, errNoHandshake):
+		return fmt.Sprintf("%s has closed the connection when TLS began. Leave TLS out or give the port that is for it, mostly 8883.", host)
+	case errors.Is(err, errWantsTLS):
+		return fmt.Sprintf("%s wants TLS at this port. Turn TLS on, or give the port that is without it, mostly 1883.", host)
 	case errors.Is(err, errFull):
 		return "The box has no room for what the broker sends: its disk or a queue is full. It is tried again."
 	case errors.Is(err, errSilentEnd):
 		return fmt.Sprintf("%s has closed the connection without an answer. Look whether this is the port of MQTT, and whether it wants TLS.", host)
 	case isTimeout(err):
 		return fmt.Sprintf("%s does not answer. Look at the address, the port, and whether a firewall is between.", host)
+	case errors.As(err, &web) && web.status != 0:
+		return fmt.Sprintf("What is at %s answers with %d %s in place of a WebSocket for MQTT. Look at the path of the URL, which is mostly /mqtt, at the port, and whether it wants TLS.", host, web.status, http.StatusText(web.status))
+	case errors.As(err, &web):
+		return fmt.Sprintf("What is at %s does not speak MQTT over WebSocket. Look at the port, at the path of the URL, which is mostly /mqtt, and whether it wants TLS.", host)
 	case errors.Is(err, errEnded), errors.Is(err, context.Canceled):
 		return "The connection has ended."
 	}
@@ -176,6 +199,37 @@ func fingerprintOf(c *x509.Certificate) string {
 	}
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// presented is the fingerprint of the certificate that a broker has shown as its own. x509
+// tells of the one in the chain where it got no further.
+func presented(err error, otherwise *x509.Certificate) string {
+	var failed *tls.CertificateVerificationError
+	if errors.As(err, &failed) && len(failed.UnverifiedCertificates) > 0 {
+		return fingerprintOf(failed.UnverifiedCertificates[0])
+	}
+	return fingerprintOf(otherwise)
+}
+
+// namesIn are those that a certificate is for.
+func namesIn(c *x509.Certificate) string {
+	if c == nil || len(c.DNSNames)+len(c.IPAddresses) == 0 {
+		return "there is none"
+	}
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return printable(strings.Join(names, ", "))
+}
+
+// validity says when a certificate is good.
+func validity(c *x509.Certificate) string {
+	if c == nil {
+		return "the dates are wrong"
+	}
+	return fmt.Sprintf("%s is good from %s to %s, and the box has %s", printable(cmp.Or(c.Subject.CommonName, "it")),
+		c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly), time.Now().UTC().Format(time.DateTime))
 }
 
 // printable makes what others have said fit for a log and a page.

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -104,6 +105,8 @@ type Uplink struct {
 	}
 
 	remembered remembered
+
+	wantsCertificate atomic.Bool // the remote has asked for one
 
 	mu     sync.Mutex
 	status Status
@@ -334,7 +337,7 @@ func (u *Uplink) connectRemote(ctx context.Context, connect mqtt.Connect) (*conn
 	defer cancel()
 	nc, err := u.dialer(ctx)
 	if err != nil {
-		return nil, err
+		return nil, u.asked(err)
 	}
 	d := dialects[u.dialect]
 	connect.Version, connect.Bridge = d.version, d.bridge
@@ -358,7 +361,7 @@ func (u *Uplink) connectRemote(ctx context.Context, connect mqtt.Connect) (*conn
 	}
 	if err != nil {
 		nc.Close()
-		return nil, err
+		return nil, u.asked(err)
 	}
 	return c, nil
 }

@@ -206,15 +206,22 @@ var returnCodes = [...]mqtt.ReasonCode{mqtt.Success, mqtt.UnsupportedProtocolVer
 // do not know a protocol level do so.
 var errSilentEnd = errors.New("the broker has closed the connection without an answer")
 
+// errWantsTLS is an alert of TLS (RFC 8446 §5.1) in answer to what is none.
+var errWantsTLS = errors.New("the broker has answered with an alert of TLS")
+
 // connect says CONNECT and takes in what the answer says.
 func (c *conn) connect(connect *mqtt.Connect) error {
 	c.net.SetDeadline(time.Now().Add(answerTime))
-	if _, err := c.net.Write(connect.Append(nil)); err != nil {
-		return err
-	}
+	_, failed := c.net.Write(connect.Append(nil))
 	p, err := c.read()
+	if c.tail >= 2 && c.buf[0] == 0x15 && c.buf[1] == 3 {
+		return errWantsTLS // it looks like a CONNECT of three bytes
+	}
 	if err != nil {
-		if c.tail == 0 && !isTimeout(err) && !isWrong(err) {
+		if failed != nil && !isAlert(err) { // which says why
+			err = failed
+		}
+		if c.tail == 0 && !isTimeout(err) && !isWrong(err) && !isAlert(err) {
 			return fmt.Errorf("%w: %w", errSilentEnd, err)
 		}
 		return err
