@@ -160,13 +160,13 @@ func (c UplinkConfig) options(boxID string) (o uplink.Options, err error) {
 
 func (c UplinkConfig) tls() (*tls.Config, error) {
 	var files [3][]byte
-	for i, name := range []string{c.CA, c.Certificate, c.Key} {
-		if name == "" {
+	for i, f := range []struct{ key, name string }{{"ca", c.CA}, {"certificate", c.Certificate}, {"key", c.Key}} {
+		if f.name == "" {
 			continue
 		}
 		var err error
-		if files[i], err = os.ReadFile(name); err != nil {
-			return nil, err
+		if files[i], err = os.ReadFile(f.name); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.key, err)
 		}
 	}
 	return uplink.TLSConfig(files[0], c.Fingerprint, files[1], files[2])

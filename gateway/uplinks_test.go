@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,30 @@ func TestUplink(t *testing.T) {
 	for _, client := range status.Clients {
 		if client.ID == uplink.SessionID("cloud") {
 			t.Error("the session of the uplink is still there")
+		}
+	}
+}
+
+// A file of an uplink that cannot be used is named with its key.
+func TestUplinkFiles(t *testing.T) {
+	dir := t.TempDir()
+	noPEM := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(noPEM, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "missing.pem")
+	for _, x := range []struct {
+		c    UplinkConfig
+		want string
+	}{
+		{UplinkConfig{CA: missing}, "ca: open " + missing},
+		{UplinkConfig{CA: noPEM}, "the file of the authority"},
+		{UplinkConfig{Certificate: noPEM, Key: missing}, "key: open " + missing},
+		{UplinkConfig{Certificate: noPEM, Key: noPEM}, "client certificate: "},
+	} {
+		x.c.Name, x.c.URL = "x", "mqtts://broker.example"
+		if _, err := x.c.options("box"); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%+v: %v, want %q", x.c, err, x.want)
 		}
 	}
 }
