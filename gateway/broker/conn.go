@@ -370,8 +370,8 @@ func (c *conn) close(last []byte) {
 	}
 	c.mu.Unlock()
 	if len(last) > 0 {
-		if t, ok := c.net.(*net.TCPConn); ok {
-			t.CloseWrite()
+		if half, ok := c.net.(interface{ CloseWrite() error }); ok { // over TCP, TLS and unix sockets
+			half.CloseWrite()
 			io.CopyN(io.Discard, c.net, 1<<20)
 		}
 	}

@@ -1,8 +1,10 @@
 package broker_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"testing"
+	"time"
 
 	"lintel/gateway/mqtt"
 )
@@ -211,13 +213,29 @@ func TestLooseOldVersion(t *testing.T) {
 // a socket with unread input makes TCP throw away what was sent.
 func TestReasonReachesBusyClient(t *testing.T) {
 	s := newServer(t)
-	c := connect(t, s, clean(mqtt.V50, "busy"))
 	b := []byte("\xC1\x00")
 	for range 5000 {
 		b = (&mqtt.Publish{Topic: []byte("t"), Payload: make([]byte, 100)}).Append(b, mqtt.V50)
 	}
-	c.raw(b)
-	c.wantEnd(mqtt.MalformedPacket)
+	secure, config := serveTLS(t, s)
+	for range 20 {
+		c := connect(t, s, clean(mqtt.V50, "busy"))
+		c.raw(b)
+		c.wantEnd(mqtt.MalformedPacket)
+
+		nc, err := tls.Dial("tcp", secure, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.SetDeadline(time.Now().Add(patience))
+		c = &rawClient{t: t, net: nc, version: mqtt.V50}
+		packet := clean(mqtt.V50, "busy over TLS")
+		c.raw(packet.Append(nil))
+		c.expect(mqtt.CONNACK)
+		c.raw(b)
+		c.wantEnd(mqtt.MalformedPacket)
+		nc.Close()
+	}
 }
 
 // A whole session in writes of one byte each.

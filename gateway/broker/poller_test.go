@@ -21,8 +21,16 @@ func (l plainListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{ net.Conn }{nc}, nil
+	return plainConn{nc, nc.(*net.TCPConn)}, nil
 }
+
+// plainConn can close its write side alone, as connections over TLS can.
+type plainConn struct {
+	net.Conn
+	half interface{ CloseWrite() error }
+}
+
+func (c plainConn) CloseWrite() error { return c.half.CloseWrite() }
 
 // An idle client has no goroutine.
 func TestIdleGoroutines(t *testing.T) {
