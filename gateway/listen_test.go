@@ -56,6 +56,7 @@ func TestListeners(t *testing.T) {
 	c := localConfig()
 	c.HTTP.Listen = ""
 	c.MQTT.Certificate, c.MQTT.Key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	c.MQTT.AddressRate, c.MQTT.ConnectRate = 100_000, 100_000 // it connects as often as it can
 	writeCertificate(t, c.MQTT.Certificate, c.MQTT.Key, "first")
 	second := "[::1]:0"
 	if l, err := net.Listen("tcp", second); err != nil {
