@@ -3,12 +3,20 @@
 # from the pins in this folder. It needs no root, no loop device and no cross
 # compiler.
 #
-#	gokrazy/build.sh           out/lintel.img and out/lintel-vm-arm64.img
+#	gokrazy/build.sh           out/lintel.img, out/lintel-vm-arm64.img, out/lintel-vm-amd64.img
 #	gokrazy/build.sh lintel    out/lintel.img alone: the one for a Raspberry Pi
+#
+# Beside each image out/INSTANCE.squashfs is its root alone, which is what an update
+# brings. Variables of the environment tell the programs what they are:
+#
+#	VERSION      a label (git describe)
+#	COUNTER      orders versions, a number (the time of the commit in seconds)
+#	UPDATE_KEYS  up to two public keys that sign updates, base64, a comma between (none)
+#	UPDATE_FEED  address of the release feed (none)
 set -eu
 
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- lintel lintel-vm-arm64
+[ $# -gt 0 ] || set -- lintel lintel-vm-arm64 lintel-vm-amd64
 
 # need says which package to install for a missing command.
 need() {
@@ -25,10 +33,7 @@ need mdel "apt-get install mtools"
 bytes=2147483648
 
 version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}
-
-# The same for every program of the image; those without a variable
-# main.version ignore it.
-flags="$(go env GOFLAGS) -trimpath '-ldflags=-s -w -X main.version=$version'"
+counter=${COUNTER:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 
 pins() { cat gokrazy/*/builddir/go.* | cksum; }
 before=$(pins)
@@ -45,7 +50,11 @@ for instance; do
 	# gok runs go with -mod=mod, so that whatever module lintel's go.mod
 	# gained is added to the builddir's go.mod and go.sum here. What gok
 	# says goes to a file: its advice is for images with its own web page.
-	GOFLAGS=$flags bin/gok --parent_dir "$PWD/gokrazy" -i "$instance" overwrite \
+	# The flags are the same for every program of the image; those without
+	# such variables ignore them.
+	x="-X main.version=$version -X main.counter=$counter -X main.board=$instance"
+	x="$x -X main.updateKeys=${UPDATE_KEYS:-} -X main.updateFeed=${UPDATE_FEED:-}"
+	GOFLAGS="$(go env GOFLAGS) -trimpath '-ldflags=-s -w $x'" bin/gok --parent_dir "$PWD/gokrazy" -i "$instance" overwrite \
 		--full="$PWD/$image" --target_storage_bytes=$bytes >"$log" 2>&1 || {
 		cat "$log" >&2
 		exit 1
@@ -64,6 +73,12 @@ for instance; do
 	if [ "$instance" = lintel ]; then
 		MTOOLS_SKIP_CHECK=1 mdel -i "$image@@$((8192 * 512))" ::/start_x.elf
 	fi
+
+	# The root says its length at byte 40 of its first block; it begins with
+	# partition 2.
+	root=$((212992 * 512))
+	length=$(od -An -tu8 -j$((root + 40)) -N8 "$image")
+	dd if="$image" of="out/$instance.squashfs" bs=4096 skip=$((root / 4096)) count=$(((length + 4095) / 4096)) status=none
 
 	built="$built
 $image: version $version, $((bytes >> 20)) MiB, of which $(du -m "$image" | cut -f1) MiB on this disk"
