@@ -17,6 +17,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
+	"lintel/gateway/network"
 	"lintel/persist"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	Zigbee        ZigbeeConfig        `toml:"zigbee"`
 	Access        AccessConfig        `toml:"access"`
 	Uplinks       []UplinkConfig      `toml:"uplink"`
+	Network       network.Settings    `toml:"network"`
+	Time          TimeConfig          `toml:"time"`
 	Log           LogConfig           `toml:"log"`
 }
 
@@ -163,6 +166,8 @@ func DefaultConfig() Config {
 		Zigbee:        defaultZigbee(),
 		Access:        defaultAccess(),
 		Uplinks:       []UplinkConfig{},
+		Network:       network.Default(),
+		Time:          defaultTime(),
 		Log:           LogConfig{Level: slog.LevelInfo},
 	}
 }
@@ -310,6 +315,8 @@ func (c Config) problems() []problem {
 	}
 	c.accessProblems(bad)
 	c.uplinkProblems(bad)
+	c.Network.Problems(func(key, format string, args ...any) { bad("network."+key, format, args...) })
+	c.Time.problems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
 	}

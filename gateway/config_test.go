@@ -247,3 +247,25 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestConfigTime(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{`servers = ["192.168.1.1", "fd00::1", "ntp.example.org"]`, ""},
+		{`servers = []`, ""},
+		{`zone = "Europe/Berlin"`, ""},
+		{`zone = "Europe/Bonn"`, `time.zone: "Europe/Bonn" is no time zone`},
+		{`zone = "../../etc/passwd"`, `time.zone: `},
+		{`servers = ["a b"]`, `time.servers[0]: "a b" is no server`},
+		{`servers = ["a.b", "a.b"]`, `time.servers[1]: `},
+		{`servers = ["1.1.1.1","1.1.1.2","1.1.1.3","1.1.1.4","1.1.1.5","1.1.1.6","1.1.1.7","1.1.1.8","1.1.1.9"]`, `time.servers: there are 9`},
+	}
+	for _, test := range tests {
+		c, err := parseConfig("x", "[time]\n"+test.text)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", test.text, err, test.want)
+		}
+		if strings.Contains(test.text, "Berlin") && c.Time.Location().String() != "Europe/Berlin" {
+			t.Errorf("location %v", c.Time.Location())
+		}
+	}
+}

@@ -53,6 +53,8 @@ var floors = map[string]int{
 	"lintel/serialbridge/lend":                  2,
 	"lintel/serialbridge/zwave":                 2,
 	"lintel/gateway/update":                     2,
+	"lintel/gateway/network":                    2,
+	"lintel/gateway/clock":                      2,
 	"lintel/gateway/broker":                     3,
 	"lintel/gateway/homeassistant":              4,
 	"lintel/gateway/homeassistant/jinja":        2,
