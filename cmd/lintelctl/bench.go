@@ -1,11 +1,11 @@
+//go:build linux
+
 package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -130,10 +130,21 @@ type bench struct {
 	run       uint64 // of the row at work
 }
 
+func benchCommand() command {
+	rows := new(strings.Builder)
+	for _, r := range benchRows {
+		fmt.Fprintf(rows, "\n\t%-22s%s", r.name, r.what)
+	}
+	return command{
+		name:   "bench",
+		short:  "put load on an MQTT broker on this machine",
+		long:   "It prints a JSON object a row. The rows are:\n" + rows.String(),
+		define: runBench,
+	}
+}
+
 // runBench measures a broker on this machine and prints a JSON object a row.
-func runBench(args []string, out, diagnostics io.Writer) error {
-	flags := flag.NewFlagSet("lintelctl bench", flag.ContinueOnError)
-	flags.SetOutput(diagnostics)
+func runBench(flags *flag.FlagSet) action {
 	address := flags.String("broker", "127.0.0.1:1883", "`address` of the broker, on the loopback")
 	tls := flags.String("tls", "", "`address` of its TLS listener")
 	websocket := flags.String("websocket", "", "`address` of its WebSocket listener")
@@ -145,74 +156,63 @@ func runBench(args []string, out, diagnostics io.Writer) error {
 		rows = append(rows, name)
 		return nil
 	})
-	flags.Usage = func() {
-		fmt.Fprint(diagnostics, "lintelctl bench puts load on an MQTT broker on this machine. Flags:\n\n")
-		flags.PrintDefaults()
-		fmt.Fprint(diagnostics, "\nRows:\n\n")
-		for _, r := range benchRows {
-			fmt.Fprintf(diagnostics, "  %-22s%s\n", r.name, r.what)
+	return func(c *call, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unexpected %q: %w", args[0], errUsage)
 		}
-	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
+		b := &bench{addresses: make(map[string]netip.AddrPort), size: fullSize}
+		if *short {
+			b.size = shortSize
+		}
+		for transport, text := range map[string]string{"tcp": *address, "tls": *tls, "websocket": *websocket} {
+			if text == "" {
+				continue
+			}
+			a, err := loopback(text)
+			if err != nil {
+				return err
+			}
+			b.addresses[transport] = a
+		}
+		if *pid != 0 {
+			var err error
+			if b.process, err = openProcess(*pid); err != nil {
+				return err
+			}
+		}
+		if *data != "" {
+			var err error
+			if b.disk, err = openDisk(*data); err != nil {
+				return err
+			}
+			defer b.disk.folder.Close()
+		}
+		for _, name := range rows {
+			if !slices.ContainsFunc(benchRows, func(r benchRow) bool { return r.name == name }) {
+				return fmt.Errorf("there is no row %q; lintelctl bench --help lists them: %w", name, errUsage)
+			}
+		}
+		var broken []string
+		lines := json.NewEncoder(c.out)
+		for _, row := range benchRows {
+			if rows != nil && !slices.Contains(rows, row.name) {
+				continue
+			}
+			b.run = rand.Uint64()
+			for _, r := range row.run(b) {
+				if r.Error != "" {
+					broken = append(broken, r.Row)
+				}
+				if err := lines.Encode(r); err != nil {
+					return fmt.Errorf("write: %w", err)
+				}
+			}
+		}
+		if broken != nil {
+			return fmt.Errorf("these rows failed: %s", strings.Join(broken, ", "))
+		}
 		return nil
-	case err != nil:
-		return errUsage
-	case flags.NArg() > 0:
-		return fmt.Errorf("unexpected %q: %w", flags.Arg(0), errUsage)
 	}
-	b := &bench{addresses: make(map[string]netip.AddrPort), size: fullSize}
-	if *short {
-		b.size = shortSize
-	}
-	for transport, text := range map[string]string{"tcp": *address, "tls": *tls, "websocket": *websocket} {
-		if text == "" {
-			continue
-		}
-		a, err := loopback(text)
-		if err != nil {
-			return err
-		}
-		b.addresses[transport] = a
-	}
-	if *pid != 0 {
-		var err error
-		if b.process, err = openProcess(*pid); err != nil {
-			return err
-		}
-	}
-	if *data != "" {
-		var err error
-		if b.disk, err = openDisk(*data); err != nil {
-			return err
-		}
-		defer b.disk.folder.Close()
-	}
-	for _, name := range rows {
-		if !slices.ContainsFunc(benchRows, func(r benchRow) bool { return r.name == name }) {
-			return fmt.Errorf("there is no row %q; lintelctl bench --help lists them: %w", name, errUsage)
-		}
-	}
-	var broken []string
-	lines := json.NewEncoder(out)
-	for _, row := range benchRows {
-		if rows != nil && !slices.Contains(rows, row.name) {
-			continue
-		}
-		b.run = rand.Uint64()
-		for _, r := range row.run(b) {
-			if r.Error != "" {
-				broken = append(broken, r.Row)
-			}
-			if err := lines.Encode(r); err != nil {
-				return fmt.Errorf("write: %w", err)
-			}
-		}
-	}
-	if broken != nil {
-		return fmt.Errorf("these rows failed: %s", strings.Join(broken, ", "))
-	}
-	return nil
 }
 
 // measurement is a stretch of a row whose cost is taken.

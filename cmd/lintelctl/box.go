@@ -31,34 +31,31 @@ func boxFlags(flags *flag.FlagSet) *box {
 	return b
 }
 
-// parseBox parses flags, which may stand before, between and behind the other
-// arguments, and returns those.
-func parseBox(flags *flag.FlagSet, b *box, args []string) (others []string, err error) {
-	for len(args) > 0 {
-		if err := flags.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, err
-			}
-			return nil, errUsage
-		}
-		if args = flags.Args(); len(args) > 0 {
-			others, args = append(others, args[0]), args[1:]
-		}
-	}
+// check says what is wrong with what the flags said.
+func (b *box) check() error {
 	if b.token == "" {
 		b.token = os.Getenv("LINTEL_TOKEN")
 	}
+	if err := b.checkURL(); err != nil {
+		return err
+	}
+	if b.token == "" {
+		return fmt.Errorf("--token is missing: make one on the page of the box, Access: %w", errUsage)
+	}
+	return nil
+}
+
+// checkURL is check without the token, for what takes none.
+func (b *box) checkURL() error {
 	u, err := url.Parse(b.url)
 	switch {
 	case b.url == "":
-		return nil, fmt.Errorf("--box is missing, such as --box http://lintel.local: %w", errUsage)
+		return fmt.Errorf("--box is missing, such as --box http://lintel.local: %w", errUsage)
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("--box %s is no URL, such as http://lintel.local: %w", b.url, errUsage)
-	case b.token == "":
-		return nil, fmt.Errorf("--token is missing: make one on the page of the box, Access: %w", errUsage)
+		return fmt.Errorf("--box %s is no URL, such as http://lintel.local: %w", b.url, errUsage)
 	}
 	b.url = strings.TrimSuffix(b.url, "/")
-	return others, nil
+	return nil
 }
 
 // call makes a call with a body of a type, nil for none, and reads the answer into out,
@@ -115,40 +112,66 @@ func (b *box) send(method, path string, in, out any) error {
 	return b.call(method, path, "application/json", body, out)
 }
 
+func explainCommand() command {
+	return command{
+		name:   "explain",
+		args:   "publish|subscribe|receive TOPIC",
+		short:  "what somebody may do on a box, and why",
+		long:   "The token is of level operator or above.",
+		words:  []string{"publish", "subscribe", "receive"},
+		define: explain,
+	}
+}
+
 // explain says what somebody may do, and why.
-func explain(args []string, out, diagnostics io.Writer) error {
-	flags := flag.NewFlagSet("lintelctl explain", flag.ContinueOnError)
-	flags.SetOutput(diagnostics)
+func explain(flags *flag.FlagSet) action {
 	b := boxFlags(flags)
+	asJSON := jsonFlag(flags)
 	user := flags.String("user", "", "`name` of a user; empty: somebody who is not logged in")
 	client := flags.String("client", "", "MQTT client `identifier`")
-	others, err := parseBox(flags, b, args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	return func(c *call, others []string) error {
+		if err := b.check(); err != nil {
+			return err
+		}
+		if len(others) != 2 {
+			return fmt.Errorf("explain takes an action, publish, subscribe or receive, and a topic: %w", errUsage)
+		}
+		q := url.Values{"user": {*user}, "client": {*client}, "action": {others[0]}, "topic": {others[1]}}
+		var v struct {
+			Allow   bool   `json:"allow"`
+			Depends bool   `json:"depends"` // on the message
+			Rule    string `json:"rule"`
+			Why     string `json:"why"`
+		}
+		if err := b.call("GET", "/api/explain?"+q.Encode(), "", nil, &v); err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(c.out, v)
+		}
+		verdict := "denied"
+		switch {
+		case v.Allow:
+			verdict = "allowed"
+		case v.Depends:
+			verdict = "depends on the message"
+		}
+		fmt.Fprintf(c.out, "%s: %s\n", verdict, v.Why)
+		if v.Rule != "" {
+			fmt.Fprintln(c.out, "by", v.Rule)
+		}
 		return nil
-	case err != nil:
-		return err
-	case len(others) != 2:
-		return fmt.Errorf("explain takes an action, publish, subscribe or receive, and a topic: %w", errUsage)
 	}
-	q := url.Values{"user": {*user}, "client": {*client}, "action": {others[0]}, "topic": {others[1]}}
-	var v struct {
-		Allow, Depends bool
-		Rule, Why      string
-	}
-	if err := b.call("GET", "/api/explain?"+q.Encode(), "", nil, &v); err != nil {
-		return err
-	}
-	verdict := "denied"
-	switch {
-	case v.Allow:
-		verdict = "allowed"
-	case v.Depends:
-		verdict = "depends on the message"
-	}
-	fmt.Fprintf(out, "%s: %s\n", verdict, v.Why)
-	if v.Rule != "" {
-		fmt.Fprintln(out, "by", v.Rule)
-	}
-	return nil
+}
+
+// jsonFlag adds the flag that asks for JSON in place of what people read.
+func jsonFlag(flags *flag.FlagSet) *bool {
+	return flags.Bool("json", false, "print JSON")
+}
+
+// writeJSON writes a value as a line of JSON.
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
 }

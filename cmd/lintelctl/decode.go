@@ -1,9 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,90 +18,96 @@ import (
 	"lintel/serialbridge"
 )
 
+func decodeCommand() command {
+	return command{
+		name:  "decode",
+		args:  "PROTOCOL [FILE]",
+		short: "what a stick said, a JSON object a line",
+		long: `It reads the raw bytes of a stick, or a capture, from a file or its standard input, and prints what the
+driver makes of them. Damaged frames are counted on standard error.`,
+		define: decode,
+	}
+}
+
 // decode reads the raw bytes of a stick, or a capture of it, and prints what its driver makes of
 // them, a JSON object a line:
 //
 //	{"device":"dsmr_…","values":{"power_import":0.244,…}}
 //
 // Damaged frames are counted on the diagnostics output.
-func decode(args []string, in io.Reader, out, diagnostics io.Writer) error {
-	flags := flag.NewFlagSet("lintelctl decode", flag.ContinueOnError)
-	flags.SetOutput(diagnostics)
+func decode(flags *flag.FlagSet) action {
 	config := flags.String("config", "", "configuration `file` of the box, for keys of meters and settings of ports")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil
-	} else if err != nil {
-		return errUsage
-	}
-	args = flags.Args()
-	if len(args) < 1 || len(args) > 2 {
-		return fmt.Errorf("decode takes a protocol and at most one file: %w", errUsage)
-	}
-	c := gateway.DefaultConfig()
-	if *config != "" {
-		var err error
-		if c, err = gateway.LoadConfig(*config); err != nil {
-			return err
+	return func(call *call, args []string) error {
+		in, out, diagnostics := call.in, call.out, call.diagnostics
+		if len(args) < 1 || len(args) > 2 {
+			return fmt.Errorf("decode takes a protocol and at most one file: %w", errUsage)
 		}
-	}
-	var drivers []serialbridge.Driver
-	var known []string
-	for _, d := range c.Serial.Drivers() {
-		if d.NewDecoder != nil {
-			drivers, known = append(drivers, d), append(known, d.Protocol)
-		}
-	}
-	i := slices.Index(known, args[0])
-	if i < 0 {
-		return fmt.Errorf("there is no protocol %q to decode, but %s: %w", args[0], strings.Join(known, ", "), errUsage)
-	}
-	if len(args) == 2 {
-		f, err := os.Open(args[1])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	lines := bufio.NewWriter(out)
-	sink := &lineSink{out: lines, damaged: make(map[string]int), ignored: make(map[string]int), memory: make(map[string]string)}
-	decoder := drivers[i].NewDecoder(sink)
-	said := bufio.NewReaderSize(in, 4096)
-	head, _ := said.Peek(32)
-	take := func(data []byte, at time.Time) error {
-		decoder.Decode(data, at)
-		if sink.err == nil {
-			// Whoever pipes a live stick in sees each reading at once.
-			sink.err = lines.Flush()
-		}
-		return sink.err
-	}
-	var err error
-	if serialbridge.IsCapture(head) {
-		err = serialbridge.ReadCapture(said, func(c serialbridge.Chunk) error {
-			if c.Kind == serialbridge.Received || c.Kind == serialbridge.Sent && drivers[i].BothWays {
-				return take(c.Data, c.Time)
+		c := gateway.DefaultConfig()
+		if *config != "" {
+			var err error
+			if c, err = gateway.LoadConfig(*config); err != nil {
+				return err
 			}
-			return nil
-		})
-	} else {
-		err = decodeBytes(said, take)
+		}
+		var drivers []serialbridge.Driver
+		var known []string
+		for _, d := range c.Serial.Drivers() {
+			if d.NewDecoder != nil {
+				drivers, known = append(drivers, d), append(known, d.Protocol)
+			}
+		}
+		i := slices.Index(known, args[0])
+		if i < 0 {
+			return fmt.Errorf("there is no protocol %q to decode, but %s: %w", args[0], strings.Join(known, ", "), errUsage)
+		}
+		if len(args) == 2 {
+			f, err := os.Open(args[1])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			in = f
+		}
+		lines := bufio.NewWriter(out)
+		sink := &lineSink{out: lines, damaged: make(map[string]int), ignored: make(map[string]int), memory: make(map[string]string)}
+		decoder := drivers[i].NewDecoder(sink)
+		said := bufio.NewReaderSize(in, 4096)
+		head, _ := said.Peek(32)
+		take := func(data []byte, at time.Time) error {
+			decoder.Decode(data, at)
+			if sink.err == nil {
+				// Whoever pipes a live stick in sees each reading at once.
+				sink.err = lines.Flush()
+			}
+			return sink.err
+		}
+		var err error
+		if serialbridge.IsCapture(head) {
+			err = serialbridge.ReadCapture(said, func(c serialbridge.Chunk) error {
+				if c.Kind == serialbridge.Received || c.Kind == serialbridge.Sent && drivers[i].BothWays {
+					return take(c.Data, c.Time)
+				}
+				return nil
+			})
+		} else {
+			err = decodeBytes(said, take)
+		}
+		if err != nil && sink.err == nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		if sink.err != nil {
+			return fmt.Errorf("write: %w", sink.err)
+		}
+		fmt.Fprintf(diagnostics, "%d readings", sink.readings)
+		for _, reason := range slices.Sorted(maps.Keys(sink.damaged)) {
+			fmt.Fprintf(diagnostics, ", %d damaged (%s)", sink.damaged[reason], reason)
+		}
+		fmt.Fprintln(diagnostics)
+		for _, reason := range slices.Sorted(maps.Keys(sink.ignored)) {
+			fmt.Fprintf(diagnostics, "%d times: %s\n", sink.ignored[reason], reason)
+		}
+		return nil
 	}
-	if err != nil && sink.err == nil {
-		return fmt.Errorf("read: %w", err)
-	}
-	if sink.err != nil {
-		return fmt.Errorf("write: %w", sink.err)
-	}
-	fmt.Fprintf(diagnostics, "%d readings", sink.readings)
-	for _, reason := range slices.Sorted(maps.Keys(sink.damaged)) {
-		fmt.Fprintf(diagnostics, ", %d damaged (%s)", sink.damaged[reason], reason)
-	}
-	fmt.Fprintln(diagnostics)
-	for _, reason := range slices.Sorted(maps.Keys(sink.ignored)) {
-		fmt.Fprintf(diagnostics, "%d times: %s\n", sink.ignored[reason], reason)
-	}
-	return nil
 }
 
 // decodeBytes gives take the bytes of a stick as they come.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,71 +16,92 @@ const maxPasswordFile = 1 << 20
 
 // boxUser is a user in the JSON of the box.
 type boxUser struct {
-	Name          string
-	Roles, Topics []string
-	Page          string
-	Disabled      bool
+	Name     string   `json:"name"`
+	Roles    []string `json:"roles"`
+	Topics   []string `json:"topics"`
+	Page     string   `json:"page"`
+	Disabled bool     `json:"disabled"`
+}
+
+func usersCommand() command {
+	return command{
+		name:  "users",
+		args:  "list|add NAME|password NAME|delete NAME|import FILE",
+		short: "who is let in by a box",
+		long: `Add and password print the password that the box makes up, unless --password-file has one. Import
+reads a password file of mosquitto, all of it or nothing. The token is of level admin.
+
+	lintelctl users add shed --roles device --topics 'shed/#'
+	lintelctl users list
+	lintelctl users import /etc/mosquitto/passwd`,
+		words:  []string{"list", "add", "password", "delete", "import"},
+		define: users,
+	}
 }
 
 // users looks after the users of a box.
-func users(args []string, in io.Reader, out, diagnostics io.Writer) error {
-	flags := flag.NewFlagSet("lintelctl users", flag.ContinueOnError)
-	flags.SetOutput(diagnostics)
+func users(flags *flag.FlagSet) action {
 	b := boxFlags(flags)
+	asJSON := jsonFlag(flags)
 	roles := flags.String("roles", "", "with add: names of `roles`, with commas between them")
 	topics := flags.String("topics", "", "with add: topic `filters` that are the user's own, with commas between them")
 	page := flags.String("page", "", "with add: `level` on the pages, viewer, operator or admin; empty: none")
 	passwordFile := flags.String("password-file", "", "with add and password: `file` with the password, - for the standard input (default: the box makes one up and it is printed)")
-	others, err := parseBox(flags, b, args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return nil
-	case err != nil:
-		return err
-	case len(others) == 0:
-		return fmt.Errorf("say what to do: list, add, password, delete or import: %w", errUsage)
-	}
-	command, others := others[0], others[1:]
-	wanted := map[string]string{"list": "", "add": "a name", "password": "a name", "delete": "a name", "import": "a file"}
-	what, known := wanted[command]
-	switch {
-	case !known:
-		return fmt.Errorf("users has no command %q: %w", command, errUsage)
-	case what == "" && len(others) > 0:
-		return fmt.Errorf("unexpected %q: %w", others[0], errUsage)
-	case what != "" && len(others) != 1:
-		return fmt.Errorf("users %s takes %s: %w", command, what, errUsage)
-	}
-	switch command {
-	case "list":
-		return listUsers(b, out)
-	case "delete":
-		return b.call("DELETE", "/api/users/"+url.PathEscape(others[0]), "", nil, nil)
-	case "import":
-		return importUsers(b, others[0], in, out)
-	}
-	user := map[string]any{"generate": true}
-	if *passwordFile != "" {
-		text, err := readInput(*passwordFile, 4<<10, in)
-		if err != nil {
+	return func(c *call, others []string) error {
+		if err := b.check(); err != nil {
 			return err
 		}
-		user = map[string]any{"password": strings.TrimRight(string(text), "\r\n")}
+		if len(others) == 0 {
+			return fmt.Errorf("say what to do: list, add, password, delete or import: %w", errUsage)
+		}
+		command, others := others[0], others[1:]
+		wanted := map[string]string{"list": "", "add": "a name", "password": "a name", "delete": "a name", "import": "a file"}
+		what, known := wanted[command]
+		switch {
+		case !known:
+			return fmt.Errorf("users has no command %q: %w", command, errUsage)
+		case what == "" && len(others) > 0:
+			return fmt.Errorf("unexpected %q: %w", others[0], errUsage)
+		case what != "" && len(others) != 1:
+			return fmt.Errorf("users %s takes %s: %w", command, what, errUsage)
+		}
+		switch command {
+		case "list":
+			return listUsers(b, c.out, *asJSON)
+		case "delete":
+			return b.call("DELETE", "/api/users/"+url.PathEscape(others[0]), "", nil, nil)
+		case "import":
+			return importUsers(b, others[0], c.in, c.out, *asJSON)
+		}
+		user := map[string]any{"generate": true}
+		if *passwordFile != "" {
+			text, err := readInput(*passwordFile, 4<<10, c.in)
+			if err != nil {
+				return err
+			}
+			user = map[string]any{"password": strings.TrimRight(string(text), "\r\n")}
+		}
+		method, path := "PATCH", "/api/users/"+url.PathEscape(others[0])
+		if command == "add" {
+			method, path = "POST", "/api/users"
+			user["name"] = others[0]
+			user["roles"], user["topics"], user["page"] = list(*roles), list(*topics), *page
+		}
+		var made struct{ Password string }
+		if err := b.send(method, path, user, &made); err != nil {
+			return err
+		}
+		switch {
+		case *asJSON:
+			return writeJSON(c.out, struct {
+				Name     string `json:"name"`
+				Password string `json:"password,omitempty"`
+			}{others[0], made.Password})
+		case made.Password != "":
+			fmt.Fprintln(c.out, made.Password)
+		}
+		return nil
 	}
-	method, path := "PATCH", "/api/users/"+url.PathEscape(others[0])
-	if command == "add" {
-		method, path = "POST", "/api/users"
-		user["name"] = others[0]
-		user["roles"], user["topics"], user["page"] = list(*roles), list(*topics), *page
-	}
-	var made struct{ Password string }
-	if err := b.send(method, path, user, &made); err != nil {
-		return err
-	}
-	if made.Password != "" {
-		fmt.Fprintln(out, made.Password)
-	}
-	return nil
 }
 
 // list splits what has commas between its parts.
@@ -92,10 +112,13 @@ func list(text string) []string {
 	return strings.Split(text, ",")
 }
 
-func listUsers(b *box, out io.Writer) error {
+func listUsers(b *box, out io.Writer, asJSON bool) error {
 	var answer struct{ Users []boxUser }
 	if err := b.call("GET", "/api/users", "", nil, &answer); err != nil {
 		return err
+	}
+	if asJSON {
+		return writeJSON(out, answer.Users)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tROLES\tTOPICS\tPAGES\t")
@@ -109,7 +132,7 @@ func listUsers(b *box, out io.Writer) error {
 	return table.Flush()
 }
 
-func importUsers(b *box, name string, in io.Reader, out io.Writer) error {
+func importUsers(b *box, name string, in io.Reader, out io.Writer, asJSON bool) error {
 	text, err := readInput(name, maxPasswordFile, in)
 	if err != nil {
 		return err
@@ -117,6 +140,9 @@ func importUsers(b *box, name string, in io.Reader, out io.Writer) error {
 	var answer struct{ Imported []string }
 	if err := b.call("POST", "/api/users/import", "text/plain", text, &answer); err != nil {
 		return err
+	}
+	if asJSON {
+		return writeJSON(out, answer.Imported)
 	}
 	fmt.Fprintf(out, "%d users imported\n", len(answer.Imported))
 	return nil

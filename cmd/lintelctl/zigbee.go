@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -7,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,104 +88,111 @@ func clusterID(text string) (uint16, error) {
 // maxFrameLine bounds a line of hexadecimal digits.
 const maxFrameLine = 4 << 10
 
+func zigbeeDecodeCommand() command {
+	return command{
+		name:   "zigbee-decode",
+		short:  "what ZCL frames of a device mean, hexadecimal on the standard input, one a line",
+		define: zigbeeDecode,
+	}
+}
+
 // zigbeeDecode reads ZCL frames in hexadecimal, one a line, and prints what each would
 // publish, a JSON object a line.
-func zigbeeDecode(args []string, in io.Reader, out, diagnostics io.Writer) error {
-	flags := flag.NewFlagSet("lintelctl zigbee-decode", flag.ContinueOnError)
-	flags.SetOutput(diagnostics)
+func zigbeeDecode(flags *flag.FlagSet) action {
 	var z zigbeeDevice
 	z.flags(flags)
 	cluster := flags.String("cluster", "", "the `cluster` of the frames: a number or a name")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil
-	} else if err != nil {
-		return errUsage
-	}
-	if flags.NArg() > 0 || *cluster == "" {
-		return fmt.Errorf("zigbee-decode takes the cluster of the frames, and the frames on its input: %w", errUsage)
-	}
-	id, err := clusterID(*cluster)
-	if err != nil {
-		return err
-	}
-	d, definition, err := z.device(id)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(diagnostics, "%s %s: %s\n", definition.Vendor, definition.Model, definition.Description)
-	c := &devices.Context{Device: d, State: make(devices.Values), Memory: make(map[string]any)}
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxFrameLine)
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		text = strings.NewReplacer(" ", "", "\t", "", ":", "").Replace(text)
-		if text == "" {
-			continue
+	return func(call *call, args []string) error {
+		in, out, diagnostics := call.in, call.out, call.diagnostics
+		if len(args) > 0 || *cluster == "" {
+			return fmt.Errorf("zigbee-decode takes the cluster of the frames, and the frames on its input: %w", errUsage)
 		}
-		data, err := hex.DecodeString(text)
+		id, err := clusterID(*cluster)
 		if err != nil {
-			return fmt.Errorf("line %d: %w: write each frame as hexadecimal digits, from its frame control on", n, err)
-		}
-		c.Now = time.Now()
-		m, err := zigbee.ParseMessage(zigbee.Incoming{IEEEAddress: d.IEEEAddress, SourceEndpoint: uint8(z.endpoint),
-			DestinationEndpoint: zigbee.EndpointHome, Cluster: id, Data: data}, c.Now)
-		if err != nil {
-			fmt.Fprintf(diagnostics, "line %d: %v\n", n, err)
-		}
-		known := d.Endpoints[0].Attributes
-		for _, a := range m.Attributes {
-			if known[id] == nil {
-				known[id] = make(map[uint16]any)
-			}
-			known[id][a.ID] = a.Value // divisors and the like
-		}
-		values, _ := definition.Decode(c, m)
-		for key, value := range values {
-			c.State[key] = value
-		}
-		if err := encoder.Encode(values); err != nil {
 			return err
 		}
+		d, definition, err := z.device(id)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(diagnostics, "%s %s: %s\n", definition.Vendor, definition.Model, definition.Description)
+		c := &devices.Context{Device: d, State: make(devices.Values), Memory: make(map[string]any)}
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		lines := bufio.NewScanner(in)
+		lines.Buffer(nil, maxFrameLine)
+		for n := 1; lines.Scan(); n++ {
+			text, _, _ := strings.Cut(lines.Text(), "#")
+			text = strings.NewReplacer(" ", "", "\t", "", ":", "").Replace(text)
+			if text == "" {
+				continue
+			}
+			data, err := hex.DecodeString(text)
+			if err != nil {
+				return fmt.Errorf("line %d: %w: write each frame as hexadecimal digits, from its frame control on", n, err)
+			}
+			c.Now = time.Now()
+			m, err := zigbee.ParseMessage(zigbee.Incoming{IEEEAddress: d.IEEEAddress, SourceEndpoint: uint8(z.endpoint),
+				DestinationEndpoint: zigbee.EndpointHome, Cluster: id, Data: data}, c.Now)
+			if err != nil {
+				fmt.Fprintf(diagnostics, "line %d: %v\n", n, err)
+			}
+			known := d.Endpoints[0].Attributes
+			for _, a := range m.Attributes {
+				if known[id] == nil {
+					known[id] = make(map[uint16]any)
+				}
+				known[id][a.ID] = a.Value // divisors and the like
+			}
+			values, _ := definition.Decode(c, m)
+			for key, value := range values {
+				c.State[key] = value
+			}
+			if err := encoder.Encode(values); err != nil {
+				return err
+			}
+		}
+		return lines.Err()
 	}
-	return lines.Err()
+}
+
+func zigbeeDiscoveryCommand() command {
+	return command{
+		name:   "zigbee-discovery",
+		short:  "what Home Assistant is told of a Zigbee device",
+		define: zigbeeDiscovery,
+	}
 }
 
 // zigbeeDiscovery prints the discovery documents of a device, each with its topic before
 // it.
-func zigbeeDiscovery(args []string, out, diagnostics io.Writer) error {
-	flags := flag.NewFlagSet("lintelctl zigbee-discovery", flag.ContinueOnError)
-	flags.SetOutput(diagnostics)
+func zigbeeDiscovery(flags *flag.FlagSet) action {
 	var z zigbeeDevice
 	z.flags(flags)
 	name := flags.String("name", "", "friendly `name`; empty: the IEEE address")
 	base := flags.String("base-topic", "zigbee2mqtt", "base `topic` of the network")
 	coordinator := flags.String("coordinator", "0x0000000000000000", "IEEE `address` of the coordinator")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	return func(c *call, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("zigbee-discovery takes flags alone: %w", errUsage)
+		}
+		d, definition, err := z.device()
+		if err != nil {
+			return err
+		}
+		if *name == "" {
+			*name = d.IEEEAddress.String()
+		}
+		documents, err := homeassistant.ZigbeeDocuments(
+			homeassistant.ZigbeeOptions{BaseTopic: *base, Coordinator: *coordinator, Version: version},
+			homeassistant.ZigbeeEntity{ID: d.IEEEAddress.String(), Name: *name, Model: definition.Model, Vendor: definition.Vendor,
+				Description: definition.Description, Exposes: append(definition.Exposes, devices.LinkQuality()), OTA: definition.OTA})
+		if err != nil {
+			return err
+		}
+		for _, document := range documents {
+			fmt.Fprintf(c.out, "%s %s\n", document.Topic, document.Payload)
+		}
 		return nil
-	} else if err != nil {
-		return errUsage
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("zigbee-discovery takes flags alone: %w", errUsage)
-	}
-	d, definition, err := z.device()
-	if err != nil {
-		return err
-	}
-	if *name == "" {
-		*name = d.IEEEAddress.String()
-	}
-	documents, err := homeassistant.ZigbeeDocuments(
-		homeassistant.ZigbeeOptions{BaseTopic: *base, Coordinator: *coordinator, Version: version},
-		homeassistant.ZigbeeEntity{ID: d.IEEEAddress.String(), Name: *name, Model: definition.Model, Vendor: definition.Vendor,
-			Description: definition.Description, Exposes: append(definition.Exposes, devices.LinkQuality()), OTA: definition.OTA})
-	if err != nil {
-		return err
-	}
-	for _, document := range documents {
-		fmt.Fprintf(out, "%s %s\n", document.Topic, document.Payload)
-	}
-	return nil
 }

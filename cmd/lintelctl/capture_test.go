@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -37,7 +39,7 @@ func TestRecordAndReplay(t *testing.T) {
 		t.Errorf("decoded\n%.300s\n%s", readings.String(), messages.String())
 	}
 	for args, want := range map[string]string{
-		"a b":              "record takes one stick",
+		"a b":              "capture takes one stick",
 		"nobody":           `There is no stick "nobody"`,
 		"--for 0 " + stick: "seconds is a number from 1 to 3600",
 		"--for 1 a/b":      `There is no stick "a/b"`,
