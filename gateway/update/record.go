@@ -1,0 +1,110 @@
+package update
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// State is how far an update has come.
+type State string
+
+// The states of a [Record].
+const (
+	StateWriting   State = "writing"   // the other root is being written
+	StateArmed     State = "armed"     // the next start tries it
+	StateCommitted State = "committed" // it is the root from now on
+	StateFailed    State = "failed"    // it was tried and left; Reason says why
+)
+
+// A Record is what is known of an update on the card: data/update/record.json. It is
+// written before what it tells of is done, so that a power cut finds it true.
+type Record struct {
+	State   State  `json:"state"`
+	From    int    `json:"from"` // partition of the root that ran before
+	To      int    `json:"to"`   // partition of the new root
+	Version string `json:"version"`
+	Counter int64  `json:"counter"`
+	Root    Blob   `json:"root"`
+	Tries   int    `json:"tries"` // how often a start was asked to try it
+	// Patience is after how many seconds since the start of the machine a trial has failed
+	// that was not committed.
+	Patience int             `json:"patience"`
+	Alive    json.RawMessage `json:"alive,omitempty"`  // what there was before, for who has to be back
+	Reason   string          `json:"reason,omitempty"` // why the trial was left, a sentence
+	Time     time.Time       `json:"time,omitzero"`    // of the last change, if the clock was right
+}
+
+const (
+	maxRecord = 1 << 20
+	maxReason = 2 << 10
+
+	// A trial is not shorter and not longer, in seconds, whatever its record says.
+	minPatience = 2 * 60
+	maxPatience = 60 * 60
+)
+
+func (m *Machine) recordFile() string { return filepath.Join(m.data, "update", "record.json") }
+
+// Record returns what is known of the last update; nil: nothing is. What cannot be read
+// counts as nothing: a trial without a record is left again.
+func (m *Machine) Record() (*Record, error) {
+	info, err := os.Stat(m.recordFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the record of the update: %w", err)
+	}
+	if info.Size() > maxRecord {
+		return nil, nil
+	}
+	text, err := os.ReadFile(m.recordFile())
+	if err != nil {
+		return nil, fmt.Errorf("read the record of the update: %w", err)
+	}
+	return parseRecord(text), nil
+}
+
+// parseRecord returns nil for what is no record. Keys that a later version has added are
+// let through.
+func parseRecord(text []byte) *Record {
+	r := new(Record)
+	if len(text) > maxRecord || json.Unmarshal(text, r) != nil || !r.valid() {
+		return nil
+	}
+	r.Patience = min(max(r.Patience, minPatience), maxPatience)
+	return r
+}
+
+func (r *Record) valid() bool {
+	switch r.State {
+	case StateWriting, StateArmed, StateCommitted, StateFailed:
+	default:
+		return false
+	}
+	return (r.From == rootA && r.To == rootB || r.From == rootB && r.To == rootA) &&
+		isLabel(r.Version) && r.Counter > 0 && r.Root.Size > 0 && r.Root.Size <= MaxRoot && r.Tries >= 0 && len(r.Reason) <= maxReason
+}
+
+// save makes r what is known.
+func (m *Machine) save(r *Record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the record of the update: %w", err)
+	}
+	if len(text) > maxRecord {
+		return fmt.Errorf("write the record of the update: it has %d bytes, more than %d", len(text), maxRecord)
+	}
+	if err := os.MkdirAll(filepath.Dir(m.recordFile()), 0o700); err != nil {
+		return fmt.Errorf("write the record of the update: %w", err)
+	}
+	if err := m.replace(m.recordFile(), text); err != nil {
+		return fmt.Errorf("write the record of the update: %w", err)
+	}
+	return nil
+}
