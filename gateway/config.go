@@ -42,6 +42,7 @@ type Config struct {
 	Uplinks       []UplinkConfig      `toml:"uplink"`
 	Network       network.Settings    `toml:"network"`
 	Time          TimeConfig          `toml:"time"`
+	Update        UpdateConfig        `toml:"update"`
 	Log           LogConfig           `toml:"log"`
 }
 
@@ -168,6 +169,7 @@ func DefaultConfig() Config {
 		Uplinks:       []UplinkConfig{},
 		Network:       network.Default(),
 		Time:          defaultTime(),
+		Update:        defaultUpdate(),
 		Log:           LogConfig{Level: slog.LevelInfo},
 	}
 }
@@ -317,6 +319,7 @@ func (c Config) problems() []problem {
 	c.uplinkProblems(bad)
 	c.Network.Problems(func(key, format string, args ...any) { bad("network."+key, format, args...) })
 	c.Time.problems(bad)
+	c.Update.problems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
 	}
