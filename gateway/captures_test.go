@@ -16,7 +16,7 @@ import (
 	"lintel/serialbridge/modbus"
 )
 
-var update = flag.Bool("update", false, "write the table of captures into serialbridge/README.md")
+var updateTable = flag.Bool("update", false, "write the table of captures into serialbridge/README.md")
 
 // TestCaptures holds the table of protocols, devices and captures in the README against
 // what the drivers make of them. That each value is right is shown beside each driver,
@@ -65,7 +65,7 @@ func TestCaptures(t *testing.T) {
 	if now == table.String() {
 		return
 	}
-	if !*update {
+	if !*updateTable {
 		t.Fatalf("the README has another table; go test -run Captures ./gateway -update writes it:\n%s", table.String())
 	}
 	if err := os.WriteFile(readme, []byte(before+"<!-- captures -->\n"+table.String()+"<!-- /captures -->"+after), 0o644); err != nil {
