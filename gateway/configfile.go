@@ -234,7 +234,7 @@ func knownKeys(t reflect.Type, key string) []string {
 		if ft.Kind() == reflect.Slice {
 			ft = ft.Elem()
 		}
-		if ft.Kind() == reflect.Struct {
+		if ft.Kind() == reflect.Struct && !reflect.PointerTo(ft).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 			keys = append(keys, knownKeys(ft, sub)...)
 		}
 	}
