@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/google/renameio/v2"
+)
+
+// ChangeConfig has change change what the configuration file called name says, or would say
+// if there were one. Tables that stay the same stay as they are in the file, with their
+// comments; of the others the keys are written that are not as by default. What was there
+// before is kept beside it, as name.before. What is wrong with the new configuration, or
+// with the file, is an error, and nothing is written.
+func ChangeConfig(name string, change func(*Config)) error {
+	old, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	text, err := changedConfig(name, string(old), change)
+	if err != nil || text == string(old) {
+		return err
+	}
+	if len(old) > 0 {
+		if err := renameio.WriteFile(name+".before", old, 0o600); err != nil {
+			return fmt.Errorf("write configuration: %w", err)
+		}
+	}
+	if err := renameio.WriteFile(name, []byte(text), 0o600); err != nil { // there may be passwords in it
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return syncFolder(filepath.Dir(name))
+}
+
+// changedConfig returns the text of a configuration file with a change made.
+func changedConfig(name, text string, change func(*Config)) (string, error) {
+	before, err := parseConfig(name, text)
+	if err != nil {
+		return "", err
+	}
+	want, err := parseConfig(name, text) // of its own: change may write into lists and maps
+	if err != nil {
+		return "", err
+	}
+	change(&want)
+	if err := want.Validate(); err != nil {
+		return "", err
+	}
+	was, is, usual := tree(before), tree(want), tree(DefaultConfig())
+	for f := range reflect.TypeFor[Config]().Fields() {
+		key := f.Tag.Get("toml")
+		if reflect.DeepEqual(was[key], is[key]) {
+			continue
+		}
+		text = withoutTable(text, key)
+		rest, _ := unusual(is[key], usual[key]).(map[string]any)
+		if len(rest) == 0 {
+			continue
+		}
+		var b bytes.Buffer
+		encoder := toml.NewEncoder(&b)
+		encoder.Indent = ""
+		if err := encoder.Encode(map[string]any{key: rest}); err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		if text = strings.TrimRight(text, "\n"); text != "" {
+			text += "\n\n"
+		}
+		text += b.String()
+	}
+	// Lines are all that withoutTable understands: a file may be written in other ways.
+	if got, err := parseConfig(name, text); err != nil || !reflect.DeepEqual(tree(got), is) || len(text) > maxConfigFile {
+		return "", fmt.Errorf("%s is written in a way that only a person can change: change it there", name)
+	}
+	return text, nil
+}
+
+// tree is a configuration as a file would hold it.
+func tree(c Config) map[string]any {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(c); err != nil {
+		panic(err) // a type that toml cannot write: a mistake of ours, which the first test shows
+	}
+	m := make(map[string]any)
+	if _, err := toml.Decode(b.String(), &m); err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// unusual is what of a value is not as by default; nil: nothing.
+func unusual(value, usual any) any {
+	table, ok := value.(map[string]any)
+	if !ok {
+		if reflect.DeepEqual(value, usual) {
+			return nil
+		}
+		return value
+	}
+	defaults, _ := usual.(map[string]any)
+	rest := make(map[string]any)
+	for key, v := range table {
+		if v := unusual(v, defaults[key]); v != nil {
+			rest[key] = v
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}
+
+// withoutTable takes the lines of a table, and of those in it, out of a file.
+func withoutTable(text, table string) string {
+	var b strings.Builder
+	within := false
+	for line := range strings.Lines(text) {
+		l := strings.TrimSpace(line)
+		key, isKey := "", false
+		if header, ok := strings.CutPrefix(l, "["); ok {
+			name, _, _ := strings.Cut(strings.TrimPrefix(header, "["), "]")
+			first, _, _ := strings.Cut(plainKey(name), ".")
+			within = first == table
+		} else if name, _, ok := strings.Cut(l, "="); ok && !within {
+			key, _, _ = strings.Cut(plainKey(name), ".")
+			isKey = b.Len() == 0 || !strings.Contains("\n"+b.String(), "\n[") // before the first table
+		}
+		if !within && !(isKey && key == table) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// syncFolder makes sure that a new name in a folder is there after a power cut.
+func syncFolder(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
