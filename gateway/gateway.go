@@ -72,6 +72,7 @@ type gateway struct {
 	config Config
 	o      Options
 	log    *slog.Logger
+	lines  *dashboard.Log // the last ones of log
 	box    homeassistant.Box
 
 	store     *persist.Store
@@ -125,10 +126,11 @@ type module struct {
 // It stops from the outside in: listeners and pages, then sticks and Home
 // Assistant, which still say goodbye, then the broker, then the store.
 func Run(ctx context.Context, config Config, o Options) (err error) {
-	g := &gateway{config: config, o: o, log: o.Logger}
+	g := &gateway{config: config, o: o, log: o.Logger, lines: dashboard.NewLog(config.Log.Level)}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
+	g.log = slog.New(slog.NewMultiHandler(g.log.Handler(), g.lines))
 	if g.box, err = identify(o); err != nil {
 		return err
 	}
@@ -497,6 +499,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Issue:        issue,
 		Revoke:       g.revoke,
 
+		Log:    g.lines,
 		Logger: g.log,
 	}).Run(ctx)
 }

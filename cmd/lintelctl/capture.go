@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 )
@@ -61,20 +60,11 @@ func runCapture(flags *flag.FlagSet) action {
 
 // stream copies the answer to a GET to out as it comes.
 func (b *box) stream(ctx context.Context, path string, out io.Writer) error {
-	request, err := http.NewRequestWithContext(ctx, "GET", b.url+path, nil)
+	answer, err := b.open(ctx, path)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+b.token)
-	client := http.Client{Transport: b.client.Transport} // no limit of time
-	answer, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("the box does not answer: %w", err)
-	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return refusal(answer)
-	}
 	if _, err := io.Copy(out, answer.Body); err != nil {
 		return fmt.Errorf("the capture is cut: %w", err)
 	}

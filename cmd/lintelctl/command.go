@@ -42,6 +42,7 @@ func commands() []command {
 		captureCommand(),
 		usersCommand(),
 		explainCommand(),
+		logCommand(),
 		completionCommand(),
 		manCommand(),
 		versionCommand(),

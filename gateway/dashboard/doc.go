@@ -36,6 +36,7 @@
 //	DELETE /api/sessions/ID
 //	GET    /api/explain?user=&client=&action=&topic=  the verdict, and the rule that gave it
 //	GET    /api/audit              what happened at the door, the newest first
+//	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	POST   /api/access/reload      reads the role file again
 //	GET    /api/zigbee/devices     the Zigbee network and its devices
 //	POST   /api/zigbee/permit      {"seconds"}: opens it for new devices, 254 s at most; 0 closes it
@@ -116,6 +117,6 @@
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
 // Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
-// (64 KiB for a user or a certificate, 128 KiB for datapoints, 1 MiB for an import), 10 s for a request, 1,000
+// (64 KiB for a user or a certificate, 128 KiB for datapoints, 1 MiB for an import), 10 s for a request, 1,000 lines of the log with four who follow it, 1,000
 // devices with 64 KiB of state each, 200 clients, users, certificates or events on a page.
 package dashboard

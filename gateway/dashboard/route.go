@@ -89,6 +89,9 @@ func (s *Server) routes() []route {
 			route{pattern: "POST /api/pair/code", level: admin, serve: s.pairingCodeCall},
 		)
 	}
+	if s.o.Log != nil {
+		all = append(all, route{pattern: "GET /api/log", level: operator, serve: s.serveLog})
+	}
 	return append(all,
 		route{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
 		route{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},

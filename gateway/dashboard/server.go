@@ -91,6 +91,7 @@ type Options struct {
 	Issue        func(name string, csr []byte) (certPEM, keyPEM []byte, err error) // nil: they let nobody in
 	Revoke       func(serial string) error                                         // disconnects who came with it
 
+	Log    *Log         // the last lines of the log, for who asks; nil: there are none
 	Logger *slog.Logger // nil: silent
 }
 
@@ -120,7 +121,9 @@ type Server struct {
 	logins   sync.Mutex // held while a password is checked
 	changing sync.Mutex // held while users are changed, so that an admin is left
 
-	captures chan struct{} // full: there are as many as there may be
+	captures  chan struct{} // full: there are as many as there may be
+	followers chan struct{} // of the log: likewise
+	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
 	pairing     access.Pairing
 	integration func() ([]byte, error) // the zip, made once
@@ -131,7 +134,8 @@ func New(o Options) *Server {
 	if o.BaseTopic == "" {
 		o.BaseTopic = "lintel"
 	}
-	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures)}
+	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures),
+		followers: make(chan struct{}, maxLogFollowers), ending: make(chan struct{})}
 	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -188,6 +192,7 @@ func (s *Server) serve(ctx context.Context, server *http.Server) error {
 		})
 	}
 	<-ctx.Done()
+	close(s.ending)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {

@@ -1,0 +1,256 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	maxLogLines     = 1000
+	maxLogText      = 1 << 10 // bytes of a message, and of each value
+	maxLogValues    = 16      // of a line
+	maxLogFollowers = 4
+	logHeartbeat    = 15 * time.Second // so that a follower who has gone is noticed
+)
+
+// Log is a [slog.Handler] that keeps the last lines of the log for who asks for them. It
+// takes a lock for as long as it puts a line in its place; who follows it reads from there,
+// so that a slow one misses lines and holds nobody up.
+type Log struct {
+	level slog.Leveler
+	ring  *logRing
+	group string // in front of the names of attributes, with its dot
+	with  []logValue
+}
+
+// NewLog returns a log that keeps lines of the level and above.
+func NewLog(level slog.Leveler) *Log { return &Log{level: level, ring: new(logRing)} }
+
+// LogLine is a line of the log.
+type LogLine struct {
+	Number  uint64            `json:"number"` // counts up from 1 since the start
+	Time    time.Time         `json:"time"`
+	Level   slog.Level        `json:"level"`
+	Message string            `json:"message"`
+	Values  map[string]string `json:"values,omitempty"`
+}
+
+type logValue struct{ key, text string }
+
+// logRing is where the lines are. The line with number n is at n % maxLogLines.
+type logRing struct {
+	mu      sync.Mutex
+	lines   [maxLogLines]LogLine
+	last    uint64        // number of the newest line; 0: there is none
+	changed chan struct{} // closed with the next line; nil: nobody waits
+}
+
+// Enabled implements [slog.Handler].
+func (l *Log) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level.Level() }
+
+// WithGroup implements [slog.Handler].
+func (l *Log) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return l
+	}
+	c := *l
+	c.group += name + "."
+	return &c
+}
+
+// WithAttrs implements [slog.Handler].
+func (l *Log) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *l
+	c.with = c.with[:len(c.with):len(c.with)]
+	for _, a := range attrs {
+		c.with = appendLogValue(c.with, c.group, a)
+	}
+	return &c
+}
+
+// Handle implements [slog.Handler].
+func (l *Log) Handle(_ context.Context, r slog.Record) error {
+	values := l.with[:len(l.with):len(l.with)]
+	r.Attrs(func(a slog.Attr) bool {
+		values = appendLogValue(values, l.group, a)
+		return len(values) < maxLogValues
+	})
+	line := LogLine{Time: r.Time, Level: r.Level, Message: cutLog(r.Message)}
+	if len(values) > 0 {
+		line.Values = make(map[string]string, len(values))
+		for _, v := range values[:min(len(values), maxLogValues)] {
+			line.Values[v.key] = v.text
+		}
+	}
+	g := l.ring
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last++
+	line.Number = g.last
+	g.lines[g.last%maxLogLines] = line
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
+	return nil
+}
+
+// appendLogValue appends an attribute, or those of a group.
+func appendLogValue(values []logValue, group string, a slog.Attr) []logValue {
+	v := a.Value.Resolve()
+	if v.Kind() == slog.KindGroup {
+		if a.Key != "" {
+			group += a.Key + "."
+		}
+		for _, inner := range v.Group() {
+			values = appendLogValue(values, group, inner)
+		}
+		return values
+	}
+	if a.Key == "" {
+		return values
+	}
+	return append(values, logValue{cutLog(group + a.Key), cutLog(v.String())})
+}
+
+// cutLog bounds a text of the log. The copy lets go of what a long one was a part of.
+func cutLog(s string) string {
+	if len(s) <= maxLogText {
+		return s
+	}
+	s = s[:maxLogText]
+	for !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) && len(s) > maxLogText-utf8.UTFMax {
+		s = s[:len(s)-1]
+	}
+	return strings.Clone(s) + "…"
+}
+
+// after returns the lines of a level with numbers above n, of which it has at most the last
+// most, the number of the newest line of any level, and what is closed with the next one.
+func (g *logRing) after(n uint64, level slog.Level, most int) (lines []LogLine, last uint64, changed <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	if g.last > maxLogLines {
+		n = max(n, g.last-maxLogLines)
+	}
+	for ; n < g.last; n++ {
+		if line := g.lines[(n+1)%maxLogLines]; line.Level >= level {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-most):], g.last, g.changed
+}
+
+// serveLog answers with the last lines of the log, or as server-sent events with those that
+// come too:
+//
+//	GET /api/log?level=warn&lines=100
+//	GET /api/log?follow=true
+func (s *Server) serveLog(w http.ResponseWriter, r *request) {
+	var level slog.Level
+	if text := r.FormValue("level"); text == "" {
+		level = slog.LevelDebug
+	} else if err := level.UnmarshalText([]byte(text)); err != nil {
+		s.refuse(w, r, http.StatusBadRequest, "level is debug, info, warn or error.")
+		return
+	}
+	most := 100
+	if text := r.FormValue("lines"); text != "" {
+		var err error
+		if most, err = strconv.Atoi(text); err != nil || most < 0 || most > maxLogLines {
+			s.refuse(w, r, http.StatusBadRequest, fmt.Sprintf("lines is a number from 0 to %d.", maxLogLines))
+			return
+		}
+	}
+	lines, last, changed := s.o.Log.ring.after(0, level, most)
+	if r.FormValue("follow") != "true" {
+		if lines == nil {
+			lines = []LogLine{}
+		}
+		s.answer(w, http.StatusOK, struct {
+			Lines []LogLine `json:"lines"`
+		}{lines})
+		return
+	}
+	select {
+	case s.followers <- struct{}{}:
+		defer func() { <-s.followers }()
+	default:
+		s.refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("%d already follow the log: end one of them first.", maxLogFollowers))
+		return
+	}
+	events := newEvents(w)
+	heartbeat := time.NewTicker(logHeartbeat)
+	defer heartbeat.Stop()
+	err := events.nothing() // so that the head of the answer goes out
+	for err == nil {
+		for _, line := range lines {
+			if err = events.send(line); err != nil {
+				return // nobody reads it
+			}
+		}
+		if events.flush() != nil {
+			return
+		}
+		lines = nil
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.ending:
+			return
+		case <-heartbeat.C:
+			err = events.nothing()
+		case <-changed:
+			lines, last, changed = s.o.Log.ring.after(last, level, maxLogLines)
+		}
+	}
+}
+
+// events are server-sent events (WHATWG HTML §9.2) on their way to somebody.
+type events struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	buf     bytes.Buffer
+}
+
+func newEvents(w http.ResponseWriter) *events {
+	w.Header().Set("Content-Type", "text/event-stream")
+	return &events{w: w, control: http.NewResponseController(w)}
+}
+
+// send sends a value as JSON, which has no line breaks.
+func (e *events) send(v any) error {
+	e.buf.Reset()
+	e.buf.WriteString("data: ")
+	if err := json.NewEncoder(&e.buf).Encode(v); err != nil {
+		return err
+	}
+	e.buf.WriteByte('\n')
+	return e.write(e.buf.Bytes())
+}
+
+// nothing sends a comment, so that it shows whether somebody is there.
+func (e *events) nothing() error { return e.write([]byte(":\n\n")) }
+
+func (e *events) write(b []byte) error {
+	// A reader that takes nothing any more is not to hold the place of another.
+	if err := e.control.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	_, err := e.w.Write(b)
+	return err
+}
+
+func (e *events) flush() error { return e.control.Flush() }
