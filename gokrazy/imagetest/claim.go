@@ -3,15 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 )
 
@@ -21,51 +17,14 @@ const (
 	homeAssistantPassword = "an emulated house"
 )
 
-// putPreseed puts a file that claims the box onto the card, as a person does.
-func putPreseed(ctx context.Context, dir string) error {
-	text := fmt.Sprintf("[claim]\npassword = %q\nname = \"Emulated\"\n[homeassistant]\npassword = %q\n", ownerPassword, homeAssistantPassword)
-	if err := os.WriteFile(filepath.Join(dir, "preseed.toml"), []byte(text), 0o600); err != nil {
-		return err
-	}
-	return mtools(ctx, dir, "mcopy", "preseed.toml", "::/lintel-preseed.toml")
+// preseed is a file that claims the box.
+func preseed() string {
+	return fmt.Sprintf("[claim]\npassword = %q\nname = \"Emulated\"\n[homeassistant]\npassword = %q\n", ownerPassword, homeAssistantPassword)
 }
 
-// mtools runs a program on the first partition of the card.
-func mtools(ctx context.Context, dir, program string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program, append([]string{"-i", fmt.Sprintf("disk.img@@%d", 8192*512)}, args...)...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "MTOOLS_SKIP_CHECK=1") // the FAT is cut to its content
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", program, err, out)
-	}
-	return nil
-}
-
-// letIn configures the broker on the card to let everybody in: the clients of package
-// witness have no logins.
-func letIn(ctx context.Context, dir string) error {
-	disk, err := os.Open(filepath.Join(dir, "disk.img"))
-	if err != nil {
-		return err
-	}
-	defer disk.Close()
-	var first [8]byte // sector of partition 4, in its entry in the GPT
-	if _, err := disk.ReadAt(first[:], 2*512+3*128+32); err != nil {
-		return err
-	}
-	config := "[access.anonymous]\n\":1883\" = \"admin\"\n[http]\nlisten = \":80\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "lintel.toml"), []byte(config), 0o600); err != nil {
-		return err
-	}
-	commands := "rm lintel/lintel.toml\ncd lintel\nwrite lintel.toml lintel.toml\n"
-	cmd := exec.CommandContext(ctx, "debugfs", "-w", "-f", "-", fmt.Sprintf("disk.img?offset=%d", binary.LittleEndian.Uint64(first[:])*512))
-	cmd.Dir = dir
-	cmd.Stdin = bytes.NewReader([]byte(commands))
-	if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("not found")) {
-		return fmt.Errorf("debugfs: %w: %s", err, out)
-	}
-	return nil
-}
+// anybody configures the broker to let everybody in: the clients of package witness have
+// no logins.
+const anybody = "[access.anonymous]\n\":1883\" = \"admin\"\n[http]\nlisten = \":80\"\n"
 
 // owner is a browser on the pages of the machine.
 type owner struct {

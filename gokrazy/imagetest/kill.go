@@ -21,17 +21,17 @@ const (
 // killUnderLoad kills the board again and again at random moments under load,
 // always on the same card, and looks after each boot what the broker has kept.
 func killUnderLoad(ctx context.Context, b board, rounds int) error {
-	dir, err := b.flash(ctx)
+	dir, err := b.flash(ctx, "-kill")
 	if err != nil {
 		return err
 	}
-	if err := letIn(ctx, dir); err != nil {
+	if err := configure(ctx, dir, anybody); err != nil {
 		return err
 	}
 	acknowledged := 0
 	var told *witness.World // before the last kill
 	for round := range rounds + 1 {
-		err := b.boot(ctx, dir, func(m *machine) error {
+		err := b.boot(ctx, dir, settings{sticks: len(captures)}, func(m *machine) error {
 			if told != nil {
 				n := told.Acknowledged()
 				if report := told.Check(ctx, m.mqtt); !report.OK() {

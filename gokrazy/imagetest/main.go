@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -123,36 +122,20 @@ func checkNeeds() error {
 	return nil
 }
 
-// flash makes a folder with a fresh card for the board.
-func (b board) flash(ctx context.Context) (dir string, err error) {
-	dir = filepath.Join("out", "imagetest", b.name)
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return "", err
-	}
-	image := filepath.Join("out", b.image)
-	if out, err := exec.CommandContext(ctx, "cp", "--sparse=always", image, filepath.Join(dir, "disk.img")).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("copy the image, made by gokrazy/build.sh: %w: %s", err, out)
-	}
-	return dir, nil
-}
-
 // testBoard boots the board twice from the same card: the first time it is
 // stopped as by pulling the plug.
 func testBoard(ctx context.Context, b board, meters meters) error {
-	dir, err := b.flash(ctx)
+	dir, err := b.flash(ctx, "")
 	if err != nil {
 		return err
 	}
 	if b.preseed {
-		if err := putPreseed(ctx, dir); err != nil {
+		if err := putBootFile(ctx, dir, "lintel-preseed.toml", preseed()); err != nil {
 			return err
 		}
 	}
 	marker := fmt.Sprintf("acknowledged at %d", time.Now().UnixNano())
-	err = b.boot(ctx, dir, func(m *machine) error {
+	err = b.boot(ctx, dir, settings{sticks: len(captures)}, func(m *machine) error {
 		if err := m.awaitPage(ctx); err != nil {
 			return err
 		}
@@ -190,7 +173,7 @@ func testBoard(ctx context.Context, b board, meters meters) error {
 	}
 	fmt.Printf("%s: pulled the plug\n", b.name)
 
-	return b.boot(ctx, dir, func(m *machine) error {
+	return b.boot(ctx, dir, settings{sticks: len(captures)}, func(m *machine) error {
 		if err := m.checkClaimed(ctx); err != nil {
 			return err
 		}
