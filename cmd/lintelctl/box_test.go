@@ -21,10 +21,18 @@ import (
 
 // claimedBox runs a box and returns its URL and an API token of an admin.
 func claimedBox(t *testing.T, simulate bool) (address, token string) {
+	address, token, _ = claimedBroker(t, simulate, func(*gateway.Config) {})
+	return address, token
+}
+
+// claimedBroker is claimedBox with the addresses of the broker by their scheme.
+func claimedBroker(t *testing.T, simulate bool, change func(*gateway.Config)) (address, token string, brokers map[string]string) {
 	t.Helper()
 	c := gateway.DefaultConfig()
 	c.MQTT.Listen, c.MQTT.WebSocket, c.HTTP.Listen = []string{"127.0.0.1:0"}, nil, "127.0.0.1:0"
 	c.MDNS.Enabled, c.HomeAssistant.Enabled = false, false
+	change(&c)
+	brokers = make(map[string]string)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan gateway.Endpoints, 1), make(chan error, 1)
 	data := t.TempDir()
@@ -40,6 +48,9 @@ func claimedBox(t *testing.T, simulate bool) (address, token string) {
 	select {
 	case e := <-ready:
 		address = fmt.Sprintf("http://%v", e.HTTP)
+		for _, b := range e.Brokers {
+			brokers[b.Scheme] = b.Addr.String()
+		}
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)
@@ -63,7 +74,7 @@ func claimedBox(t *testing.T, simulate bool) (address, token string) {
 			t.Fatalf("%s: %s, %v", call.path, answer.Status, err)
 		}
 	}
-	return address, made.Token
+	return address, made.Token, brokers
 }
 
 func TestUsersOfABox(t *testing.T) {

@@ -43,6 +43,8 @@ func commands() []command {
 		usersCommand(),
 		explainCommand(),
 		logCommand(),
+		pubCommand(),
+		subCommand(),
 		completionCommand(),
 		manCommand(),
 		versionCommand(),

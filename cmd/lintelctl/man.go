@@ -11,8 +11,8 @@ import (
 const exitStatuses = `0	what was asked for was done
 1	it was not done; the reason is on standard error
 2	the call was wrong
-4, 5	pub and sub: the broker refused user name or password, or the user may not do this (MQTT 3.1.1)
-27	sub: the time that --wait gives was over before --count messages had come
+3, 4, 5	pub and sub, MQTT 3.1.1: the broker is not available, user name or password is wrong, not authorized
+27	sub: the seconds of --wait were over before --count messages had come
 128 to 162	pub and sub: the reason code by which the broker refused (MQTT 5.0)`
 
 func manCommand() command {
