@@ -41,6 +41,7 @@ func commands() []command {
 	all := slices.Concat([]command{
 		captureCommand(),
 		usersCommand(),
+		discoverCommand(),
 		explainCommand(),
 		logCommand(),
 		pubCommand(),
