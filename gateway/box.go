@@ -16,14 +16,20 @@ import (
 	"lintel/hardware"
 )
 
-// identify says which box this is: the board's serial number where it has one,
-// else an id that is made up once and kept.
+// identify says which box this is: by the id that is kept in the data folder, which may
+// have come with a backup of another box; else by the board's serial number; else by an id
+// that is made up and kept.
 func identify(o Options) (homeassistant.Box, error) {
 	board := hardware.ReadBoard(o.Root)
-	id := clean(board.SerialNumber)
+	id, err := keptID(o.Data)
+	if err != nil {
+		return homeassistant.Box{}, err
+	}
 	if id == "" {
-		var err error
-		if id, err = keptID(o.Data); err != nil {
+		id = clean(board.SerialNumber)
+	}
+	if id == "" {
+		if id, err = keepID(o.Data); err != nil {
 			return homeassistant.Box{}, err
 		}
 	}
@@ -35,21 +41,22 @@ func identify(o Options) (homeassistant.Box, error) {
 	return homeassistant.Box{ID: id, Name: "Lintel " + short, Model: model, Version: o.Version}, nil
 }
 
-// keptID reads the made-up id of this box, or makes it up.
+// keptID reads the id that is kept; empty: none is.
 func keptID(data string) (string, error) {
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
-	}
-	name := filepath.Join(data, "box-id")
-	text, err := os.ReadFile(name)
-	if id := clean(string(text)); err == nil && id != "" {
-		return id, nil
-	}
+	text, err := os.ReadFile(filepath.Join(data, boxIDFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("data folder: %w", err)
 	}
+	return clean(string(text)), nil
+}
+
+// keepID makes an id up.
+func keepID(data string) (string, error) {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
+	}
 	id := strings.ToLower(rand.Text()[:12])
-	if err := renameio.WriteFile(name, []byte(id+"\n"), 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(data, boxIDFile), []byte(id+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
 	}
 	return id, nil

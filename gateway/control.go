@@ -22,7 +22,7 @@ import (
 // controlSocket, in the data folder, is how commands reach the gateway that runs
 // there: HTTP for this user and root alone.
 //
-//	GET /backup              a backup of the store
+//	GET /backup              a backup of the box
 //	GET /backup?small=true   the same without queued messages
 const controlSocket = "control.sock"
 
@@ -66,8 +66,7 @@ func (g *gateway) listenControl() {
 func (g *gateway) serveControl(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
-		_, err := g.store.Backup(r.Context(), w, r.FormValue("small") == "true")
-		if err != nil {
+		if err := writeBox(r.Context(), w, g.o.Data, g.store, g.boxManifest(r.FormValue("small") == "true")); err != nil {
 			g.log.Warn("backup not made", "err", err)
 			panic(http.ErrAbortHandler) // who reads it notices that it is cut
 		}
@@ -87,9 +86,9 @@ func (g *gateway) serveControl(ctx context.Context) error {
 	return nil
 }
 
-// Backup writes a backup of a data folder to w: of the gateway that runs there, else
-// of its store. small leaves queued messages out.
-func Backup(ctx context.Context, data string, w io.Writer, small bool, log *slog.Logger) error {
+// Backup writes a backup of the box to w whose data folder this is, whether a gateway runs
+// there or not. small leaves queued messages out. version is that of this program.
+func Backup(ctx context.Context, data, version string, w io.Writer, small bool, log *slog.Logger) error {
 	if _, err := os.Stat(storeFolder(data)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no store in %s: say with --data where it is", data)
 	}
@@ -106,7 +105,7 @@ func Backup(ctx context.Context, data string, w io.Writer, small bool, log *slog
 	}
 	response, err := client.Do(request)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL) {
-		return backupStopped(ctx, data, w, small, log) // nothing runs there, or without a socket
+		return backupStopped(ctx, data, version, w, small, log) // nothing runs there, or without a socket
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%s is not for this user: run this command as the user that runs lintel, or as root", path)
@@ -124,25 +123,29 @@ func Backup(ctx context.Context, data string, w io.Writer, small bool, log *slog
 	return nil
 }
 
-// backupStopped writes a backup of a store that is not in use.
-func backupStopped(ctx context.Context, data string, w io.Writer, small bool, log *slog.Logger) error {
+// backupStopped writes a backup of a box that does not run.
+func backupStopped(ctx context.Context, data, version string, w io.Writer, small bool, log *slog.Logger) error {
+	box, err := identify(Options{Data: data, Version: version})
+	if err != nil {
+		return err
+	}
 	store, err := openStore(data, nil, log)
 	if err != nil {
 		return err
 	}
-	_, err = store.Backup(ctx, w, small)
-	return errors.Join(err, store.Close())
+	g := gateway{o: Options{Version: version}, box: box}
+	return errors.Join(writeBox(ctx, w, data, store, g.boxManifest(small)), store.Close())
 }
 
-// Restore puts a backup in the place of the store of a data folder, in which no
-// gateway may run. It returns what is in it, and where the store is now that was
+// RestoreStore puts a backup of a store alone, as the box makes them hourly, in the place
+// of the store of a data folder, in which no gateway may run. It returns what is in it, and where the store is now that was
 // there before; empty: there was none.
-func Restore(data string, backup io.Reader, passphrase string) (m persist.Manifest, before string, err error) {
+func RestoreStore(data string, backup io.Reader) (m persist.Manifest, before string, err error) {
 	folder := storeFolder(data)
 	_, err = os.Stat(folder)
 	if err == nil {
 		before = folder + "-before-restore"
 	}
-	m, err = persist.Restore(backup, folder, passphrase)
+	m, err = persist.Restore(backup, folder, "")
 	return m, before, err
 }

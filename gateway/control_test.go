@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"lintel/persist"
 )
 
 // A backup that breaks off is not taken for a whole one.
@@ -33,11 +31,11 @@ func TestBackupThatIsCut(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	var file bytes.Buffer
-	err = Backup(t.Context(), data, &file, false, slog.New(slog.DiscardHandler))
+	err = Backup(t.Context(), data, "1.0", &file, false, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "the backup is cut") {
 		t.Errorf("%d bytes came: %v", file.Len(), err)
 	}
-	err = Backup(t.Context(), data, &file, true, slog.New(slog.DiscardHandler))
+	err = Backup(t.Context(), data, "1.0", &file, true, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("from another program: %v", err)
 	}
@@ -58,23 +56,23 @@ func TestControlSocketInTheWay(t *testing.T) {
 		_, stop := startWith(t, localConfig(), data, false)
 		defer stop()
 		var file bytes.Buffer
-		if err := Backup(t.Context(), data, &file, true, slog.New(slog.DiscardHandler)); err != nil {
+		if err := Backup(t.Context(), data, "1.0", &file, true, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := persist.VerifyBackup(&file, ""); err != nil || !m.Small {
-			t.Errorf("%+v %v", m, err)
+		if box, m, err := VerifyBox(&file, ""); err != nil || !m.Small || !box.Small {
+			t.Errorf("%+v %+v %v", box, m, err)
 		}
 	}
 	check(data)
 
 	long := filepath.Join(t.TempDir(), strings.Repeat("long", 40))
 	_, stop := startWith(t, localConfig(), long, false)
-	err = Backup(t.Context(), long, new(bytes.Buffer), true, slog.New(slog.DiscardHandler))
+	err = Backup(t.Context(), long, "1.0", new(bytes.Buffer), true, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a backup without a socket of a gateway that runs: %v", err)
 	}
 	stop()
-	if err := Backup(t.Context(), long, new(bytes.Buffer), true, slog.New(slog.DiscardHandler)); err != nil {
+	if err := Backup(t.Context(), long, "1.0", new(bytes.Buffer), true, slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("after it has stopped: %v", err)
 	}
 }

@@ -38,6 +38,16 @@ func encryptBackup(w io.Writer, passphrase string, workFactor int) (io.WriteClos
 	return age.Encrypt(w, recipient)
 }
 
+// DecryptBackup returns what EncryptBackup was given, for the same passphrase. What is
+// not encrypted comes as it is, whatever the passphrase.
+func DecryptBackup(r io.Reader, passphrase string) (io.Reader, error) {
+	plain, err := decryptBackup(bufio.NewReaderSize(r, 64<<10), passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("persist: %w", err)
+	}
+	return plain, nil
+}
+
 // decryptBackup returns what is in a backup, encrypted or not.
 func decryptBackup(r *bufio.Reader, passphrase string) (*bufio.Reader, error) {
 	if first, _ := r.Peek(len(ageMagic)); string(first) != ageMagic {

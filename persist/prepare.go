@@ -150,3 +150,16 @@ func checkSchema(dir string, found uint64) error {
 	}
 	return nil
 }
+
+// CheckFree says who is in the way of somebody who wants to replace the folder of a store:
+// an error if it is open, nil also if there is none.
+func CheckFree(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	return lock.Close()
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -51,7 +52,7 @@ func backup(args []string, out io.Writer) error {
 		}
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if err := gateway.Backup(ctx, *data, w, *small, logger); err != nil {
+	if err := gateway.Backup(ctx, *data, version, w, *small, logger); err != nil {
 		return err
 	}
 	if passphrase != "" {
@@ -66,14 +67,14 @@ func backup(args []string, out io.Writer) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	m, err := persist.VerifyBackup(f, passphrase)
+	box, m, err := gateway.VerifyBox(f, passphrase)
 	if err != nil {
 		return fmt.Errorf("%w (it was just written: try another disk)", err)
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "backup   %s, %d bytes\nholds    %v\n", name, size, m)
+	fmt.Fprintf(out, "backup   %s, %d bytes\nof       %v\nholds    %v\n", name, size, box, m)
 	return nil
 }
 
@@ -95,11 +96,25 @@ func restore(args []string, out io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	m, before, err := gateway.Restore(*data, f, passphrase)
+	plain, err := persist.DecryptBackup(f, passphrase)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "restored %s of %s\nholds    %v\n", name, m.Time.Format("2006-01-02 15:04:05"), m)
+	backup := bufio.NewReader(plain)
+	before := ""
+	if gateway.IsBoxBackup(backup) {
+		var box gateway.BoxManifest
+		if box, before, err = gateway.RestoreBox(*data, backup); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "restored %s\nof       %v\n", name, box)
+	} else {
+		var m persist.Manifest
+		if m, before, err = gateway.RestoreStore(*data, backup); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "restored %s of %s\nholds    %v\n", name, m.Time.Format("2006-01-02 15:04:05"), m)
+	}
 	if before != "" {
 		fmt.Fprintf(out, "before   %s is what was there; delete it when you do not need it\n", before)
 	}

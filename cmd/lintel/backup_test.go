@@ -169,7 +169,7 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	good[len(good)/2] ^= 1
 	damaged := file("damaged", string(good))
-	says(t, 1, []string{"damaged in record", "offset", "use another backup"}, "restore", "--data", data, damaged)
+	says(t, 1, []string{"damaged", "use another one"}, "restore", "--data", data, damaged)
 	says(t, 1, []string{"not a backup of lintel"}, "restore", "--data", data, passphrase)
 	says(t, 1, []string{"encrypted", "passphrase"}, "restore", "--data", data, sealed)
 	says(t, 1, []string{"the passphrase is wrong"}, "restore", "--data", data, "--passphrase-file", wrong, file("cheap", encrypted(t)))
@@ -192,7 +192,7 @@ func TestBackupAndRestore(t *testing.T) {
 		stop()
 	}
 	expect("after it")
-	says(t, 0, []string{"restored " + running, "store-before-restore"}, "restore", "--data", data, running)
+	says(t, 0, []string{"restored " + running, "before-restore"}, "restore", "--data", data, running)
 	expect("at the time of the backup")
 	says(t, 0, []string{"restored " + stopped}, "restore", "--data", data, stopped)
 	expect("after it")

@@ -42,10 +42,10 @@ Nobody is let in before a person has claimed the box, on its page or with a file
 lintel-preseed.toml in the data folder. A file lintel-reset there takes the box from
 its owner at the next start. SIGHUP reads the role file again.
 
-A backup holds the store: sessions, messages, users, the rules in force. Copy lintel.toml,
-the role file and the folder tls in the data folder, with the certificate authority, as
-well. --small leaves queued messages out. A backup is made while lintel runs, too; stop
-lintel for a restore.
+A backup holds the box: sessions, messages, users, Zigbee networks, and the files of the data
+folder, lintel.toml and the certificate authority among them. Another box goes on with it in the
+place of this one. --small leaves queued messages out. A backup is made while lintel runs, too;
+stop lintel for a restore.
 
 `
 
@@ -107,6 +107,14 @@ func serve(args []string, out io.Writer) error {
 		return errUsage
 	case flags.NArg() > 0:
 		return fmt.Errorf("unexpected %q: %w", flags.Arg(0), errUsage)
+	}
+	// Before the configuration is read: it may be another one then.
+	before, err := gateway.FinishRestore(*data)
+	if err != nil {
+		return err
+	}
+	if before != "" {
+		fmt.Fprintf(out, "restored   a backup; %s is what was there before\n", before)
 	}
 	if *configFile == "" {
 		if name := filepath.Join(*data, gateway.DefaultConfigFile); exists(name) {
