@@ -106,6 +106,8 @@ type gateway struct {
 	hasZigbee atomic.Bool // a Zigbee network was there since the start
 
 	clients []*broker.Client
+
+	restarts chan struct{} // somebody has asked for a restart
 }
 
 // ballast is the space on the disk that is set aside for opening the store when the
@@ -126,7 +128,7 @@ type module struct {
 // It stops from the outside in: listeners and pages, then sticks and Home
 // Assistant, which still say goodbye, then the broker, then the store.
 func Run(ctx context.Context, config Config, o Options) (err error) {
-	g := &gateway{config: config, o: o, log: o.Logger, lines: dashboard.NewLog(config.Log.Level)}
+	g := &gateway{config: config, o: o, log: o.Logger, lines: dashboard.NewLog(config.Log.Level), restarts: make(chan struct{}, 1)}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
@@ -362,6 +364,7 @@ func (g *gateway) modules() []module {
 		add("dashboard", g.runDashboard)
 	}
 	add("backup", g.store.KeepBackups)
+	add("restart", g.awaitRestart)
 	if g.control != nil {
 		add("control", g.serveControl)
 	}
@@ -481,6 +484,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Neighbours: g.neighbours,
 
 		ZigbeeNetwork: network,
+		Backups:       backups{g},
 		HomeAssistant: page,
 		Bridge:        g.haBridge,
 

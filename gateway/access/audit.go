@@ -41,6 +41,9 @@ const (
 
 	BridgeSet     = "bridge mode set"
 	BridgeRemoved = "bridge mode ended"
+
+	BackupTaken    = "backup taken"
+	BackupRestored = "backup restored"
 )
 
 // Kinds returns the kinds of events that there are.
@@ -49,7 +52,7 @@ func Kinds() []string {
 		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
 		CertificateIssued, CertificateRevoked, CertificateRefused,
 		PairingShown, Paired, PairingRefused,
-		BridgeSet, BridgeRemoved}
+		BridgeSet, BridgeRemoved, BackupTaken, BackupRestored}
 }
 
 // Event is something that matters to who looks after the safety of the box.

@@ -22,6 +22,7 @@ type claimView struct {
 	Done        bool
 	Kept        bool // the login of Home Assistant was there before
 	Connect     bool // there is a page that connects it
+	Restore     bool // a backup can be restored in place of a claim
 	Login       brokerLogin
 }
 
@@ -52,7 +53,7 @@ func (s *Server) brokerLogin(r *request, user, password string) brokerLogin {
 }
 
 func (s *Server) claimView(r *request) claimView {
-	v := claimView{Frame: s.frame(r, "Claim this box"), Far: !near(address(r.Request))}
+	v := claimView{Frame: s.frame(r, "Claim this box"), Restore: s.o.Backups != nil, Far: !near(address(r.Request))}
 	if !v.Far {
 		v.Notices = s.notices()
 	}

@@ -5,6 +5,7 @@
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
 //	/users    logins of devices and of people, client certificates
+//	/backup   a backup of the whole box, and the restore of one, on a box that nobody has claimed too
 //	/access   who may do what and why, sessions, API tokens, audit log
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
 //	/zigbee-devices/IEEE  gives names to what such a device tells
@@ -38,6 +39,9 @@
 //	GET    /api/audit              what happened at the door, the newest first
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	POST   /api/access/reload      reads the role file again
+//	POST   /api/backup             {"passphrase", "small"}: a backup of the box, encrypted with a passphrase
+//	POST   /api/restore            multipart/form-data: passphrase, then file: the box starts again with this backup;
+//	                               in its own network for everybody as long as it is unclaimed
 //	GET    /api/zigbee/devices     the Zigbee network and its devices
 //	POST   /api/zigbee/permit      {"seconds"}: opens it for new devices, 254 s at most; 0 closes it
 //	GET    /api/zigbee/learn/IEEE  the datapoints of a Tuya device that nobody has described

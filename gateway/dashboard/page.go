@@ -68,6 +68,9 @@ func (s *Server) frame(r *request, title string) frame {
 	}
 	if may(r.level, access.Admin) {
 		f.Links = append(f.Links, link{"/users", "Users"})
+		if s.o.Backups != nil {
+			f.Links = append(f.Links, link{"/backup", "Backup"})
+		}
 	}
 	if may(r.level, access.Operator) {
 		f.Links = append(f.Links, link{"/access", "Access"})

@@ -62,6 +62,16 @@ func (s *Server) routes() []route {
 			route{pattern: "GET /api/zigbee/learn/{ieee}/definition.toml", level: viewer, serve: s.serveDefinition},
 		)
 	}
+	if s.o.Backups != nil {
+		all = append(all,
+			// Who may restore depends on whether the box is claimed: see mayRestore.
+			route{pattern: "GET /backup", level: everybody, unclaimed: true, serve: s.backupPage},
+			route{pattern: "POST /backup", level: admin, serve: s.makeBackupForm},
+			route{pattern: "POST /api/backup", level: admin, serve: s.makeBackup},
+			route{pattern: "POST /backup/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restoreForm},
+			route{pattern: "POST /api/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restore},
+		)
+	}
 	if s.o.HomeAssistant != nil && s.o.Bridge != nil {
 		all = append(all,
 			route{pattern: "POST /homeassistant/bridge", level: admin, serve: s.bridgeForm},

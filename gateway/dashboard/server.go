@@ -91,6 +91,9 @@ type Options struct {
 	Issue        func(name string, csr []byte) (certPEM, keyPEM []byte, err error) // nil: they let nobody in
 	Revoke       func(serial string) error                                         // disconnects who came with it
 
+	// Backups of the whole box; nil: there are none.
+	Backups Backups
+
 	Log    *Log         // the last lines of the log, for who asks; nil: there are none
 	Logger *slog.Logger // nil: silent
 }
@@ -122,6 +125,7 @@ type Server struct {
 	changing sync.Mutex // held while users are changed, so that an admin is left
 
 	captures  chan struct{} // full: there are as many as there may be
+	backups   chan struct{} // full: one is being made or restored
 	followers chan struct{} // of the log: likewise
 	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
@@ -134,7 +138,7 @@ func New(o Options) *Server {
 	if o.BaseTopic == "" {
 		o.BaseTopic = "lintel"
 	}
-	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures),
+	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures), backups: make(chan struct{}, 1),
 		followers: make(chan struct{}, maxLogFollowers), ending: make(chan struct{})}
 	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
