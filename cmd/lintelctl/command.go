@@ -39,12 +39,14 @@ type call struct {
 // onLinux if it needs what only builds there.
 func commands() []command {
 	all := slices.Concat([]command{
+		backupCommand(),
 		captureCommand(),
 		usersCommand(),
 		discoverCommand(),
 		explainCommand(),
 		logCommand(),
 		pubCommand(),
+		restoreCommand(),
 		subCommand(),
 		completionCommand(),
 		manCommand(),

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxPassphrase bounds the file with the passphrase.
+const maxPassphrase = 1000
+
+func backupCommand() command {
+	return command{
+		name:  "backup",
+		args:  "FILE",
+		short: "one file with all that a box is",
+		long: `Users, settings, sessions, messages, Zigbee networks with their keys, the certificate authority: another
+box, or another board, goes on with it in the place of this one. The passphrase is the first line of a
+file; without one everybody can read every key in the backup. The token is of level admin.
+
+	lintelctl backup --box http://lintel.local --passphrase-file secret house.backup`,
+		define: runBackup,
+	}
+}
+
+func runBackup(flags *flag.FlagSet) action {
+	b := boxFlags(flags)
+	asJSON := jsonFlag(flags)
+	passphraseFile := flags.String("passphrase-file", "", "encrypt with the passphrase in this `file`")
+	small := flags.Bool("small", false, "leave out messages that wait for clients")
+	return func(c *call, args []string) error {
+		if err := b.check(); err != nil {
+			return err
+		}
+		if len(args) != 1 {
+			return fmt.Errorf("name the file to write: %w", errUsage)
+		}
+		passphrase, err := readPassphrase(*passphraseFile)
+		if err != nil {
+			return err
+		}
+		ctx, stop := interruptible()
+		defer stop()
+		body, err := json.Marshal(map[string]any{"passphrase": passphrase, "small": *small})
+		if err != nil {
+			return err
+		}
+		answer, err := b.exchange(ctx, "/api/backup", "application/json", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		size, err := keepFile(args[0], answer.Body)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(c.out, struct {
+				File  string `json:"file"`
+				Bytes int64  `json:"bytes"`
+			}{args[0], size})
+		}
+		_, err = fmt.Fprintf(c.out, "%s, %d bytes\n", args[0], size)
+		return err
+	}
+}
+
+func restoreCommand() command {
+	return command{
+		name:  "restore",
+		args:  "FILE",
+		short: "put a backup in the place of what is on a box",
+		long: `The box reads and checks the whole file before anything else, and then starts again with it. What was
+there is kept on its card until the next restore. A box that nobody has claimed takes a backup without
+a token, from its own network.
+
+	lintelctl restore --box http://192.168.1.20 --passphrase-file secret house.backup`,
+		define: runRestore,
+	}
+}
+
+func runRestore(flags *flag.FlagSet) action {
+	b := boxFlags(flags)
+	asJSON := jsonFlag(flags)
+	passphraseFile := flags.String("passphrase-file", "", "`file` with the passphrase of the backup")
+	return func(c *call, args []string) error {
+		if b.token == "" {
+			b.token = os.Getenv("LINTEL_TOKEN")
+		}
+		if err := b.checkURL(); err != nil {
+			return err
+		}
+		if len(args) != 1 {
+			return fmt.Errorf("name the file of the backup: %w", errUsage)
+		}
+		passphrase, err := readPassphrase(*passphraseFile)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		ctx, stop := interruptible()
+		defer stop()
+		body, form := io.Pipe()
+		fields := multipart.NewWriter(form)
+		go func() { form.CloseWithError(sendBackup(fields, f, passphrase)) }()
+		defer body.Close()
+		answer, err := b.exchange(ctx, "/api/restore", fields.FormDataContentType(), body)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		var done struct {
+			Restored string `json:"restored"`
+		}
+		if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&done); err != nil {
+			return fmt.Errorf("the answer of the box is cut: %w", err)
+		}
+		if *asJSON {
+			return writeJSON(c.out, done)
+		}
+		_, err = fmt.Fprintf(c.out, "restored %s\nThe box starts again with it now.\n", done.Restored)
+		return err
+	}
+}
+
+func sendBackup(fields *multipart.Writer, f *os.File, passphrase string) error {
+	if err := fields.WriteField("passphrase", passphrase); err != nil {
+		return err
+	}
+	part, err := fields.CreateFormFile("file", filepath.Base(f.Name()))
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(part, f); err != nil {
+		return err
+	}
+	return fields.Close()
+}
+
+// exchange posts a body that may be long, and returns an answer that may be.
+func (b *box) exchange(ctx context.Context, path, kind string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, "POST", b.url+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if b.token != "" {
+		request.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	request.Header.Set("Content-Type", kind)
+	answer, err := new(http.Client).Do(request) // without the time limit of b.client
+	if err != nil {
+		return nil, fmt.Errorf("the box does not answer: %w", err)
+	}
+	if answer.StatusCode >= 300 {
+		defer answer.Body.Close()
+		return nil, refusal(answer)
+	}
+	return answer, nil
+}
+
+// keepFile writes what r gives to a file, which is there whole or not at all.
+func keepFile(name string, r io.Reader) (size int64, err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), ".lintelctl-*") // mode 0600
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	size, err = io.Copy(f, r)
+	if err != nil {
+		err = fmt.Errorf("the backup is cut: %w", err)
+	}
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return 0, err
+	}
+	return size, os.Rename(f.Name(), name)
+}
+
+// readPassphrase returns the first line of a file; without a file there is none.
+func readPassphrase(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("passphrase: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+2))
+	if err != nil {
+		return "", fmt.Errorf("passphrase: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	if line == "" || len(line) > maxPassphrase {
+		return "", fmt.Errorf("%s has no passphrase in its first line, or more than %d bytes: write one there", name, maxPassphrase)
+	}
+	return line, nil
+}
