@@ -70,8 +70,8 @@ var floors = map[string]int{
 	"lintel/gateway/broker/bench":               7,
 	"lintel/gateway/broker/crash":               7,
 	"lintel/gokrazy/imagetest":                  7,
-	"lintel/gokrazy/imagetest/panic":             7,
-	"lintel/gokrazy/imagetest/unplug":            7,
+	"lintel/gokrazy/imagetest/panic":            7,
+	"lintel/gokrazy/imagetest/unplug":           7,
 }
 
 // doors says behind which package each of the prescribed packages stands.
