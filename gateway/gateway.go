@@ -16,6 +16,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
+	"lintel/gateway/clock"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
@@ -43,6 +44,9 @@ type Options struct {
 
 	// Updates installs new versions of the box; nil: nothing does, and Home Assistant hears of none.
 	Updates homeassistant.Updates
+
+	// Clock is the machine's, to be kept right; nil: something else sets it.
+	Clock clock.System
 
 	Reload <-chan os.Signal // the role file is to be read again; nil: never
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
@@ -85,6 +89,7 @@ type gateway struct {
 	wear      *wear
 	commands  *boxCommands
 	sticks    *sticks
+	clock     *clock.Client            // nil: something else sets the clock
 	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
@@ -183,6 +188,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	if name := g.access.claim.BoxName(); name != "" {
 		g.box.Name = name
 	}
+	g.buildClock()
 	if err := g.build(); err != nil {
 		g.closeListeners()
 		return err
@@ -335,6 +341,9 @@ func (g *gateway) modules() []module {
 	add("box", g.boxState.Run)
 	add("box commands", g.commands.run)
 	add("wear", g.wear.run)
+	if g.clock != nil {
+		add("clock", g.clock.Run)
+	}
 	if g.boxUpdate != nil {
 		add("box update", g.boxUpdate.Run)
 	}

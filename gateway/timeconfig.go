@@ -3,10 +3,14 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // 450 KB: the image has no zones of its own
+
+	"lintel/gateway/clock"
+	"lintel/gateway/network"
 )
 
 // TimeConfig is how the box learns what time it is.
@@ -57,3 +61,36 @@ func isHostName(s string) bool {
 	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
 	return len(s) <= 253 && !slices.ContainsFunc(labels, func(l string) bool { return !hostLabel.MatchString(l) })
 }
+
+// timeFallbacks are asked when no name can be looked up: addresses that Cloudflare (time.cloudflare.com)
+// and Google (time.google.com) publish for everybody.
+var timeFallbacks = []netip.Addr{
+	netip.AddrFrom4([4]byte{162, 159, 200, 1}), netip.AddrFrom4([4]byte{162, 159, 200, 123}),
+	netip.AddrFrom4([4]byte{216, 239, 35, 0}), netip.AddrFrom4([4]byte{216, 239, 35, 4}),
+}
+
+// buildClock makes what sets the clock, if that is ours to set. Who names servers wants
+// no others to be asked.
+func (g *gateway) buildClock() {
+	if g.o.Clock == nil {
+		return
+	}
+	o := clock.Options{Servers: g.config.Time.Servers, Floor: g.store.EarliestNow, System: g.o.Clock,
+		Battery: clock.RTC{Path: filepath.Join("/", g.o.Root, "dev/rtc0")}, Logger: g.log}
+	if slices.Equal(o.Servers, defaultTime().Servers) {
+		o.Fallbacks, o.Nearby = timeFallbacks, g.routers
+	}
+	g.clock = clock.New(o)
+}
+
+// clockKnown reports whether the wall clock is right, as far as is known: a box without a
+// battery starts at some time of the past.
+func (g *gateway) clockKnown() bool {
+	if g.clock == nil {
+		return time.Now().Year() >= firstYear
+	}
+	return g.clock.Status().Synchronised || g.store.ClockKnown()
+}
+
+// routers are those of the house, which may know the time.
+func (g *gateway) routers() []netip.Addr { return network.Routers() }

@@ -69,7 +69,7 @@ func (v *vitals) values() map[string]any {
 		"storage":          storage,
 		"storage_problem":  storage != "ok",
 	}
-	if now.Year() >= firstYear {
+	if g.clockKnown() {
 		values["started"] = v.start(now).UTC().Format(time.RFC3339)
 	}
 	v.count(now, stats.PublishReceived)

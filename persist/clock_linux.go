@@ -16,9 +16,7 @@ const timeError = 5
 // systemClock returns the reading of the machine. CLOCK_MONOTONIC is what Go's own
 // monotonic time is, and stands still with it while the machine is suspended.
 //
-// NTP clients synchronise the kernel, which says so. That of gokrazy does not: it
-// sets the clock once an hour, and at its start to what it was when the box was
-// shut down, though a clock with a battery may know better.
+// NTP clients synchronise the kernel, which says so; that of package clock does too.
 func systemClock() func() Reading {
 	id := rand.Text()
 	if text, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {

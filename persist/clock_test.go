@@ -479,3 +479,31 @@ func TestSystemClock(t *testing.T) {
 		t.Errorf("%+v, then %+v", a, b)
 	}
 }
+
+func TestEarliestNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m machine
+		var in inStore
+		m.start(time.Unix(0, 0))
+		c := in.open(t, &m)
+		if e := c.earliest(); !e.IsZero() {
+			t.Errorf("a new store knows that it is later than %v", e)
+		}
+		m.sure = true
+		m.setClock(right())
+		looks(c, 2)
+		const least = -time.Minute
+		off := func(c *clock) time.Duration { return c.earliest().Sub(right()) }
+		if d := off(c); d > 0 || d < least {
+			t.Errorf("off by %v with the clock known", d)
+		}
+		in.commit(c)
+		time.Sleep(time.Hour) // switched off
+		m.start(time.Unix(0, 0))
+		c = in.open(t, &m)
+		time.Sleep(time.Minute)
+		if d := off(c); d > -time.Hour || d < -time.Hour+least {
+			t.Errorf("off by %v after an hour without power", d)
+		}
+	})
+}

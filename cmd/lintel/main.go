@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lintel/gateway"
+	"lintel/gateway/clock"
 	"lintel/hardware"
 	"lintel/persist"
 )
@@ -97,7 +98,7 @@ func serve(args []string, out io.Writer) error {
 	data := flags.String("data", "data", "`folder` of everything that is kept")
 	configFile := flags.String("config", "", "configuration `file` (default lintel.toml in the data folder, if there is one)")
 	simulate := flags.Bool("simulate", false, "plug a virtual meter in")
-	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can, and look for lintel-preseed.toml and lintel-reset on its first partition")
+	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can, keep the clock right, and look for lintel-preseed.toml and lintel-reset on its first partition")
 	bootFiles := flags.String("boot-files", "", "look for them in this `folder` too")
 	profile := flags.String("cpuprofile", "", "write what the processor did to this `file`, for go tool pprof")
 	switch err := flags.Parse(args); {
@@ -130,6 +131,8 @@ func serve(args []string, out io.Writer) error {
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer()) // what libraries say
 
+	time.Local = config.Time.Location()
+
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err != nil {
@@ -151,11 +154,16 @@ func serve(args []string, out io.Writer) error {
 			logger.Warn("more is written to the card than has to be", "err", err)
 		}
 	}
+	var machine clock.System
+	if *card {
+		machine = clock.Machine{}
+	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
 		Check:     checkStore(),
+		Clock:     machine,
 		Data:      *data,
 		Simulate:  *simulate,
 		Version:   version,
