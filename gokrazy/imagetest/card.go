@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
+	"syscall"
 )
 
 // Where partition 1, the FAT, and the two roots are on every card, in bytes.
@@ -68,20 +71,73 @@ func putBootFile(ctx context.Context, dir, name, text string) error {
 	return err
 }
 
-// debugfs runs commands of debugfs on partition 4, which no running machine may have.
-func debugfs(ctx context.Context, dir string, commands string) ([]byte, error) {
-	disk, err := os.Open(filepath.Join(dir, "disk.img"))
+// onPerm calls use with a file that holds partition 4, and writes back what has changed in
+// it. No running machine may have it; what the last one has not put in its place is.
+func onPerm(ctx context.Context, dir string, use func(file string) error) error {
+	disk, err := os.OpenFile(filepath.Join(dir, "disk.img"), os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer disk.Close()
-	var first [8]byte // sector of partition 4, in its entry in the GPT
-	if _, err := disk.ReadAt(first[:], 2*512+3*128+32); err != nil {
-		return nil, err
+	var sectors [16]byte // first and last of partition 4, in its entry in the GPT
+	if _, err := disk.ReadAt(sectors[:], 2*512+3*128+32); err != nil {
+		return err
 	}
-	cmd := exec.CommandContext(ctx, "debugfs", "-w", "-f", "-", fmt.Sprintf("disk.img?offset=%d", binary.LittleEndian.Uint64(first[:])*512))
-	cmd.Dir = dir
-	cmd.Stdin = bytes.NewReader([]byte(commands))
+	first := int64(binary.LittleEndian.Uint64(sectors[:])) * 512
+	size := int64(binary.LittleEndian.Uint64(sectors[8:]))*512 + 512 - first
+	file := filepath.Join(dir, "perm.img")
+	perm, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	defer perm.Close()
+	if err := perm.Truncate(size); err != nil {
+		return err
+	}
+	if err := copyChanged(perm, 0, disk, first, size); err != nil {
+		return err
+	}
+	// Status 1 is that something was mended, such as the journal of a killed machine.
+	out, err := exec.CommandContext(ctx, "e2fsck", "-fp", file).CombinedOutput()
+	if failed, ok := errors.AsType[*exec.ExitError](err); err != nil && !(ok && failed.ExitCode() == 1) {
+		return fmt.Errorf("e2fsck of the card: %w: %s", err, out)
+	}
+	if err := use(file); err != nil {
+		return err
+	}
+	if err := copyChanged(disk, first, perm, 0, size); err != nil {
+		return err
+	}
+	return disk.Close()
+}
+
+// copyChanged copies what is not the same there: most of a card is empty.
+func copyChanged(to *os.File, toAt int64, from *os.File, fromAt, size int64) error {
+	have, want := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); at < size; at += int64(len(want)) {
+		n := min(size-at, int64(len(want)))
+		if _, err := from.ReadAt(want[:n], fromAt+at); err != nil {
+			return err
+		}
+		if _, err := to.ReadAt(have[:n], toAt+at); err != nil {
+			return err
+		}
+		if bytes.Equal(have[:n], want[:n]) {
+			continue
+		}
+		if _, err := to.WriteAt(want[:n], toAt+at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// debugfs runs commands on a file system in a file.
+func debugfs(ctx context.Context, file, commands string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "debugfs", "-w", "-f", "-", filepath.Base(file))
+	cmd.Dir = filepath.Dir(file)
+	cmd.Stdin = strings.NewReader(commands)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("debugfs: %w: %s", err, out)
@@ -94,11 +150,13 @@ func configure(ctx context.Context, dir, text string) error {
 	if err := os.WriteFile(filepath.Join(dir, "lintel.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}
-	out, err := debugfs(ctx, dir, "rm lintel/lintel.toml\ncd lintel\nwrite lintel.toml lintel.toml\n")
-	if err != nil || bytes.Contains(out, []byte("not found")) {
-		return fmt.Errorf("configure: %w: %s", err, out)
-	}
-	return nil
+	return onPerm(ctx, dir, func(file string) error {
+		out, err := debugfs(ctx, file, "rm lintel/lintel.toml\ncd lintel\nwrite lintel.toml lintel.toml\n")
+		if err != nil || bytes.Contains(out, []byte("not found")) {
+			return fmt.Errorf("configure: %w: %s", err, out)
+		}
+		return nil
+	})
 }
 
 // writeRoot writes a root over root A, the one that a fresh card starts.
@@ -154,4 +212,23 @@ func readBootFiles(ctx context.Context, dir string) (bootFiles, error) {
 		f.entry = len(entry)
 	}
 	return f, nil
+}
+
+// printSize prints what has to be downloaded, flashed and fetched for an update.
+func (b board) printSize() error {
+	image, err := os.Stat(filepath.Join("out", b.image+".img"))
+	if err != nil {
+		return fmt.Errorf("no image, which gokrazy/build.sh makes: %w", err)
+	}
+	root, err := os.Stat(filepath.Join("out", b.image+".squashfs"))
+	if err != nil {
+		return fmt.Errorf("no root, which gokrazy/build.sh makes: %w", err)
+	}
+	written := image.Size()
+	if stat, ok := image.Sys().(*syscall.Stat_t); ok {
+		written = stat.Blocks * 512
+	}
+	fmt.Printf("%s: image of %d MiB, of which %.1f MiB are not empty; root, which an update brings, %.1f MiB\n",
+		b.name, image.Size()>>20, float64(written)/(1<<20), float64(root.Size())/(1<<20))
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"time"
@@ -54,9 +55,30 @@ func (o *owner) call(ctx context.Context, method, path string, in, out any) erro
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode >= 300 {
-		return fmt.Errorf("%s %s answers %s", method, path, answer.Status)
+		return fmt.Errorf("%s %s answers %w", method, path, readRefusal(answer))
+	}
+	if out == nil {
+		return nil
 	}
 	return json.NewDecoder(answer.Body).Decode(out)
+}
+
+// page returns the text of a page.
+func (o *owner) page(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, "GET", "http://"+o.m.http+path, nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := o.client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if answer.StatusCode >= 300 {
+		return "", fmt.Errorf("GET %s answers %s: %.1000s", path, answer.Status, text)
+	}
+	return string(text), err
 }
 
 // claim claims the machine, unless a file on its card has, and gives Home Assistant the
@@ -65,6 +87,10 @@ func (m *machine) claim(ctx context.Context) error {
 	if m.board.preseed {
 		return m.checkClaimed(ctx)
 	}
+	return m.claimOnPage(ctx)
+}
+
+func (m *machine) claimOnPage(ctx context.Context) error {
 	o := m.owner()
 	var ignored any
 	if err := o.call(ctx, "POST", "/api/claim", map[string]string{"password": ownerPassword}, &ignored); err != nil {

@@ -23,7 +23,8 @@ type board struct {
 	logs  []string // consoles, in the directory of the machine
 	// args are QEMU's arguments besides network and stick; dir holds disk.img.
 	args    func(ctx context.Context, dir string) ([]string, error)
-	preseed bool // its FAT has room for a file that claims it
+	preseed bool // it is claimed by a file on its FAT
+	updates bool // its boot loader is emulated: it can be updated
 	// netdev is the network card, on the bus that the board has.
 	netdev string
 }
@@ -41,11 +42,12 @@ var boards = []board{
 		netdev: "usb-net,mac=00:16:3e:00:00:01",
 	},
 	{
-		name:  "virt",
-		qemu:  "qemu-system-aarch64",
-		image: "lintel-vm-arm64",
-		logs:  []string{"console.log"},
-		args:  virtArgs,
+		name:    "virt",
+		updates: true,
+		qemu:    "qemu-system-aarch64",
+		image:   "lintel-vm-arm64",
+		logs:    []string{"console.log"},
+		args:    virtArgs,
 		// Without its boot ROM, which would be one more package.
 		netdev: "e1000,romfile=",
 	},

@@ -6,9 +6,15 @@
 //	go run ./gokrazy/imagetest            all boards
 //	go run ./gokrazy/imagetest raspi3b    one of them
 //	go run ./gokrazy/imagetest --kill 10  kill virt ten times under load
+//	go run ./gokrazy/imagetest --update-kill 40  kill virt forty times during updates
+//
+// virt is updated too, from a feed and by uploads: to a version that holds while clients
+// are connected, and to versions that do not hold.
 //
 // With --kill the clients of package witness load the broker until QEMU is killed
-// at a random moment, and look after the next boot what it has kept.
+// at a random moment, and look after the next boot what it has kept. With --update-kill
+// it is killed at random moments of an update: each time the box has to start, and to
+// finish the update or to return.
 //
 // It runs from the root of the repository, reads out/*.img and leaves its disks
 // and console logs in out/imagetest. Everything listens on 127.0.0.1.
@@ -19,10 +25,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +49,8 @@ const (
 
 	allTimeout  = 15 * time.Minute
 	killTimeout = 5 * time.Minute // for each round
+
+	usualUpdateKills = 4 // of the test
 )
 
 func main() {
@@ -50,21 +60,32 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	kills := flag.Int("kill", 0, "kill the board this `number` of times under load, instead of the test (default board virt)")
+	var o options
+	flag.IntVar(&o.kills, "kill", 0, "kill the board this `number` of times under load, instead of the test (default board virt)")
+	flag.IntVar(&o.updateKills, "update-kill", 0, "kill the board this `number` of times while it is updated, instead of the test (default board virt)")
+	flag.Uint64Var(&o.seed, "seed", rand.Uint64(), "of what is random, as an earlier run has printed it")
 	flag.Parse()
-	ctx, cancel := context.WithTimeout(ctx, allTimeout+time.Duration(*kills)*killTimeout)
-	defer cancel()
-	if err := run(ctx, flag.Args(), *kills); err != nil {
+	o.names = flag.Args()
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "imagetest:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, names []string, kills int) error {
+// options are what the command line says.
+type options struct {
+	names       []string // of boards
+	kills       int
+	updateKills int
+	seed        uint64
+}
+
+func run(ctx context.Context, o options) error {
 	if err := checkNeeds(); err != nil {
 		return err
 	}
-	if kills > 0 && len(names) == 0 {
+	names := o.names
+	if o.kills+o.updateKills > 0 && len(names) == 0 {
 		names = []string{"virt"}
 	}
 	selected := boards
@@ -78,26 +99,47 @@ func run(ctx context.Context, names []string, kills int) error {
 		}
 		selected = append(selected, b)
 	}
-	if kills > 0 {
-		for _, b := range selected {
-			if err := killUnderLoad(ctx, b, kills); err != nil {
-				return fmt.Errorf("%s: %w", b.name, err)
-			}
-		}
-		return nil
-	}
 	meters, err := readMeters("gokrazy/imagetest/testdata")
 	if err != nil {
 		return err
 	}
 	for _, b := range selected {
 		start := time.Now()
-		if err := testBoard(ctx, b, meters); err != nil {
+		if err := o.test(ctx, b, meters); err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 		fmt.Printf("%s: passed in %.0f s\n", b.name, time.Since(start).Seconds())
 	}
 	return nil
+}
+
+// test does with a board what the command line says.
+func (o options) test(ctx context.Context, b board, meters meters) error {
+	switch {
+	case o.kills > 0:
+		ctx, cancel := context.WithTimeout(ctx, allTimeout+time.Duration(o.kills)*killTimeout)
+		defer cancel()
+		return killUnderLoad(ctx, b, o.kills)
+	case o.updateKills > 0:
+		return killUpdates(ctx, b, o.updateKills, o.seed)
+	}
+	if err := b.printSize(); err != nil {
+		return err
+	}
+	{
+		ctx, cancel := context.WithTimeout(ctx, allTimeout)
+		defer cancel()
+		if err := testBoard(ctx, b, meters); err != nil {
+			return err
+		}
+	}
+	if !b.updates {
+		return nil
+	}
+	if err := testUpdates(ctx, b, meters); err != nil {
+		return err
+	}
+	return killUpdates(ctx, b, usualUpdateKills, o.seed)
 }
 
 // checkNeeds names all packages that are missing, at once.
@@ -107,10 +149,13 @@ func checkNeeds() error {
 		{"qemu-system-aarch64", "qemu-system-arm"},
 		{"mcopy", "mtools"},
 		{"debugfs", "e2fsprogs"},
+		{"e2fsck", "e2fsprogs"},
 		{"mosquitto_sub", "mosquitto-clients"},
 	} {
 		if _, err := exec.LookPath(need.command); err != nil {
-			packages = append(packages, need.pkg)
+			if !slices.Contains(packages, need.pkg) {
+				packages = append(packages, need.pkg)
+			}
 		}
 	}
 	if _, err := os.Stat(firmware); err != nil {

@@ -21,7 +21,6 @@ type settings struct {
 	offline bool   // nothing but the test reaches it, and it reaches nothing
 	clock   string // of its battery, as QEMU's -rtc base; empty: that of the host
 	sticks  int    // serial adapters that can be plugged in
-	stay    bool   // in which an adapter is even while nobody is at the other end of its line
 }
 
 // machine is a board with its power plug.
@@ -116,13 +115,9 @@ func (m *machine) start(ctx context.Context) error {
 		args = append(args, "-rtc", "base="+m.clock)
 	}
 	for i := range m.sticks {
-		device := fmt.Sprintf("usb-serial,chardev=stick%d", i)
-		if m.stay {
-			device += ",always-plugged=on"
-		}
 		args = append(args,
 			"-chardev", fmt.Sprintf("socket,id=stick%d,server=on,wait=off,path=%s", i, stick(i)),
-			"-device", device)
+			"-device", fmt.Sprintf("usb-serial,chardev=stick%d", i))
 	}
 	// What the machine said before its last start stays beside what it says now.
 	for _, name := range m.board.logs {

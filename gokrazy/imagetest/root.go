@@ -19,6 +19,7 @@ type root struct {
 	counter  int64    // that orders it
 	programs []string // import paths of programs that are in no image
 	flags    []string // of lintel, in place of those of the instance; nil: those
+	keys     string   // public keys that it trusts
 	file     string   // the squashfs
 }
 
@@ -47,7 +48,7 @@ func (r *root) build(ctx context.Context, b board) error {
 	if _, err := command(ctx, module, nil, "go", "mod", "edit", "-replace", "lintel="+repository); err != nil {
 		return err
 	}
-	x := fmt.Sprintf("-X main.version=%s -X main.counter=%d -X main.board=%s", r.version, r.counter, b.image)
+	x := fmt.Sprintf("-X main.version=%s -X main.counter=%d -X main.board=%s -X main.updateKeys=%s", r.version, r.counter, b.image, r.keys)
 	goflags := strings.TrimSpace(os.Getenv("GOFLAGS") + " -trimpath '-ldflags=-s -w " + x + "'")
 	r.file = filepath.Join(folder, r.name+".squashfs")
 	_, err = command(ctx, repository, []string{"GOFLAGS=" + goflags}, filepath.Join("bin", "gok"),

@@ -58,11 +58,16 @@ func (m *machine) openSessions(ctx context.Context) (*sessions, error) {
 		return nil
 	})
 	if err != nil {
-		stop()
-		s.ended.Wait()
+		s.close()
 		return nil, fmt.Errorf("%w: %s", err, &s.errs)
 	}
 	return s, nil
+}
+
+// close ends the clients.
+func (s *sessions) close() {
+	s.stop()
+	s.ended.Wait()
 }
 
 // listen notes what a client of the session that is there prints.
@@ -148,8 +153,7 @@ func (s *sessions) check(ctx context.Context) error {
 		}
 		return nil
 	})
-	s.stop()
-	s.ended.Wait()
+	s.close()
 	if err != nil {
 		return fmt.Errorf("%w; it says %s", err, &s.errs)
 	}
