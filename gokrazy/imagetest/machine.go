@@ -43,7 +43,7 @@ var boards = []board{
 	},
 	{
 		name:    "virt",
-		updates: true,
+		updates: false,
 		qemu:    "qemu-system-aarch64",
 		image:   "lintel-vm-arm64",
 		logs:    []string{"console.log"},
