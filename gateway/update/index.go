@@ -93,13 +93,48 @@ func ParseIndex(b []byte, keys Keys) (*Index, error) {
 		return nil, refuse(UnknownFormat, "The feed is of format %d, and this box knows format %d: bring it a newer release by hand.", format.Format, Format)
 	}
 	x := new(Index)
-	if err := json.Unmarshal([]byte(e.Index), x); err != nil {
+	if err := x.decode([]byte(e.Index)); err != nil {
 		return nil, damaged(err)
 	}
 	if err := x.check(); err != nil {
 		return nil, damaged(err)
 	}
 	return x, nil
+}
+
+// decode leaves out releases of formats that this program does not know: they are for
+// boxes that have a newer one already.
+func (x *Index) decode(b []byte) error {
+	var file struct {
+		Index
+		Entries []json.RawMessage `json:"releases"`
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		return err
+	}
+	*x = file.Index
+	for i, raw := range file.Entries {
+		if i == maxEntries {
+			return fmt.Errorf("more than %d releases", maxEntries)
+		}
+		var other struct {
+			Manifest struct {
+				Format int `json:"format"`
+			} `json:"manifest"`
+		}
+		if err := json.Unmarshal(raw, &other); err != nil {
+			return fmt.Errorf("release %d: %w", i+1, err)
+		}
+		if other.Manifest.Format != Format {
+			continue
+		}
+		var e Entry
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return fmt.Errorf("release %d: %w", i+1, err)
+		}
+		x.Entries = append(x.Entries, e)
+	}
+	return nil
 }
 
 // Encode returns the file of the index, signed by all signers.

@@ -19,6 +19,7 @@ const (
 	TooLarge      Reason = "too large"
 	OtherBase     Reason = "other base" // a delta against a root that does not run here
 	NotAnImage    Reason = "not an image"
+	NoSpace       Reason = "no space" // on the disk
 )
 
 // Refusal is why a bundle is not taken.
