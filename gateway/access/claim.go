@@ -92,7 +92,8 @@ func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistant
 
 // Owner is what a box is claimed with.
 type Owner struct {
-	Password              string // of the user admin
+	User                  string // what the owner is called on the pages; empty: admin
+	Password              string // of that user
 	Hash                  string // of that, in the place of Password
 	BoxName               string // empty: none
 	HomeAssistantPassword string // of the login for Home Assistant; empty: as Do makes it
@@ -100,6 +101,17 @@ type Owner struct {
 
 // Check says what is wrong with an owner.
 func (o Owner) Check() error {
+	if reason := userNameMistake(cmp.Or(o.User, AdminUser)); reason != "" {
+		return errors.New(reason)
+	}
+	if o.User == HomeAssistantUser {
+		return fmt.Errorf("%s is the login of Home Assistant: call the owner something else", HomeAssistantUser)
+	}
+	if o.Hash != "" && o.Password == "" {
+		if err := CheckHash(o.Hash); err != nil {
+			return err
+		}
+	}
 	if o.Hash == "" || o.Password != "" {
 		if err := CheckPassword([]byte(o.Password)); err != nil {
 			return err
@@ -137,7 +149,14 @@ func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, 
 			return "", err
 		}
 	}
-	admin := User{Name: AdminUser, Roles: []string{"admin"}, Page: Admin}
+	admin := User{Name: cmp.Or(o.User, AdminUser), Roles: []string{"admin"}, Page: Admin}
+	for _, u := range c.users.All() { // of a first try, by another name
+		if u.Page == Admin && u.Name != admin.Name && u.Name != HomeAssistantUser {
+			if err := c.users.Delete(ctx, u.Name); err != nil && !errors.Is(err, ErrNoUser) {
+				return "", err
+			}
+		}
+	}
 	if o.Password == "" {
 		admin.Hash = o.Hash
 	}

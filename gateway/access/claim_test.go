@@ -60,6 +60,41 @@ func TestClaim(t *testing.T) {
 	}
 }
 
+// An owner may have another name than admin, and a hash in place of the password.
+func TestClaimByName(t *testing.T) {
+	h := newPageHouse(t)
+	fail := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, o := range []Owner{
+		{User: "homeassistant", Password: ownersPassword},
+		{User: "a/b", Password: ownersPassword},
+		{User: "anna", Hash: "$5$nothing"},
+	} {
+		if _, err := h.claim.By(t.Context(), o); err == nil || h.claim.Claimed() {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	// What a first try by another name left when the power failed.
+	fail(h.claim.bucket.Put(t.Context(), claimKey, claim{}))
+	fail(h.users.Create(t.Context(), User{Name: "left", Page: Admin}, []byte(ownersPassword)))
+	_, err := h.claim.By(t.Context(), Owner{User: "anna", Hash: "$5$hH2NnnlZtG$gex1m2Wg/o9xeGibBF9V8LL1IsHFg0IZLVuRsYf4Tq9"})
+	fail(err)
+	if !h.verify("anna", "raspberry") || h.verify("left", ownersPassword) {
+		t.Errorf("the wrong logins: %+v", h.users.All())
+	}
+	if u, _ := h.users.Get("anna"); u.Page != Admin {
+		t.Errorf("%+v", u)
+	}
+	fail(h.claim.Undo(t.Context()))
+	if h.verify("anna", "raspberry") {
+		t.Error("the owner is still there after a reset")
+	}
+}
+
 func TestOneOfManyClaims(t *testing.T) {
 	h := newPageHouse(t)
 	const n = 8

@@ -32,7 +32,7 @@ const (
 	maxMemory     = 64 << 10 // KiB, of argon2id
 	maxTime       = 4        // passes, of argon2id
 	maxThreads    = 8        // of argon2id
-	maxIterations = 500_000  // of PBKDF2
+	maxIterations = 500_000  // of PBKDF2, and rounds of crypt(3)
 	maxCost       = 12       // of bcrypt
 	maxHashText   = 512      // bytes
 )
@@ -44,16 +44,18 @@ const (
 	saltedSHA512          // $6$SALT$KEY of mosquitto up to 1.6, which is not that of crypt(3)
 	pbkdf2SHA512          // $7$ITERATIONS$SALT$KEY of mosquitto 2.0
 	bcryptHash            // $2a$, $2b$, $2y$
+	cryptSHA256           // $5$SALT$KEY of crypt(3)
+	cryptSHA512           // $6$SALT$KEY of crypt(3)
 )
 
 // passwordHash is what is stored of a password, read.
 type passwordHash struct {
 	kind    hashKind
 	memory  uint32 // KiB, of argon2id
-	time    uint32 // passes of argon2id, iterations of PBKDF2
+	time    uint32 // passes of argon2id, iterations of PBKDF2, rounds of crypt(3)
 	threads uint8  // of argon2id
 	salt    []byte
-	key     []byte
+	key     []byte // of crypt(3) as it is written
 	text    string // of bcrypt, whole
 }
 
@@ -107,6 +109,8 @@ func (h *passwordHash) matches(password []byte) bool {
 		if key, err = pbkdf2.Key(sha512.New, string(password), h.salt, int(h.time), len(h.key)); err != nil {
 			return false // FIPS 140 mode does not like the length of the salt
 		}
+	case cryptSHA256, cryptSHA512:
+		key = shaCrypt(h.kind, password, h.salt, int(h.time))
 	case bcryptHash:
 		return bcrypt.CompareHashAndPassword([]byte(h.text), password) == nil
 	}
@@ -126,6 +130,13 @@ func looksHashed(text string) bool {
 	return strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
+// CheckHash says what is wrong with the hash of a password: it must be of a kind that
+// is known and not ask for too much work. No error holds a part of it that is secret.
+func CheckHash(text string) error {
+	_, err := parseHash(text)
+	return err
+}
+
 // parseHash reads a hash of any kind and refuses one that asks for too much work.
 func parseHash(text string) (*passwordHash, error) {
 	if len(text) > maxHashText {
@@ -141,7 +152,12 @@ func parseHash(text string) (*passwordHash, error) {
 	switch field[1] {
 	case "argon2id":
 		return parseArgon2id(field)
+	case "5":
+		return parseShaCrypt(cryptSHA256, field[2:])
 	case "6":
+		if looksShaCrypt(field[2:]) {
+			return parseShaCrypt(cryptSHA512, field[2:])
+		}
 		return parseMosquitto(&passwordHash{kind: saltedSHA512}, field[2:])
 	case "7":
 		n, err := strconv.ParseUint(field[2], 10, 32)

@@ -17,6 +17,16 @@ var foreignHashes = []struct{ source, hash, password string }{
 	// hashes with. It writes m=47104,t=1,p=1 and 64 bytes of salt and key.
 	{"phc-winner-argon2", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "password"},
 
+	// crypt(3) of libxcrypt 4.4.33; "Hello world!" are vectors of the specification too
+	{"crypt(3)", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "Hello world!"},
+	{"crypt(3)", "$5$rounds=10000$saltstringsaltst$3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA", "Hello world!"},
+	{"crypt(3)", "$5$rounds=1400$anotherlongsalts$V1WEm1S2.09qN/2ryZMihElzQSMSyRPD8waT8E4NLR7", strings.Repeat("a", 70)},
+	{"openssl passwd -5", "$5$hH2NnnlZtG$gex1m2Wg/o9xeGibBF9V8LL1IsHFg0IZLVuRsYf4Tq9", "raspberry"},
+	{"crypt(3)", "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1", "Hello world!"},
+	{"crypt(3)", "$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.", "Hello world!"},
+	{"crypt(3)", "$6$rounds=1400$anotherlongsalts$k1oInXD9kASIoe0MQYH5lwHVd0T6N1c9geCgQpIVa6CGV/zMzFpAYVJQe9.aPSJS1xoxRIPO6nn/8/CxbeiFI0", strings.Repeat("x", 130)},
+	{"crypt(3)", "$6$.$zAnUw12LCH2W3Hk/DntR4PwOVrufxR8FNcTIKfKgs4MKghBLQavygPryKDqgn4xOcT6K1EqVxl1M1zpHCei4F1", "pässword ü"},
+
 	// wrapper.c of crypt_blowfish
 	{"crypt_blowfish", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"},
 	{"crypt_blowfish", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK", "U*U*"},
@@ -77,13 +87,15 @@ func TestHashesThatAreRefused(t *testing.T) {
 	const salt, key = "c29tZXNhbHQ", "nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	six := strings.TrimPrefix(foreignHashes[0].hash, "$6$")
 	for hash, reason := range map[string]string{
-		"":                         "kind",
-		"secret":                   "kind",
-		"$":                        "kind",
-		"$$$$":                     "kind",
-		"$1$salt$1234":             "$1$",
-		"$5$rounds=5000$salt$1234": "$5$",
-		"$y$j9T$salt$1234":         "$y$",
+		"":                 "kind",
+		"secret":           "kind",
+		"$":                "kind",
+		"$$$$":             "kind",
+		"$1$salt$1234":     "$1$",
+		"$5$salt$1234":     "43 characters",
+		"$5$salt":          "43 characters",
+		"$5$rounds=5000":   "43 characters",
+		"$y$j9T$salt$1234": "$y$",
 		"$argon2i$v=19$m=256,t=2,p=1$" + salt + "$" + key:         "$argon2i$",
 		"$argon2id$m=256,t=2,p=1$" + salt + "$" + key:             "form",
 		"$argon2id$v=16$m=256,t=2,p=1$" + salt + "$" + key:        "version",
@@ -105,8 +117,11 @@ func TestHashesThatAreRefused(t *testing.T) {
 		"$6$" + six[:10]:     "form",
 		"$6$!" + six:         "salt",
 		"$6$" + six + "AAAA": "key",
-		"$6$rounds=5000$" + strings.Repeat("a", 16) + "$" + strings.Repeat("a", 86): "form",     // crypt(3)
-		"$6$" + strings.Repeat("a", 16) + "$" + strings.Repeat("a", 86):             "64 bytes", // crypt(3)
+		"$6$rounds=999$" + strings.Repeat("a", 16) + "$" + strings.Repeat("a", 86):    "rounds",
+		"$6$rounds=500001$" + strings.Repeat("a", 16) + "$" + strings.Repeat("a", 86): "rounds",
+		"$6$rounds=5000$" + strings.Repeat("a", 16) + "$" + strings.Repeat("a", 85):   "86 characters",
+		"$6$" + strings.Repeat("a", 17) + "$" + strings.Repeat("a", 86):               "salt",
+		"$6$" + strings.Repeat("a", 16) + "$" + strings.Repeat("!", 86):               "86 characters",
 		"$7$0$" + six:                       "iterations",
 		"$7$500001$" + six:                  "iterations",
 		"$7$99999999999999999999$" + six:    "iterations",
@@ -162,7 +177,7 @@ func FuzzHash(f *testing.F) {
 		if h.kind == argon2id && h.String() != text {
 			t.Errorf("%s is read as %s", text, h)
 		}
-		if h.memory > 64 || h.kind == pbkdf2SHA512 && h.time > 10 {
+		if h.memory > 64 || h.kind == pbkdf2SHA512 && h.time > 10 || h.time > shaCryptRounds {
 			return
 		}
 		if cost, err := bcrypt.Cost([]byte(text)); h.kind == bcryptHash && (err != nil || cost > bcrypt.MinCost) {

@@ -63,8 +63,8 @@ func (u *Users) verify(ctx context.Context, name, hash string, there bool, passw
 	switch {
 	case err != nil:
 		return checked{}, err
-	case !right && (h.kind == saltedSHA512 || h.kind == pbkdf2SHA512):
-		// These take next to no time: a wrong password would tell that the user is there.
+	case !right && (h.kind == saltedSHA512 || h.kind == pbkdf2SHA512 || h.kind == cryptSHA256 || h.kind == cryptSHA512):
+		// These take little time: a wrong password would tell that the user is there.
 		dummy, err := parseHash(u.dummy)
 		if err == nil {
 			_, err = u.hashing.matches(ctx, dummy, password)
