@@ -86,27 +86,15 @@ func (g *gateway) openAccess(ctx context.Context) error {
 // lookAtCard does what the files ask for that a person put on the card or into the data
 // folder.
 func (g *gateway) lookAtCard(ctx context.Context) error {
+	if g.o.Card == nil {
+		return nil
+	}
 	done, err := persist.NewBucket[string](g.store, "access.reset")
 	if err != nil {
 		return err
 	}
-	c := card{claim: g.access.claim, audit: g.access.audit, done: done, warn: g.notice}
-	c.writable = func() error { return nil }
-	if err := c.look(ctx, g.o.Data); err != nil {
-		return err
-	}
-	if g.o.BootFiles == nil {
-		return nil
-	}
-	err = g.o.BootFiles(func(folder string, writable func() error) error {
-		c.writable = writable
-		return c.look(ctx, folder)
-	})
-	if err != nil && ctx.Err() == nil && g.store.Err() == nil {
-		g.notice(err.Error()) // the house works without
-		return nil
-	}
-	return err
+	c := card{Card: g.o.Card, claim: g.access.claim, audit: g.access.audit, done: done, warn: g.notice}
+	return c.look(ctx)
 }
 
 // notice tells a person of something, in the log and on the pages.

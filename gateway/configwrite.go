@@ -60,8 +60,8 @@ func changedConfig(name, text string, change func(*Config)) (string, error) {
 			continue
 		}
 		text = withoutTable(text, key)
-		rest, _ := unusual(is[key], usual[key]).(map[string]any)
-		if len(rest) == 0 {
+		rest := unusual(is[key], usual[key])
+		if rest == nil {
 			continue
 		}
 		var b bytes.Buffer

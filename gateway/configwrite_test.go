@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"lintel/gateway/uplink"
 )
 
 func TestChangeConfig(t *testing.T) {
@@ -25,6 +27,9 @@ func TestChangeConfig(t *testing.T) {
 		{"quoted", "[\"network\".wifi]\nssid = \"[log]\"\n", func(c *Config) { c.Network.WiFi.SSID = "a\"b\n" }, "[network]\n[network.wifi]\nssid = \"a\\\"b\\n\"\n"},
 		{"nothing changes", "[network]\nwifi = {ssid = \"x\"} # so\n", func(*Config) {}, "[network]\nwifi = {ssid = \"x\"} # so\n"},
 		{"inline over lines", "network.ethernet.dns = [\n\"1.1.1.1\",\n]\n", static, ""},
+		{"uplinks", "[mdns]\nhost = \"attic\"\n", func(c *Config) {
+			c.Uplinks = []UplinkConfig{{Name: "cloud", URL: "mqtt://broker", Maps: []UplinkMapConfig{{Direction: uplink.Out, Filter: "#"}}}}
+		}, "[mdns]\nhost = \"attic\"\n\n[[uplink]]\nca = \"\"\ncertificate = \"\"\nclean = false\nclient_id = \"\"\nfingerprint = \"\"\nkeep_alive = 0\nkey = \"\"\nname = \"cloud\"\npassword = \"\"\nurl = \"mqtt://broker\"\nuser = \"\"\nversion = \"\"\n\n[[uplink.maps]]\ndirection = \"out\"\nfilter = \"#\"\nlocal_prefix = \"\"\nremote_prefix = \"\"\n"},
 		{"what is wrong", "", func(c *Config) { c.Network.Ethernet.IPv4 = "x" }, ""},
 		{"a file with a mistake", "[networks]\n", static, ""},
 	}

@@ -37,10 +37,7 @@ type Options struct {
 	Root     string   // file system that the machine and its USB are read from; empty: the machine's own
 	Check    []string // runs [persist.Check], see [persist.Options]; nil: nothing does
 
-	// BootFiles gives the folder in which a person may have put a [PreseedFile] or
-	// [ResetFile], besides Data, for as long as use runs; use calls writable before it
-	// changes anything there. nil: there is none.
-	BootFiles func(use func(folder string, writable func() error) error) error
+	Card *Card // what a person has put on the card; nil: nobody looks
 
 	// Updates installs new versions of the box; nil: nothing does, and Home Assistant hears of none.
 	Updates homeassistant.Updates

@@ -1,216 +1,252 @@
 package gateway
 
 import (
-	"context"
+	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/BurntSushi/toml"
+
 	"lintel/gateway/access"
-	"lintel/persist"
 )
 
-// Files that a person puts on the card, or into the data folder, to be found at the next
-// start.
-const (
-	PreseedFile = "lintel-preseed.toml" // claims the box
-	ResetFile   = "lintel-reset"        // makes it nobody's again; what is in it does not matter
-)
-
-const maxPreseed = 64 << 10 // bytes
-
-// preseed is what is in a PreseedFile.
+// preseed is what a file on the card asks for: a [PreseedFile], or one that Raspberry Pi Imager
+// has written, in the words of a PreseedFile.
 type preseed struct {
-	Claim struct {
-		Password     string `toml:"password"`      // of the user admin
-		PasswordHash string `toml:"password_hash"` // in its place: argon2id, as a PHC string
-		Name         string `toml:"name"`          // of the box; empty: none
-	} `toml:"claim"`
-	HomeAssistant struct {
-		Password string `toml:"password"` // of the login homeassistant; empty: one is made up
-	} `toml:"homeassistant"`
+	name  string // path of the file
+	owner access.Owner
+	claim bool // it asks for owner
+
+	tables map[string]any // of lintel.toml; only those without a mistake
+	lines  map[string]int // by key
+	err    error          // all mistakes; nothing secret is in it
+	left   []string       // sentences: what the file asks for and this box does not have
+
+	sum     [sha256.Size]byte // of the file
+	secrets []string          // what is secret in it
+
+	onCard bool // it is among the boot files, not in the data folder
+	imager bool // Raspberry Pi Imager has written it
+	failed bool // it could not be done, for reasons that are not its own
 }
 
-// parsePreseed parses a PreseedFile. Errors hold nothing of what is secret in it.
-func parsePreseed(name, text string) (access.Owner, error) {
-	var p preseed
-	lines, err := parseFile(name, text, &p)
-	if err != nil {
-		return access.Owner{}, err
+// claimTable is the table claim of a PreseedFile.
+type claimTable struct {
+	User         string `toml:"user"`          // the owner's name on the pages; empty: admin
+	Password     string `toml:"password"`      // of that user
+	PasswordHash string `toml:"password_hash"` // in its place
+	Name         string `toml:"name"`          // of the box; empty: none
+}
+
+// homeAssistantPassword is the key of the table homeassistant that lintel.toml does not have.
+const homeAssistantPassword = "homeassistant.password"
+
+var preseedKeys = slices.Concat(knownKeys(reflect.TypeFor[Config](), ""), []string{"claim"},
+	knownKeys(reflect.TypeFor[claimTable](), "claim"), []string{homeAssistantPassword})
+
+// parsePreseed parses a PreseedFile.
+func parsePreseed(name, text string) *preseed {
+	s := &preseed{name: name, sum: sha256.Sum256([]byte(text))}
+	if strings.TrimSpace(text) == "" { // as one that was blanked, and not removed any more
+		return s
 	}
-	c := p.Claim
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		s.err = fmt.Errorf("%s: is no TOML", name)
+		if pe, ok := errors.AsType[toml.ParseError](err); ok {
+			s.err = fmt.Errorf("%s:%d: %s", name, pe.Position.Line, withoutQuotes(pe.Message))
+		}
+		return s
+	}
+	s.check(tree, keyLines(text))
+	if s.err == nil && !s.claim && len(s.tables) == 0 {
+		s.err = fmt.Errorf("%s:1: says nothing; right is a table [claim] with password, or one of lintel.toml", name)
+	}
+	return s
+}
+
+// quoted is what the toml package quotes of a file that it cannot read: it may be secret.
+var quoted = regexp.MustCompile(`"[^"]*("|$)|'[^']*('|$)|` + "`[^`]*(`|$)")
+
+func withoutQuotes(message string) string {
+	message, _, _ = strings.Cut(message, "\n")
+	return quoted.ReplaceAllString(message, "…")
+}
+
+// check takes what a file says. A table with a mistake is left out, the others count: a box
+// that has its network can be reached, and shows what is wrong with the rest.
+func (s *preseed) check(tree map[string]any, lines map[string]int) {
+	s.lines = lines
+	s.secrets = secretsOf(tree, false)
 	var ps []problem
+
+	claim, asked := tree["claim"]
+	homeassistant := takeOut(tree, "homeassistant", "password")
+	delete(tree, "claim")
+	var c claimTable
+	if asked {
+		if ps = checkTree(claim, reflect.TypeFor[claimTable](), "claim", preseedKeys); len(ps) == 0 {
+			fill(&c, claim.(map[string]any))
+		}
+	}
+	if homeassistant != nil {
+		ps = append(ps, checkTree(homeassistant, reflect.TypeFor[string](), homeAssistantPassword, nil)...)
+	}
+	s.claim = asked || homeassistant != nil
+	if s.claim && len(ps) == 0 {
+		s.owner = access.Owner{User: c.User, Password: c.Password, Hash: c.PasswordHash, BoxName: c.Name}
+		s.owner.HomeAssistantPassword, _ = homeassistant.(string)
+		ps = ownerProblems(s.owner)
+	}
+
+	wrong := checkTree(tree, reflect.TypeFor[Config](), "", preseedKeys)
+	s.leaveOut(tree, wrong)
+	config := DefaultConfig()
+	fill(&config, tree)
+	if more := config.problems(); len(more) > 0 {
+		s.leaveOut(tree, more)
+		wrong = append(wrong, more...)
+		config = DefaultConfig()
+		if fill(&config, tree); len(config.problems()) > 0 {
+			clear(tree)
+		}
+	}
+	s.tables = tree
+	if ps = append(ps, wrong...); len(ps) > 0 {
+		s.err = s.scrub(located(s.name, lines, ps))
+	}
+}
+
+// leaveOut takes the tables out that have a problem.
+func (s *preseed) leaveOut(tree map[string]any, ps []problem) {
+	for _, p := range ps {
+		first, _, _ := strings.Cut(p.key, ".")
+		delete(tree, indices.ReplaceAllString(first, ""))
+	}
+}
+
+var hashKind = regexp.MustCompile(`^\$(argon2id|5|6|7|2[aby])\$`)
+
+// ownerProblems checks what a box is to be claimed with.
+func ownerProblems(o access.Owner) (ps []problem) {
 	bad := func(key string, err error) {
 		if err != nil {
 			ps = append(ps, problem{key, err.Error()})
 		}
 	}
+	bad("claim.user", access.Owner{User: o.User, Password: "sound enough"}.Check())
 	switch {
-	case c.Password != "" && c.PasswordHash != "":
+	case o.Password != "" && o.Hash != "":
 		bad("claim.password_hash", errors.New("there is claim.password too; right is one of them"))
-	case c.PasswordHash != "":
-		if !strings.HasPrefix(c.PasswordHash, "$argon2id$") {
-			bad("claim.password_hash", errors.New("is no hash of argon2id; right is $argon2id$v=19$…"))
-		}
+	case o.Hash != "" && !hashKind.MatchString(o.Hash): // it may be a password
+		bad("claim.password_hash", errors.New("is no hash of a kind that is known; right is one that begins with $argon2id$, $5$ or $6$, or password in its place"))
+	case o.Hash != "":
+		bad("claim.password_hash", access.CheckHash(o.Hash))
 	default:
-		bad("claim.password", access.Owner{Password: c.Password}.Check())
+		bad("claim.password", access.CheckPassword([]byte(o.Password)))
 	}
-	bad("claim.name", access.Owner{Hash: "-", BoxName: c.Name}.Check())
-	if p.HomeAssistant.Password != "" {
-		bad("homeassistant.password", access.CheckPassword([]byte(p.HomeAssistant.Password)))
+	bad("claim.name", access.CheckBoxName(o.BoxName))
+	if o.HomeAssistantPassword != "" {
+		bad(homeAssistantPassword, access.CheckPassword([]byte(o.HomeAssistantPassword)))
 	}
-	if len(ps) > 0 {
-		return access.Owner{}, located(name, lines, ps)
-	}
-	return access.Owner{Password: c.Password, Hash: c.PasswordHash, BoxName: c.Name, HomeAssistantPassword: p.HomeAssistant.Password}, nil
+	return ps
 }
 
-// card is what of a person's files was found at the start.
-type card struct {
-	claim    *access.Claim
-	audit    *access.Audit
-	done     *persist.Bucket[string] // reset files that could not be removed: a stamp by path
-	warn     func(text string)       // for the log and the pages
-	writable func() error            // called before a file in the folder is changed
-}
-
-// look does what the files in a folder ask for. The files are gone afterwards, or else
-// are not obeyed again.
-func (c *card) look(ctx context.Context, folder string) error {
-	// Windows hides .txt, and puts it there.
-	for _, name := range []string{ResetFile, ResetFile + ".txt"} {
-		if err := c.reset(ctx, filepath.Join(folder, name)); err != nil {
-			return err
-		}
-	}
-	return c.preseed(ctx, filepath.Join(folder, PreseedFile))
-}
-
-// reset obeys a ResetFile. One that cannot be removed is remembered, so that it resets
-// the box once and not at each start.
-func (c *card) reset(ctx context.Context, name string) error {
-	stamp, err := stampOf(name)
-	key := resetKey(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, ok := c.done.Get(key); ok {
-			return c.done.Delete(ctx, key)
-		}
+// apply writes the tables into a configuration file, over what is in it.
+func (s *preseed) apply(file string) error {
+	if len(s.tables) == 0 {
 		return nil
 	}
+	err := ChangeConfig(file, func(c *Config) {
+		before := *c
+		if table, ok := s.tables["serial"].(map[string]any); ok && table["ports"] != nil {
+			c.Serial.Ports = nil
+		}
+		if s.tables["uplink"] == nil {
+			fill(c, s.tables)
+			return
+		}
+		c.Uplinks = []UplinkConfig{}
+		fill(c, s.tables)
+		// An uplink takes the place of the one of its name.
+		for _, u := range slices.Backward(before.Uplinks) {
+			if !slices.ContainsFunc(c.Uplinks, func(o UplinkConfig) bool { return o.Name == u.Name }) {
+				c.Uplinks = slices.Insert(c.Uplinks, 0, u)
+			}
+		}
+	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if before, ok := c.done.Get(key); ok && before == stamp {
-		return nil
-	}
-	if err := c.claim.Undo(ctx); err != nil {
-		return fmt.Errorf("%s: reset: %w", name, err)
-	}
-	c.audit.Add(access.Event{Kind: access.BoxReset, Detail: name})
-	c.warn("the box was reset by " + name + ": claim it")
-	if err := c.remove(name); err != nil {
-		c.warn(fmt.Sprintf("%s cannot be removed: %v; it has had its effect, remove it", name, err))
-		return c.done.Put(ctx, key, stamp)
+		return s.scrub(fmt.Errorf("%s: its settings do not count: %w", s.name, err))
 	}
 	return nil
 }
 
-// preseed obeys a PreseedFile.
-func (c *card) preseed(ctx context.Context, name string) error {
-	text, err := readSmall(name)
-	if errors.Is(err, fs.ErrNotExist) {
+// fill decodes a tree that was checked into a struct.
+func fill(into any, tree map[string]any) {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(tree); err != nil {
+		return // such as a list of different things, which checkTree has found wrong
+	}
+	toml.Decode(b.String(), into)
+}
+
+// takeOut takes a value out of a table, and the table too if there is nothing else in it.
+func takeOut(tree map[string]any, table, key string) any {
+	t, ok := tree[table].(map[string]any)
+	if !ok {
 		return nil
 	}
-	if err != nil {
-		c.warn(err.Error())
-		return nil
+	value := t[key]
+	delete(t, key)
+	if value != nil && len(t) == 0 {
+		delete(tree, table)
 	}
-	if !c.claim.Claimed() {
-		owner, err := parsePreseed(name, string(text))
-		if err == nil {
-			_, err = c.claim.By(ctx, owner)
+	return value
+}
+
+// secretName is how keys are called behind which something secret stands.
+var secretName = regexp.MustCompile(`(?i)pass|secret|token|key|psk|hash`)
+
+// secretsOf returns the texts in a tree that are secret.
+func secretsOf(value any, secret bool) (all []string) {
+	switch v := value.(type) {
+	case string:
+		if secret && v != "" {
+			all = append(all, v)
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	case map[string]any:
+		for name, sub := range v {
+			all = append(all, secretsOf(sub, secret || secretName.MatchString(name))...)
 		}
-		if err != nil { // the file stays, to be mended
-			c.warn(err.Error())
-			return nil
+	case []map[string]any:
+		for _, sub := range v {
+			all = append(all, secretsOf(sub, secret)...)
 		}
-		c.audit.Add(access.Event{Kind: access.BoxClaimed, User: access.AdminUser, Detail: "by " + name})
+	case []any:
+		for _, sub := range v {
+			all = append(all, secretsOf(sub, secret)...)
+		}
 	}
-	if err := c.remove(name); err != nil {
-		c.warn(fmt.Sprintf("%s cannot be removed: %v; there is a password in it, remove it", name, err))
-	}
-	return nil
+	// The longest first: one may be part of another.
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
 }
 
-// remove removes a file and what was in it, as far as the file system lets it.
-func (c *card) remove(name string) error {
-	if err := c.writable(); err != nil {
-		return err
+// scrub takes what is secret out of an error.
+func (s *preseed) scrub(err error) error {
+	text := err.Error()
+	for _, secret := range s.secrets {
+		if len(secret) >= 4 { // of less there is nothing to be told
+			text = strings.ReplaceAll(text, secret, "…")
+			if q := fmt.Sprintf("%q", secret); q != `"`+secret+`"` {
+				text = strings.ReplaceAll(text, strings.Trim(q, `"`), "…")
+			}
+		}
 	}
-	if err := blank(name); err != nil {
-		return err
-	}
-	return os.Remove(name)
-}
-
-// blank writes spaces over a file: what is removed from a card can still be read.
-func blank(name string) error {
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return nil
-	}
-	if _, err := f.WriteString(strings.Repeat(" ", int(min(info.Size(), maxPreseed)))); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// readSmall reads a file of at most maxPreseed bytes.
-func readSmall(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPreseed+1))
-	if err == nil && len(text) > maxPreseed {
-		err = fmt.Errorf("%s: larger than %d KiB", name, maxPreseed>>10)
-	}
-	return text, err
-}
-
-// stampOf tells one state of a file from another.
-func stampOf(name string) (string, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%d bytes, %d", info.Size(), info.ModTime().Unix()), nil
-}
-
-// resetKey is the key of a reset file: paths may be too long for one, and the folder in
-// which a partition is mounted has another name at each start.
-func resetKey(name string) string {
-	if strings.HasPrefix(filepath.Base(filepath.Dir(name)), "boot-files-") {
-		name = "boot-files/" + filepath.Base(name)
-	}
-	sum := sha256.Sum256([]byte(name))
-	return hex.EncodeToString(sum[:8])
+	return errors.New(text)
 }

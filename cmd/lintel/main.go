@@ -117,10 +117,14 @@ func serve(args []string, out io.Writer) error {
 	if before != "" {
 		fmt.Fprintf(out, "restored   a backup; %s is what was there before\n", before)
 	}
-	if *configFile == "" {
-		if name := filepath.Join(*data, gateway.DefaultConfigFile); exists(name) {
-			*configFile = name
-		}
+	os.MkdirAll(*data, 0o700) // if that fails the gateway will say so
+	name := filepath.Join(*data, gateway.DefaultConfigFile)
+	if *configFile != "" {
+		name = *configFile
+	}
+	onCard := gateway.ReadCard(gateway.CardOptions{Data: *data, Config: name, BootFiles: whereBootFiles(*bootFiles, *card, *data)})
+	if *configFile == "" && exists(name) {
+		*configFile = name
 	}
 	config, err := gateway.LoadConfig(*configFile)
 	if err != nil {
@@ -149,7 +153,6 @@ func serve(args []string, out io.Writer) error {
 	limitMemory()
 	go balance(ctx)
 	if *card {
-		os.MkdirAll(*data, 0o700) // if that fails the gateway will say so
 		if err := hardware.DisableReadAhead("/", *data); err != nil {
 			logger.Warn("more is written to the card than has to be", "err", err)
 		}
@@ -162,15 +165,15 @@ func serve(args []string, out io.Writer) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
-		Check:     checkStore(),
-		Clock:     machine,
-		Data:      *data,
-		Simulate:  *simulate,
-		Version:   version,
-		Reload:    reload,
-		BootFiles: whereBootFiles(*bootFiles, *card, *data),
-		Logger:    logger,
-		Ready:     func(e gateway.Endpoints) { announce(out, e) },
+		Check:    checkStore(),
+		Clock:    machine,
+		Data:     *data,
+		Simulate: *simulate,
+		Version:  version,
+		Reload:   reload,
+		Card:     onCard,
+		Logger:   logger,
+		Ready:    func(e gateway.Endpoints) { announce(out, e) },
 	})
 	// During an update on trial an orderly reboot does not unmount the data.
 	unix.Sync()

@@ -28,6 +28,9 @@ func (d Direction) String() string {
 	return directionNames[d]
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (d Direction) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Direction) UnmarshalText(text []byte) error {
 	i := slices.Index(directionNames[1:], string(text))
