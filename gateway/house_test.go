@@ -69,6 +69,7 @@ var floors = map[string]int{
 	"lintel/cmd/lintelctl":                      7,
 	"lintel/gateway/broker/bench":               7,
 	"lintel/gateway/broker/crash":               7,
+	"lintel/gokrazy/bundle":                     7,
 	"lintel/gokrazy/imagetest":                  7,
 	"lintel/gokrazy/imagetest/panic":            7,
 	"lintel/gokrazy/imagetest/unplug":           7,
