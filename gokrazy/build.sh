@@ -27,64 +27,46 @@ need() {
 PATH=$PATH:/usr/sbin:/sbin # mkfs.ext4 is there, also for users without it in PATH
 need go "install Go 1.26 or later, https://go.dev/dl"
 need mkfs.ext4 "apt-get install e2fsprogs"
-need mdel "apt-get install mtools"
+need mformat "apt-get install mtools"
+need mksquashfs "apt-get install squashfs-tools"
 
 # A power of two: QEMU takes no other size for an SD card.
 bytes=2147483648
 
 version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}
-counter=${COUNTER:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0) # the time of everything in the image
+counter=${COUNTER:-$epoch}
 
 pins() { cat gokrazy/*/builddir/go.* | cksum; }
 before=$(pins)
-built=
 
 mkdir -p bin out
 (cd gokrazy/tools && go build -o ../../bin/gok github.com/gokrazy/tools/cmd/gok)
+go build -o bin/image ./gokrazy/image
 
 for instance; do
 	image=out/$instance.img
+	given=out/$instance.gok
 	log=out/$instance.log
-	rm -f "$image"
+	rm -f "$image" "$given"
 	echo "building $image (the first time downloads kernel and firmware: minutes)"
 	# gok runs go with -mod=mod, so that whatever module lintel's go.mod
 	# gained is added to the builddir's go.mod and go.sum here. What gok
 	# says goes to a file: its advice is for images with its own web page.
 	# The flags are the same for every program of the image; those without
-	# such variables ignore them.
+	# such variables ignore them. buildTimestamp is init's.
 	x="-X main.version=$version -X main.counter=$counter -X main.board=$instance"
 	x="$x -X main.updateKeys=${UPDATE_KEYS:-} -X main.updateFeed=${UPDATE_FEED:-}"
+	x="$x -X main.buildTimestamp=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)"
 	GOFLAGS="$(go env GOFLAGS) -trimpath '-ldflags=-s -w $x'" bin/gok --parent_dir "$PWD/gokrazy" -i "$instance" overwrite \
-		--full="$PWD/$image" --target_storage_bytes=$bytes >"$log" 2>&1 || {
+		--full="$PWD/$given" --target_storage_bytes=$bytes >"$log" 2>&1 || {
 		cat "$log" >&2
 		exit 1
 	}
-
-	# gokrazy never formats partition 4, the one for /perm. The fourth entry
-	# of the GPT tells its first and last sector. What is in gokrazy/perm is
-	# there at the first boot.
-	read -r first last <<-END
-		$(od -An -tu8 -j$((2 * 512 + 3 * 128 + 32)) -N16 "$image")
-	END
-	mkfs.ext4 -q -F -L perm -d gokrazy/perm -E offset=$((first * 512)) "$image" $(((last - first + 1) / 2))k
-
-	# The FAT is as large as what gok put into it. A Raspberry Pi reads start_x.elf for
-	# cameras alone: in its place a person can put lintel-preseed.toml onto the card.
-	if [ "$instance" = lintel ]; then
-		MTOOLS_SKIP_CHECK=1 mdel -i "$image@@$((8192 * 512))" ::/start_x.elf
-	fi
-
-	# The root says its length at byte 40 of its first block; it begins with
-	# partition 2.
-	root=$((212992 * 512))
-	length=$(od -An -tu8 -j$((root + 40)) -N8 "$image")
-	dd if="$image" of="out/$instance.squashfs" bs=4096 skip=$((root / 4096)) count=$(((length + 4095) / 4096)) status=none
-
-	built="$built
-$image: version $version, $((bytes >> 20)) MiB, of which $(du -m "$image" | cut -f1) MiB on this disk"
+	bin/image pack --instance "$instance" --epoch "$epoch" --version "$version" --from "$given" "$image"
+	rm -f "$given"
 done
 
-echo "$built"
 if [ "$(pins)" != "$before" ]; then
 	echo "gokrazy/build.sh: module requirements changed: commit gokrazy/*/builddir/go.mod and go.sum" >&2
 fi
