@@ -54,17 +54,17 @@ for instance; do
 	# gained is added to the builddir's go.mod and go.sum here. What gok
 	# says goes to a file: its advice is for images with its own web page.
 	# The flags are the same for every program of the image; those without
-	# such variables ignore them. buildTimestamp is init's; the identifier of a
-	# build depends on the folder that gok builds init in.
+	# such variables ignore them. The identifier of a build depends on the folder
+	# that gok builds init in.
 	x="-X main.version=$version -X main.counter=$counter -X main.board=$instance"
 	x="$x -X main.updateKeys=${UPDATE_KEYS:-} -X main.updateFeed=${UPDATE_FEED:-}"
-	x="$x -X main.buildTimestamp=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)"
-	GOFLAGS="$(go env GOFLAGS) -trimpath '-ldflags=-s -w -buildid= $x'" bin/gok --parent_dir "$PWD/gokrazy" -i "$instance" overwrite \
+	TZ=UTC GOFLAGS="$(go env GOFLAGS) -trimpath '-ldflags=-s -w -buildid= $x'" bin/gok --parent_dir "$PWD/gokrazy" -i "$instance" overwrite \
 		--full="$PWD/$given" --target_storage_bytes=$bytes >"$log" 2>&1 || {
 		cat "$log" >&2
 		exit 1
 	}
-	bin/image pack --instance "$instance" --epoch "$epoch" --version "$version" --from "$given" "$image"
+	bin/image pack --instance "$instance" --epoch "$epoch" --version "$version" \
+		--stamp "$(sed -n 's/.*Build timestamp: //p' "$log")" --from "$given" "$image"
 	rm -f "$given"
 done
 

@@ -2,7 +2,7 @@
 // whenever and wherever it is built, with only what the boards need, room for a
 // person's files on the FAT, a formatted partition for /perm, and a bill of materials.
 //
-//	image pack --instance NAME --epoch SECONDS --version LABEL --from GOK.img out/NAME.img
+//	image pack --instance NAME --epoch SECONDS --version LABEL --stamp TIME --from GOK.img out/NAME.img
 //	image release --version LABEL --epoch SECONDS --url ADDRESS out/lintel.img
 //
 // pack writes the image anew from the one that gok left, and NAME.squashfs, its root, and
@@ -40,6 +40,7 @@ func run(args []string) error {
 	epoch := flags.Int64("epoch", 0, "`seconds` since 1970: the time that everything in the image was made")
 	version := flags.String("version", "dev", "`label` of the release")
 	from := flags.String("from", "", "`image` that gok has written")
+	stamp := flags.String("stamp", "", "`time` that gok built it at, as its log has it")
 	address := flags.String("url", "", "`address` of the folder that the release will be in")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -47,7 +48,7 @@ func run(args []string) error {
 	if flags.NArg() != 1 {
 		return fmt.Errorf("image %s: right is one image, there are %d", args[0], flags.NArg())
 	}
-	b := build{instance: *instance, version: *version, made: time.Unix(*epoch, 0).UTC(), from: *from, image: flags.Arg(0)}
+	b := build{instance: *instance, version: *version, made: time.Unix(*epoch, 0).UTC(), from: *from, stamp: *stamp, image: flags.Arg(0)}
 	switch args[0] {
 	case "pack":
 		return b.pack()
@@ -63,6 +64,7 @@ type build struct {
 	version  string
 	made     time.Time
 	from     string // path of what gok wrote
+	stamp    string // the time that gok has written into init
 	image    string // path
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // wantedModules are the kernel modules that something loads; what they need comes with them.
@@ -49,6 +50,9 @@ func (b build) packRoot(from, to *disk, work string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := b.restamp(filepath.Join(folder, "gokrazy/init")); err != nil {
+		return "", err
+	}
 	// The time zone is that of the machine that builds.
 	if err := os.RemoveAll(filepath.Join(folder, "etc/localtime")); err != nil {
 		return "", err
@@ -72,6 +76,20 @@ func (b build) packRoot(from, to *disk, work string) (string, error) {
 	}
 	report := fmt.Sprintf("  root     %s, %s as gok left it; %d kernel modules taken out\n", mebibytes(info.Size()), mebibytes(size), removed)
 	return report, to.fill(to.partitions[rootPartition], out)
+}
+
+// restamp replaces the time at which gok has built init, in init, by the time of the
+// build. gok takes no time from outside; the linker's -X leaves gok's in the program.
+func (b build) restamp(name string) error {
+	program, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	stamp := b.made.Format(time.RFC3339)
+	if len(stamp) != len(b.stamp) || !bytes.Contains(program, []byte(b.stamp)) {
+		return fmt.Errorf("init was not built at %q", b.stamp)
+	}
+	return os.WriteFile(name, bytes.ReplaceAll(program, []byte(b.stamp), []byte(stamp)), 0o755)
 }
 
 // squashfsSize returns how many bytes of a partition its squashfs takes: the superblock
