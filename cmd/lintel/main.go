@@ -156,6 +156,7 @@ func serve(args []string, out io.Writer) error {
 		if err := hardware.DisableReadAhead("/", *data); err != nil {
 			logger.Warn("more is written to the card than has to be", "err", err)
 		}
+		go grow(ctx, *data, logger)
 	}
 	var machine clock.System
 	if *card {
@@ -178,6 +179,18 @@ func serve(args []string, out io.Writer) error {
 	// During an update on trial an orderly reboot does not unmount the data.
 	unix.Sync()
 	return err
+}
+
+// grow makes the data's partition as large as the card, beside everything else: at the
+// first start only there is something to do.
+func grow(ctx context.Context, data string, logger *slog.Logger) {
+	grown, err := hardware.GrowDisk(ctx, data)
+	if grown > 0 {
+		logger.Info("the partition of the data has grown", "bytes", grown)
+	}
+	if err != nil && ctx.Err() == nil {
+		logger.Warn("the partition of the data is smaller than the card", "err", err)
+	}
 }
 
 // whereBootFiles returns where a person may have put files for the next start, besides
