@@ -73,6 +73,7 @@ var floors = map[string]int{
 	"lintel/gokrazy/imagetest":                  7,
 	"lintel/gokrazy/imagetest/panic":            7,
 	"lintel/gokrazy/imagetest/unplug":           7,
+	"lintel/gokrazy/image":                      7,
 }
 
 // doors says behind which package each of the prescribed packages stands.
