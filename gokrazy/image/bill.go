@@ -159,7 +159,7 @@ func (b build) bill(root, cache string, pins []module) (bill, error) {
 			inside, _ := filepath.Rel(root, name)
 			inside = "/" + filepath.ToSlash(inside)
 			program := component{Type: "application", Ref: "program:" + inside, Name: inside, Version: info.Main.Version}
-			if info.Main.Path == "lintel" {
+			if info.Main.Path == "lintel" || program.Version == "" { // init is made for the image
 				program.Version = b.version
 			}
 			if program.Hashes, err = hashes(name); err != nil {
