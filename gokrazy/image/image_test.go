@@ -149,9 +149,9 @@ func TestBill(t *testing.T) {
 	}
 	kernel := module{"github.com/gokrazy/kernel.rpi", "v0.0.0-20251127164438-9778ec0261de"}
 	for name, content := range map[string][]byte{
-		filepath.Join(root, "user/lintel"):              text,
-		filepath.Join(root, "gokrazy/init"):             text,
-		filepath.Join(root, "lib/modules/6.12/x"):       nil,
+		filepath.Join(root, "user/lintel"):             text,
+		filepath.Join(root, "gokrazy/init"):            text,
+		filepath.Join(root, "lib/modules/6.12/x"):      nil,
 		filepath.Join(kernel.folder(cache), "vmlinuz"): []byte("a kernel"),
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
