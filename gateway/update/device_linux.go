@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"unsafe"
@@ -53,10 +54,18 @@ func aligned(size int) []byte {
 	return b[skip : skip+size : skip+size]
 }
 
-// replaceFile puts content in the place of a file: after a power cut there is the old one
-// or the new one.
+// replaceFile puts content in the place of a file, nil removes it: after a power cut there
+// is the old one or the new one.
 func replaceFile(name string, content []byte) error {
 	folder := filepath.Dir(name)
+	if content == nil {
+		if err := os.Remove(name); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		return syncFolder(folder)
+	}
 	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // squashfsMagic is how a root begins; without it none is mounted.
@@ -233,11 +232,7 @@ func (m *Machine) Abandon() error {
 
 // forget removes the record.
 func (m *Machine) forget() error {
-	err := os.Remove(m.recordFile())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := m.replace(m.recordFile(), nil); err != nil {
 		return fmt.Errorf("remove the record of the update: %w", err)
 	}
 	return nil

@@ -33,7 +33,7 @@ type Machine struct {
 
 	// The seams of the tests that cut the power.
 	open    func(name string, write bool) (device, error)
-	replace func(name string, content []byte) error
+	replace func(name string, content []byte) error // with nil it removes the file
 	restart func() error
 }
 
