@@ -67,6 +67,7 @@ var floors = map[string]int{
 	"lintel/gateway":                            6,
 	"lintel/cmd/lintel":                         7,
 	"lintel/cmd/lintelctl":                      7,
+	"lintel/cmd/guard":                          7,
 	"lintel/gateway/broker/bench":               7,
 	"lintel/gateway/broker/crash":               7,
 	"lintel/gokrazy/bundle":                     7,

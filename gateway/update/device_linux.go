@@ -55,16 +55,21 @@ func aligned(size int) []byte {
 }
 
 // replaceFile puts content in the place of a file, nil removes it: after a power cut there
-// is the old one or the new one.
+// is the old one or the new one. lintel and guard may both want to.
 func replaceFile(name string, content []byte) error {
-	folder := filepath.Dir(name)
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
 	if content == nil {
-		if err := os.Remove(name); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		} else if err != nil {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return syncFolder(folder)
+		return folder.Sync()
 	}
 	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -77,15 +82,7 @@ func replaceFile(name string, content []byte) error {
 	if err := os.Rename(name+".new", name); err != nil {
 		return err
 	}
-	return syncFolder(folder)
-}
-
-func syncFolder(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return folder.Sync()
 }
 
 func syncAll() { unix.Sync() }

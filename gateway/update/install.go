@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 )
 
 // squashfsMagic is how a root begins; without it none is mounted.
@@ -232,7 +233,7 @@ func (m *Machine) Abandon() error {
 
 // forget removes the record.
 func (m *Machine) forget() error {
-	if err := m.replace(m.recordFile(), nil); err != nil {
+	if err := m.replace(m.recordFile(), nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the record of the update: %w", err)
 	}
 	return nil

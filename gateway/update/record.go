@@ -43,9 +43,11 @@ const (
 	maxRecord = 1 << 20
 	maxReason = 2 << 10
 
-	// A trial is not shorter and not longer, in seconds, whatever its record says.
-	minPatience = 2 * 60
-	maxPatience = 60 * 60
+	// MinPatience and MaxPatience bound a trial, whatever its record says.
+	MinPatience = 2 * time.Minute
+	MaxPatience = time.Hour
+	minPatience = int(MinPatience / time.Second)
+	maxPatience = int(MaxPatience / time.Second)
 )
 
 func (m *Machine) recordFile() string { return filepath.Join(m.data, "update", "record.json") }
