@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"lintel/gateway/update"
+	"lintel/hardware"
 )
 
 // guard is the program.
 type guard struct {
 	release update.Release
-	machine *update.Machine // nil: it runs from no image
+	machine *update.Machine // nil: it runs from no image; then lintel is not asked whether it works
+	root    string          // of the machine
 	data    string
 	program string // lintel's file
 	listen  string // address of the page
@@ -29,6 +31,7 @@ type guard struct {
 	limit  limit
 	probed time.Time
 	looked time.Time // at whether a trial is over
+	heard  string    // of the broker last
 }
 
 // run guards until ctx ends.
@@ -36,6 +39,9 @@ func (g *guard) run(ctx context.Context) {
 	g.watch.pace = g.pace
 	g.limit = newLimit(g.data, g.pace.reboots)
 	started := time.Now()
+	if g.machine != nil && g.machine.Running != g.machine.Booted {
+		go g.feed(ctx)
+	}
 	tick := time.NewTicker(g.pace.tick)
 	defer tick.Stop()
 	forgotten := false
@@ -50,6 +56,21 @@ func (g *guard) run(ctx context.Context) {
 			forgotten = true
 		}
 		g.safely("look", func() { g.look(ctx) })
+	}
+}
+
+// feed feeds the watchdog of the hardware where init does not, as long as nobody else does.
+func (g *guard) feed(ctx context.Context) {
+	for ctx.Err() == nil {
+		g.safely("feed", func() {
+			if err := hardware.FeedWatchdog(ctx, g.root); err != nil {
+				g.log.Warn("the watchdog is not fed", "err", err)
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
 	}
 }
 
@@ -68,7 +89,7 @@ func (g *guard) look(ctx context.Context) {
 	g.endTrial(ctx)
 	now := time.Now()
 	g.watch.see(now, findProcess(g.proc, g.program, g.parent))
-	if g.watch.process != (process{}) && now.Sub(g.probed) >= g.pace.probe {
+	if g.machine != nil && g.watch.process != (process{}) && now.Sub(g.probed) >= g.pace.probe {
 		g.probed = now
 		asked, cancel := context.WithTimeout(ctx, g.pace.answer)
 		err := update.Probe(asked, g.data)
@@ -76,8 +97,9 @@ func (g *guard) look(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && g.watch.failures == 0 {
-			g.log.Info("the broker does not answer", "err", err)
+		if text := fmt.Sprint(err); text != g.heard { // <nil> is that it answers
+			g.heard = text
+			g.log.Info("the broker was asked", "err", err)
 		}
 		now = time.Now()
 		g.watch.hear(now, err)

@@ -44,12 +44,14 @@ func main() {
 		log.Error("this program was built wrong: no update is accepted", "err", err)
 		release = update.Release{Version: version}
 	}
-	machine, err := update.OpenMachine("/", *data)
-	if err != nil {
-		log.Error("no machine to guard", "err", err)
+	var machine *update.Machine
+	if release.Board != "" {
+		if machine, err = update.OpenMachine("/", *data); err != nil {
+			log.Error("no machine to guard", "err", err)
+		}
 	}
 	g := &guard{
-		release: release, machine: machine, data: *data, program: *program, listen: *listen,
+		release: release, machine: machine, root: "/", data: *data, program: *program, listen: *listen,
 		proc: "/proc", parent: os.Getppid(), init: "/run/gokrazy-http.sock", pace: usualPace, log: log,
 	}
 	if machine != nil {
