@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // errNoTrial says that there is nothing to decide about.
@@ -57,10 +58,12 @@ func (m *Machine) Return(r Release, reason string) error {
 
 // cut shortens a text to so many bytes, at the end of a character.
 func cut(s string, most int) string {
-	for i := range s {
-		if i > most-len("…") && len(s) > most {
-			return s[:i-1] + "…"
-		}
+	if len(s) <= most {
+		return s
 	}
-	return s
+	end := most - len("…")
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
 }
