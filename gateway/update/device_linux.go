@@ -85,6 +85,14 @@ func replaceFile(name string, content []byte) error {
 	return folder.Sync()
 }
 
+func syncFolder(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 func syncAll() { unix.Sync() }
 
 // restartNow restarts the machine as it is.
