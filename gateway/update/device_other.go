@@ -14,8 +14,6 @@ func aligned(size int) []byte { return make([]byte, size) }
 
 func replaceFile(name string, content []byte) error { return os.WriteFile(name, content, 0o600) }
 
-func syncFolder(string) error { return nil }
-
 func syncAll() {}
 
 func restartNow() error { return ErrNoMachine }
