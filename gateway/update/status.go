@@ -12,7 +12,8 @@ type Phase string
 const (
 	Idle        Phase = "idle"
 	Checking    Phase = "checking"    // asks the feed
-	Downloading Phase = "downloading" // from the feed or from a person, and written to the other root as it comes
+	Downloading Phase = "downloading" // from the feed
+	Writing     Phase = "writing"     // to the other root, an upload as it comes
 	Arming      Phase = "arming"      // what was written is read back and made the trial of the next start
 	Restarting  Phase = "restarting"
 	OnTrial     Phase = "trial"      // this is the new version, and it has to prove itself
