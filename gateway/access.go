@@ -111,6 +111,7 @@ func (g *gateway) notices() []string {
 	a.mu.Lock()
 	all := append([]string{}, a.notices...)
 	a.mu.Unlock()
+	all = append(all, g.updateNotices()...)
 	if err := a.control.Problem(); err != nil {
 		all = append(all, "The rules in force are not those of the role file: "+err.Error())
 	}

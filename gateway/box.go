@@ -84,10 +84,17 @@ func (g *gateway) buildBox(client *broker.Client) error {
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: client, BaseTopic: g.config.Serial.BaseTopic, Values: g.vitals.values,
 		Live: []string{homeassistant.PermitJoinSeconds}, Ready: g.documentsSent, Logger: g.log})
-	if g.o.Updates != nil {
+	if err := g.buildUpdates(); err != nil {
+		return err
+	}
+	updates := g.o.updates
+	if updates == nil && g.o.Machine != nil {
+		updates = boxUpdates{g.updater}
+	}
+	if updates != nil {
 		g.box.Parts.Updates = true
 		g.boxUpdate = homeassistant.NewBoxUpdate(homeassistant.BoxUpdateOptions{
-			Broker: client, BaseTopic: g.config.Serial.BaseTopic, Updates: g.o.Updates, Refused: g.commands.refuse, Logger: g.log})
+			Broker: client, BaseTopic: g.config.Serial.BaseTopic, Updates: updates, Refused: g.commands.refuse, Logger: g.log})
 	}
 	return nil
 }

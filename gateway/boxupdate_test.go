@@ -78,7 +78,7 @@ func TestUpdateOfTheBox(t *testing.T) {
 	ready, ended := make(chan Endpoints, 1), make(chan error, 1)
 	run := func(version string) Endpoints {
 		go func() {
-			ended <- Run(ctx, localConfig(), Options{Data: data, Version: version, Updates: updates, restartLeast: time.Millisecond,
+			ended <- Run(ctx, localConfig(), Options{Data: data, Version: version, updates: updates, restartLeast: time.Millisecond,
 				Ready: func(e Endpoints) { ready <- e }})
 		}()
 		select {

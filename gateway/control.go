@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lintel/persist"
 )
 
@@ -42,19 +40,7 @@ func openStore(data string, check []string, log *slog.Logger) (*persist.Store, e
 // listenControl opens the socket for commands. The house works without it, where
 // the file system has no sockets or the path is too long for one.
 func (g *gateway) listenControl() {
-	path := filepath.Join(g.o.Data, controlSocket)
-	removeStale(path)
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// Linux creates the socket with the mode of its descriptor, so that there
-		// is no moment at which others may use it.
-		return c.Control(func(fd uintptr) { unix.Fchmod(int(fd), 0o600) })
-	}}
-	l, err := config.Listen(context.Background(), "unix", path)
-	if err == nil {
-		if err = os.Chmod(path, 0o600); err != nil { // for systems that do not
-			l.Close()
-		}
-	}
+	l, err := g.listenPrivate(controlSocket)
 	if err != nil {
 		g.log.Warn("no control socket: backups need lintel to be stopped", "err", err)
 		return

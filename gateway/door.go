@@ -12,6 +12,7 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/update"
 )
 
 // door stands between the broker and package access: it lets clients in, tells what they
@@ -48,6 +49,10 @@ func newDoor(anonymous map[string]string) *door {
 
 // authenticate is broker.Options.Authenticate.
 func (d *door) authenticate(ctx context.Context, r *broker.ConnectRequest) error {
+	if r.Listener == probeListener {
+		r.Identity = prober{}
+		return nil
+	}
 	generation := d.generation.Load()
 	id, err := d.control.Login(ctx, d.login(r))
 	if err != nil {
@@ -117,8 +122,11 @@ func (d *door) authorize(r *broker.ConnectRequest, action broker.Action, topic s
 	if r.InProcess {
 		return broker.Allow
 	}
+	if p, ok := r.Identity.(prober); ok {
+		return p.permit(action, topic)
+	}
 	a, ok := r.Identity.(*admission)
-	if !ok {
+	if !ok || topic == update.ProbeTopic {
 		return broker.Deny
 	}
 	id, _ := d.now(r, a)

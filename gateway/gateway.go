@@ -20,6 +20,7 @@ import (
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/update"
 	"lintel/gateway/uplink"
 	"lintel/mdns"
 	"lintel/persist"
@@ -39,8 +40,8 @@ type Options struct {
 
 	Card *Card // what a person has put on the card; nil: nobody looks
 
-	// Updates installs new versions of the box; nil: nothing does, and Home Assistant hears of none.
-	Updates homeassistant.Updates
+	Release update.Release // what this program is, but for its version
+	Machine update.Roots   // that updates are installed on; nil: this is no appliance, and Home Assistant hears of none
 
 	// Clock is the machine's, to be kept right; nil: something else sets it.
 	Clock clock.System
@@ -49,7 +50,9 @@ type Options struct {
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
 	Logger *slog.Logger     // nil: silent
 
-	restartLeast time.Duration // 0: the usual one
+	restartLeast time.Duration         // 0: the usual one
+	steadyLeast  time.Duration         // 0: the usual one
+	updates      homeassistant.Updates // nil: the usual ones
 }
 
 // Endpoints are where the house can be reached.
@@ -86,7 +89,9 @@ type gateway struct {
 	wear      *wear
 	commands  *boxCommands
 	sticks    *sticks
-	clock     *clock.Client            // nil: something else sets the clock
+	clock     *clock.Client // nil: something else sets the clock
+	updater   *update.Updater
+	health    *houseHealth
 	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
@@ -96,6 +101,7 @@ type gateway struct {
 	http      net.Listener // nil: no pages without TLS
 	https     net.Listener // nil: no pages over TLS; it does not speak that itself
 	control   net.Listener // nil: none could be opened
+	probe     net.Listener // nil: nobody asks there whether the broker works
 
 	advertiser *mdns.Advertiser // nil, like browser: not to be found
 	browser    *mdns.Browser
@@ -341,6 +347,11 @@ func (g *gateway) modules() []module {
 	if g.clock != nil {
 		add("clock", g.clock.Run)
 	}
+	add("update", g.updater.Run)
+	if g.o.Machine != nil {
+		add("pulse", g.health.pulse.run)
+		add("probe", func(ctx context.Context) error { return g.broker.Serve(ctx, g.probe, probeListener) })
+	}
 	if g.boxUpdate != nil {
 		add("box update", g.boxUpdate.Run)
 	}
@@ -484,6 +495,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Healthy:   g.Health,
 		Losses:    g.losses,
 		Notices:   g.notices,
+		Updater:   g.updater,
 		Zigbee:    front,
 		Uplinks:   g.uplinkStatus,
 

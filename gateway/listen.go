@@ -48,6 +48,9 @@ func (g *gateway) listen() error {
 		}
 	}
 	g.listenControl()
+	if err := g.listenProbe(); err != nil {
+		return err
+	}
 	for _, page := range []struct {
 		key, address string
 		listener     *net.Listener
@@ -105,6 +108,9 @@ func (g *gateway) closeListeners() {
 	}
 	if g.control != nil {
 		g.control.Close()
+	}
+	if g.probe != nil {
+		g.probe.Close()
 	}
 }
 

@@ -82,3 +82,17 @@ func (s *Supervisor) Devices() []Device {
 	}
 	return devices
 }
+
+// LastHeard tells when each of Devices had a reading last, as far as its stick was not opened
+// anew since. Those that speak only when something happens to them are left out.
+func (s *Supervisor) LastHeard() map[string]time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	heard := make(map[string]time.Time)
+	for id, d := range s.devices {
+		if !d.awaited && !d.WhenUsed && !d.heard.IsZero() {
+			heard[id] = d.heard
+		}
+	}
+	return heard
+}

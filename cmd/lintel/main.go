@@ -25,12 +25,19 @@ import (
 
 	"lintel/gateway"
 	"lintel/gateway/clock"
+	"lintel/gateway/update"
 	"lintel/hardware"
 	"lintel/persist"
 )
 
-// version is set when a release is built.
-var version = "dev"
+// These are set when a release is built, see [update.NewRelease].
+var (
+	version    = "dev"
+	counter    string // orders versions
+	board      string // name of the image; empty: it is in none
+	updateKeys string // public keys that sign updates
+	updateFeed string // address of the release feed
+)
 
 const usage = `Lintel connects what is plugged into it with Home Assistant, over MQTT.
 
@@ -158,19 +165,33 @@ func serve(args []string, out io.Writer) error {
 		}
 		go grow(ctx, *data, logger)
 	}
-	var machine clock.System
+	var system clock.System
 	if *card {
-		machine = clock.Machine{}
+		system = clock.Machine{}
+	}
+	release, err := update.NewRelease(version, counter, board, updateKeys, updateFeed)
+	if err != nil {
+		return err
+	}
+	var machine update.Roots // a nil *update.Machine would be one
+	if *card && board != "" {
+		if m, err := update.OpenMachine("/", *data); err == nil {
+			machine = m
+		} else {
+			logger.Warn("this box cannot update itself", "err", err)
+		}
 	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
 		Check:    checkStore(),
-		Clock:    machine,
+		Clock:    system,
 		Data:     *data,
 		Simulate: *simulate,
 		Version:  version,
+		Release:  release,
+		Machine:  machine,
 		Reload:   reload,
 		Card:     onCard,
 		Logger:   logger,

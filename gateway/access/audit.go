@@ -44,6 +44,9 @@ const (
 
 	BackupTaken    = "backup taken"
 	BackupRestored = "backup restored"
+
+	UpdateAsked  = "update asked for"
+	RestartAsked = "restart asked for"
 )
 
 // Kinds returns the kinds of events that there are.
@@ -52,7 +55,7 @@ func Kinds() []string {
 		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
 		CertificateIssued, CertificateRevoked, CertificateRefused,
 		PairingShown, Paired, PairingRefused,
-		BridgeSet, BridgeRemoved, BackupTaken, BackupRestored}
+		BridgeSet, BridgeRemoved, BackupTaken, BackupRestored, UpdateAsked, RestartAsked}
 }
 
 // Event is something that matters to who looks after the safety of the box.

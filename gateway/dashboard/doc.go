@@ -9,6 +9,7 @@
 //	/access   who may do what and why, sessions, API tokens, audit log
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
 //	/zigbee-devices/IEEE  gives names to what such a device tells
+//	/update   new versions of the box: what there is, how a trial is going, upload, restart
 //	/homeassistant        the ways by which Home Assistant gets to know the box
 //	/homeassistant/lintel.zip  the custom integration for Home Assistant, for everybody
 //	/ca.pem   the certificate of the box's own authority
@@ -48,6 +49,13 @@
 //	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
 //	                               "kind", "divisor", "unit", "values", "settable"}]}; without a name it is taken away
 //	GET    /api/zigbee/learn/IEEE/definition.toml  that as a file, see serialbridge/zigbee/README.md
+//	GET    /api/update             which version runs and which there is, what is being done: an update.Status
+//	POST   /api/update/check       {}: asks the feed; the same
+//	POST   /api/update/install     {}: begins to install what is available; 202 and the same
+//	POST   /api/update/upload      a bundle as application/octet-stream: installs it; 202 and the same when all of it was
+//	                               written and read back and the box is about to restart
+//	POST   /api/update/cancel      {}: ends an installation
+//	POST   /api/update/restart     {}: restarts the box; 202
 //	GET    /api/homeassistant        the Home Assistants: their logins, whether they are here, and those in the network
 //	POST   /api/homeassistant/connect   {"found"} or {"address"}, with "fingerprint" of a certificate that was compared:
 //	                               {"authorize"}, where to log in; that leads to /homeassistant/callback of the host of this call
@@ -121,6 +129,7 @@
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
 // Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
-// (64 KiB for a user or a certificate, 128 KiB for datapoints, 1 MiB for an import), 10 s for a request, 1,000 lines of the log with four who follow it, 1,000
+// (64 KiB for a user or a certificate, 128 KiB for datapoints, 1 MiB for an import, 501 MiB for an update, which may take as long as it
+// goes on), 10 s for a request, 1,000 lines of the log with four who follow it, 1,000
 // devices with 64 KiB of state each, 200 clients, users, certificates or events on a page.
 package dashboard

@@ -25,19 +25,20 @@ const maxRows = 200
 var pageFiles embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"bytes":    formatBytes,
-	"count":    formatCount,
-	"duration": func(seconds int64) string { return formatDuration(time.Duration(seconds) * time.Second) },
-	"heard":    formatHeard,
-	"ago":      func(now, then time.Time) string { return formatDuration(now.Sub(then)) },
-	"protocol": formatProtocol,
-	"rows":     func(c []Client) []Client { return c[:min(len(c), maxRows)] },
-	"more":     func(c []Client) int { return max(len(c)-maxRows, 0) },
-	"damaged":  formatDamaged,
-	"join":     strings.Join,
-	"moment":   func(t time.Time) string { return t.Format("2006-01-02 15:04") },
-	"error":    errorAt,
-	"ishome":   func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
+	"bytes":     formatBytes,
+	"count":     formatCount,
+	"duration":  func(seconds int64) string { return formatDuration(time.Duration(seconds) * time.Second) },
+	"heard":     formatHeard,
+	"ago":       func(now, then time.Time) string { return formatDuration(now.Sub(then)) },
+	"protocol":  formatProtocol,
+	"rows":      func(c []Client) []Client { return c[:min(len(c), maxRows)] },
+	"more":      func(c []Client) int { return max(len(c)-maxRows, 0) },
+	"damaged":   formatDamaged,
+	"join":      strings.Join,
+	"megabytes": func(n int64) float64 { return float64(n) / 1e6 },
+	"moment":    func(t time.Time) string { return t.Format("2006-01-02 15:04") },
+	"error":     errorAt,
+	"ishome":    func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
 }).ParseFS(pageFiles, "*.html"))
 
 // frame is what all pages have around them.
@@ -70,6 +71,9 @@ func (s *Server) frame(r *request, title string) frame {
 		f.Links = append(f.Links, link{"/users", "Users"})
 		if s.o.Backups != nil {
 			f.Links = append(f.Links, link{"/backup", "Backup"})
+		}
+		if s.o.Updater != nil {
+			f.Links = append(f.Links, link{"/update", "Update"})
 		}
 	}
 	if may(r.level, access.Operator) {

@@ -102,6 +102,22 @@ func (s *Server) routes() []route {
 	if s.o.Log != nil {
 		all = append(all, route{pattern: "GET /api/log", level: operator, serve: s.serveLog})
 	}
+	if s.o.Updater != nil {
+		all = append(all,
+			route{pattern: "GET /update", level: admin, serve: s.updatePage},
+			route{pattern: "POST /update/check", level: admin, serve: s.checkForm},
+			route{pattern: "POST /update/install", level: admin, serve: s.installForm},
+			route{pattern: "POST /update/upload", level: admin, body: maxUpload, kind: fileType, serve: s.uploadForm},
+			route{pattern: "POST /update/cancel", level: admin, serve: s.cancelForm},
+			route{pattern: "POST /update/restart", level: admin, serve: s.restartForm},
+			route{pattern: "GET /api/update", level: admin, serve: s.showUpdateStatus},
+			route{pattern: "POST /api/update/check", level: admin, serve: s.checkCall},
+			route{pattern: "POST /api/update/install", level: admin, serve: s.installCall},
+			route{pattern: "POST /api/update/upload", level: admin, body: maxUpload, kind: uploadType, serve: s.uploadCall},
+			route{pattern: "POST /api/update/cancel", level: admin, serve: s.cancelCall},
+			route{pattern: "POST /api/update/restart", level: admin, serve: s.restartCall},
+		)
+	}
 	return append(all,
 		route{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
 		route{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},

@@ -66,6 +66,9 @@ type Options struct {
 	// ZigbeeNetwork is what the page of the Zigbee devices shows; nil: there is none.
 	ZigbeeNetwork ZigbeeNetwork
 
+	// Updater installs new versions of the box; nil: there is no page of that.
+	Updater Updater
+
 	// HomeAssistant is how Home Assistant gets to know the box; nil: there is no page of it.
 	HomeAssistant HomeAssistant
 	Bridge        HomeAssistantBridge // nil: there is no bridge mode

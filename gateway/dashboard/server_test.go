@@ -24,7 +24,7 @@ import (
 	"lintel/serialbridge"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var updateGolden = flag.Bool("update", false, "rewrite the golden files")
 
 const hostile = `</h3><script>alert("1")</script>`
 
@@ -185,7 +185,7 @@ func TestEmptyPage(t *testing.T) {
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
-	if *update {
+	if *updateGolden {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -230,14 +230,19 @@ func isRefusal(err error) bool {
 	return ok
 }
 
-// inSentence makes a sentence for people of an error.
-func inSentence(err error) string {
+// Explain makes a sentence for people of an error of an [Updater]. The reason is that of
+// a [Refusal]; empty: it is none.
+func Explain(err error) (sentence string, reason Reason) {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		return refusal.Text
+		return refusal.Text, refusal.Reason
 	}
-	if errors.Is(err, context.Canceled) {
-		return "The update was broken off. Nothing has changed."
+	if errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "The update was broken off. Nothing has changed.", ""
 	}
-	text := err.Error()
-	return "It could not be done: " + text + "."
+	return "It could not be done: " + err.Error() + ".", ""
+}
+
+func inSentence(err error) string {
+	sentence, _ := Explain(err)
+	return sentence
 }

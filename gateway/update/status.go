@@ -1,9 +1,6 @@
 package update
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Phase is what an [Updater] is doing.
 type Phase string
@@ -74,14 +71,10 @@ type Returned struct {
 // Trial is how a new version is doing.
 type Trial struct {
 	SecondsLeft int64    `json:"seconds_left"`
-	Missing     []string `json:"missing"`          // what must come back before it is kept, a sentence each
-	Waiting     []string `json:"waiting"`          // what may still come, but need not
-	Back        []string `json:"back"`             // what is there again, such as "3 of 4 clients"
-	Before      Alive    `json:"before,omitempty"` // what there was
+	Missing     []string `json:"missing"` // what must come back before it is kept, a sentence each
+	Waiting     []string `json:"waiting"` // what may still come, but need not
+	Back        []string `json:"back"`    // what is there again, such as "3 of 4 clients"
 }
-
-// Alive is what lived in the house before an update, as its own JSON: who wrote it reads it.
-type Alive = json.RawMessage
 
 // Verdict is what the house says of itself in a trial. It is healthy when nothing is
 // missing and nothing is waited for; it can be kept when nothing is missing.

@@ -3,7 +3,6 @@ package update
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -169,14 +168,18 @@ func (u *Updater) progress(total int64) func(int64) {
 }
 
 // Run decides on a trial, then looks for new versions and does what is asked, until ctx ends; it
-// then returns nil. It fails if the disk of the box cannot be understood.
+// then returns nil.
 func (u *Updater) Run(ctx context.Context) error {
 	if u.o.Machine == nil {
 		<-ctx.Done()
 		return nil
 	}
 	if err := u.begin(ctx); err != nil {
-		return err
+		// The house goes on without updates.
+		u.log.Error("no updates until the next start", "err", err)
+		u.set(func(s *Status) { s.Unable = "Updates are off until the next start: " + err.Error() + "." })
+		<-ctx.Done()
+		return nil
 	}
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -247,8 +250,8 @@ func (u *Updater) afterwards(ctx context.Context) {
 
 // begun hands a job to Run.
 func (u *Updater) begun(j *job) error {
-	if u.o.Machine == nil {
-		return refuse(Unable, "%s", u.o.Unable)
+	if unable := u.Status().Unable; unable != "" {
+		return refuse(Unable, "%s", unable)
 	}
 	select {
 	case u.jobs <- j:
@@ -343,8 +346,8 @@ func (u *Updater) fresh() error {
 
 // ready says whether there is something to install.
 func (u *Updater) ready() error {
-	if u.o.Machine == nil {
-		return refuse(Unable, "%s", u.o.Unable)
+	if unable := u.Status().Unable; unable != "" {
+		return refuse(Unable, "%s", unable)
 	}
 	if u.Status().Available == nil && u.Status().Phase == Idle {
 		return refuse(Nothing, "There is nothing newer to install: check for updates first.")

@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lintel/gateway/homeassistant"
+	"lintel/gateway/update"
+)
+
+// unable says on a machine that is no appliance how Lintel is updated there.
+const unable = "This Lintel runs on a computer that is not its own: put the new program in the place of the old one, in the way it was installed, and start it again. " +
+	"What it knows stays in the data folder. A box with the image of Lintel on its card updates itself."
+
+// downloadFolder, in the data folder, holds what is fetched from a feed.
+const downloadFolder = "update/download"
+
+func (c *UpdateConfig) trial() time.Duration { return time.Duration(c.TrialMinutes) * time.Minute }
+
+// feed is the address of the feed that is asked; empty: none is.
+func (c *UpdateConfig) feed(r update.Release) string {
+	switch c.Feed {
+	case "":
+		return r.Feed
+	case noFeed:
+		return ""
+	}
+	return c.Feed
+}
+
+// buildUpdates makes what installs new versions.
+func (g *gateway) buildUpdates() error {
+	health, err := newHouseHealth(g)
+	if err != nil {
+		return err
+	}
+	g.health = health
+	c := g.config.Update
+	keys := g.o.Release.Keys
+	for _, text := range c.Keys {
+		more, err := update.ParseKeys(text)
+		if err != nil {
+			return fmt.Errorf("update.keys: %w", err)
+		}
+		keys = keys.With(more)
+	}
+	release := g.o.Release
+	release.Version = g.o.Version
+	g.updater = update.New(update.Options{
+		Release: release, Machine: g.o.Machine, Unable: unable, House: health,
+		Keys: keys, Feed: c.feed(release), Channel: c.Channel, Box: g.box.ID,
+		Folder: filepath.Join(g.o.Data, downloadFolder), Client: updateClient(), Free: g.free,
+		Automatic: c.Automatic, Hours: c.Hours, Trial: c.trial(), Now: g.now,
+		Logger: g.log,
+	})
+	return nil
+}
+
+// updateClient fetches from feeds. Downloads take as long as they take; silence does not.
+func updateClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   15 * time.Second,
+		ResponseHeaderTimeout: 30 * time.Second,
+		MaxIdleConns:          2,
+		IdleConnTimeout:       30 * time.Second,
+	}}
+}
+
+// now is the time; zero: the clock is not known to be right.
+func (g *gateway) now() time.Time {
+	if !g.store.ClockKnown() {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+// free is how many bytes the data folder has room for.
+func (g *gateway) free() int64 {
+	var s unix.Statfs_t
+	if unix.Statfs(g.o.Data, &s) != nil {
+		return 1 << 62 // writing will tell
+	}
+	return int64(s.Bavail) * int64(s.Bsize)
+}
+
+// updateNotices are what a person should know of updates on the first page.
+func (g *gateway) updateNotices() []string {
+	s := g.updater.Status()
+	var all []string
+	switch {
+	case s.Trial != nil:
+		all = append(all, "Version "+s.Version+" is on trial: it is kept when all is back that was there before. The page Update shows what it waits for.")
+	case s.Failed != "":
+		all = append(all, "The last update failed. "+s.Failed)
+	case s.Returned != nil:
+		all = append(all, "Version "+s.Returned.Version+" was tried and did not hold, so version "+s.Version+" is back. "+s.Returned.Reason)
+	}
+	return all
+}
+
+// boxUpdates is the updater in the words of Home Assistant's update entity.
+type boxUpdates struct{ *update.Updater }
+
+func (b boxUpdates) State() homeassistant.UpdateState {
+	s := b.Status()
+	state := homeassistant.UpdateState{Installed: s.Version, Title: "Lintel", Percentage: -1}
+	if s.Available != nil {
+		state.Latest, state.Summary, state.URL = s.Available.Version, s.Available.Summary, s.Available.URL
+	} else if !s.Checked.IsZero() {
+		state.Latest = s.Version
+	}
+	if s.Returned != nil && s.Returned.Version == state.Latest {
+		state.Summary = "It was tried and did not hold: " + s.Returned.Reason + " " + state.Summary
+	}
+	// All of it in one bar.
+	switch part := max(s.Percentage, 0) / 100; s.Phase {
+	case update.Downloading:
+		state.InProgress, state.Percentage = true, 50*part
+	case update.Writing:
+		state.InProgress, state.Percentage = true, 50+30*part
+	case update.Arming:
+		state.InProgress, state.Percentage = true, 80+20*part
+	case update.Restarting, update.OnTrial, update.Committing:
+		state.InProgress = true
+	}
+	return state
+}
+
+// Install installs what there is. After a refusal its sentence follows "The last try failed: ".
+func (b boxUpdates) Install(ctx context.Context) error {
+	err := b.Updater.Install(ctx)
+	if refusal, ok := errors.AsType[*update.Refusal](err); ok {
+		return errors.New(trimDot(refusal.Text))
+	}
+	return err
+}
+
+func trimDot(s string) string {
+	if n := len(s); n > 0 && s[n-1] == '.' {
+		return s[:n-1]
+	}
+	return s
+}
