@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/update"
 )
@@ -56,7 +54,7 @@ func (g *gateway) buildUpdates() error {
 	g.updater = update.New(update.Options{
 		Release: release, Machine: g.o.Machine, Unable: unable, House: health,
 		Keys: keys, Feed: c.feed(release), Channel: c.Channel, Box: g.box.ID,
-		Folder: filepath.Join(g.o.Data, downloadFolder), Client: updateClient(), Free: g.free,
+		Folder: filepath.Join(g.o.Data, downloadFolder), Client: updateClient(),
 		Automatic: c.Automatic, Hours: c.Hours, Trial: c.trial(), Now: g.now,
 		Logger: g.log,
 	})
@@ -81,15 +79,6 @@ func (g *gateway) now() time.Time {
 		return time.Time{}
 	}
 	return time.Now()
-}
-
-// free is how many bytes the data folder has room for.
-func (g *gateway) free() int64 {
-	var s unix.Statfs_t
-	if unix.Statfs(g.o.Data, &s) != nil {
-		return 1 << 62 // writing will tell
-	}
-	return int64(s.Bavail) * int64(s.Bsize)
 }
 
 // updateNotices are what a person should know of updates on the first page.

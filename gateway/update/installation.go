@@ -153,29 +153,10 @@ func (u *Updater) installing(ctx context.Context, do func(context.Context) error
 func (u *Updater) fetch(ctx context.Context, e *Entry) error {
 	m := &e.Manifest
 	u.set(func(s *Status) { s.Phase, s.Percentage, s.Installing = Downloading, 0, m.Version })
-	if u.o.Free != nil {
-		if free := u.o.Free(); free < e.Bundle.Size+spareSpace {
-			return refuse(NoSpace, "There is no room to fetch version %s: it takes %d MB beside the %d MB that stay free for the house, and %d MB are free. Delete backups or old data, or upload the bundle on this page, which takes no room.",
-				m.Version, e.Bundle.Size/1e6, spareSpace/1_000_000, free/1e6)
-		}
-	}
-	if err := os.MkdirAll(u.o.Folder, 0o700); err != nil {
-		return err
-	}
 	progress := u.progress(e.Bundle.Size)
-	var name string
-	for try := 1; ; try++ {
-		var err error
-		if name, err = u.feed().Download(ctx, e, u.o.Folder, func(done, _ int64) { progress(done) }); err == nil {
-			break
-		}
-		if isRefusal(err) || ctx.Err() != nil || try >= fetchTries {
-			return err
-		}
-		u.log.Warn("download goes on in a moment", "version", m.Version, "err", err)
-		if !sleep(ctx, fetchPause) {
-			return context.Cause(ctx)
-		}
+	name, err := u.feed().Download(ctx, e, u.o.Folder, func(done, _ int64) { progress(done) })
+	if err != nil {
+		return err
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -48,7 +48,6 @@ type Options struct {
 	Box     string // id of the box, which staged releases go by
 	Folder  string // for what is fetched
 	Client  *http.Client
-	Free    func() int64 // bytes that there are for Folder; nil: not known
 
 	Automatic bool // install what the feed offers
 	Hours     Daytime
@@ -66,7 +65,6 @@ const (
 	RestartDue Reason = "restart first"
 	Nothing    Reason = "nothing newer"
 	Unable     Reason = "unable"
-	NoSpace    Reason = "no space"
 	Canceled   Reason = "canceled"
 
 	firstCheck  = 2 * time.Minute // after the start: the network and the clock come first
@@ -76,9 +74,6 @@ const (
 	look        = time.Minute // between two looks at whether something is due
 	indexTime   = time.Minute
 	answerTime  = 2 * time.Second // between the answer to whoever asked for an update and the restart
-	spareSpace  = 64 << 20        // bytes that a download leaves: the store comes first
-	fetchTries  = 8               // of a download that breaks off
-	fetchPause  = 15 * time.Second
 	judgeEvery  = 2 * time.Second
 	settleTime  = 30 * time.Second // that a house is healthy without a break before it counts
 	guardMargin = 90 * time.Second // between the end of a trial and the moment when guard ends it
