@@ -12,10 +12,10 @@ TEST_PACKAGES  += python3 python3-aiohttp python3-voluptuous mypy pylint
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
 TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
 ORACLE         := serialbridge/zigbee/devices/oracle
-IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs
+IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs squashfs-tools xz-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash interop oracle deps deps-image clean
+.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-reproducible release interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,8 +108,15 @@ check: vet race fuzz bench-short crash-short image-test ## what CI runs
 hacs: ## write the custom integration as a repository for HACS into out/hacs; REPOSITORY=OWNER/NAME on GitHub
 	go run ./gateway/homeassistant/hacs --version '$(VERSION)' --repository '$(REPOSITORY)' --out out/hacs
 
-image: deps-image ## build the Raspberry Pi image and the one for QEMU into out/
+image: deps-image ## build the images for Raspberry Pi and for virtual machines into out/, and print their sizes
 	gokrazy/build.sh
+
+image-reproducible: deps-image ## build the images of this commit in two other folders: they must be equal, bit for bit
+	gokrazy/reproducible.sh
+
+release: deps-image ## build and compress the image for Raspberry Pi, with Imager's list; URL=https://… is where it will be
+	gokrazy/build.sh lintel
+	bin/image release --version '$(VERSION)' --epoch "$$(git log -1 --format=%ct)" --url '$(URL)' out/lintel.img
 
 image-crash: image ## kill the image in QEMU under load, ten times, and look what it has kept
 	go run ./gokrazy/imagetest --kill 10

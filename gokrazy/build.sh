@@ -43,6 +43,7 @@ before=$(pins)
 mkdir -p bin out
 (cd gokrazy/tools && go build -o ../../bin/gok github.com/gokrazy/tools/cmd/gok)
 go build -o bin/image ./gokrazy/image
+(cd gokrazy/tools && go run ./roots) >out/roots.pem
 
 for instance; do
 	image=out/$instance.img
@@ -64,9 +65,10 @@ for instance; do
 		exit 1
 	}
 	bin/image pack --instance "$instance" --epoch "$epoch" --version "$version" \
-		--stamp "$(sed -n 's/.*Build timestamp: //p' "$log")" --from "$given" "$image"
+		--stamp "$(sed -n 's/.*Build timestamp: //p' "$log")" --roots out/roots.pem --from "$given" "$image"
 	rm -f "$given"
 done
+rm -f out/roots.pem
 
 if [ "$(pins)" != "$before" ]; then
 	echo "gokrazy/build.sh: module requirements changed: commit gokrazy/*/builddir/go.mod and go.sum" >&2

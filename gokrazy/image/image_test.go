@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -199,6 +202,71 @@ func TestLicenceOf(t *testing.T) {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
+}
+
+// TestRelease compresses a small image and holds the entry for Imager against it.
+func TestRelease(t *testing.T) {
+	if _, err := exec.LookPath("xz"); err != nil {
+		if os.Getenv("LINTEL_NEED_ALL") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	image := filepath.Join(t.TempDir(), "lintel.img")
+	content := bytes.Repeat([]byte("an image"), 1<<16)
+	if err := os.WriteFile(image, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := build{version: "v1.2.3", made: time.Unix(1795384676, 0).UTC(), image: image}
+	if err := b.release(""); err == nil {
+		t.Error("a release without an address is made")
+	}
+	if err := b.release("https://example.org/lintel/"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(b.beside(".rpi-imager.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := checkList(t, text)
+	if entry.URL != "https://example.org/lintel/lintel.img.xz" || entry.ReleaseDate != "2026-11-22" {
+		t.Errorf("the entry is %+v", entry)
+	}
+	size, digest, err := sum(image + ".xz")
+	if err != nil || entry.DownloadSize != size || entry.DownloadSum != digest {
+		t.Errorf("%d bytes with %s are to be downloaded, there are %d with %s (%v)", entry.DownloadSize, entry.DownloadSum, size, digest, err)
+	}
+	out, err := exec.Command("xz", "-dc", image+".xz").Output()
+	whole := sha256.Sum256(out)
+	if err != nil || !bytes.Equal(out, content) || entry.ExtractSize != int64(len(out)) || entry.ExtractSum != hex.EncodeToString(whole[:]) {
+		t.Errorf("what Imager would write is another image (%v)", err)
+	}
+}
+
+// checkList holds a list against what Imager demands of an entry, and returns the entry.
+func checkList(t *testing.T, text []byte) imagerEntry {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var list imagerList
+	if err := decoder.Decode(&list); err != nil || len(list.OSList) != 1 {
+		t.Fatalf("%d entries, %v", len(list.OSList), err)
+	}
+	e := list.OSList[0]
+	sum := regexp.MustCompile(`^[0-9a-f]{64}$`)
+	if e.Name == "" || e.Description == "" || e.Icon == "" || !sum.MatchString(e.ExtractSum) || !sum.MatchString(e.DownloadSum) {
+		t.Errorf("the entry is %+v", e)
+	}
+	if e.ExtractSize%512 != 0 {
+		t.Errorf("an image of %d bytes cannot be written", e.ExtractSize)
+	}
+	if !slices.Contains([]string{"none", "systemd", "cloudinit", "cloudinit-rpi"}, e.InitFormat) || len(e.Devices) == 0 {
+		t.Errorf("init format %q, devices %q", e.InitFormat, e.Devices)
+	}
+	if _, err := time.Parse("2006-01-02", e.ReleaseDate); err != nil {
+		t.Error(err)
+	}
+	return e
 }
 
 // TestBuilt holds the bills and the list for Imager against their formats, of the images

@@ -2,7 +2,8 @@
 // whenever and wherever it is built, with only what the boards need, room for a
 // person's files on the FAT, a formatted partition for /perm, and a bill of materials.
 //
-//	image pack --instance NAME --epoch SECONDS --version LABEL --stamp TIME --from GOK.img out/NAME.img
+//	image pack --instance NAME --epoch SECONDS --version LABEL --stamp TIME \
+//		--roots FILE --from GOK.img out/NAME.img
 //	image release --version LABEL --epoch SECONDS --url ADDRESS out/lintel.img
 //
 // pack writes the image anew from the one that gok left, and NAME.squashfs, its root, and
@@ -21,10 +22,12 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
+	syscall.Umask(0o022) // modes of files are in the image
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
@@ -41,6 +44,7 @@ func run(args []string) error {
 	version := flags.String("version", "dev", "`label` of the release")
 	from := flags.String("from", "", "`image` that gok has written")
 	stamp := flags.String("stamp", "", "`time` that gok built it at, as its log has it")
+	roots := flags.String("roots", "", "`file` of the certificates that programs trust")
 	address := flags.String("url", "", "`address` of the folder that the release will be in")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -48,7 +52,7 @@ func run(args []string) error {
 	if flags.NArg() != 1 {
 		return fmt.Errorf("image %s: right is one image, there are %d", args[0], flags.NArg())
 	}
-	b := build{instance: *instance, version: *version, made: time.Unix(*epoch, 0).UTC(), from: *from, stamp: *stamp, image: flags.Arg(0)}
+	b := build{instance: *instance, version: *version, made: time.Unix(*epoch, 0).UTC(), from: *from, stamp: *stamp, roots: *roots, image: flags.Arg(0)}
 	switch args[0] {
 	case "pack":
 		return b.pack()
@@ -65,6 +69,7 @@ type build struct {
 	made     time.Time
 	from     string // path of what gok wrote
 	stamp    string // the time that gok has written into init
+	roots    string // path of the certificates that programs trust
 	image    string // path
 }
 

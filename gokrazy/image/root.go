@@ -53,7 +53,18 @@ func (b build) packRoot(from, to *disk, work string) (string, error) {
 	if err := b.restamp(filepath.Join(folder, "gokrazy/init")); err != nil {
 		return "", err
 	}
-	// The time zone is that of the machine that builds.
+	// Certificates and time zone are those of the machine that builds.
+	roots, err := os.ReadFile(b.roots)
+	if err != nil {
+		return "", err
+	}
+	trusted := filepath.Join(folder, "etc/ssl/ca-bundle.pem")
+	if err := os.Remove(trusted); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(trusted, roots, 0o444); err != nil {
+		return "", err
+	}
 	if err := os.RemoveAll(filepath.Join(folder, "etc/localtime")); err != nil {
 		return "", err
 	}
