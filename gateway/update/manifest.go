@@ -48,7 +48,6 @@ type Blob struct {
 type Payload struct {
 	Kind PayloadKind `json:"kind"`
 	Blob
-	Base *Blob `json:"base,omitempty"` // what a delta changes
 }
 
 // PayloadKind says how the root is made from the payload.
@@ -138,8 +137,6 @@ func (p *Payload) check(root Blob) error {
 		return fmt.Errorf("payload of kind %.40q", p.Kind)
 	case p.Blob != root:
 		return errors.New("the payload is the root, and has other bytes")
-	case p.Base != nil:
-		return errors.New("a root has no base")
 	}
 	return nil
 }

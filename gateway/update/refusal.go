@@ -17,7 +17,6 @@ const (
 	BelowMinimum  Reason = "below minimum" // an older release than this one has to come first
 	Expired       Reason = "expired"
 	TooLarge      Reason = "too large"
-	OtherBase     Reason = "other base" // a delta against a root that does not run here
 	NotAnImage    Reason = "not an image"
 	NoSpace       Reason = "no space" // on the disk
 )
