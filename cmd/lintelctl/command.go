@@ -44,6 +44,7 @@ func commands() []command {
 		usersCommand(),
 		discoverCommand(),
 		explainCommand(),
+		flashCommand(),
 		logCommand(),
 		pubCommand(),
 		restoreCommand(),
