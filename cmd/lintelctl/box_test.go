@@ -25,36 +25,48 @@ func claimedBox(t *testing.T, simulate bool) (address, token string) {
 	return address, token
 }
 
-// claimedBroker is claimedBox with the addresses of the broker by their scheme.
-func claimedBroker(t *testing.T, simulate bool, change func(*gateway.Config)) (address, token string, brokers map[string]string) {
+// aBox is where a box that runs can be reached.
+type aBox struct {
+	http    string            // URL
+	brokers map[string]string // addresses by scheme
+}
+
+// runBox runs a box until the end of the test.
+func runBox(t *testing.T, o gateway.Options, change func(*gateway.Config)) aBox {
 	t.Helper()
 	c := gateway.DefaultConfig()
 	c.MQTT.Listen, c.MQTT.WebSocket, c.HTTP.Listen = []string{"127.0.0.1:0"}, nil, "127.0.0.1:0"
 	c.MDNS.Enabled, c.HomeAssistant.Enabled = false, false
 	change(&c)
-	brokers = make(map[string]string)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan gateway.Endpoints, 1), make(chan error, 1)
-	data := t.TempDir()
-	go func() {
-		ended <- gateway.Run(ctx, c, gateway.Options{Data: data, Simulate: simulate, Version: "test", Ready: func(e gateway.Endpoints) { ready <- e }})
-	}()
+	o.Version, o.Ready = "test", func(e gateway.Endpoints) { ready <- e }
+	go func() { ended <- gateway.Run(ctx, c, o) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil && !errors.Is(err, gateway.ErrRestart) {
+		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	b := aBox{brokers: make(map[string]string)}
 	select {
 	case e := <-ready:
-		address = fmt.Sprintf("http://%v", e.HTTP)
-		for _, b := range e.Brokers {
-			brokers[b.Scheme] = b.Addr.String()
+		b.http = fmt.Sprintf("http://%v", e.HTTP)
+		for _, l := range e.Brokers {
+			b.brokers[l.Scheme] = l.Addr.String()
 		}
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)
 	}
+	return b
+}
+
+// claimedBroker is claimedBox with the addresses of the broker by their scheme.
+func claimedBroker(t *testing.T, simulate bool, change func(*gateway.Config)) (address, token string, brokers map[string]string) {
+	t.Helper()
+	b := runBox(t, gateway.Options{Data: t.TempDir(), Simulate: simulate}, change)
+	address, brokers = b.http, b.brokers
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)

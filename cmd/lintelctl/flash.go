@@ -144,7 +144,12 @@ func findDrive(drives []drive, name string) (*drive, error) {
 
 // confirm has somebody type the name of the drive.
 func confirm(c *call, d *drive) error {
-	fmt.Fprintf(c.diagnostics, "All that is on %s will be lost: %s, %s.\nType %s to go on: ", d.Name, formatSize(d.Size), said(d.Model), d.Name)
+	fmt.Fprintf(c.diagnostics, "All that is on %s will be lost: %s, %s.\n", d.Name, formatSize(d.Size), said(d.Model))
+	return askName(c, d)
+}
+
+func askName(c *call, d *drive) error {
+	fmt.Fprintf(c.diagnostics, "Type %s to go on: ", d.Name)
 	line, err := bufio.NewReader(io.LimitReader(c.in, 1<<10)).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return err
