@@ -7,6 +7,8 @@ GOFLAGS    += -trimpath
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 # Debian packages that the tests run against.
 TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2 python3-zeroconf
+# Roots for the bundles of updates.
+TEST_PACKAGES  += squashfs-tools
 # The custom integration for Home Assistant: its tests, types and lint.
 TEST_PACKAGES  += python3 python3-aiohttp python3-voluptuous mypy pylint
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.

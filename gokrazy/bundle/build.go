@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,7 +26,6 @@ func build(args []string, out io.Writer, now time.Time) error {
 	version := flags.String("version", os.Getenv("VERSION"), "label for people (default $VERSION)")
 	counter := flags.String("counter", os.Getenv("COUNTER"), "`number` that orders versions, the one that the root was built with (default $COUNTER)")
 	board := flags.String("board", "", "name of the image (default: name of the root without its ending)")
-	kernel := flags.String("kernel", os.Getenv("KERNEL"), "`release` of the kernel that the root has modules for, as uname -r says it (default $KERNEL)")
 	minimum := flags.Int64("minimum-counter", 0, "oldest `counter` that can be updated to this version directly")
 	days := flags.Int("expires", 365, "`days` until it is not installed any more; 0: never")
 	notes := flags.String("notes", "", "text `file` with what is new")
@@ -38,11 +37,11 @@ func build(args []string, out io.Writer, now time.Time) error {
 	if err := keys.orEnvironment(); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || *root == "" || *version == "" || *counter == "" || *kernel == "" || len(*keys) == 0 {
-		return fmt.Errorf("build needs --root, --version, --counter, --kernel and --key: %w", errUsage)
+	if flags.NArg() > 0 || *root == "" || *version == "" || *counter == "" || len(*keys) == 0 {
+		return fmt.Errorf("build needs --root, --version, --counter and --key: %w", errUsage)
 	}
 	m := update.Manifest{
-		Version: *version, MinimumCounter: *minimum, Kernel: *kernel,
+		Version: *version, MinimumCounter: *minimum,
 		Board:    cmp.Or(*board, strings.TrimSuffix(filepath.Base(*root), filepath.Ext(*root))),
 		Released: now.UTC().Truncate(time.Second),
 		Notes:    update.Notes{URL: *notesURL},
@@ -66,7 +65,7 @@ func build(args []string, out io.Writer, now time.Time) error {
 		return err
 	}
 	defer f.Close()
-	if err := checkRoot(f, *kernel); err != nil {
+	if m.Kernel, err = kernelOf(*root); err != nil {
 		return fmt.Errorf("%s: %w", *root, err)
 	}
 	to := cmp.Or(*name, filepath.Join(filepath.Dir(*root), m.Board+"-"+fileName(m.Version)+".lintel"))
@@ -82,21 +81,28 @@ func build(args []string, out io.Writer, now time.Time) error {
 	return nil
 }
 
-// checkRoot says whether a root looks like one with modules for the kernel. gokrazy writes
-// the names of files uncompressed.
-func checkRoot(f io.ReadSeeker, kernel string) error {
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(f, head); err != nil || string(head) != "hsqs" {
-		return errors.New("this is no squashfs")
+// kernelOf returns the release of the kernel that a root has modules for, as uname -r says
+// it on a box.
+func kernelOf(root string) (string, error) {
+	unsquashfs := exec.Command("unsquashfs", "-l", root, "lib/modules")
+	list, err := unsquashfs.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return "", errors.New("unsquashfs is missing: apt-get install squashfs-tools")
 	}
-	all, err := io.ReadAll(io.LimitReader(f, update.MaxRoot))
 	if err != nil {
-		return err
+		return "", fmt.Errorf("this is no root as gokrazy/build.sh makes it: unsquashfs: %w", err)
 	}
-	if !bytes.Contains(all, []byte(kernel)) {
-		return fmt.Errorf("the root has no modules for kernel %s: boxes with that kernel could not use it", kernel)
+	var kernels []string
+	for line := range strings.Lines(string(list)) {
+		name, below := strings.CutPrefix(strings.TrimSpace(line), "squashfs-root/lib/modules/")
+		if below && !strings.Contains(name, "/") {
+			kernels = append(kernels, name)
+		}
 	}
-	return nil
+	if len(kernels) != 1 {
+		return "", fmt.Errorf("a root has modules for one kernel, this one for %d", len(kernels))
+	}
+	return kernels[0], nil
 }
 
 // fileName returns a version as it may be in the name of a file.
