@@ -212,6 +212,7 @@ func TestRelease(t *testing.T) {
 		}
 		t.Skip(err)
 	}
+	t.Chdir("../..")
 	image := filepath.Join(t.TempDir(), "lintel.img")
 	content := bytes.Repeat([]byte("an image"), 1<<16)
 	if err := os.WriteFile(image, content, 0o644); err != nil {
@@ -229,7 +230,7 @@ func TestRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := checkList(t, text)
-	if entry.URL != "https://example.org/lintel/lintel.img.xz" || entry.ReleaseDate != "2026-11-22" {
+	if entry.URL != "https://example.org/lintel/lintel.img.xz" || entry.Icon != "https://example.org/lintel/lintel.svg" || entry.ReleaseDate != "2026-11-22" {
 		t.Errorf("the entry is %+v", entry)
 	}
 	size, digest, err := sum(image + ".xz")

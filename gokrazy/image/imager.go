@@ -32,11 +32,22 @@ type imagerEntry struct {
 	Devices      []string `json:"devices"`
 }
 
+// icon is what Imager shows beside the name.
+const icon = "gateway/dashboard/icon.svg"
+
 // release compresses the image for Raspberry Pi and writes the entry that has Imager
-// download and check it.
+// download and check it. Both and the icon belong into the folder at address.
 func (b build) release(address string) error {
 	if address == "" {
 		return errors.New("--url is missing: the address of the folder that the release will be in")
+	}
+	address = strings.TrimSuffix(address, "/") + "/"
+	picture, err := os.ReadFile(icon)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(b.beside(".svg"), picture, 0o644); err != nil {
+		return err
 	}
 	packed := b.image + ".xz"
 	out, err := os.Create(packed)
@@ -54,8 +65,8 @@ func (b build) release(address string) error {
 	entry := imagerEntry{
 		Name:        "Lintel " + b.version,
 		Description: "MQTT broker with serial and Zigbee bridges for Home Assistant",
-		Icon:        "https://downloads.raspberrypi.com/raspios_arm64/Raspberry_Pi_OS_(64-bit).png",
-		URL:         strings.TrimSuffix(address, "/") + "/" + filepath.Base(packed),
+		Icon:        address + filepath.Base(b.beside(".svg")),
+		URL:         address + filepath.Base(packed),
 		ReleaseDate: b.made.Format("2006-01-02"),
 		// Imager then offers its settings, and writes user-data and network-config.
 		InitFormat: "cloudinit",
