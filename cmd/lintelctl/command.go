@@ -50,6 +50,7 @@ func commands() []command {
 		pubCommand(),
 		restoreCommand(),
 		subCommand(),
+		updateCommand(),
 		completionCommand(),
 		manCommand(),
 		versionCommand(),

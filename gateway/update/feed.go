@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -26,7 +27,7 @@ const (
 // only where a key signed it, so a feed may be http as well as https. It may be used from
 // any goroutine.
 type Feed struct {
-	URL    string       // of the index
+	URL    string       // of the index, or of the folder with index.json, which then ends in /
 	Keys   Keys         // that may sign the index
 	Client *http.Client // nil: NewFeedClient(nil)
 
@@ -71,7 +72,7 @@ var defaultClient = NewFeedClient(nil)
 func (f *Feed) Index(ctx context.Context) (*Index, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, indexPatience, errors.New("the server is too slow"))
 	defer cancel()
-	resp, err := f.get(ctx, f.URL, nil)
+	resp, err := f.get(ctx, f.index(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +87,17 @@ func (f *Feed) Index(ctx context.Context) (*Index, error) {
 	return ParseIndex(b, f.Keys)
 }
 
+// index returns the address of the index.
+func (f *Feed) index() string {
+	if strings.HasSuffix(f.URL, "/") {
+		return f.URL + "index.json"
+	}
+	return f.URL
+}
+
 // address returns the address of an entry's file.
 func (f *Feed) address(e *Entry) (string, error) {
-	base, err := url.Parse(f.URL)
+	base, err := url.Parse(f.index())
 	if err != nil {
 		return "", err
 	}

@@ -127,6 +127,7 @@ func (s *feedServer) wantFile(t *testing.T, name string, err error) {
 func TestFeed(t *testing.T) {
 	s := newFeedServer(t, 300_000)
 	f := s.feed()
+	f.URL = s.URL + "/feed/" // the folder does as well
 	x, err := f.Index(t.Context())
 	if err != nil {
 		t.Fatal(err)
