@@ -17,13 +17,26 @@ ORACLE         := serialbridge/zigbee/devices/oracle
 IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs squashfs-tools xz-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-reproducible release interop oracle deps deps-image clean
+.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-reproducible release interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build lintel and lintelctl into bin/
 	go build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+DIST := linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
+
+dist: ## build lintelctl for Linux, macOS and Windows into out/dist: the same bytes from the same commit; manual page, completions, checksums
+	rm -rf out/dist && mkdir -p out/dist
+	set -e; for target in $(DIST); do \
+	  name=out/dist/lintelctl-$${target%/*}-$${target#*/}; [ $${target%/*} != windows ] || name=$$name.exe; \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build $(GOFLAGS) -buildvcs=false -ldflags '$(LDFLAGS) -buildid=' -o $$name ./cmd/lintelctl; \
+	done
+	go build $(GOFLAGS) -buildvcs=false -ldflags '$(LDFLAGS) -buildid=' -o bin/lintelctl ./cmd/lintelctl
+	bin/lintelctl man >out/dist/lintelctl.1
+	for shell in bash zsh fish; do bin/lintelctl completion $$shell >out/dist/lintelctl.$$shell || exit 1; done
+	cd out/dist && sha256sum lintelctl* >SHA256SUMS
 
 run: build ## start the gateway with a simulated meter and Zigbee house; data in data/
 	bin/lintel serve --data data --simulate

@@ -7,6 +7,7 @@ func onLinux() []command {
 		decodeCommand(),
 		zigbeeDecodeCommand(),
 		zigbeeDiscoveryCommand(),
+		replayCommand(),
 		simulateCommand(),
 		benchCommand(),
 	}
