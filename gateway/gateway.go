@@ -51,7 +51,7 @@ type Options struct {
 	Logger *slog.Logger     // nil: silent
 
 	restartLeast time.Duration         // 0: the usual one
-	steadyLeast  time.Duration         // 0: the usual one
+	steadyTime   time.Duration         // 0: the usual one
 	updates      homeassistant.Updates // nil: the usual ones
 }
 
@@ -144,6 +144,12 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	if g.box, err = identify(o); err != nil {
 		return err
 	}
+	g.answerStarting()
+	defer func() {
+		if g.probe != nil {
+			g.probe.Close()
+		}
+	}()
 	if g.store, err = openStore(o.Data, o.Check, g.log); err != nil {
 		return err
 	}
@@ -350,6 +356,8 @@ func (g *gateway) modules() []module {
 	add("update", g.updater.Run)
 	if g.o.Machine != nil {
 		add("pulse", g.health.pulse.run)
+	}
+	if g.probe != nil {
 		add("probe", func(ctx context.Context) error { return g.broker.Serve(ctx, g.probe, probeListener) })
 	}
 	if g.boxUpdate != nil {

@@ -48,9 +48,7 @@ func (g *gateway) listen() error {
 		}
 	}
 	g.listenControl()
-	if err := g.listenProbe(); err != nil {
-		return err
-	}
+	g.listenProbe()
 	for _, page := range []struct {
 		key, address string
 		listener     *net.Listener

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,16 +51,28 @@ func (g *gateway) listenPrivate(name string) (net.Listener, error) {
 	return l, err
 }
 
+// answerStarting has whoever asks whether the broker works told that it is starting, until
+// listenProbe: after a power cut the store may take minutes to open.
+func (g *gateway) answerStarting() {
+	l, err := g.listenPrivate(update.ProbeSocket)
+	if err != nil {
+		return // listenProbe says so
+	}
+	g.probe = l
+	go update.AnswerStarting(l)
+}
+
 // listenProbe opens the socket at which the broker is asked whether it works. Only an
-// appliance needs it, and does not start without: guard would restart it for ever.
-func (g *gateway) listenProbe() (err error) {
-	if g.o.Machine == nil {
-		return nil
+// appliance has somebody who asks.
+func (g *gateway) listenProbe() {
+	if g.probe != nil {
+		g.probe.Close()
 	}
-	if g.probe, err = g.listenPrivate(update.ProbeSocket); err != nil {
-		return fmt.Errorf("%s in the data folder: %w", update.ProbeSocket, err)
+	l, err := g.listenPrivate(update.ProbeSocket)
+	if err != nil {
+		g.log.Warn("nobody can ask whether the broker works", "err", err)
 	}
-	return nil
+	g.probe = l
 }
 
 // ask asks the broker whether it works, as guard does.

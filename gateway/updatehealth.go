@@ -77,7 +77,6 @@ type houseHealth struct {
 	pulse *pulse
 	probe *persist.Bucket[string]
 	start time.Time
-	least time.Duration // steadyLeast outside of tests
 }
 
 func newHouseHealth(g *gateway) (*houseHealth, error) {
@@ -85,11 +84,7 @@ func newHouseHealth(g *gateway) (*houseHealth, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &houseHealth{g: g, pulse: newPulse(g), probe: probe, start: time.Now(), least: steadyLeast}
-	if g.o.steadyLeast > 0 {
-		h.least = g.o.steadyLeast
-	}
-	return h, nil
+	return &houseHealth{g: g, pulse: newPulse(g), probe: probe, start: time.Now()}, nil
 }
 
 // Alive says what there is.
@@ -101,7 +96,10 @@ func (h *houseHealth) Alive() json.RawMessage {
 			a.Sticks = append(a.Sticks, aliveStick{s.ID, cmp.Or(strings.TrimSpace(s.USB.Manufacturer+" "+s.USB.Product), s.ID)})
 		}
 	}
-	enough := min(steadyMost, max(h.least, now.Sub(h.start)/2))
+	enough := min(steadyMost, max(steadyLeast, now.Sub(h.start)/2))
+	if h.g.o.steadyTime > 0 {
+		enough = h.g.o.steadyTime
+	}
 	for _, c := range h.g.broker.Clients() {
 		if c.Connected && c.RemoteAddr != inProcess && len(c.ID) <= maxAliveID && len(a.Clients) < maxAliveClients {
 			a.Clients = append(a.Clients, aliveClient{c.ID, c.User, now.Sub(c.Since) >= enough})
