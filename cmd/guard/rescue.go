@@ -258,12 +258,7 @@ func (p *page) write(ctx context.Context, body io.Reader) error {
 	if err := p.g.release.Judge(&bundle.Manifest, time.Time{}, room); err != nil {
 		return err
 	}
-	base, err := m.Root()
-	if err != nil {
-		return err
-	}
-	defer base.Close()
-	root, err := bundle.Root(base)
+	root, err := bundle.Root()
 	if err != nil {
 		return err
 	}

@@ -108,3 +108,36 @@ func TestUpdateUploads(t *testing.T) {
 		t.Errorf("uploaded %q, says %q", played.uploaded, out.String())
 	}
 }
+
+// TestUpdateOfABox asks a real one, which runs here and not in an image.
+func TestUpdateOfABox(t *testing.T) {
+	address, token := claimedBox(t, false)
+	t.Setenv("LINTEL_BOX", address)
+	t.Setenv("LINTEL_TOKEN", token)
+	name := filepath.Join(t.TempDir(), "a.lintel")
+	if err := os.WriteFile(name, []byte("no bundle"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"update"}, "version test runs on a machine of its own"},
+		{[]string{"update", "--json", "status"}, `"phase":"idle"`},
+		{[]string{"update", "upload", name}, "a computer that is not its own"},
+		{[]string{"update", "cancel"}, "no update"},
+		{[]string{"update", "upload"}, "takes one file"},
+		{[]string{"update", "install", "now"}, "takes one file"},
+		{[]string{"update", "sideways"}, "no action"},
+	} {
+		var out bytes.Buffer
+		err := run(test.args, nil, &out, &out)
+		said := out.String()
+		if err != nil {
+			said += err.Error()
+		}
+		if !strings.Contains(said, test.says) {
+			t.Errorf("%q says %q, want %q", test.args, said, test.says)
+		}
+	}
+}

@@ -90,9 +90,8 @@ func readHead(r io.Reader, b []byte) error {
 
 // Root returns a reader of the root, Manifest.Root.Size bytes of it. It may be read once.
 // It ends with io.EOF only when the size and the hash of all that it gave fit and nothing
-// stands behind it in the bundle; else with a [Refusal]. base is the root that runs, for
-// bundles that are deltas against it; it may be nil for others.
-func (b *Bundle) Root(base io.ReaderAt) (io.Reader, error) {
+// stands behind it in the bundle; else with a [Refusal].
+func (b *Bundle) Root() (io.Reader, error) {
 	if b.payload == nil {
 		return nil, errors.New("the root of this bundle has been read")
 	}

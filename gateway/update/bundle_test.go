@@ -74,7 +74,7 @@ func TestBundleRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := bundle.Root(nil)
+		r, err := bundle.Root()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func readAll(b []byte, keys Keys) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := bundle.Root(nil)
+	r, err := bundle.Root()
 	if err != nil {
 		return nil, err
 	}

@@ -188,12 +188,7 @@ func (u *Updater) install(ctx context.Context, r io.Reader) error {
 	if err := u.o.Release.Judge(m, u.o.Now(), room); err != nil {
 		return err
 	}
-	running, err := u.o.Machine.Root()
-	if err != nil {
-		return fmt.Errorf("open the root that runs: %w", err)
-	}
-	defer running.Close()
-	root, err := b.Root(running)
+	root, err := b.Root()
 	if err != nil {
 		return err
 	}

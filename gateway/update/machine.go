@@ -123,9 +123,6 @@ func (m *Machine) Room() (int64, error) {
 	return d.Size()
 }
 
-// Root opens the root that runs, for bundles that are a delta against it.
-func (m *Machine) Root() (*os.File, error) { return os.Open(m.devices[m.Running]) }
-
 // Uptime returns for how many seconds the machine has been running. No clock that
 // somebody sets has a part in it.
 func (m *Machine) Uptime() (float64, error) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -17,7 +16,6 @@ type Roots interface {
 	Start(Release) (Situation, *Record, error)
 	Uptime() (seconds float64, err error)
 	Room() (int64, error)
-	Root() (*os.File, error)
 	Write(ctx context.Context, m *Manifest, root io.Reader, progress func(done int64)) error
 	Arm(ctx context.Context, alive json.RawMessage, patience int, progress func(done int64)) error
 	Abandon() error

@@ -172,7 +172,7 @@ func show(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	root, err := bundle.Root(nil)
+	root, err := bundle.Root()
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func addBundle(folder, name string, trust update.Keys) (*update.Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	root, err := bundle.Root(nil)
+	root, err := bundle.Root()
 	if err != nil {
 		return nil, err
 	}
