@@ -16,13 +16,6 @@ import (
 	"syscall"
 )
 
-// Where partition 1, the FAT, and the two roots are on every card, in bytes.
-const (
-	bootAt  = 8192 * 512
-	rootAAt = 212992 * 512
-	rootBAt = 1236992 * 512
-)
-
 // flash makes a folder with a fresh card for the board. It may hold the cards of several
 // tests, by their name.
 func (b board) flash(ctx context.Context, test string) (dir string, err error) {
@@ -48,9 +41,30 @@ func copyCard(ctx context.Context, from, to string) error {
 	return nil
 }
 
+// partition says where a partition of the card begins and how large it is, in bytes.
+func partition(dir string, n int64) (at, size int64, err error) {
+	disk, err := os.Open(filepath.Join(dir, "disk.img"))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer disk.Close()
+	// UEFI specification, 5.3.3: first and last sector stand at byte 32 of an entry. The
+	// table begins with the third sector.
+	var sectors [16]byte
+	if _, err := disk.ReadAt(sectors[:], 2*512+(n-1)*128+32); err != nil {
+		return 0, 0, err
+	}
+	at = int64(binary.LittleEndian.Uint64(sectors[:])) * 512
+	return at, int64(binary.LittleEndian.Uint64(sectors[8:]))*512 + 512 - at, nil
+}
+
 // mtools runs a program on the first partition of the card.
 func mtools(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, program, append([]string{"-i", fmt.Sprintf("disk.img@@%d", bootAt)}, args...)...)
+	at, _, err := partition(dir, 1)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, append([]string{"-i", fmt.Sprintf("disk.img@@%d", at)}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "MTOOLS_SKIP_CHECK=1") // the FAT is cut to its content
 	var errs bytes.Buffer
@@ -79,12 +93,10 @@ func onPerm(ctx context.Context, dir string, use func(file string) error) error 
 		return err
 	}
 	defer disk.Close()
-	var sectors [16]byte // first and last of partition 4, in its entry in the GPT
-	if _, err := disk.ReadAt(sectors[:], 2*512+3*128+32); err != nil {
+	first, size, err := partition(dir, 4)
+	if err != nil {
 		return err
 	}
-	first := int64(binary.LittleEndian.Uint64(sectors[:])) * 512
-	size := int64(binary.LittleEndian.Uint64(sectors[8:]))*512 + 512 - first
 	file := filepath.Join(dir, "perm.img")
 	perm, err := os.Create(file)
 	if err != nil {
@@ -161,6 +173,10 @@ func configure(ctx context.Context, dir, text string) error {
 
 // writeRoot writes a root over root A, the one that a fresh card starts.
 func writeRoot(dir, root string) error {
+	at, _, err := partition(dir, 2)
+	if err != nil {
+		return err
+	}
 	disk, err := os.OpenFile(filepath.Join(dir, "disk.img"), os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -171,7 +187,7 @@ func writeRoot(dir, root string) error {
 		return err
 	}
 	defer from.Close()
-	if _, err := io.Copy(io.NewOffsetWriter(disk, rootAAt), from); err != nil {
+	if _, err := io.Copy(io.NewOffsetWriter(disk, at), from); err != nil {
 		return err
 	}
 	return disk.Close()

@@ -139,6 +139,9 @@ func (o options) test(ctx context.Context, b board, meters meters) error {
 	if err := testUpdates(ctx, b, meters); err != nil {
 		return err
 	}
+	if err := testRescue(ctx, b); err != nil {
+		return err
+	}
 	return killUpdates(ctx, b, usualUpdateKills, o.seed)
 }
 
@@ -147,6 +150,7 @@ func checkNeeds() error {
 	var packages []string
 	for _, need := range []struct{ command, pkg string }{
 		{"qemu-system-aarch64", "qemu-system-arm"},
+		{"qemu-system-x86_64", "qemu-system-x86"},
 		{"mcopy", "mtools"},
 		{"debugfs", "e2fsprogs"},
 		{"e2fsck", "e2fsprogs"},
@@ -160,6 +164,9 @@ func checkNeeds() error {
 	}
 	if _, err := os.Stat(firmware); err != nil {
 		packages = append(packages, "qemu-efi-aarch64")
+	}
+	if _, err := os.Stat(pcFirmware); err != nil {
+		packages = append(packages, "ovmf")
 	}
 	if len(packages) > 0 {
 		return errors.New("missing: apt-get install " + strings.Join(packages, " "))

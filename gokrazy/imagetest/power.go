@@ -55,21 +55,27 @@ func (b board) newMachine(dir string, s settings) (*machine, error) {
 // boot starts the board from dir/disk.img, waits for the broker, and calls test.
 // Then it pulls the plug: the machine has no chance to write anything.
 func (b board) boot(ctx context.Context, dir string, s settings, test func(*machine) error) error {
+	return b.run(ctx, dir, s, func(m *machine) error {
+		start := time.Now()
+		if err := m.until(ctx, bootTimeout, m.connect); err != nil {
+			return err
+		}
+		fmt.Printf("%s: the broker answered %.1f s after power on\n", b.name, time.Since(start).Seconds())
+		return test(m)
+	})
+}
+
+// run starts the board from dir/disk.img and calls test at once. Then it pulls the plug.
+func (b board) run(ctx context.Context, dir string, s settings, test func(*machine) error) error {
 	m, err := b.newMachine(dir, s)
 	if err != nil {
 		return err
 	}
-	start := time.Now()
 	if err := m.switchOn(ctx); err != nil {
 		return err
 	}
 	defer m.kill()
-	err = m.until(ctx, bootTimeout, m.connect)
-	if err == nil {
-		fmt.Printf("%s: the broker answered %.1f s after power on\n", b.name, time.Since(start).Seconds())
-		err = test(m)
-	}
-	if err != nil {
+	if err := test(m); err != nil {
 		return fmt.Errorf("%w\n%s", err, m.tails())
 	}
 	return nil
