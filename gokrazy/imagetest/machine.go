@@ -50,7 +50,7 @@ var boards = []board{
 	},
 	{
 		name:    "virt",
-		updates: false,
+		updates: true,
 		qemu:    "qemu-system-aarch64",
 		image:   "lintel-vm-arm64",
 		logs:    []string{"console.log"},

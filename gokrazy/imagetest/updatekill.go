@@ -21,7 +21,7 @@ type moment struct {
 
 var moments = []moment{
 	{update.Downloading, 5 * time.Second},
-	{"writing", 8 * time.Second},
+	{update.Writing, 8 * time.Second},
 	{update.Arming, 4 * time.Second},
 	{update.Restarting, 25 * time.Second}, // the trial begins in here
 	{update.OnTrial, 45 * time.Second},

@@ -43,12 +43,10 @@ func testUpdates(ctx context.Context, b board, meters meters) error {
 	blind := c.next("blind")
 	blind.programs = []string{"lintel/gokrazy/imagetest/unplug"}
 	start := time.Now()
-	for _, r := range []*root{good, stuck, crashing, blind} {
-		if err := r.build(ctx, b); err != nil {
-			return err
-		}
+	if err := good.build(ctx, b); err != nil {
+		return err
 	}
-	fmt.Printf("%s: made the roots of other versions in %.0f s\n", b.name, time.Since(start).Seconds())
+	fmt.Printf("%s: made the root of another version in %.0f s\n", b.name, time.Since(start).Seconds())
 	half := c.next("half")
 	if err := half.truncate(good); err != nil {
 		return err
@@ -294,6 +292,11 @@ func (c *chain) restartFirst(ctx context.Context, r *root) error {
 // comesBack brings the box a version that cannot hold, and waits until it has left it
 // again. boots is how often the box starts for that.
 func (c *chain) comesBack(ctx context.Context, r *root, boots int) error {
+	if r.file == "" {
+		if err := r.build(ctx, c.board); err != nil {
+			return err
+		}
+	}
 	bundle, _, err := c.p.bundle(c.p.manifest(r), r, c.p.key)
 	if err != nil {
 		return err
