@@ -14,10 +14,10 @@ TEST_PACKAGES  += python3 python3-aiohttp python3-voluptuous mypy pylint
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
 TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
 ORACLE         := serialbridge/zigbee/devices/oracle
-IMAGE_PACKAGES := qemu-system-arm qemu-efi-aarch64 mtools e2fsprogs squashfs-tools xz-utils
+IMAGE_PACKAGES := qemu-system-arm qemu-system-x86 qemu-efi-aarch64 ovmf mtools e2fsprogs squashfs-tools xz-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-reproducible release interop oracle deps deps-image clean
+.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-update-kill image-reproducible release interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,7 +136,10 @@ release: deps-image ## build and compress the image for Raspberry Pi, with Image
 image-crash: image ## kill the image in QEMU under load, ten times, and look what it has kept
 	go run ./gokrazy/imagetest --kill 10
 
-image-test: image ## boot the images in QEMU, plug a meter in, look at the broker
+image-update-kill: image ## kill the image in QEMU at KILLS=40 random moments of updates; SEED=N does them again
+	go run ./gokrazy/imagetest --update-kill $(or $(KILLS),40) $(if $(SEED),--seed $(SEED))
+
+image-test: image ## boot the images in QEMU, plug a meter in, look at the broker, update, pull the plug meanwhile
 	go run ./gokrazy/imagetest
 
 deps: ## install the Debian packages that the tests need, where that is allowed, and those of Node
