@@ -74,10 +74,15 @@ func (p *publisher) publish(r *root) error {
 	if err := os.WriteFile(filepath.Join(p.folder, name), text, 0o666); err != nil {
 		return err
 	}
-	p.index.Updated = time.Now().UTC()
 	p.index.Entries = append(p.index.Entries, update.Entry{
 		Channel: update.Stable, Percent: 100, File: name, Bundle: blobOf(text), Manifest: *m,
 	})
+	return p.putIndex()
+}
+
+// putIndex makes the index say what is published.
+func (p *publisher) putIndex() error {
+	p.index.Updated = time.Now().UTC()
 	index, err := p.index.Encode(p.key)
 	if err != nil {
 		return err
@@ -90,14 +95,16 @@ const indexName = "index.json"
 // serve serves the feed until the returned function is called, and returns its address as
 // the machine sees it.
 func (p *publisher) serve() (address string, stop func() error, err error) {
+	if err := p.putIndex(); err != nil {
+		return "", nil, err
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
 	server := http.Server{Handler: http.FileServer(http.Dir(p.folder))}
 	go server.Serve(l)
-	// QEMU's network has the host's loopback interface at this address.
-	return fmt.Sprintf("http://10.0.2.2:%d/%s", l.Addr().(*net.TCPAddr).Port, indexName), server.Close, nil
+	return fmt.Sprintf("http://%s:%d/%s", hostInside, l.Addr().(*net.TCPAddr).Port, indexName), server.Close, nil
 }
 
 func blobOf(text []byte) update.Blob {
