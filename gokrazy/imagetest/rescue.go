@@ -73,7 +73,7 @@ func testRescue(ctx context.Context, b board) error {
 		if err != nil {
 			return err
 		}
-		if answer, err := o.rescue(ctx, bundle); err != nil || !strings.Contains(answer, "key") || !strings.Contains(answer, "not installed") {
+		if answer, err := o.rescue(ctx, bundle); err != nil || !strings.Contains(answer, "does not know who signed") || !strings.Contains(answer, "not installed") {
 			return fmt.Errorf("the answer to a bundle of a stranger: %.3000s, %w", answer, err)
 		}
 		if bundle, _, err = p.bundle(p.manifest(good), good, p.key); err != nil {

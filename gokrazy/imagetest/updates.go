@@ -198,7 +198,7 @@ func (c *chain) refusals(ctx context.Context, r *root) error {
 		spoil func([]byte)
 		key   *publisher
 	}{
-		{name: "an unknown key", words: "key", key: stranger},
+		{name: "an unknown key", words: "does not know who signed", key: stranger},
 		// The manifest stands behind the signature: see README.md of package update.
 		{name: "a bad signature", words: "signature", spoil: func(b []byte) { b[30] ^= 1 }},
 		{name: "another board", words: "is for lintel-elsewhere", of: func(m *update.Manifest) { m.Board = "lintel-elsewhere" }},
