@@ -115,6 +115,8 @@ func (g *gateway) notices() []string {
 	if err := a.control.Problem(); err != nil {
 		all = append(all, "The rules in force are not those of the role file: "+err.Error())
 	}
+	_, machine := machineProblems(g.readMachine().facts())
+	all = append(all, machine...)
 	if configured := g.config.MDNS.Host + ".local"; g.hostName() != configured {
 		all = append(all, "Another machine on this network is called "+configured+", so this box is "+g.hostName()+
 			" and stays that. To give it a name of its own, set host in the section [mdns] of its configuration.")

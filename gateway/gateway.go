@@ -504,6 +504,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Losses:    g.losses,
 		Notices:   g.notices,
 		Updater:   g.updater,
+		Machine:   func() []dashboard.Fact { return g.readMachine().facts() },
 		Zigbee:    front,
 		Uplinks:   g.uplinkStatus,
 

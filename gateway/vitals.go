@@ -3,10 +3,9 @@ package gateway
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"lintel/gateway/homeassistant"
 	"lintel/hardware"
@@ -54,6 +53,7 @@ func (g *gateway) parts() homeassistant.BoxParts {
 
 // values returns the state of the box, by the keys of homeassistant.BoxDevice.
 func (v *vitals) values() map[string]any {
+	machine, _ := machineProblems(v.g.readMachine().facts())
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	g := v.g
@@ -68,6 +68,11 @@ func (v *vitals) values() map[string]any {
 		"logins_refused":   g.access.audit.Refusals(),
 		"storage":          storage,
 		"storage_problem":  storage != "ok",
+		"machine":          "ok",
+		"machine_problem":  len(machine) > 0,
+	}
+	if len(machine) > 0 {
+		values["machine"] = strings.Join(machine, ", ")
 	}
 	if g.clockKnown() {
 		values["started"] = v.start(now).UTC().Format(time.RFC3339)
@@ -129,9 +134,8 @@ func (v *vitals) machine(values map[string]any) {
 	if machine.MemoryTotal > 0 {
 		values["memory_used"] = int(100 * (machine.MemoryTotal - machine.MemoryAvailable) / machine.MemoryTotal)
 	}
-	var free unix.Statfs_t
-	if unix.Statfs(g.o.Data, &free) == nil {
-		values["disk_free"] = free.Bavail * uint64(free.Bsize) / 1e6
+	if free, _, err := hardware.ReadSpace(g.o.Data); err == nil {
+		values["disk_free"] = free / 1e6
 	}
 	if now, been, known := hardware.ReadThrottling(g.o.Root); known {
 		v.trouble |= been
@@ -148,6 +152,13 @@ func (v *vitals) machine(values map[string]any) {
 		}
 		g.wear.tell(values, disk.Written)
 	}
+}
+
+// troubleBefore is what the trouble was since the start.
+func (v *vitals) troubleBefore() hardware.Trouble {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.trouble
 }
 
 func inWords(t hardware.Trouble) string {

@@ -33,6 +33,7 @@ type Vitals struct {
 	Temperature     float64 // of the SoC, °C
 	MemoryTotal     uint64  // bytes
 	MemoryAvailable uint64  // bytes
+	MemoryStalled   float64 // percent of the last minute in which something waited for memory
 	Load            float64 // processes that run or wait for the disk, on average of the last minute
 	Uptime          time.Duration
 }
@@ -53,7 +54,26 @@ func ReadVitals(root string) Vitals {
 		v.Load = n
 	}
 	v.MemoryTotal, v.MemoryAvailable = readMemory(filepath.Join("/", root, "proc/meminfo"))
+	v.MemoryStalled = readStalled(readText(512, "/", root, "proc/pressure/memory"))
 	return v
+}
+
+// readStalled reads the line "some" of Documentation/accounting/psi.rst. There is none where
+// the kernel does not count it.
+func readStalled(text string) float64 {
+	for line := range strings.Lines(text) {
+		rest, ok := strings.CutPrefix(line, "some ")
+		if !ok {
+			continue
+		}
+		for _, field := range strings.Fields(rest) {
+			value, ok := strings.CutPrefix(field, "avg60=")
+			if n, err := strconv.ParseFloat(value, 64); ok && err == nil && n >= 0 && n <= 100 {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 func readMemory(path string) (total, available uint64) {

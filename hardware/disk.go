@@ -14,6 +14,8 @@ import (
 type Disk struct {
 	Name    string // such as mmcblk0; differs from boot to boot
 	Kind    string // "SD" or "MMC", which is eMMC; empty: another one
+	Model   string // what a card or eMMC calls itself, such as SC32G
+	Made    string // when it was, month and year as in 03/2021
 	Written uint64 // bytes since the machine was started
 
 	// LifeUsed is how much of its life an eMMC takes to be used, in percent: the upper
@@ -45,6 +47,11 @@ func readDisk(root string, major, minor uint32) (Disk, error) {
 	d := Disk{Name: filepath.Base(device), Kind: readString(device, "device/type")}
 	if d.Kind != "SD" && d.Kind != "MMC" {
 		d.Kind = "" // SCSI disks have a number there
+	} else {
+		d.Model = readString(device, "device/name")
+		if d.Made = readString(device, "device/date"); len(d.Made) != 7 || strings.Trim(d.Made, "0123456789/") != "" {
+			d.Made = ""
+		}
 	}
 	// Documentation/block/stat.rst: the seventh field is sectors written, and a sector
 	// is 512 bytes here whatever the disk has.
@@ -68,3 +75,13 @@ func readDisk(root string, major, minor uint32) (Disk, error) {
 
 // BootID is another one each time the machine is started; empty: not known.
 func BootID(root string) string { return readString("/", root, "proc/sys/kernel/random/boot_id") }
+
+// ReadSpace tells how many bytes may still be written to the file system that the folder dir
+// is on, and how many it has.
+func ReadSpace(dir string) (free, total uint64, err error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, 0, fmt.Errorf("hardware: space of %s: %w", dir, err)
+	}
+	return s.Bavail * uint64(s.Bsize), s.Blocks * uint64(s.Bsize), nil
+}

@@ -97,11 +97,18 @@ func TestDisk(t *testing.T) {
 	pi.mount("179:4", card+"/mmcblk0p4")
 	pi.mount("179:0", card)
 	pi.link("../..", card+"/device")
-	want := Disk{Name: "mmcblk0", Kind: "SD", Written: 1048576 * 512}
+	want := Disk{Name: "mmcblk0", Kind: "SD", Model: "SC32G", Made: "03/2021", Written: 1048576 * 512}
 	for _, minor := range []uint32{4, 0} { // a partition, and the whole disk
 		if got, err := readDisk(pi.root, 179, minor); err != nil || got != want {
 			t.Errorf("179:%d: %+v, %v, want %+v", minor, got, err, want)
 		}
+	}
+	if v := ReadVitals(pi.root); v.MemoryStalled != 13.25 {
+		t.Errorf("memory stalled %v %%, want 13.25", v.MemoryStalled)
+	}
+	pi.write(card+"/../../date", "soon\n")
+	if got, err := readDisk(pi.root, 179, 4); err != nil || got.Made != "" {
+		t.Errorf("made %q, %v", got.Made, err)
 	}
 	if id := BootID(pi.root); id != "9d4a1c0e-52a5-4c29-a1a5-9c6b6c7e3f10" {
 		t.Errorf("boot id %q", id)
@@ -137,6 +144,26 @@ func TestDisk(t *testing.T) {
 		if got, _ := readDisk(cm.root, 179, 0); got.Written != 0 {
 			t.Errorf("%q: %d bytes", stat, got.Written)
 		}
+	}
+}
+
+func TestStalled(t *testing.T) {
+	for text, want := range map[string]float64{
+		"": 0, "some": 0, "some avg60=x": 0, "some avg60=-1": 0, "some avg60=101": 0, "some avg60=NaN": 0, "full avg60=5": 0, "some avg10=1 avg60=2.5 avg300=3": 2.5,
+	} {
+		if got := readStalled(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestSpace(t *testing.T) {
+	free, total, err := ReadSpace(t.TempDir())
+	if err != nil || total == 0 || free > total {
+		t.Errorf("%d of %d bytes, %v", free, total, err)
+	}
+	if _, _, err := ReadSpace("/there is none"); err == nil {
+		t.Error("the space of a folder that is not there")
 	}
 }
 

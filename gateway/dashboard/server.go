@@ -56,6 +56,7 @@ type Options struct {
 	Healthy func() error           // nil: the house works
 	Losses  func() []string        // what is known to be lost of what was stored
 	Notices func() []string        // what else a person should look after; nil: nothing
+	Machine func() []Fact          // what is known of the machine; nil: nothing
 	Uplinks func() []uplink.Status // other brokers; nil: none
 	// Neighbours are what makes itself known on the network; nil: nobody looks.
 	Neighbours func() []Neighbour

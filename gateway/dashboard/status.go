@@ -21,6 +21,7 @@ type Status struct {
 	Notices   []string  `json:"notices,omitempty"` // what else a person should look after
 	Addresses []string  `json:"addresses"`
 	Broker    Counters  `json:"broker"`
+	Machine   []Fact    `json:"machine"`
 	Sticks    []Stick   `json:"sticks"`
 	Devices   []Device  `json:"devices"`
 	Clients   []Client  `json:"clients"`
@@ -53,6 +54,14 @@ type Counters struct {
 	StoreBytesCoalesced uint64 `json:"store_bytes_coalesced"`
 	StoreCommitP50      int64  `json:"store_commit_p50_microseconds"` // powers of two
 	StoreCommitP99      int64  `json:"store_commit_p99_microseconds"`
+}
+
+// Fact is something that is known of the machine.
+type Fact struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Short   string `json:"short,omitempty"`   // what is bad about it, in two or three words
+	Problem string `json:"problem,omitempty"` // and what to do, a sentence
 }
 
 // Stick is a dongle.
@@ -105,6 +114,7 @@ func (s *Server) status() Status {
 		Version:   s.o.Version,
 		Losses:    s.o.Losses(),
 		Notices:   s.notices(),
+		Machine:   s.machine(),
 		Time:      time.Now(),
 		Addresses: append([]string{}, s.o.Addresses()...),
 		Broker:    counters(s.o.Stats()),
@@ -158,6 +168,14 @@ func (s *Server) status() Status {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return st
+}
+
+// machine is what is known of the machine.
+func (s *Server) machine() []Fact {
+	if s.o.Machine == nil {
+		return []Fact{}
+	}
+	return append([]Fact{}, s.o.Machine()...)
 }
 
 // notices are what a person should look after.

@@ -39,6 +39,8 @@ func BoxDevice(box Box) serialbridge.Device {
 				Class: "data_size", Unit: "MB", StateClass: "measurement", Precision: 0},
 			{Key: "storage", Name: "Storage", Kind: serialbridge.State},
 			{Key: "storage_problem", Name: "Storage problem", Kind: serialbridge.Binary, Class: "problem"},
+			{Key: "machine", Name: "Machine", Kind: serialbridge.State},
+			{Key: "machine_problem", Name: "Machine problem", Kind: serialbridge.Binary, Class: "problem"},
 			{Key: "clients", Name: "Clients connected", Kind: serialbridge.Measurement,
 				StateClass: "measurement", Precision: 0},
 			// A house says a few messages a minute and not one in a second: by the
