@@ -121,7 +121,7 @@ func (g *gateway) notices() []string {
 		all = append(all, "Another machine on this network is called "+configured+", so this box is "+g.hostName()+
 			" and stays that. To give it a name of its own, set host in the section [mdns] of its configuration.")
 	}
-	return all
+	return append(all, g.networkNotices()...)
 }
 
 // accessModules are the parts of package access that run.

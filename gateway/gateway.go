@@ -20,6 +20,7 @@ import (
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/network"
 	"lintel/gateway/update"
 	"lintel/gateway/uplink"
 	"lintel/mdns"
@@ -45,6 +46,10 @@ type Options struct {
 
 	// Clock is the machine's, to be kept right; nil: something else sets it.
 	Clock clock.System
+
+	// Network is the configuration file into which the page of the network writes;
+	// empty: the network of the machine is not ours to set up.
+	Network string
 
 	Reload <-chan os.Signal // the role file is to be read again; nil: never
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
@@ -92,6 +97,7 @@ type gateway struct {
 	clock     *clock.Client // nil: something else sets the clock
 	updater   *update.Updater
 	health    *houseHealth
+	network   *network.Manager         // nil: the network is not ours
 	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
 	logins    *homeassistantLogins
 	zigbee    *zigbeeHouse // nil: there is none
@@ -198,6 +204,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		g.box.Name = name
 	}
 	g.buildClock()
+	g.buildNetwork()
 	if err := g.build(); err != nil {
 		g.closeListeners()
 		return err
@@ -350,6 +357,9 @@ func (g *gateway) modules() []module {
 	add("box", g.boxState.Run)
 	add("box commands", g.commands.run)
 	add("wear", g.wear.run)
+	if g.network != nil {
+		add("network", g.network.Run)
+	}
 	if g.clock != nil {
 		add("clock", g.clock.Run)
 	}
@@ -481,9 +491,17 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		issue = g.authority.IssueClient
 	}
 	var front http.Handler // a nil *zigbeeHouse would be one
-	var network dashboard.ZigbeeNetwork
+	var zigbeeNetwork dashboard.ZigbeeNetwork
 	if g.zigbee != nil {
-		front, network = g.zigbee, g.zigbee
+		front, zigbeeNetwork = g.zigbee, g.zigbee
+	}
+	var network dashboard.Network // a nil *network.Manager would be one
+	if g.network != nil {
+		network = g.network
+	}
+	var clockStatus func() clock.Status
+	if g.clock != nil {
+		clockStatus = g.clock.Status
 	}
 	return dashboard.New(dashboard.Options{
 		Listeners: listeners,
@@ -510,7 +528,9 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 
 		Neighbours: g.neighbours,
 
-		ZigbeeNetwork: network,
+		ZigbeeNetwork: zigbeeNetwork,
+		Network:       network,
+		Time:          clockStatus,
 		Backups:       backups{g},
 		HomeAssistant: page,
 		Bridge:        g.haBridge,

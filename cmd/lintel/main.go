@@ -105,7 +105,7 @@ func serve(args []string, out io.Writer) error {
 	data := flags.String("data", "data", "`folder` of everything that is kept")
 	configFile := flags.String("config", "", "configuration `file` (default lintel.toml in the data folder, if there is one)")
 	simulate := flags.Bool("simulate", false, "plug a virtual meter in")
-	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can, keep the clock right, and look for lintel-preseed.toml and lintel-reset on its first partition")
+	card := flags.Bool("card", false, "the data folder is on a card that is this program's: have the system write as little to it as it can, keep the clock right, set the network up, and look for lintel-preseed.toml and lintel-reset on its first partition")
 	bootFiles := flags.String("boot-files", "", "look for them in this `folder` too")
 	profile := flags.String("cpuprofile", "", "write what the processor did to this `file`, for go tool pprof")
 	switch err := flags.Parse(args); {
@@ -166,8 +166,9 @@ func serve(args []string, out io.Writer) error {
 		go grow(ctx, *data, logger)
 	}
 	var system clock.System
+	networkFile := ""
 	if *card {
-		system = clock.Machine{}
+		system, networkFile = clock.Machine{}, name
 	}
 	release, err := update.NewRelease(version, counter, board, updateKeys, updateFeed)
 	if err != nil {
@@ -187,6 +188,7 @@ func serve(args []string, out io.Writer) error {
 	err = gateway.Run(ctx, config, gateway.Options{
 		Check:    checkStore(),
 		Clock:    system,
+		Network:  networkFile,
 		Data:     *data,
 		Simulate: *simulate,
 		Version:  version,

@@ -42,6 +42,9 @@ const (
 	BridgeSet     = "bridge mode set"
 	BridgeRemoved = "bridge mode ended"
 
+	NetworkTried = "network settings tried"
+	NetworkSet   = "network settings kept"
+
 	BackupTaken    = "backup taken"
 	BackupRestored = "backup restored"
 
@@ -55,7 +58,7 @@ func Kinds() []string {
 		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
 		CertificateIssued, CertificateRevoked, CertificateRefused,
 		PairingShown, Paired, PairingRefused,
-		BridgeSet, BridgeRemoved, BackupTaken, BackupRestored, UpdateAsked, RestartAsked}
+		BridgeSet, BridgeRemoved, NetworkTried, NetworkSet, BackupTaken, BackupRestored, UpdateAsked, RestartAsked}
 }
 
 // Event is something that matters to who looks after the safety of the box.

@@ -5,6 +5,7 @@
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
 //	/users    logins of devices and of people, client certificates
+//	/network  the addresses of the box, and whether it knows the time
 //	/backup   a backup of the whole box, and the restore of one, on a box that nobody has claimed too
 //	/access   who may do what and why, sessions, API tokens, audit log
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
@@ -40,6 +41,10 @@
 //	GET    /api/audit              what happened at the door, the newest first
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	POST   /api/access/reload      reads the role file again
+//	GET    /api/network            the addresses of the Ethernet port, its settings, those on trial, and the time servers
+//	POST   /api/network            {"ipv4", "gateway", "dns", "ipv6", "ipv6_gateway"}: tries them; see package network
+//	POST   /api/network/confirm    {}: keeps those on trial, which else go back by themselves
+//	POST   /api/network/revert     {}: takes them back now
 //	POST   /api/backup             {"passphrase", "small"}: a backup of the box, encrypted with a passphrase
 //	POST   /api/restore            multipart/form-data: passphrase, then file: the box starts again with this backup;
 //	                               in its own network for everybody as long as it is unclaimed

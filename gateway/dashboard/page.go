@@ -69,6 +69,9 @@ func (s *Server) frame(r *request, title string) frame {
 	}
 	if may(r.level, access.Admin) {
 		f.Links = append(f.Links, link{"/users", "Users"})
+		if s.o.Network != nil {
+			f.Links = append(f.Links, link{"/network", "Network"})
+		}
 		if s.o.Backups != nil {
 			f.Links = append(f.Links, link{"/backup", "Backup"})
 		}

@@ -72,6 +72,18 @@ func (s *Server) routes() []route {
 			route{pattern: "POST /api/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restore},
 		)
 	}
+	if s.o.Network != nil {
+		all = append(all,
+			route{pattern: "GET /network", level: admin, serve: s.networkPage},
+			route{pattern: "POST /network", level: admin, serve: s.networkForm},
+			route{pattern: "POST /network/confirm", level: admin, serve: s.networkAct(s.confirmNetwork)},
+			route{pattern: "POST /network/revert", level: admin, serve: s.networkAct(s.revertNetwork)},
+			route{pattern: "GET /api/network", level: admin, serve: s.showNetwork},
+			route{pattern: "POST /api/network", level: admin, serve: s.networkCall},
+			route{pattern: "POST /api/network/confirm", level: admin, serve: s.networkActCall(s.confirmNetwork)},
+			route{pattern: "POST /api/network/revert", level: admin, serve: s.networkActCall(s.revertNetwork)},
+		)
+	}
 	if s.o.HomeAssistant != nil && s.o.Bridge != nil {
 		all = append(all,
 			route{pattern: "POST /homeassistant/bridge", level: admin, serve: s.bridgeForm},

@@ -97,6 +97,7 @@ func newBox(t *testing.T) *gate {
 	g.o.ZigbeeNetwork = newZigbeeNetwork()
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
 	g.o.Updater = newUpdater()
+	g.o.Network, g.o.Time = newPlace(), timeStatus
 	g.o.Hosts = func() []string { return []string{"lintel.local", "lintel"} }
 	g.o.Explain = func(user, clientID string, a access.Action, topic string) (access.Verdict, error) {
 		u, ok := g.o.Users.Get(user)
@@ -247,6 +248,15 @@ var routeTable = map[string]struct {
 	"POST /logout":     {"", 303, 303},
 	"POST /api/login":  {"", 400, 403},
 	"POST /api/logout": {"", 204, 403},
+
+	"GET /network":              {"admin", 200, 303},
+	"POST /network":             {"admin", 400, 303},
+	"POST /network/confirm":     {"admin", 409, 303},
+	"POST /network/revert":      {"admin", 409, 303},
+	"GET /api/network":          {"admin", 200, 403},
+	"POST /api/network":         {"admin", 400, 403},
+	"POST /api/network/confirm": {"admin", 409, 403},
+	"POST /api/network/revert":  {"admin", 409, 403},
 
 	"GET /{$}":        {"viewer", 200, 303},
 	"GET /api/status": {"viewer", 200, 403},

@@ -18,6 +18,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
+	"lintel/gateway/clock"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/uplink"
 	"lintel/serialbridge"
@@ -73,6 +74,9 @@ type Options struct {
 	// HomeAssistant is how Home Assistant gets to know the box; nil: there is no page of it.
 	HomeAssistant HomeAssistant
 	Bridge        HomeAssistantBridge // nil: there is no bridge mode
+
+	Network Network             // nil: the network of the machine is not ours
+	Time    func() clock.Status // nil: something else sets the clock
 
 	// Who may do what. Without Users nobody can be asked: then the status is for
 	// everybody, there is nothing else, and the rest of these fields is not used.

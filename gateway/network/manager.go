@@ -13,9 +13,9 @@ import (
 
 // Options are the options of [New].
 type Options struct {
-	Settings Settings
-	Save     func(Settings) error // keeps settings that were confirmed for the next start
-	Logger   *slog.Logger         // nil: silent
+	Settings Addresses
+	Save     func(Addresses) error // keeps settings that were confirmed for the next start
+	Logger   *slog.Logger          // nil: silent
 
 	Interface  string        // empty: eth0
 	Init       string        // socket of gokrazy's init; empty: /run/gokrazy-http.sock
@@ -45,7 +45,7 @@ type Manager struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	kept    Settings
+	kept    Addresses
 	trial   *trial // nil: none
 	problem string // of the last try to apply; empty: none
 	last    string // how the last trial ended
@@ -53,7 +53,7 @@ type Manager struct {
 
 // trial is settings that have to be confirmed.
 type trial struct {
-	settings Settings
+	settings Addresses
 	begins   time.Time
 	ends     time.Time
 	inForce  bool
@@ -61,13 +61,13 @@ type trial struct {
 
 // Status is how it is.
 type Status struct {
-	Settings  Settings  `json:"settings"` // those that are kept
-	Trial     *Settings `json:"trial,omitempty"`
-	InForce   bool      `json:"in_force,omitempty"` // those on trial are
-	Seconds   int       `json:"seconds,omitempty"`  // that are left to confirm them
-	Last      string    `json:"last,omitempty"`     // how the last trial ended
-	Problem   string    `json:"problem,omitempty"`  // why they could not be put in force; empty: they are
-	Addresses []string  `json:"addresses"`          // of the Ethernet port
+	Settings  Addresses  `json:"settings"` // those that are kept
+	Trial     *Addresses `json:"trial,omitempty"`
+	InForce   bool       `json:"in_force,omitempty"` // those on trial are
+	Seconds   int        `json:"seconds,omitempty"`  // that are left to confirm them
+	Last      string     `json:"last,omitempty"`     // how the last trial ended
+	Problem   string     `json:"problem,omitempty"`  // why they could not be put in force; empty: they are
+	Addresses []string   `json:"addresses"`          // of the Ethernet port
 }
 
 // New returns a manager that changes nothing until Run.
@@ -99,7 +99,7 @@ func New(o Options) *Manager {
 func (m *Manager) Run(ctx context.Context) error {
 	for {
 		settings, next := m.current(time.Now())
-		err := m.apply(ctx, settings.Ethernet)
+		err := m.apply(ctx, settings)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -117,7 +117,7 @@ func (m *Manager) Run(ctx context.Context) error {
 }
 
 // current returns what is to be in force now, and how long that is so. It ends a trial that is over.
-func (m *Manager) current(now time.Time) (Settings, time.Duration) {
+func (m *Manager) current(now time.Time) (Addresses, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.trial
@@ -136,7 +136,7 @@ func (m *Manager) current(now time.Time) (Settings, time.Duration) {
 }
 
 // tell remembers how applying has ended.
-func (m *Manager) tell(settings Settings, err error) {
+func (m *Manager) tell(settings Addresses, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if t := m.trial; t != nil && err == nil && reflect.DeepEqual(t.settings, settings) && !time.Now().Before(t.begins) {
@@ -153,9 +153,9 @@ func (m *Manager) tell(settings Settings, err error) {
 }
 
 // Try has settings in force in a moment, until somebody confirms them or the time for that is over.
-func (m *Manager) Try(s Settings) error {
+func (m *Manager) Try(s Addresses) error {
 	var first error
-	s.Problems(func(key, format string, args ...any) {
+	s.problems("", func(key, format string, args ...any) {
 		if first == nil {
 			first = &InvalidError{key, fmt.Sprintf(format, args...)}
 		}
@@ -168,6 +168,9 @@ func (m *Manager) Try(s Settings) error {
 	if m.trial != nil {
 		return ErrTrial
 	}
+	if s.DNS == nil {
+		s.DNS = []string{} // as it is read from a file
+	}
 	begins := time.Now().Add(m.o.Delay)
 	m.trial = &trial{settings: s, begins: begins, ends: begins.Add(m.o.Trial)}
 	m.last = ""
@@ -177,11 +180,11 @@ func (m *Manager) Try(s Settings) error {
 
 // InvalidError is an error of settings.
 type InvalidError struct {
-	Key    string // such as ethernet.ipv4
+	Key    string // such as ipv4
 	Reason string
 }
 
-func (e *InvalidError) Error() string { return e.Key + ": " + e.Reason }
+func (e *InvalidError) Error() string { return e.Key + " " + e.Reason }
 
 // Confirm keeps the settings that are on trial.
 func (m *Manager) Confirm() error {

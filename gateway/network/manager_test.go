@@ -128,7 +128,7 @@ func (d *initd) called() []string {
 	return slices.Clone(d.calls)
 }
 
-func (d *initd) manager(s Settings, o Options) *Manager {
+func (d *initd) manager(s Addresses, o Options) *Manager {
 	o.Settings, o.Init, o.ResolvConf, o.Delay = s, d.socket, d.resolv, time.Millisecond
 	return New(o)
 }
@@ -214,36 +214,31 @@ func (m *Manager) confirmed(t *testing.T) {
 }
 
 var (
+	usual  = Default().Ethernet
 	leased = state{IPv4: []string{"10.9.0.50"}, Default: []string{"10.9.0.1"}}
 	static = Addresses{IPv4: "192.168.7.2/24", Gateway: "192.168.7.1", DNS: []string{"192.168.7.1", "fd00::1"}, IPv6: "fd00::2/64", IPv6Gateway: "fe80::1"}
 	byHand = state{IPv4: []string{"192.168.7.2"}, IPv6: []string{"fd00::2"}, Default: []string{"192.168.7.1", "fe80::1"}}
 )
-
-func withEthernet(a Addresses) Settings {
-	s := Default()
-	s.Ethernet = a
-	return s
-}
 
 func TestManagerStatic(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
 	d := startInit(t)
-	var saved []Settings
-	m := d.manager(Default(), Options{Save: func(s Settings) error { saved = append(saved, s); return nil }})
+	var saved []Addresses
+	m := d.manager(usual, Options{Save: func(s Addresses) error { saved = append(saved, s); return nil }})
 	stop := m.start(t)
 	defer stop()
 	until(t, leased)
-	if err := m.Try(withEthernet(static)); err != nil {
+	if err := m.Try(static); err != nil {
 		t.Fatal(err)
 	}
 	until(t, byHand)
-	if err := m.Try(Default()); !errors.Is(err, ErrTrial) {
+	if err := m.Try(usual); !errors.Is(err, ErrTrial) {
 		t.Errorf("a second trial: %v", err)
 	}
 	m.confirmed(t)
-	if len(saved) != 1 || saved[0].Ethernet.IPv4 != static.IPv4 {
+	if len(saved) != 1 || saved[0].IPv4 != static.IPv4 {
 		t.Errorf("saved %+v", saved)
 	}
 	if text, _ := os.ReadFile(d.resolv); string(text) != generated+"nameserver 192.168.7.1\nnameserver fd00::1\n" {
@@ -254,7 +249,7 @@ func TestManagerStatic(t *testing.T) {
 	}
 
 	// And back.
-	if err := m.Try(Default()); err != nil {
+	if err := m.Try(usual); err != nil {
 		t.Fatal(err)
 	}
 	until(t, leased)
@@ -267,8 +262,8 @@ func TestManagerStatic(t *testing.T) {
 	}
 
 	// IPv6 alone.
-	s := Default()
-	s.Ethernet.IPv6 = Off
+	s := usual
+	s.IPv6 = Off
 	if err := m.Try(s); err != nil {
 		t.Fatal(err)
 	}
@@ -287,10 +282,10 @@ func TestManagerUnconfirmed(t *testing.T) {
 		return
 	}
 	d := startInit(t)
-	m := d.manager(Default(), Options{Trial: 3 * time.Second, Save: func(Settings) error { t.Error("saved"); return nil }})
+	m := d.manager(usual, Options{Trial: 3 * time.Second, Save: func(Addresses) error { t.Error("saved"); return nil }})
 	defer m.start(t)()
 	until(t, leased)
-	if err := m.Try(withEthernet(static)); err != nil {
+	if err := m.Try(static); err != nil {
 		t.Fatal(err)
 	}
 	until(t, byHand)
@@ -309,27 +304,27 @@ func TestManagerCrash(t *testing.T) {
 		return
 	}
 	d := startInit(t)
-	m := d.manager(Default(), Options{})
+	m := d.manager(usual, Options{})
 	stop := m.start(t)
-	if err := m.Try(withEthernet(static)); err != nil {
+	if err := m.Try(static); err != nil {
 		t.Fatal(err)
 	}
 	until(t, byHand)
 	stop()
-	stop = d.manager(Default(), Options{}).start(t)
+	stop = d.manager(usual, Options{}).start(t)
 	until(t, leased)
 	stop()
 
 	// The other way round: static settings are kept, DHCP was on trial.
-	m = d.manager(withEthernet(static), Options{})
+	m = d.manager(static, Options{})
 	stop = m.start(t)
 	until(t, byHand)
-	if err := m.Try(Default()); err != nil {
+	if err := m.Try(usual); err != nil {
 		t.Fatal(err)
 	}
 	until(t, leased)
 	stop()
-	defer d.manager(withEthernet(static), Options{}).start(t)()
+	defer d.manager(static, Options{}).start(t)()
 	until(t, byHand)
 }
 
@@ -340,7 +335,7 @@ func TestManagerLateInterface(t *testing.T) {
 	}
 	d := startInit(t)
 	run(t, "ip", "link", "delete", "eth0")
-	m := d.manager(withEthernet(static), Options{})
+	m := d.manager(static, Options{})
 	defer m.start(t)()
 	for deadline := time.Now().Add(30 * time.Second); m.Status().Problem != errNoInterface.Error(); {
 		if time.Now().After(deadline) {
@@ -357,7 +352,7 @@ func TestManagerWithoutInit(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	m := New(Options{Settings: withEthernet(static), Init: filepath.Join(t.TempDir(), "none"), ResolvConf: filepath.Join(t.TempDir(), "r")})
+	m := New(Options{Settings: static, Init: filepath.Join(t.TempDir(), "none"), ResolvConf: filepath.Join(t.TempDir(), "r")})
 	if err := m.apply(t.Context(), static); err == nil || !strings.Contains(err.Error(), "init does not answer") {
 		t.Errorf("%v", err)
 	}
@@ -366,10 +361,18 @@ func TestManagerWithoutInit(t *testing.T) {
 	}
 }
 
+// TestManagerTakesNoServers: what is kept after a trial can be written into a file and read.
+func TestManagerTakesNoServers(t *testing.T) {
+	m := New(Options{Settings: usual})
+	if err := m.Try(Addresses{IPv4: "192.168.7.2/24", IPv6: Auto}); err != nil || m.Status().Trial.DNS == nil {
+		t.Errorf("%v %+v", err, m.Status().Trial)
+	}
+}
+
 func TestManagerRefuses(t *testing.T) {
-	m := New(Options{Settings: Default()})
-	err := m.Try(withEthernet(Addresses{IPv4: "x", IPv6: Auto}))
-	if invalid, ok := errors.AsType[*InvalidError](err); !ok || invalid.Key != "ethernet.ipv4" {
+	m := New(Options{Settings: usual})
+	err := m.Try(Addresses{IPv4: "x", IPv6: Auto})
+	if invalid, ok := errors.AsType[*InvalidError](err); !ok || invalid.Key != "ipv4" {
 		t.Errorf("%v", err)
 	}
 	if err := m.Revert(); !errors.Is(err, ErrNoTrial) {

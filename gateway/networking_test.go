@@ -1,0 +1,31 @@
+package gateway
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"lintel/gateway/network"
+)
+
+// TestNetworkSaved: what a person has confirmed on the page is what the next start reads.
+func TestNetworkSaved(t *testing.T) {
+	file := filepath.Join(t.TempDir(), DefaultConfigFile)
+	want := network.Addresses{IPv4: "192.168.7.2/24", Gateway: "192.168.7.1", DNS: []string{"192.168.7.1"}, IPv6: network.Off}
+	if err := saveEthernet(file)(want); err != nil {
+		t.Fatal(err)
+	}
+	c, err := LoadConfig(file)
+	if err != nil || c.Network.Ethernet.IPv4 != want.IPv4 || c.Network.Ethernet.IPv6 != network.Off || len(c.Network.Ethernet.DNS) != 1 {
+		t.Errorf("%v %+v", err, c.Network)
+	}
+	// A computer's own network is left alone.
+	g := &gateway{config: c, log: slog.New(slog.DiscardHandler)}
+	if g.buildNetwork(); g.network != nil || len(g.networkNotices()) > 0 {
+		t.Error("the network of a computer is set up")
+	}
+	g.o.Network, g.config.Network.WiFi.SSID = file, "house"
+	if g.buildNetwork(); g.network == nil || len(g.networkNotices()) != 1 {
+		t.Error("nobody tells that there is no Wi-Fi")
+	}
+}
