@@ -124,7 +124,8 @@ func (g *guard) look(ctx context.Context) {
 	case reboot:
 		g.restart(ctx, "The broker stayed silent, and starting Lintel again did not help.")
 	case crashes:
-		if g.onTrial() {
+		// A trial is left at once; after one that was kept nothing can be installed before a restart.
+		if g.machine != nil && g.machine.Running != g.machine.Booted {
 			g.restart(ctx, "Lintel ended again and again soon after its start.")
 			return
 		}

@@ -200,7 +200,6 @@ func (s *supervised) state() (starts, pid int, stopped bool) {
 type house struct {
 	*supervised
 	g       *guard
-	said    *bytes.Buffer
 	mu      sync.Mutex
 	reboots int
 	page    string

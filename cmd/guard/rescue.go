@@ -220,7 +220,7 @@ func (p *page) upload(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := bundleIn(r)
 	if err != nil {
-		p.answer(w, http.StatusBadRequest, err.Error())
+		p.answer(w, http.StatusBadRequest, sentence(err.Error()))
 		return
 	}
 	control := http.NewResponseController(w)
@@ -279,12 +279,12 @@ func bundleIn(r *http.Request) (io.Reader, error) {
 	}
 	parts, err := r.MultipartReader()
 	if err != nil {
-		return nil, fmt.Errorf("This is no form with a file: %w", err)
+		return nil, fmt.Errorf("this is no form with a file: %w", err)
 	}
 	for {
 		part, err := parts.NextPart()
 		if err != nil {
-			return nil, errors.New("There is no file in the form: choose a bundle, whose name ends in .lintel.")
+			return nil, errors.New("there is no file in the form: choose a bundle, whose name ends in .lintel")
 		}
 		if part.FormName() == "bundle" {
 			return part, nil
