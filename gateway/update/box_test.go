@@ -29,7 +29,7 @@ type box struct {
 	power   *power
 }
 
-const partitionSize = 3 << 20
+const partitionSize = 3 << 19
 
 // makeFAT makes a boot partition with mtools.
 func makeFAT(t testing.TB, name, cmdline, conf string) {
@@ -47,7 +47,7 @@ func makeFAT(t testing.TB, name, cmdline, conf string) {
 		}
 	}
 	in := func(file string) string { return filepath.Join(folder, file) }
-	mtools(t, "mformat", "-C", "-i", name, "-T", "20480", "-c", "4", "-d", "1", "-r", "256", "::")
+	mtools(t, "mformat", "-C", "-i", name, "-T", "6144", "-c", "1", "-d", "1", "-r", "256", "::")
 	mtools(t, "mcopy", "-i", name, in("config.txt"), in("cmdline.txt"), "::")
 	mtools(t, "mmd", "-i", name, "::loader", "::loader/entries", "::EFI")
 	mtools(t, "mcopy", "-i", name, in("gokrazy.conf"), "::loader/entries/")

@@ -72,7 +72,7 @@ func TestPowerCut(t *testing.T) {
 				})
 			}
 			random := rand.New(rand.NewPCG(7, uint64(len(test.name))))
-			for range 8 {
+			for range 5 {
 				b := newBox(t, fat, test.efi)
 				b.power.random = random
 				var cuts []int

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -111,14 +112,15 @@ func TestReboot(t *testing.T) {
 	}
 	asked := make(chan string, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	status := http.StatusOK
+	var refuse atomic.Bool
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.Method + " " + r.URL.String()
-		if status == http.StatusOK {
-			cancel() // init tells this program to end
-			<-r.Context().Done()
+		if refuse.Load() {
+			w.WriteHeader(http.StatusForbidden)
+			return
 		}
-		w.WriteHeader(status)
+		cancel() // init tells this program to end
+		<-r.Context().Done()
 	})}
 	go server.Serve(l)
 	defer server.Close()
@@ -128,7 +130,7 @@ func TestReboot(t *testing.T) {
 	if got, want := <-asked, "POST /reboot?kexec=off&wait_per_signal=20s"; got != want {
 		t.Errorf("init was asked %q, want %q", got, want)
 	}
-	status = http.StatusForbidden
+	refuse.Store(true)
 	if err := m.Reboot(t.Context()); err != nil || hard != 2 {
 		t.Errorf("refused: %v, %d hard restarts", err, hard)
 	}
