@@ -65,7 +65,7 @@ func (u *Updater) check(ctx context.Context, asked bool) error {
 		return err
 	}
 	u.mu.Lock()
-	u.index, u.asked = index, asked || u.asked
+	u.index = index
 	u.mu.Unlock()
 	offer := u.offer(asked)
 	u.set(func(s *Status) {

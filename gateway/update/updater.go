@@ -88,7 +88,6 @@ type Updater struct {
 	status Status
 	cancel context.CancelCauseFunc // of what is being installed; nil: it cannot be cancelled
 	index  *Index                  // last fetched; nil: none
-	asked  bool                    // by a person
 	tried  int64                   // counter of the version that did not hold
 }
 
