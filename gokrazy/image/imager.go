@@ -27,7 +27,6 @@ type imagerEntry struct {
 	ExtractSum   string   `json:"extract_sha256"`
 	DownloadSize int64    `json:"image_download_size"`
 	DownloadSum  string   `json:"image_download_sha256"`
-	ReleaseDate  string   `json:"release_date"`
 	InitFormat   string   `json:"init_format"`
 	Devices      []string `json:"devices"`
 }
@@ -67,7 +66,8 @@ func (b build) release(address string) error {
 		Description: "MQTT broker with serial and Zigbee bridges for Home Assistant",
 		Icon:        address + filepath.Base(b.beside(".svg")),
 		URL:         address + filepath.Base(packed),
-		ReleaseDate: b.made.Format("2006-01-02"),
+		// No release_date: with one Imager 2 hashes the person's password with yescrypt,
+		// which the box does not read.
 		// Imager then offers its settings, and writes user-data and network-config.
 		InitFormat: "cloudinit",
 		// Imager's words for the boards; a Zero 2 W counts as a 3.
