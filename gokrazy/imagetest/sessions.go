@@ -38,9 +38,11 @@ const (
 // openSessions opens the sessions, and publishes from now on.
 func (m *machine) openSessions(ctx context.Context) (*sessions, error) {
 	// -E ends the client as soon as it is subscribed; its session stays.
-	out, err := m.client(ctx, "mosquitto_sub", "-c", "-i", awayClient, "-q", "1", "-t", sessionTopic, "-E").CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("subscribe %s: %w: %s", awayClient, err, out)
+	for _, client := range []string{awayClient, hereClient} {
+		out, err := m.client(ctx, "mosquitto_sub", "-c", "-i", client, "-q", "1", "-t", sessionTopic, "-E").CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("subscribe %s: %w: %s", client, err, out)
+		}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	s := &sessions{m: m, stop: stop, seen: make(map[string]int), acked: make(map[string]bool)}
@@ -51,9 +53,9 @@ func (m *machine) openSessions(ctx context.Context) (*sessions, error) {
 		return nil, err
 	}
 	s.ended.Go(func() { s.publish(ctx) })
-	err = m.until(ctx, time.Minute, func() error {
+	err := m.until(ctx, time.Minute, func() error {
 		if len(s.missing()) > 0 || s.count() < 3 {
-			return errors.New("nothing reaches the client that is there")
+			return fmt.Errorf("of %d acknowledged messages %q have not reached the client that is there", s.count(), s.missing())
 		}
 		return nil
 	})
