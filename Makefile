@@ -17,7 +17,7 @@ ORACLE         := serialbridge/zigbee/devices/oracle
 IMAGE_PACKAGES := qemu-system-arm qemu-system-x86 qemu-efi-aarch64 ovmf mtools e2fsprogs squashfs-tools xz-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-update-kill image-reproducible release interop oracle deps deps-image clean
+.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-test-long image-update-kill image-reproducible release interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -139,8 +139,11 @@ image-crash: image ## kill the image in QEMU under load, ten times, and look wha
 image-update-kill: image ## kill the image in QEMU at KILLS=40 random moments of updates; SEED=N does them again
 	go run ./gokrazy/imagetest --update-kill $(or $(KILLS),40) $(if $(SEED),--seed $(SEED))
 
-image-test: image ## boot the images in QEMU, plug a meter in, look at the broker, update, pull the plug meanwhile
+image-test: image ## boot the images in QEMU, plug a meter in, look at the broker, update virt
 	go run ./gokrazy/imagetest
+
+image-test-long: image ## the same, and a full card, a clock in 1970, the rescue page, power cuts during updates
+	go run ./gokrazy/imagetest --long
 
 deps: ## install the Debian packages that the tests need, where that is allowed, and those of Node
 	@packages='$(TEST_PACKAGES)'; $(install-packages)

@@ -6,6 +6,7 @@
 //	go run ./gokrazy/imagetest            all boards
 //	go run ./gokrazy/imagetest raspi3b    one of them
 //	go run ./gokrazy/imagetest --kill 10  kill virt ten times under load
+//	go run ./gokrazy/imagetest --long     all boards, and what takes long
 //	go run ./gokrazy/imagetest --update-kill 40  kill virt forty times during updates
 //
 // virt is updated too, from a feed and by uploads: to a version that holds while clients
@@ -64,6 +65,7 @@ func main() {
 	flag.IntVar(&o.kills, "kill", 0, "kill the board this `number` of times under load, instead of the test (default board virt)")
 	flag.IntVar(&o.updateKills, "update-kill", 0, "kill the board this `number` of times while it is updated, instead of the test (default board virt)")
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64(), "of what is random, as an earlier run has printed it")
+	flag.BoolVar(&o.long, "long", false, "also what takes long: see README.md")
 	flag.StringVar(&o.only, "only", "", "the `test` to do: boot, update, rescue or cut (default all)")
 	flag.Parse()
 	o.names = flag.Args()
@@ -80,6 +82,7 @@ type options struct {
 	updateKills int
 	seed        uint64
 	only        string
+	long        bool
 }
 
 func run(ctx context.Context, o options) error {
@@ -131,14 +134,15 @@ func (o options) test(ctx context.Context, b board, meters meters) error {
 	for _, t := range []struct {
 		name    string
 		updates bool // takes a board that can be updated
+		long    bool
 		run     func(context.Context) error
 	}{
-		{"boot", false, func(ctx context.Context) error { return testBoard(ctx, b, meters) }},
-		{"update", true, func(ctx context.Context) error { return testUpdates(ctx, b, meters) }},
-		{"rescue", true, func(ctx context.Context) error { return testRescue(ctx, b) }},
-		{"cut", true, func(ctx context.Context) error { return killUpdates(ctx, b, usualUpdateKills, o.seed) }},
+		{"boot", false, false, func(ctx context.Context) error { return testBoard(ctx, b, meters) }},
+		{"update", true, false, func(ctx context.Context) error { return testUpdates(ctx, b, meters, o.long) }},
+		{"rescue", true, true, func(ctx context.Context) error { return testRescue(ctx, b) }},
+		{"cut", true, true, func(ctx context.Context) error { return killUpdates(ctx, b, usualUpdateKills, o.seed) }},
 	} {
-		if t.updates && !b.updates || o.only != "" && o.only != t.name {
+		if t.updates && !b.updates || o.only != "" && o.only != t.name || t.long && !o.long && o.only == "" {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, allTimeout)
