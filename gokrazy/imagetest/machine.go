@@ -31,6 +31,7 @@ type board struct {
 	// args are QEMU's arguments besides network and stick; dir holds disk.img.
 	args    func(ctx context.Context, dir string) ([]string, error)
 	preseed bool // it is claimed by a file on its FAT
+	long    bool // it is tested only if asked for
 	updates bool // its boot loader is emulated: it can be updated
 	// netdev is the network card, on the bus that the board has.
 	netdev string
@@ -60,6 +61,7 @@ var boards = []board{
 	},
 	{
 		name:   "pc",
+		long:   true,
 		qemu:   "qemu-system-x86_64",
 		image:  "lintel-vm-amd64",
 		logs:   []string{"console.log"},

@@ -93,9 +93,11 @@ func run(ctx context.Context, o options) error {
 	if o.kills+o.updateKills > 0 && len(names) == 0 {
 		names = []string{"virt"}
 	}
-	selected := boards
-	if len(names) > 0 {
-		selected = nil
+	var selected []board
+	for _, b := range boards {
+		if len(names) == 0 && (o.long || !b.long) {
+			selected = append(selected, b)
+		}
 	}
 	for _, name := range names {
 		b, err := boardNamed(name)
