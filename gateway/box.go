@@ -45,7 +45,7 @@ func identify(o Options) (homeassistant.Box, error) {
 func keptID(data string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(data, boxIDFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("data folder: %w", err)
+		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
 	}
 	return clean(string(text)), nil
 }

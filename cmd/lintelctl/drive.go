@@ -186,16 +186,6 @@ func parseDiskutilInfo(r io.Reader, k *drive) error {
 	return nil
 }
 
-// getDisk is what PowerShell is asked on Windows. Partitions say where they are mounted.
-const getDisk = `[Console]::OutputEncoding = [Text.Encoding]::UTF8
-ConvertTo-Json -Compress -Depth 4 @(Get-Disk | ForEach-Object {
-  $d = $_
-  $w = Get-CimInstance Win32_DiskDrive -Filter "Index=$($d.Number)"
-  @{Number = $d.Number; Model = "$($d.FriendlyName)"; Size = $d.Size; Bus = "$($d.BusType)"; System = [bool]($d.IsSystem -or $d.IsBoot);
-    ReadOnly = [bool]$d.IsReadOnly; Media = "$($w.MediaType)";
-    Letters = @(Get-Partition -DiskNumber $d.Number -ErrorAction SilentlyContinue | Where-Object DriveLetter | ForEach-Object { "$($_.DriveLetter)" }) }
-})`
-
 // parseGetDisk reads what getDisk prints. Windows gives each card a drive letter at once and
 // has no way to take it off by hand, so that one is no refusal: the volumes are locked and
 // dismounted before anything is written, which fails while a program has a file there open.

@@ -9,6 +9,16 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// getDisk is what PowerShell is asked on Windows. Partitions say where they are mounted.
+const getDisk = `[Console]::OutputEncoding = [Text.Encoding]::UTF8
+ConvertTo-Json -Compress -Depth 4 @(Get-Disk | ForEach-Object {
+  $d = $_
+  $w = Get-CimInstance Win32_DiskDrive -Filter "Index=$($d.Number)"
+  @{Number = $d.Number; Model = "$($d.FriendlyName)"; Size = $d.Size; Bus = "$($d.BusType)"; System = [bool]($d.IsSystem -or $d.IsBoot);
+    ReadOnly = [bool]$d.IsReadOnly; Media = "$($w.MediaType)";
+    Letters = @(Get-Partition -DiskNumber $d.Number -ErrorAction SilentlyContinue | Where-Object DriveLetter | ForEach-Object { "$($_.DriveLetter)" }) }
+})`
+
 const (
 	lockVolume     = 0x90018 // FSCTL_LOCK_VOLUME
 	dismountVolume = 0x90020 // FSCTL_DISMOUNT_VOLUME

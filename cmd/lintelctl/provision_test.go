@@ -195,7 +195,7 @@ func TestProvisionedBox(t *testing.T) {
 	if status, _, said := statusOf("", "provision", "--password-file", password, "--name", "Shed", folder); status != 0 {
 		t.Fatal(said)
 	}
-	address := runBox(t, gateway.Options{Data: folder}, func(*gateway.Config) {}).http
+	address := runBox(t, gateway.Options{Data: folder, Card: gateway.ReadCard(gateway.CardOptions{Data: folder, Config: filepath.Join(folder, "lintel.toml")})}, func(*gateway.Config) {}).http
 	answer, err := http.Post(address+"/api/login", "application/json", strings.NewReader(`{"user": "admin", "password": "three words suffice"}`))
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func (s *system) SetSynchronised(within time.Duration) error {
 }
 
 // off1970 is by how much the clock of a box without a battery is off.
-func off1970() time.Duration { return time.Unix(20, 0).Sub(time.Now()) }
+func off1970() time.Duration { return time.Until(time.Unix(20, 0)) }
 
 // answerer makes an answer to a request; nil: there is none.
 type answerer func(request []byte) [][]byte
@@ -371,7 +371,7 @@ func TestBattery(t *testing.T) {
 			if (s.off - test.want).Abs() > 5*time.Second {
 				t.Errorf("off by %v, want %v", s.off, test.want)
 			}
-			if c.round(t.Context()); b.written.Sub(time.Now()).Abs() > 5*time.Second {
+			if c.round(t.Context()); time.Until(b.written).Abs() > 5*time.Second {
 				t.Errorf("the battery's is set to %v", b.written)
 			}
 		})
