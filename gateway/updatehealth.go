@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"lintel/gateway/broker"
 	"lintel/gateway/update"
 	"lintel/persist"
 	"lintel/serialbridge"
@@ -101,7 +102,7 @@ func (h *houseHealth) Alive() json.RawMessage {
 		enough = h.g.o.steadyTime
 	}
 	for _, c := range h.g.broker.Clients() {
-		if c.Connected && c.RemoteAddr != inProcess && len(c.ID) <= maxAliveID && len(a.Clients) < maxAliveClients {
+		if isOfHouse(&c) && len(c.ID) <= maxAliveID && len(a.Clients) < maxAliveClients {
 			a.Clients = append(a.Clients, aliveClient{c.ID, c.User, now.Sub(c.Since) >= enough})
 		}
 	}
@@ -121,8 +122,14 @@ func (h *houseHealth) Alive() json.RawMessage {
 	return text
 }
 
-// inProcess is the address of the house's own clients.
+// inProcess is the address of Lintel's own clients.
 const inProcess = "in-process"
+
+// isOfHouse says whether a client is connected and of the house: neither one of Lintel's own
+// nor one that asks whether the broker works, which is there for a moment at any time.
+func isOfHouse(c *broker.ClientInfo) bool {
+	return c.Connected && c.RemoteAddr != inProcess && !strings.HasPrefix(c.ID, update.ProbeClient)
+}
 
 // Judge compares what was alive with what is.
 func (h *houseHealth) Judge(ctx context.Context, before json.RawMessage) update.Verdict {
@@ -191,7 +198,7 @@ func (h *houseHealth) sticks(v *update.Verdict, before []aliveStick) {
 func (h *houseHealth) clients(v *update.Verdict, before []aliveClient) {
 	connected := make(map[string]bool)
 	for _, c := range h.g.broker.Clients() {
-		if c.Connected && c.RemoteAddr != inProcess {
+		if isOfHouse(&c) {
 			connected["client "+c.ID] = true
 			if c.User != "" {
 				connected["user "+c.User] = true

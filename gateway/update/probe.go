@@ -21,6 +21,9 @@ const (
 	ProbeSocket = "probe.sock"
 	// ProbeTopic is a topic that nobody else can receive.
 	ProbeTopic = "lintel/probe"
+	// ProbeClient is how the id of each client begins that asks, those of guard too. They
+	// come and go: no client of the house is one of them.
+	ProbeClient = "lintel-probe-"
 
 	maxProbePacket = 4 << 10
 )
@@ -54,7 +57,7 @@ type probe struct {
 func (p *probe) run() error {
 	text := []byte(rand.Text())
 	p.doing = "CONNECT"
-	connect := mqtt.Connect{Version: mqtt.V311, CleanStart: true, KeepAlive: 60, ClientID: "lintel-probe-" + rand.Text()[:8]}
+	connect := mqtt.Connect{Version: mqtt.V311, CleanStart: true, KeepAlive: 60, ClientID: ProbeClient + rand.Text()[:8]}
 	if _, err := p.nc.Write(connect.Append(nil)); err != nil {
 		return err
 	}
