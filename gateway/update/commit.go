@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -38,7 +39,7 @@ func (m *Machine) Commit(ctx context.Context, r Release, progress func(done int6
 	if err := b.point(m.Running); err != nil {
 		return err
 	}
-	record.State, record.Reason = StateCommitted, ""
+	record.State, record.Reason, record.Left = StateCommitted, "", nil
 	return m.save(record)
 }
 
@@ -52,7 +53,7 @@ func (m *Machine) Return(r Release, reason string) error {
 	if s != TrialStart {
 		return errNoTrial
 	}
-	record.Reason = cut(reason, maxReason)
+	record.Reason = cut(strings.ToValidUTF8(reason, "?"), maxReason)
 	return m.save(record)
 }
 

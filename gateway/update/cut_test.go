@@ -3,11 +3,13 @@ package update
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // images are those whose real boot files are in testdata.
@@ -253,6 +255,116 @@ func TestBrokenRoot(t *testing.T) {
 				b.check("new")
 			}
 		})
+	}
+}
+
+// TestReturnIsRemembered: an update that comes to nothing does not make anybody forget which
+// version was tried and left before, and why.
+func TestReturnIsRemembered(t *testing.T) {
+	const reason = "2 of 3 sensors did not come back"
+	fat := fatOf(t)
+	newer := func(t *testing.T, b *box, m *Machine) {
+		if err := m.Write(t.Context(), b.manifest("newer"), bytes.NewReader(b.roots["newer"]), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, nothing := range map[string]func(t *testing.T, b *box, m *Machine){
+		"refused before it was written": func(t *testing.T, b *box, m *Machine) {
+			if err := m.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"cancelled": func(t *testing.T, b *box, m *Machine) {
+			newer(t, b, m)
+			if err := m.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"cancelled twice": func(t *testing.T, b *box, m *Machine) {
+			newer(t, b, m)
+			newer(t, b, m)
+			if err := m.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+			newer(t, b, m)
+			if err := m.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"taken back when it was armed": func(t *testing.T, b *box, m *Machine) {
+			newer(t, b, m)
+			if err := m.Arm(t.Context(), nil, 600, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Abandon(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"interrupted": newer,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, fat, false)
+			b.makeRoot("newer", 3)
+			b.settle("new", false)
+			nothing(t, b, b.machine())
+			for i := range 2 {
+				b.start()
+				_, record, err := b.machine().Start(b.release())
+				if err != nil || record == nil || record.State != StateFailed || record.Version != "new" || record.Counter != 2 || record.Reason != reason || record.Tries != 2 || record.Left != nil {
+					t.Errorf("start %d: %+v, %v", i+1, record, err)
+				}
+			}
+			// It is forgotten with the next version that is kept.
+			b.settle("newer", true)
+			if record, err := b.machine().Record(); err != nil || record != nil {
+				t.Errorf("after the next version was kept: %+v, %v", record, err)
+			}
+		})
+	}
+}
+
+// The record of a record is as foreign as itself, and what is wrong with it costs no more.
+func TestLeftIsChecked(t *testing.T) {
+	good := Record{State: StateWriting, From: rootA, To: rootB, Version: "2", Counter: 2, Root: Blob{Size: 1}}
+	for name, test := range map[string]struct {
+		change func(*Record)
+		want   bool
+	}{
+		"left":     {func(*Record) {}, true},
+		"armed":    {func(r *Record) { r.State = StateArmed }, false},
+		"no label": {func(r *Record) { r.Version = "\x00" }, false},
+		"nested":   {func(r *Record) { l := *r; r.Left = &l }, false},
+	} {
+		left, r := good, good
+		left.State = StateFailed
+		test.change(&left)
+		r.Left = &left
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parseRecord(text); got == nil || (got.Left != nil) != test.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestLongestTrial: whoever is given the longest time has all of it, and guard waits for longer.
+func TestLongestTrial(t *testing.T) {
+	b := newBox(t, fatOf(t), false)
+	m := b.machine()
+	if err := m.Write(t.Context(), b.manifest("new"), bytes.NewReader(b.roots["new"]), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Arm(t.Context(), nil, int((MaxTrial+guardMargin)/time.Second), nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := m.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := time.Duration(r.Patience) * time.Second; got-guardMargin != MaxTrial {
+		t.Errorf("guard ends it after %v, and lintel %v before", got, guardMargin)
 	}
 }
 

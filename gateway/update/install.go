@@ -37,11 +37,14 @@ func (m *Machine) Write(ctx context.Context, manifest *Manifest, root io.Reader,
 		return refuse(TooLarge, "The root of version %s has %d bytes, and there is room for %d.", manifest.Version, manifest.Root.Size, room)
 	}
 	r := Record{State: StateWriting, From: m.Running, To: m.Other(), Version: manifest.Version, Counter: manifest.Counter, Root: manifest.Root, Patience: minPatience}
-	if before, err := m.Record(); err != nil {
+	before, err := m.Record()
+	if err != nil {
 		return err
-	} else if before != nil && before.Root == r.Root {
+	}
+	if before != nil && before.Root == r.Root {
 		r.Tries = before.Tries
 	}
+	r.Left = before.left()
 	if err := m.tidyBoot(); err != nil {
 		return err
 	}
@@ -220,7 +223,8 @@ func verify(ctx context.Context, d device, root Blob, whole bool, progress func(
 	return nil
 }
 
-// Abandon forgets an update that was not armed, or takes back that it was.
+// Abandon forgets an update that was not armed, or takes back that it was. A version that
+// was tried and left before is still known afterwards.
 func (m *Machine) Abandon() error {
 	if m.Running != m.Booted {
 		return errRestartFirst
@@ -228,11 +232,21 @@ func (m *Machine) Abandon() error {
 	if err := m.tidyBoot(); err != nil {
 		return err
 	}
-	return m.forget()
+	r, err := m.Record()
+	if err != nil {
+		return err
+	}
+	if r != nil && r.State == StateFailed {
+		return nil // nothing was written since
+	}
+	return m.remember(r.left())
 }
 
-// forget removes the record.
-func (m *Machine) forget() error {
+// remember makes r what is known; with nil it removes the record.
+func (m *Machine) remember(r *Record) error {
+	if r != nil {
+		return m.save(r)
+	}
 	if err := m.replace(m.recordFile(), nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the record of the update: %w", err)
 	}

@@ -37,15 +37,23 @@ type Record struct {
 	Alive    json.RawMessage `json:"alive,omitempty"`  // what there was before, for who has to be back
 	Reason   string          `json:"reason,omitempty"` // why the trial was left, a sentence
 	Time     time.Time       `json:"time,omitzero"`    // of the last change, if the clock was right
+	// Left is the version that was tried and left before: if this update comes to nothing,
+	// that is what is known again.
+	Left *Record `json:"left,omitempty"`
 }
 
 const (
 	maxRecord = 1 << 20
 	maxReason = 2 << 10
 
+	// MinTrial and MaxTrial bound the time that a new version may be given to prove itself.
+	MinTrial = 3 * time.Minute
+	MaxTrial = time.Hour
+	// guardMargin lies between the end of that time and the moment when guard ends the trial.
+	guardMargin = 90 * time.Second
 	// MinPatience and MaxPatience bound a trial, whatever its record says.
 	MinPatience = 2 * time.Minute
-	MaxPatience = time.Hour
+	MaxPatience = MaxTrial + guardMargin
 	minPatience = int(MinPatience / time.Second)
 	maxPatience = int(MaxPatience / time.Second)
 )
@@ -80,7 +88,23 @@ func parseRecord(text []byte) *Record {
 		return nil
 	}
 	r.Patience = min(max(r.Patience, minPatience), maxPatience)
+	if l := r.Left; l != nil && (l.State != StateFailed || l.Left != nil || !l.valid()) {
+		r.Left = nil
+	}
 	return r
+}
+
+// left returns what is to be kept of r, which may be nil, when another update begins.
+func (r *Record) left() *Record {
+	switch {
+	case r == nil || r.State == StateCommitted:
+		return nil
+	case r.State == StateFailed:
+		l := *r
+		l.Alive, l.Left = nil, nil
+		return &l
+	}
+	return r.Left
 }
 
 func (r *Record) valid() bool {

@@ -97,13 +97,16 @@ func (m *Machine) Start(r Release) (Situation, *Record, error) {
 	}
 	switch s {
 	case TrialReturned:
-		record.State = StateFailed
+		record.State, record.Left = StateFailed, nil
 		if record.Reason == "" {
 			record.Reason = fmt.Sprintf("Version %s did not start, or lost power or hung before it was found healthy.", record.Version)
 		}
 		return s, record, m.save(record)
-	case WriteInterrupted, TrialComplete:
-		return s, nil, m.forget()
+	case WriteInterrupted:
+		left := record.left()
+		return s, left, m.remember(left)
+	case TrialComplete:
+		return s, nil, m.remember(nil)
 	}
 	return s, record, nil
 }

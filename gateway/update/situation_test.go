@@ -1,6 +1,7 @@
 package update
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestSituation(t *testing.T) {
@@ -148,6 +150,28 @@ func fatOf(t *testing.T) string {
 	fat := filepath.Join(t.TempDir(), "fat")
 	makeFAT(t, fat, read(t, "testdata/cmdline-lintel.txt"), read(t, "testdata/gokrazy-lintel.conf"))
 	return fat
+}
+
+// TestReturnOfBytes: a reason that is no text does not make the record one that is not read.
+func TestReturnOfBytes(t *testing.T) {
+	b := newBox(t, fatOf(t), false)
+	for _, step := range []func(m *Machine) error{
+		func(m *Machine) error {
+			return m.Write(t.Context(), b.manifest("new"), bytes.NewReader(b.roots["new"]), nil)
+		},
+		func(m *Machine) error { return m.Arm(t.Context(), nil, 600, nil) },
+		func(m *Machine) error { b.start(); return nil },
+		func(m *Machine) error {
+			return m.Return(b.release(), "The stick "+strings.Repeat("ä\xff\xff", maxReason))
+		},
+	} {
+		if err := step(b.machine()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := b.machine().Record(); err != nil || r == nil || !strings.HasPrefix(r.Reason, "The stick ä?") || !strings.HasSuffix(r.Reason, "…") || !utf8.ValidString(r.Reason) {
+		t.Errorf("%+v, %v", r, err)
+	}
 }
 
 func TestCut(t *testing.T) {

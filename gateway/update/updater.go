@@ -65,16 +65,15 @@ const (
 	Unable     Reason = "unable"
 	Canceled   Reason = "canceled"
 
-	firstCheck  = 2 * time.Minute // after the start: the network and the clock come first
-	checkEvery  = 24 * time.Hour
-	retryFirst  = 15 * time.Minute // after a feed that does not answer, then twice that, …
-	retryMost   = 6 * time.Hour
-	look        = time.Minute // between two looks at whether something is due
-	indexTime   = time.Minute
-	answerTime  = 2 * time.Second // between the answer to whoever asked for an update and the restart
-	judgeEvery  = 2 * time.Second
-	settleTime  = 30 * time.Second // that a house is healthy without a break before it counts
-	guardMargin = 90 * time.Second // between the end of a trial and the moment when guard ends it
+	firstCheck = 2 * time.Minute // after the start: the network and the clock come first
+	checkEvery = 24 * time.Hour
+	retryFirst = 15 * time.Minute // after a feed that does not answer, then twice that, …
+	retryMost  = 6 * time.Hour
+	look       = time.Minute // between two looks at whether something is due
+	indexTime  = time.Minute
+	answerTime = 2 * time.Second // between the answer to whoever asked for an update and the restart
+	judgeEvery = 2 * time.Second
+	settleTime = 30 * time.Second // that a house is healthy without a break before it counts
 )
 
 // Updater finds, installs and tries new versions of the box.
