@@ -12,6 +12,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"lintel/gateway/homeassistant"
+	"lintel/gateway/update"
 )
 
 // scripted is an update that does what the test says.
@@ -67,6 +68,72 @@ type updateMessage struct {
 	Percentage *float64 `json:"update_percentage"`
 }
 
+const updateTopic = "lintel/gateway/update"
+
+// expectUpdate waits for a message of the update entity.
+func expectUpdate(t *testing.T, messages <-chan paho.Message, what string, wanted func(updateMessage) bool) (u updateMessage) {
+	t.Helper()
+	await(t, messages, what, func(m paho.Message) bool {
+		u = updateMessage{}
+		if m.Topic() != updateTopic {
+			return false
+		}
+		strict := json.NewDecoder(strings.NewReader(string(m.Payload())))
+		strict.DisallowUnknownFields() // Home Assistant would ignore all of it
+		if err := strict.Decode(&u); err != nil {
+			t.Errorf("%s: %v", m.Payload(), err)
+		}
+		return wanted(u)
+	})
+	return u
+}
+
+// TestUpdateFromHomeAssistant is about the same with what really updates a box, and a feed.
+func TestUpdateFromHomeAssistant(t *testing.T) {
+	address, keys := signedFeed(t)
+	c := localConfig()
+	c.Update.Feed = address
+	old := newLaptop()
+	old.full = &update.Refusal{Reason: update.TooLarge, Text: "There is no room for it."}
+	o := Options{Data: t.TempDir(), Version: "1.0", Release: update.Release{Counter: 1, Board: "lintel", Kernel: "k", Keys: keys}, Machine: old}
+	e, stop := startOptions(t, c, o)
+	b := claim(t, e)
+	messages := listenTo(t, e, updateTopic)
+	expectUpdate(t, messages, "nothing that is known", func(u updateMessage) bool { return u.Installed == "1.0" && u.Latest != "1.1" && !u.InProgress })
+	b.call("POST", "/api/update/check", map[string]any{}, nil)
+	expectUpdate(t, messages, "a version", func(u updateMessage) bool {
+		return u.Installed == "1.0" && u.Latest == "1.1" && u.Title == "Lintel" && u.Summary == "Faster." && u.URL == "https://example.com/1.1" && !u.InProgress
+	})
+	person := connect(t, e, "person", "", "")
+	finish(t, person.Publish(updateTopic+"/set", 1, false, "install"))
+	old.expect(t, "abandon")
+	expectUpdate(t, messages, "why it failed", func(u updateMessage) bool {
+		return !u.InProgress && u.Summary == "The last try failed: There is no room for it. Faster."
+	})
+	old.mu.Lock()
+	old.full = nil
+	old.mu.Unlock()
+	finish(t, person.Publish(updateTopic+"/set", 1, false, "install"))
+	for _, what := range []string{"write", "arm", "reboot"} {
+		old.expect(t, what)
+	}
+	expectUpdate(t, messages, "the restart", func(u updateMessage) bool { return u.InProgress && u.Installed == "1.0" })
+	stop()
+
+	// It comes back, and Home Assistant says why as soon as the version is offered again.
+	back := newLaptop()
+	back.situation, back.record = update.TrialReturned, &update.Record{State: update.StateFailed, Version: "1.1", Counter: 2, Reason: "A stick was away."}
+	o.Machine = back
+	e, stop = startOptions(t, c, o)
+	defer stop()
+	b.at(e)
+	messages = listenTo(t, e, updateTopic)
+	b.call("POST", "/api/update/check", map[string]any{}, nil)
+	expectUpdate(t, messages, "why it came back", func(u updateMessage) bool {
+		return u.Latest == "1.1" && u.Installed == "1.0" && u.Summary == "It was tried and did not hold: A stick was away. Faster." && !u.InProgress
+	})
+}
+
 // TestUpdateOfTheBox goes from an update that is there over one that fails to one that is
 // installed, with the buttons of Home Assistant.
 func TestUpdateOfTheBox(t *testing.T) {
@@ -90,7 +157,7 @@ func TestUpdateOfTheBox(t *testing.T) {
 		return Endpoints{}
 	}
 	e := run("1.0")
-	const topic = "lintel/gateway/update"
+	const topic = updateTopic
 	messages := listenTo(t, e, topic, "lintel/gateway/state")
 	component := boxComponents(t, listenTo(t, e, "homeassistant/device/+/config"), "update")["update"]
 	for key, want := range map[string]string{"p": "update", "dev_cla": "firmware", "ent_cat": "config", "stat_t": topic, "cmd_t": topic + "/set", "pl_inst": "install"} {
@@ -103,20 +170,7 @@ func TestUpdateOfTheBox(t *testing.T) {
 	}
 	expect := func(messages <-chan paho.Message, what string, wanted func(updateMessage) bool) updateMessage {
 		t.Helper()
-		var u updateMessage
-		await(t, messages, what, func(m paho.Message) bool {
-			u = updateMessage{}
-			if m.Topic() != topic {
-				return false
-			}
-			strict := json.NewDecoder(strings.NewReader(string(m.Payload())))
-			strict.DisallowUnknownFields() // Home Assistant would ignore all of it
-			if err := strict.Decode(&u); err != nil {
-				t.Errorf("%s: %v", m.Payload(), err)
-			}
-			return wanted(u)
-		})
-		return u
+		return expectUpdate(t, messages, what, wanted)
 	}
 	u := expect(messages, "an update", func(updateMessage) bool { return true })
 	if u.Installed != "1.0" || u.Latest != "1.1" || u.Title != "Lintel" || u.Summary != "Faster." || u.URL != "https://example.com/1.1" || u.InProgress || u.Percentage != nil {

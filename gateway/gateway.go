@@ -43,6 +43,8 @@ type Options struct {
 
 	Release update.Release // what this program is, but for its version
 	Machine update.Roots   // that updates are installed on; nil: this is no appliance, and Home Assistant hears of none
+	// NoMachine says why an appliance has no Machine; nil: this is none.
+	NoMachine error
 
 	// Clock is the machine's, to be kept right; nil: something else sets it.
 	Clock clock.System

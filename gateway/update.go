@@ -13,9 +13,17 @@ import (
 	"lintel/gateway/update"
 )
 
-// unable says on a machine that is no appliance how Lintel is updated there.
-const unable = "This Lintel runs on a computer that is not its own: put the new program in the place of the old one, in the way it was installed, and start it again. " +
+// noBox says on a machine that is no appliance how Lintel is updated there.
+const noBox = "This Lintel runs on a computer that is not its own: put the new program in the place of the old one, in the way it was installed, and start it again. " +
 	"What it knows stays in the data folder. A box with the image of Lintel on its card updates itself."
+
+// unable says why this Lintel cannot update itself and how it is done instead.
+func (g *gateway) unable() string {
+	if g.o.NoMachine == nil {
+		return noBox
+	}
+	return fmt.Sprintf("This box cannot update itself: %v. Make a backup, write the image of the version that you want to the card, and restore the backup there.", g.o.NoMachine)
+}
 
 // downloadFolder, in the data folder, holds what is fetched from a feed.
 const downloadFolder = "update/download"
@@ -52,7 +60,7 @@ func (g *gateway) buildUpdates() error {
 	release := g.o.Release
 	release.Version = g.o.Version
 	g.updater = update.New(update.Options{
-		Release: release, Machine: g.o.Machine, Unable: unable, House: health,
+		Release: release, Machine: g.o.Machine, Unable: g.unable(), House: health,
 		Keys: keys, Feed: c.feed(release), Channel: c.Channel, Box: g.box.ID,
 		Folder: filepath.Join(g.o.Data, downloadFolder), Client: updateClient(),
 		Automatic: c.Automatic, Hours: c.Hours, Trial: c.trial(), Now: g.now,
@@ -85,12 +93,13 @@ func (g *gateway) now() time.Time {
 func (g *gateway) updateNotices() []string {
 	s := g.updater.Status()
 	var all []string
-	switch {
-	case s.Trial != nil:
+	if s.Trial != nil {
 		all = append(all, "Version "+s.Version+" is on trial: it is kept when all is back that was there before. The page Update shows what it waits for.")
-	case s.Failed != "":
+	}
+	if s.Failed != "" {
 		all = append(all, "The last update failed. "+s.Failed)
-	case s.Returned != nil:
+	}
+	if s.Returned != nil {
 		all = append(all, "Version "+s.Returned.Version+" was tried and did not hold, so version "+s.Version+" is back. "+s.Returned.Reason)
 	}
 	return all

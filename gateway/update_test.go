@@ -5,9 +5,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +21,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"lintel/gateway/mqtt"
 	"lintel/gateway/update"
 )
 
@@ -27,6 +32,7 @@ type laptop struct {
 	done      chan string // what was done to it
 
 	mu     sync.Mutex
+	full   error // of Write
 	uptime float64
 	alive  json.RawMessage
 	reason string
@@ -45,6 +51,12 @@ func (l *laptop) Uptime() (float64, error) {
 func (l *laptop) Room() (int64, error)    { return update.MaxRoot, nil }
 func (l *laptop) Root() (*os.File, error) { return os.Open(os.DevNull) }
 func (l *laptop) Write(_ context.Context, _ *update.Manifest, root io.Reader, progress func(int64)) error {
+	l.mu.Lock()
+	full := l.full
+	l.mu.Unlock()
+	if full != nil {
+		return full
+	}
 	n, err := io.Copy(io.Discard, root)
 	progress(n)
 	l.done <- "write"
@@ -136,12 +148,48 @@ func signedBundle(t *testing.T) (bundle []byte, keys update.Keys) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := update.Manifest{Version: "1.1", Counter: 2, Board: "lintel", Kernel: "k", Released: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	return bundleBy(t, private), update.Keys{public}
+}
+
+func bundleBy(t *testing.T, private ed25519.PrivateKey) []byte {
+	t.Helper()
+	m := update.Manifest{Version: "1.1", Counter: 2, Board: "lintel", Kernel: "k", Released: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		Notes: update.Notes{Summary: "Faster.", URL: "https://example.com/1.1"}}
 	var b bytes.Buffer
 	if _, err := update.Write(&b, m, strings.NewReader("hsqs"+strings.Repeat(" ", 300_000)), private); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes(), update.Keys{public}
+	return b.Bytes()
+}
+
+// signedFeed returns the address of a feed with that bundle, and the key that fits.
+func signedFeed(t *testing.T) (address string, keys update.Keys) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys = update.Keys{public}
+	file := bundleBy(t, private)
+	bundle, err := update.Open(bytes.NewReader(file), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := update.Index{Format: update.Format, Updated: bundle.Manifest.Released, Entries: []update.Entry{{Channel: update.Stable, Percent: 100, File: "1.1.lintel",
+		Bundle: update.Blob{Size: int64(len(file)), SHA256: sha256.Sum256(file)}, Manifest: bundle.Manifest}}}
+	index, err := x.Encode(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := http.NewServeMux()
+	for name, content := range map[string][]byte{"/index.json": index, "/1.1.lintel": file} {
+		files.HandleFunc(name, func(w http.ResponseWriter, r *http.Request) {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+		})
+	}
+	server := httptest.NewServer(files)
+	t.Cleanup(server.Close)
+	return server.URL + "/", keys
 }
 
 // plugged is a house with a stick, whose far end is returned.
@@ -184,6 +232,7 @@ func TestTrialOfTheHouse(t *testing.T) {
 	if err := update.Probe(t.Context(), data); err != nil {
 		t.Fatalf("the broker does not answer guard: %v", err)
 	}
+	asking(t, data)
 	upload := func(body []byte) (int, string) {
 		r, err := http.NewRequestWithContext(t.Context(), "POST", b.url+"/api/update/upload", bytes.NewReader(body))
 		if err != nil {
@@ -273,6 +322,47 @@ func TestTrialOfTheHouse(t *testing.T) {
 	awaitUpdate(t, b, "why it came back", func(s update.Status) bool { return s.Returned != nil && s.Returned.Reason == lost.reason })
 	if page := b.page("/"); !strings.Contains(page, "was tried and did not hold") || !strings.Contains(page, "stick") {
 		t.Error("the first page does not say why")
+	}
+}
+
+// asking has somebody ask the broker, as guard does, who is slow about it.
+func asking(t *testing.T, data string) {
+	t.Helper()
+	nc, err := net.Dial("unix", filepath.Join(data, update.ProbeSocket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	connect := mqtt.Connect{Version: mqtt.V311, CleanStart: true, KeepAlive: 60, ClientID: update.ProbeClient + "slow"}
+	if _, err := nc.Write(connect.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 4)
+	if _, err := io.ReadFull(nc, answer); err != nil || answer[0]>>4 != byte(mqtt.CONNACK) || answer[3] != 0 {
+		t.Fatalf("%x, %v", answer, err)
+	}
+}
+
+// A box whose disk is not as it should be says so, and nothing of computers of other kinds.
+func TestBoxWithoutMachine(t *testing.T) {
+	for name, x := range map[string]struct {
+		err  error
+		want string
+	}{
+		"box":      {fmt.Errorf("%w: its disk has no partition 3", update.ErrNoMachine), "its disk has no partition 3"},
+		"computer": {nil, "a computer that is not its own"},
+	} {
+		e, stop := startOptions(t, localConfig(), Options{Data: t.TempDir(), NoMachine: x.err})
+		b := claim(t, e)
+		var s update.Status
+		b.get("/api/update", &s)
+		if !strings.Contains(s.Unable, x.want) || strings.Contains(s.Unable, "computer") != (x.err == nil) {
+			t.Errorf("%s: %q", name, s.Unable)
+		}
+		if !strings.Contains(b.page("/update"), x.want) {
+			t.Errorf("%s: the page does not say why", name)
+		}
+		stop()
 	}
 }
 

@@ -43,7 +43,8 @@ func (c *UpdateConfig) problems(bad func(key, format string, args ...any)) {
 	}
 	// Zigbee and slow clients take minutes to come back; and for as long as a version is on
 	// trial a power cut takes the box back to the one before.
-	if c.TrialMinutes < 3 || c.TrialMinutes > 60 {
-		bad("update.trial_minutes", "%d is out of range; right is 3 to 60", c.TrialMinutes)
+	least, most := int(update.MinTrial/time.Minute), int(update.MaxTrial/time.Minute)
+	if c.TrialMinutes < least || c.TrialMinutes > most {
+		bad("update.trial_minutes", "%d is out of range; right is %d to %d", c.TrialMinutes, least, most)
 	}
 }

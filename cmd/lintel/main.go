@@ -175,10 +175,12 @@ func serve(args []string, out io.Writer) error {
 		return err
 	}
 	var machine update.Roots // a nil *update.Machine would be one
+	var noMachine error
 	if *card && board != "" {
 		if m, err := update.OpenMachine("/", *data); err == nil {
 			machine = m
 		} else {
+			noMachine = err
 			logger.Warn("this box cannot update itself", "err", err)
 		}
 	}
@@ -186,18 +188,19 @@ func serve(args []string, out io.Writer) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
-		Check:    checkStore(),
-		Clock:    system,
-		Network:  networkFile,
-		Data:     *data,
-		Simulate: *simulate,
-		Version:  version,
-		Release:  release,
-		Machine:  machine,
-		Reload:   reload,
-		Card:     onCard,
-		Logger:   logger,
-		Ready:    func(e gateway.Endpoints) { announce(out, e) },
+		Check:     checkStore(),
+		Clock:     system,
+		Network:   networkFile,
+		Data:      *data,
+		Simulate:  *simulate,
+		Version:   version,
+		Release:   release,
+		Machine:   machine,
+		Reload:    reload,
+		NoMachine: noMachine,
+		Card:      onCard,
+		Logger:    logger,
+		Ready:     func(e gateway.Endpoints) { announce(out, e) },
 	})
 	// During an update on trial an orderly reboot does not unmount the data.
 	unix.Sync()
