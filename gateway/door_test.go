@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -171,7 +172,7 @@ func TestNobodyIsRefusedWhileStarting(t *testing.T) {
 		starting, done := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)
-			for started := false; ; {
+			for started, until := false, time.Now().Add(time.Minute); time.Now().Before(until); {
 				code, ok := ask()
 				if ok {
 					heard[code]++
@@ -186,7 +187,8 @@ func TestNobodyIsRefusedWhileStarting(t *testing.T) {
 				}
 			}
 		}()
-		_, stop := startWith(t, c, data, false)
+		card := ReadCard(CardOptions{Data: data, Config: filepath.Join(data, DefaultConfigFile)})
+		_, stop := startOptions(t, c, Options{Data: data, Version: "test", Card: card})
 		close(starting)
 		<-done
 		stop()

@@ -20,7 +20,7 @@ const perm = "gokrazy/perm"
 // what growing has to write.
 func (b build) packPerm(to *disk, work string) (string, error) {
 	p, out := to.partitions[permPartition], filepath.Join(work, "perm.ext4")
-	if err := b.command("mkfs.ext4", "-q", "-F", "-L", "perm", "-b", "4096", "-i", "262144", "-I", "256",
+	if err := b.command("mkfs.ext4", "-q", "-F", "-L", "perm", "-m", "0", "-b", "4096", "-i", "262144", "-I", "256",
 		"-U", uuid(b.instance+" perm"), "-E", "resize=1073741824,lazy_itable_init=0,lazy_journal_init=0,hash_seed="+uuid(b.instance+" hashes"),
 		out, fmt.Sprint(p.size>>10)+"k"); err != nil {
 		return "", err
