@@ -111,7 +111,9 @@ func newTown(t *testing.T, servers ...answerer) *town {
 		if w.port == 0 {
 			w.port = conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 		}
+		w.mu.Lock() // others are served already, and may be asked by whoever had their port before
 		w.names, w.says[name] = append(w.names, name), says
+		w.mu.Unlock()
 		var done sync.WaitGroup
 		done.Go(func() { w.serve(name, conn) })
 		t.Cleanup(func() { conn.Close(); done.Wait() })
