@@ -103,8 +103,9 @@ func (m *machine) kept(ctx context.Context, marker string) error {
 
 var freeBlocks = regexp.MustCompile(`(?m)^Free blocks:\s+(\d+)`)
 
-// left is how many blocks of 4 KiB a full card has left.
-const left = 64
+// left is how many blocks of 4 KiB a full card has left: Linux keeps 4096 of an ext4 for
+// itself, or 2 %, which no program can fill.
+const left = 4096 + 64
 
 // fill fills a file system in a file with a file of nothing.
 func fill(ctx context.Context, file string) error {
