@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -46,7 +47,7 @@ func openImage(name string) (*image, error) {
 	counting := &countingReader{r: f}
 	said := bufio.NewReaderSize(counting, 1<<20)
 	head, _ := said.Peek(6)
-	i := &image{read: func() (int64, int64) { return counting.n, info.Size() }, close: f.Close}
+	i := &image{read: func() (int64, int64) { return counting.n.Load(), info.Size() }, close: f.Close}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x28, 0xB5, 0x2F, 0xFD}): // RFC 8878 §3.1.1
 		d, err := zstd.NewReader(said, zstd.WithDecoderMaxMemory(256<<20))
@@ -107,14 +108,16 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
+// countingReader counts what is read through it: by another goroutine than who asks for
+// the count, where something unpacks it.
 type countingReader struct {
 	r io.Reader
-	n int64
+	n atomic.Int64
 }
 
 func (c *countingReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
