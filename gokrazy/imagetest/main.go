@@ -51,7 +51,8 @@ const (
 	allTimeout  = time.Hour       // for each test
 	killTimeout = 5 * time.Minute // for each round
 
-	usualUpdateKills = 4 // of the test
+	fewUpdateKills   = 2 // of the test
+	usualUpdateKills = 4 // with --long
 )
 
 func main() {
@@ -133,18 +134,21 @@ func (o options) test(ctx context.Context, b board, meters meters) error {
 	if err := b.printSize(); err != nil {
 		return err
 	}
+	updateKills := fewUpdateKills
+	if o.long {
+		updateKills = usualUpdateKills
+	}
 	for _, t := range []struct {
 		name    string
 		updates bool // takes a board that can be updated
-		long    bool
 		run     func(context.Context) error
 	}{
-		{"boot", false, false, func(ctx context.Context) error { return testBoard(ctx, b, meters) }},
-		{"update", true, false, func(ctx context.Context) error { return testUpdates(ctx, b, meters, o.long) }},
-		{"rescue", true, true, func(ctx context.Context) error { return testRescue(ctx, b) }},
-		{"cut", true, true, func(ctx context.Context) error { return killUpdates(ctx, b, usualUpdateKills, o.seed) }},
+		{"boot", false, func(ctx context.Context) error { return testBoard(ctx, b, meters) }},
+		{"update", true, func(ctx context.Context) error { return testUpdates(ctx, b, meters, o.long) }},
+		{"rescue", true, func(ctx context.Context) error { return testRescue(ctx, b) }},
+		{"cut", true, func(ctx context.Context) error { return killUpdates(ctx, b, updateKills, o.seed) }},
 	} {
-		if t.updates && !b.updates || o.only != "" && o.only != t.name || t.long && !o.long && o.only == "" {
+		if t.updates && !b.updates || o.only != "" && o.only != t.name {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, allTimeout)
