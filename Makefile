@@ -142,7 +142,7 @@ image-update-kill: image ## kill the image in QEMU at KILLS=40 random moments of
 image-test: image ## boot the images in QEMU, plug a meter in, look at the broker, update virt, two power cuts meanwhile
 	go run ./gokrazy/imagetest --seed 1
 
-image-test-long: image ## the same, and a full card, a clock in 1970, more power cuts during updates
+image-test-long: image ## the same, the image for PCs, and more power cuts during updates
 	go run ./gokrazy/imagetest --long
 
 deps: ## install the Debian packages that the tests need, where that is allowed, and those of Node

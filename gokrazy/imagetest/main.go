@@ -144,7 +144,7 @@ func (o options) test(ctx context.Context, b board, meters meters) error {
 		run     func(context.Context) error
 	}{
 		{"boot", false, func(ctx context.Context) error { return testBoard(ctx, b, meters) }},
-		{"update", true, func(ctx context.Context) error { return testUpdates(ctx, b, meters, o.long) }},
+		{"update", true, func(ctx context.Context) error { return testUpdates(ctx, b, meters) }},
 		{"rescue", true, func(ctx context.Context) error { return testRescue(ctx, b) }},
 		{"cut", true, func(ctx context.Context) error { return killUpdates(ctx, b, updateKills, o.seed) }},
 	} {

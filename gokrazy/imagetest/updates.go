@@ -26,7 +26,7 @@ type chain struct {
 }
 
 // testUpdates updates the board to versions that hold and to versions that do not.
-func testUpdates(ctx context.Context, b board, meters meters, long bool) error {
+func testUpdates(ctx context.Context, b board, meters meters) error {
 	dir, err := b.flash(ctx, "-update")
 	if err != nil {
 		return err
@@ -76,24 +76,20 @@ func testUpdates(ctx context.Context, b board, meters meters, long bool) error {
 		c.m = m
 		for _, step := range []struct {
 			name string
-			long bool
 			run  func(context.Context) error
 		}{
-			{"a preseed with mistakes", false, c.claimDespiteMistakes},
-			{"plug in", false, c.plugIn},
-			{"refusals", false, func(ctx context.Context) error { return c.refusals(ctx, good) }},
-			{"update", false, func(ctx context.Context) error { return c.updateWithSessions(ctx, good) }},
-			{"restart first", false, func(ctx context.Context) error { return c.restartFirst(ctx, half) }},
-			{"a truncated root", false, func(ctx context.Context) error { return c.comesBack(ctx, half) }},
-			{"a root that panics", false, func(ctx context.Context) error { return c.comesBack(ctx, crashing) }},
-			{"a root whose broker does not start", false, func(ctx context.Context) error { return c.comesBack(ctx, stuck) }},
-			{"a root that loses a stick", false, func(ctx context.Context) error { return c.comesBack(ctx, blind) }},
-			{"a card that is full", true, c.cardFull},
-			{"a clock in 1970", true, c.clockIn1970},
+			{"a preseed with mistakes", c.claimDespiteMistakes},
+			{"plug in", c.plugIn},
+			{"refusals", func(ctx context.Context) error { return c.refusals(ctx, good) }},
+			{"update", func(ctx context.Context) error { return c.updateWithSessions(ctx, good) }},
+			{"restart first", func(ctx context.Context) error { return c.restartFirst(ctx, half) }},
+			{"a truncated root", func(ctx context.Context) error { return c.comesBack(ctx, half) }},
+			{"a root that panics", func(ctx context.Context) error { return c.comesBack(ctx, crashing) }},
+			{"a root whose broker does not start", func(ctx context.Context) error { return c.comesBack(ctx, stuck) }},
+			{"a root that loses a stick", func(ctx context.Context) error { return c.comesBack(ctx, blind) }},
+			{"a card that is full", c.cardFull},
+			{"a clock in 1970", c.clockIn1970},
 		} {
-			if step.long && !long {
-				continue
-			}
 			start := time.Now()
 			if err := step.run(ctx); err != nil {
 				return fmt.Errorf("%s: %w", step.name, err)
