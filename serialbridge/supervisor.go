@@ -293,8 +293,8 @@ func (s *Supervisor) remember(publish context.Context, id string) *stick {
 		s.wanted = append(s.wanted, st)
 		ctx, cancel := context.WithCancel(publish)
 		st.forgotten = cancel
-		s.publishers.Go(func() { st.publish(ctx) })
 		st.enqueueSelf()
+		s.publishers.Go(func() { st.publish(ctx) })
 	}
 	return st
 }

@@ -239,6 +239,9 @@ func (u *Updater) afterwards(ctx context.Context) {
 	}
 }
 
+// betweenJobs is how long Run may take from the end of a job to the next one.
+const betweenJobs = time.Second
+
 // begun hands a job to Run.
 func (u *Updater) begun(j *job) error {
 	if unable := u.Status().Unable; unable != "" {
@@ -248,6 +251,13 @@ func (u *Updater) begun(j *job) error {
 	case u.jobs <- j:
 		return nil
 	default:
+	}
+	if u.Status().Phase == Idle { // Run is on its way from one job to the next
+		select {
+		case u.jobs <- j:
+			return nil
+		case <-time.After(betweenJobs):
+		}
 	}
 	switch u.Status().Phase {
 	case OnTrial, Committing:
