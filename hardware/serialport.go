@@ -61,7 +61,12 @@ func SerialPorts(root string) ([]SerialPort, error) {
 			continue
 		}
 		p := SerialPort{Path: filepath.Join("/", root, "dev", e.Name())}
-		if p.readUSB(dir, class) {
+		if !p.readUSB(dir, class) {
+			continue
+		}
+		// What was read while it was unplugged may lack its serial number, and would be
+		// another stick.
+		if _, err := os.Lstat(filepath.Join(class, e.Name())); err == nil {
 			ports = append(ports, p)
 		}
 	}
