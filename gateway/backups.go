@@ -17,7 +17,7 @@ type backups struct{ g *gateway }
 func (b backups) Last() time.Time { return b.g.store.LastBackup() }
 
 func (b backups) Write(ctx context.Context, w io.Writer, passphrase string, small bool) error {
-	m := b.g.boxManifest(small)
+	m := boxManifest(b.g.box, small)
 	if passphrase == "" {
 		return writeBox(ctx, w, b.g.o.Data, b.g.store, m)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"lintel/gateway/homeassistant"
 	"lintel/persist"
 )
 
@@ -338,11 +340,8 @@ func (b *boxReader) store() io.Reader {
 }
 
 type pieceReader struct {
-	b   *boxReader
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
+	b    *boxReader
+	sum  hash.Hash
 	n    int   // pieces begun
 	left int64 // of the piece
 	last bool  // it was shorter than boxPiece
@@ -405,7 +404,7 @@ func (p *pieceReader) end() error {
 	return io.EOF
 }
 
-// boxManifest says what a backup of this box is to say of it.
-func (g *gateway) boxManifest(small bool) BoxManifest {
-	return BoxManifest{Box: g.box.ID, Name: g.box.Name, Model: g.box.Model, Version: g.o.Version, Time: time.Now(), Small: small}
+// boxManifest says what a backup that is made now is to say of its box.
+func boxManifest(box homeassistant.Box, small bool) BoxManifest {
+	return BoxManifest{Box: box.ID, Name: box.Name, Model: box.Model, Version: box.Version, Time: time.Now(), Small: small}
 }

@@ -52,7 +52,7 @@ func (g *gateway) listenControl() {
 func (g *gateway) serveControl(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
-		if err := writeBox(r.Context(), w, g.o.Data, g.store, g.boxManifest(r.FormValue("small") == "true")); err != nil {
+		if err := writeBox(r.Context(), w, g.o.Data, g.store, boxManifest(g.box, r.FormValue("small") == "true")); err != nil {
 			g.log.Warn("backup not made", "err", err)
 			panic(http.ErrAbortHandler) // who reads it notices that it is cut
 		}
@@ -119,8 +119,7 @@ func backupStopped(ctx context.Context, data, version string, w io.Writer, small
 	if err != nil {
 		return err
 	}
-	g := gateway{o: Options{Version: version}, box: box}
-	return errors.Join(writeBox(ctx, w, data, store, g.boxManifest(small)), store.Close())
+	return errors.Join(writeBox(ctx, w, data, store, boxManifest(box, small)), store.Close())
 }
 
 // RestoreStore puts a backup of a store alone, as the box makes them hourly, in the place
