@@ -438,3 +438,43 @@ func TestExplainSomebodyElse(t *testing.T) {
 		t.Error("nobody may publish")
 	}
 }
+
+// TestDenialsAreTold: what clients are refused is told, with the rule and the reason.
+func TestDenialsAreTold(t *testing.T) {
+	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
+	defer stop()
+	o := claim(t, e)
+	const password = "the shed has a password"
+	o.call("POST", "/api/users", map[string]any{"name": "shed", "password": password}, nil)
+	shed := connect(t, e, "shed-1", "shed", password)
+	for _, topic := range []string{"shed/state", "barn/state"} {
+		if token := shed.Publish(topic, 1, false, "x"); !token.WaitTimeout(20*time.Second) || token.Error() != nil {
+			t.Fatal(token.Error())
+		}
+	}
+	shed.Subscribe("barn/#", 1, nil).WaitTimeout(20 * time.Second)
+	thief := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + e.Brokers[0].Addr.String()).
+		SetClientID("thief").SetUsername("shed").SetPassword("wrong").SetConnectRetry(false))
+	if token := thief.Connect(); !token.WaitTimeout(20*time.Second) || token.Error() == nil {
+		t.Fatal("let in with a wrong password")
+	}
+	var told struct {
+		Denials []struct{ User, Client, Action, Topic, Why, Address string }
+	}
+	o.get("/api/denials?user=shed", &told)
+	got := make(map[string]string)
+	for _, d := range told.Denials {
+		got[d.Client+" "+d.Action+" "+d.Topic] = d.Why
+		if d.User != "shed" || d.Address != "127.0.0.1" {
+			t.Errorf("%+v", d)
+		}
+	}
+	if len(got) != 3 || got["shed-1 publish barn/state"] != "no rule matches" || got["shed-1 subscribe barn/#"] != "no rule matches" ||
+		got["thief login "] != "user name or password is wrong" {
+		t.Errorf("%q", got)
+	}
+	o.get("/api/denials?client=thief", &told)
+	if len(told.Denials) != 1 {
+		t.Errorf("%+v", told)
+	}
+}

@@ -24,7 +24,8 @@ type door struct {
 	exists     func(user string) bool
 	revoked    func(*x509.Certificate) bool // nil: none is
 	visited    func(user string, err error) // somebody was let in (nil) or not; it blocks nobody
-	generation atomic.Uint64                // counts changes of users
+	denials    access.Denials
+	generation atomic.Uint64 // counts changes of users
 	changed    chan struct{}
 
 	mu      sync.Mutex
@@ -57,6 +58,7 @@ func (d *door) authenticate(ctx context.Context, r *broker.ConnectRequest) error
 	id, err := d.control.Login(ctx, d.login(r))
 	if err != nil {
 		d.visited(r.UserName, err)
+		d.denials.Login(r.UserName, r.ClientID, r.Address(), err.Error())
 		return refusal(r, err)
 	}
 	d.admit(r, id, generation)
@@ -69,6 +71,7 @@ func (d *door) scram(ctx context.Context, r *broker.ConnectRequest, exchange fun
 	id, final, err := d.control.LoginSCRAM(ctx, d.login(r), r.AuthenticationData, exchange)
 	if err != nil {
 		d.visited(r.UserName, err)
+		d.denials.Login(r.UserName, r.ClientID, r.Address(), err.Error())
 		return nil, refusal(r, err)
 	}
 	d.admit(r, id, generation)
@@ -133,13 +136,21 @@ func (d *door) authorize(r *broker.ConnectRequest, action broker.Action, topic s
 	if id == nil {
 		return broker.Deny
 	}
-	permit := d.control.Policy().Permit(id, actions[action], topic)
+	policy := d.control.Policy()
+	permit := policy.Permit(id, actions[action], topic)
 	switch {
 	case permit.Allowed():
 		return broker.Allow
 	case permit.Depends():
-		return broker.If(func(m *mqtt.Message) bool { return permit.Message(m.QoS, m.Retain, m.Payload) })
+		return broker.If(func(m *mqtt.Message) bool {
+			allowed := permit.Message(m.QoS, m.Retain, m.Payload)
+			if !allowed {
+				d.denials.Add(policy, id, r.Address(), actions[action], topic)
+			}
+			return allowed
+		})
 	}
+	d.denials.Add(policy, id, r.Address(), actions[action], topic)
 	return broker.Deny
 }
 

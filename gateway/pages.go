@@ -86,6 +86,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Roles:    func() []string { return g.access.control.Policy().Roles() },
 		Explain:  g.explain,
 		Reload:   g.access.control.Reload,
+		Denials:  &g.access.door.denials,
 		Root:     g.authority.Root,
 
 		Certificates: g.authority.Issued,

@@ -38,6 +38,7 @@
 //	GET    /api/sessions           who is logged in to the pages
 //	DELETE /api/sessions/ID
 //	GET    /api/explain?user=&client=&action=&topic=  the verdict, and the rule that gave it
+//	GET    /api/denials?client=&user=  what was refused lately, the newest first: logins, and what clients wanted
 //	GET    /api/audit              what happened at the door, the newest first
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	POST   /api/access/reload      reads the role file again

@@ -130,6 +130,7 @@ func (s *Server) routes() []route {
 			route{pattern: "POST /api/update/restart", level: admin, serve: s.restartCall},
 		)
 	}
+	all = append(all, s.denialRoutes()...)
 	return append(all,
 		route{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
 		route{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},

@@ -89,6 +89,7 @@ type Options struct {
 	Roles    func() []string // names of the roles that there are
 	Explain  func(user, clientID string, action access.Action, topic string) (access.Verdict, error)
 	Reload   func(context.Context) error // reads the role file again
+	Denials  *access.Denials             // what was refused lately; nil: nobody remembers
 
 	// Root is the certificate of the box's own authority and its fingerprint, as
 	// people compare it; nil: there is none.
