@@ -114,6 +114,7 @@ type Broker struct {
 	retained  retainedStore
 	messageID atomic.Uint64
 	stats     counters
+	denials   denials
 	started   time.Time
 
 	connectRate  tokenBucket
@@ -452,35 +453,6 @@ func (b *Broker) detach(s *session, publishWill bool) {
 	b.publishWill(due)
 	b.store.Append(&batch, nil)
 	b.letGo(s)
-}
-
-// Clients tells about all sessions, online and offline.
-func (b *Broker) Clients() []ClientInfo {
-	infos := []ClientInfo{} // none is an empty list in JSON too
-	b.eachSession(func(s *session) { infos = append(infos, s.info()) })
-	return infos
-}
-
-// info tells about the session. Called with mu held.
-func (s *session) info() ClientInfo {
-	now := time.Now()
-	user := s.userName()
-	if user == houseUser {
-		user = ""
-	}
-	return ClientInfo{
-		ID:            s.id,
-		User:          user,
-		Version:       byte(s.version),
-		Connected:     s.peer != nil,
-		RemoteAddr:    s.remoteAddr,
-		Since:         now.Add(-now.Sub(s.since)), // by the wall clock as it is now
-		KeepAlive:     s.keepAlive,
-		Persistent:    s.persistent,
-		Subscriptions: len(s.subscriptions),
-		Queued:        s.inflight.count + s.waiting(),
-		Dropped:       s.dropped,
-	}
 }
 
 // Stats tells how the broker is doing.

@@ -102,11 +102,13 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	r := c.route(m.Topic)
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	if !r.publish.allows(&msg.Message) {
-		c.broker.stats.notAuthorized.Add(1)
+		c.session.denied(Publish, []byte(m.Topic), "in-process")
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.NotAuthorized})
 	}
 	c.broker.stats.publishReceived.Add(1)
 	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
+	c.session.received.Add(1)
+	c.session.receivedBytes.Add(uint64(len(m.Payload)))
 	var f flushList
 	k := new(keeping)
 	if m.QoS > 0 && c.broker.store.DiskLow() && c.broker.diskFull(msg, r, k) {

@@ -184,6 +184,8 @@ func (c *connection) count(packets uint64) {
 	if c.received.publishes > 0 {
 		stats.publishReceived.Add(c.received.publishes)
 		stats.publishBytesReceived.Add(c.received.payload)
+		c.session.received.Add(c.received.publishes)
+		c.session.receivedBytes.Add(c.received.payload)
 		c.received.publishes, c.received.payload = 0, 0
 	}
 }

@@ -40,13 +40,12 @@ func (s *session) send(e *entry, f *flushList) bool {
 	}
 	d := delivery{qos: e.qos, retain: e.retain, dup: e.sent, packetID: e.packetID, identifiers: e.identifiers}
 	if !s.peer.publish(e.message, d, f) {
-		s.drop()
+		s.drop(DropTooLarge)
 		s.finish(e, f)
 		return false
 	}
 	e.sent = true
-	f.sent++
-	f.sentBytes += uint64(len(e.message.Payload))
+	s.countSent(e.message, f)
 	return true
 }
 

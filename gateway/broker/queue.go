@@ -181,7 +181,7 @@ func (s *session) read() {
 			s.swapIn(e)
 			if !allowed(e) {
 				s.expire(e, &f)
-				s.drop()
+				s.drop(DropNotAllowed)
 				continue
 			}
 			s.queue = append(s.queue, e)
@@ -218,7 +218,7 @@ func (s *session) missing(n int) {
 	w := &s.swap
 	w.count -= n
 	if n > 0 {
-		s.dropped += uint64(n)
+		s.dropped[DropDamaged] += uint64(n)
 		s.broker.stats.publishDropped.Add(uint64(n))
 	}
 	if w.count == 0 {
@@ -441,6 +441,6 @@ func (s *session) dropFirst() bool {
 		return false
 	}
 	s.expire(e, nil)
-	s.drop()
+	s.drop(DropQueueFull)
 	return true
 }

@@ -53,12 +53,16 @@ type session struct {
 	timer         *time.Timer // runs the will or the end of an offline session
 	since         time.Time   // when it connected or disconnected
 	provisional   bool        // since leaves Broker.off out
-	dropped       uint64
+	dropped       Drops
+	sent          uint64    // messages, on this run of the broker
+	sentBytes     uint64    // their payloads
 	swept         time.Time // when the queue was last searched for expired messages
 	remoteAddr    string
 	keepAlive     time.Duration
-	reviewed      uint64 // the generation when the rights were last looked at: older routes may be wrong
-	ended         bool   // taken out of the broker: nothing may be added any more
+	received      atomic.Uint64 // messages
+	receivedBytes atomic.Uint64 // their payloads
+	reviewed      uint64        // the generation when the rights were last looked at: older routes may be wrong
+	ended         bool          // taken out of the broker: nothing may be added any more
 }
 
 // peer is who a session delivers to: a connection or an in-process client. Its
@@ -162,7 +166,7 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 		}
 		s.broker.exceeded(limit)
 		if s.broker.options.QueueFull != DropOldest {
-			s.drop()
+			s.drop(DropQueueFull)
 			return true
 		}
 		if !s.dropFirst() {
@@ -223,12 +227,21 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	switch {
 	case s.peer == nil:
-	case !s.peer.room() || !s.peer.publish(m, d, f):
-		s.drop()
+	case !s.peer.room():
+		s.drop(DropSlow)
+	case !s.peer.publish(m, d, f):
+		s.drop(DropTooLarge)
 	default:
-		f.sent++
-		f.sentBytes += uint64(len(m.Payload))
+		s.countSent(m, f)
 	}
+}
+
+// countSent counts a message that was handed to the peer.
+func (s *session) countSent(m *message, f *flushList) {
+	f.sent++
+	f.sentBytes += uint64(len(m.Payload))
+	s.sent++
+	s.sentBytes += uint64(len(m.Payload))
 }
 
 // queueFull reports whether a message of this size does not fit any more, and the
@@ -299,8 +312,8 @@ func (s *session) expire(e *entry, f *flushList) {
 	s.forget(e, f)
 }
 
-func (s *session) drop() {
-	s.dropped++
+func (s *session) drop(why Drop) {
+	s.dropped[why]++
 	s.broker.stats.publishDropped.Add(1)
 }
 

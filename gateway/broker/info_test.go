@@ -1,0 +1,176 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel/gateway/broker"
+	"lintel/gateway/mqtt"
+)
+
+// What a page tells of a client is what the client asked for and what it got.
+func TestClientDetail(t *testing.T) {
+	s := startServer(t, t.TempDir(), broker.Options{Authorize: allowAll})
+	packet := willing(durable(mqtt.V50, "kitchen"), 7)
+	packet.HasUserName, packet.UserName = true, "somebody"
+	packet.KeepAlive = 60
+	c := connect(t, s, packet)
+	c.subscribe(mqtt.FilterRequest{Filter: "a/+", Options: 1 | mqtt.NoLocal | mqtt.RetainAsPublished}, filter("$share/g/b/#", 2))
+	house, err := s.NewClient("house")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer house.Close()
+	for i := range 3 {
+		if err := house.Publish(t.Context(), mqtt.Message{Topic: "a/1", Payload: []byte("12345"), QoS: mqtt.QoS(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		c.expect(mqtt.PUBLISH)
+	}
+	c.publish("c", "four", 0, false)
+	c.barrier()
+	d, ok := s.Client("kitchen")
+	if !ok || !d.Connected || d.KeepAlive != time.Minute || d.SessionExpiry == 0 || !d.Persistent || d.Listener != "tcp" || d.CleanStart {
+		t.Errorf("%+v", d.ClientInfo)
+	}
+	if d.Sent != 3 || d.SentBytes != 15 || d.Received != 1 || d.ReceivedBytes != 4 || d.InFlight != 2 || d.Queued != 2 || d.QueuedBytes == 0 || d.Blocked {
+		t.Errorf("%+v", d.ClientInfo)
+	}
+	if len(d.Filters) != 2 || d.Filters[0].Filter != "$share/g/b/#" || d.Filters[1].Filter != "a/+" || !d.Filters[1].Options.NoLocal() ||
+		!d.Filters[1].Options.RetainAsPublished() || d.Filters[1].Options.QoS() != 1 {
+		t.Errorf("%+v", d.Filters)
+	}
+	if d.Will == nil || d.Will.Delay != 7 || d.Will.Topic == "" {
+		t.Errorf("%+v", d.Will)
+	}
+	if _, ok := s.Client("nobody"); ok {
+		t.Error("a session of nobody")
+	}
+	if info, _ := s.Client("house"); info.Received != 3 || info.RemoteAddr != "in-process" {
+		t.Errorf("%+v", info.ClientInfo)
+	}
+	c.drop()
+}
+
+// A message that a client did not get says why.
+func TestDropsByReason(t *testing.T) {
+	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 2})
+	packet := durable(mqtt.V50, "away")
+	packet.Properties.SetUint(mqtt.MaximumPacketSize, 100)
+	c := connect(t, s, packet)
+	c.subscribe(filter("t", 1))
+	house, err := s.NewClient("house")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer house.Close()
+	publish := func(size int) {
+		t.Helper()
+		if err := house.Publish(t.Context(), mqtt.Message{Topic: "t", Payload: make([]byte, size), QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(200)
+	c.barrier()
+	c.drop()
+	for range 5 {
+		publish(1)
+	}
+	d, _ := s.Client("away")
+	if d.Drops[broker.DropTooLarge] != 1 || d.Drops[broker.DropQueueFull] != 3 || d.Dropped != 4 {
+		t.Errorf("dropped %+v, %d in all", d.Drops, d.Dropped)
+	}
+}
+
+func TestShares(t *testing.T) {
+	s := newServer(t)
+	one, two := connect(t, s, durable(mqtt.V50, "one")), connect(t, s, durable(mqtt.V50, "two"))
+	one.subscribe(filter("$share/work/jobs/#", 1), filter("plain", 1))
+	two.subscribe(filter("$share/work/jobs/#", 1))
+	two.drop()
+	one.drop()
+	house, err := s.NewClient("house")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer house.Close()
+	for _, topic := range []string{"jobs/1", "jobs/2", "jobs/3", "plain"} {
+		if err := house.Publish(t.Context(), mqtt.Message{Topic: topic, QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shares := s.Shares()
+	if len(shares) != 1 || shares[0].Filter != "$share/work/jobs/#" || shares[0].Waiting != 3 || len(shares[0].Members) != 2 ||
+		shares[0].Members[0].ClientID != "one" || shares[0].Members[0].Connected || shares[0].Members[0].QoS != 1 {
+		t.Errorf("%+v", shares)
+	}
+}
+
+// Who was refused something is told on the pages what and why, without the broker keeping
+// more of it than it may.
+func TestDenials(t *testing.T) {
+	s := startServer(t, t.TempDir(), broker.Options{
+		Authenticate: func(_ context.Context, r *broker.ConnectRequest) error {
+			if r.UserName == "bad" {
+				return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Detail: "the user is disabled"}
+			}
+			return nil
+		},
+		Authorize: func(_ *broker.ConnectRequest, _ broker.Action, topic string) broker.Permit {
+			if strings.HasPrefix(topic, "secret") {
+				return broker.Deny
+			}
+			return broker.Allow
+		},
+	})
+	c := connect(t, s, clean(mqtt.V50, "c"))
+	for range 3 {
+		c.publish("secret/1", "x", 0, false)
+	}
+	c.send(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.FilterRequest{filter("secret/#", 0)}})
+	c.wantCodes(mqtt.SUBACK, 1, mqtt.NotAuthorized)
+	got := s.Denials("c")
+	if len(got) != 2 || got[0].Action != broker.Subscribe || got[0].Topic != "secret/#" || got[0].Code != mqtt.NotAuthorized ||
+		got[1].Action != broker.Publish || got[1].Topic != "secret/1" || got[1].Count != 3 || got[1].Address != c.net.LocalAddr().String() {
+		t.Errorf("%+v", got)
+	}
+	bad := clean(mqtt.V50, "stranger")
+	bad.HasUserName, bad.UserName = true, "bad"
+	refused := openRaw(t, s, mqtt.V50)
+	refused.raw(bad.Append(nil))
+	if p := refused.expect(mqtt.CONNACK); strings.Contains(string(p.Body), "disabled") {
+		t.Errorf("the stranger is told %q", p.Body)
+	}
+	refused.drop()
+	if got := s.Denials("stranger"); len(got) != 1 || got[0].User != "bad" || got[0].Reason != "the user is disabled" || got[0].Action != 0 {
+		t.Errorf("%+v", got)
+	}
+	// A flood of one client costs the others nothing.
+	for i := range 1000 {
+		c.send(pub(fmt.Sprintf("secret/%d/%s", i, strings.Repeat("ü", 300)), "x", 0, 0))
+	}
+	c.barrier()
+	got = s.Denials("c")
+	if len(got) != 16 || len(got[0].Topic) > 256 || !strings.HasPrefix(got[0].Topic, "secret/999/") || len(s.Denials("stranger")) != 1 || len(s.LastDenials()) != 2 {
+		t.Errorf("%d denials, the last %+v", len(got), got[0])
+	}
+	// Nor do many clients cost more than is there for them.
+	for i := range 300 {
+		house, err := s.NewClient(fmt.Sprint("house ", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := house.Publish(t.Context(), mqtt.Message{Topic: "secret"}); err == nil {
+			t.Error("a part of the house may")
+		}
+		house.Close()
+	}
+	if n := len(s.LastDenials()); n != 200 {
+		t.Errorf("denials of %d clients are kept", n)
+	}
+}
