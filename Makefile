@@ -10,7 +10,7 @@ TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils d
 # Roots for the bundles of updates.
 TEST_PACKAGES  += squashfs-tools
 # The custom integration for Home Assistant: its tests, types and lint.
-TEST_PACKAGES  += python3 python3-aiohttp python3-voluptuous mypy pylint
+TEST_PACKAGES  += python3 python3-prometheus-client python3-aiohttp python3-voluptuous mypy pylint
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
 TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
 ORACLE         := serialbridge/zigbee/devices/oracle

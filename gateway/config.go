@@ -108,8 +108,28 @@ func (m *ClientCertificateMode) UnmarshalText(text []byte) error {
 
 // HTTPConfig is where the pages are served.
 type HTTPConfig struct {
-	Listen string `toml:"listen"` // empty: none without TLS
-	TLS    string `toml:"tls"`    // empty: none over TLS
+	Listen  string        `toml:"listen"`  // empty: none without TLS
+	TLS     string        `toml:"tls"`     // empty: none over TLS
+	Metrics MetricsAccess `toml:"metrics"` // who may read /metrics
+}
+
+// MetricsAccess is who may read the metrics.
+type MetricsAccess string
+
+// The choices. The metrics tell what is in the house and how it is doing.
+const (
+	MetricsToken   MetricsAccess = "token"   // who is logged in, or shows an API token
+	MetricsNetwork MetricsAccess = "network" // everybody in the network of the box
+)
+
+// UnmarshalText reads a MetricsAccess.
+func (m *MetricsAccess) UnmarshalText(text []byte) error {
+	switch v := MetricsAccess(text); v {
+	case MetricsToken, MetricsNetwork:
+		*m = v
+		return nil
+	}
+	return fmt.Errorf("%q is none of token, network", text)
 }
 
 // MDNSConfig is how the box is found on the local network.
@@ -160,7 +180,7 @@ func DefaultConfig() Config {
 				Name:         access.CommonName,
 			},
 		},
-		HTTP:          HTTPConfig{Listen: ":8080"},
+		HTTP:          HTTPConfig{Listen: ":8080", Metrics: MetricsToken},
 		MDNS:          MDNSConfig{Enabled: true, Host: "lintel"},
 		HomeAssistant: HomeAssistantConfig{Enabled: true, Prefix: "homeassistant"},
 		Serial:        defaultSerial(),

@@ -118,7 +118,8 @@ type gateway struct {
 	authority    *access.Authority
 	certificates *access.ClientCertificates
 
-	hasZigbee atomic.Bool // a Zigbee network was there since the start
+	serving   atomic.Int32 // listeners of the broker that are served
+	hasZigbee atomic.Bool  // a Zigbee network was there since the start
 
 	clients []*broker.Client
 

@@ -14,6 +14,7 @@ import (
 // imports only from floors below its own; longer paths win over shorter ones.
 var floors = map[string]int{
 	"lintel/gateway/mqtt":                       0,
+	"lintel/gateway/openmetrics":                0,
 	"lintel/serialbridge/zigbee/zcl":            0,
 	"lintel/mdns":                               0,
 	"lintel/hardware":                           0,

@@ -114,6 +114,8 @@ func (g *gateway) closeListeners() {
 
 // serve serves MQTT on one listener.
 func (g *gateway) serve(ctx context.Context, l brokerListener) error {
+	g.serving.Add(1)
+	defer g.serving.Add(-1)
 	if l.scheme != "ws" && l.scheme != "wss" {
 		return g.broker.Serve(ctx, l, l.address)
 	}

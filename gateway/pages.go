@@ -61,6 +61,8 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,
+		Ready:     g.ready,
+		Metrics:   g.writeMetrics,
 		Losses:    g.losses,
 		Notices:   g.notices,
 		Updater:   g.updater,
@@ -70,6 +72,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 
 		Neighbours: g.neighbours,
 
+		OpenMetrics:   g.config.HTTP.Metrics == MetricsNetwork,
 		ZigbeeNetwork: zigbeeNetwork,
 		Network:       network,
 		Time:          clockStatus,

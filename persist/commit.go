@@ -258,7 +258,9 @@ func (s *Store) endTransaction() error {
 	s.stats.BytesCoalesced += tx.bytesCoalesced
 	if wrote {
 		s.stats.Groups++
-		s.stats.Commits.add(time.Since(began))
+		took := time.Since(began)
+		s.stats.Commits.add(took)
+		s.stats.CommitTime += took
 		s.stats.BytesWritten += tx.bytesWritten
 		s.stats.BytesValueLog += tx.bytesValueLog
 		s.stats.Entries += tx.entries

@@ -100,7 +100,8 @@ type Stats struct {
 	BytesCoalesced uint64 // of changes that a later one of the same record replaced in time
 	BackupBytes    uint64 // written to own backups
 
-	Commits Latencies // of the transactions
+	Commits    Latencies     // of the transactions
+	CommitTime time.Duration // of all of them
 
 	PendingOperations int   // appended and not yet committed
 	PendingBytes      int64 // upper bound of what they write

@@ -15,6 +15,9 @@
 //	/homeassistant/lintel.zip  the custom integration for Home Assistant, for everybody
 //	/ca.pem   the certificate of the box's own authority
 //	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
+//	/readyz   200 "ready" when clients are let in too, else 503 "not ready", for everybody
+//	/metrics  all that is counted, for Prometheus, as text or OpenMetrics: for the level viewer,
+//	          or for everybody in the box's network if the configuration says so
 //
 // # The JSON API
 //

@@ -40,6 +40,7 @@ func (s *Server) routes() []route {
 		{pattern: "GET /{$}", level: viewer, serve: s.servePage},
 		{pattern: "GET /api/status", level: viewer, serve: s.serveStatus},
 	}
+	all = append(all, s.metricsRoutes()...)
 	if s.o.Users == nil {
 		for i := range all {
 			all[i].level, all[i].unclaimed = everybody, true
@@ -212,7 +213,7 @@ func (s *Server) Handler() http.Handler {
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, &request{Request: r}, http.StatusForbidden, "This request comes from a page of another site. Open this box in the browser and do it there.")
 	}))
-	return secure(s.checkHost(sameOrigin.Handler(mux)))
+	return s.meter.count(secure(s.checkHost(sameOrigin.Handler(mux))))
 }
 
 // secure tells browsers to trust nothing but our own files. The referrer policy is not
@@ -232,7 +233,7 @@ func secure(next http.Handler) http.Handler {
 
 // anyHost are the paths where nothing is to be learnt: who watches the box may call it
 // by any name, and a page that refuses looks like one.
-var anyHost = []string{"/healthz", "/style.css", "/icon.svg"}
+var anyHost = []string{"/healthz", "/readyz", "/style.css", "/icon.svg"}
 
 // checkHost refuses requests for names that are not those of the box. A page of
 // somebody else can have its own name lead here (DNS rebinding), and then is of the
@@ -302,7 +303,7 @@ func (s *Server) refuseLevel(w http.ResponseWriter, r *request, wanted access.Le
 	case r.level != nobody:
 		s.refuse(w, r, http.StatusForbidden,
 			"This takes the level "+string(wanted)+", and "+r.user+" has the level "+string(r.level)+". Ask an admin of the box.")
-	case isCall(r.Request):
+	case isCall(r.Request) || r.URL.Path == "/metrics":
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		s.refuse(w, r, http.StatusUnauthorized,
 			"Log in first: POST to /api/login, or send the header Authorization: Bearer with an API token.")

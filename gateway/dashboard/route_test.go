@@ -237,6 +237,8 @@ var routeTable = map[string]struct {
 	"GET /style.css": {"", 200, 200},
 	"GET /icon.svg":  {"", 200, 200},
 	"GET /healthz":   {"", 200, 200},
+	"GET /readyz":    {"", 200, 200},
+	"GET /metrics":   {"viewer", 200, 303},
 	"GET /ca.pem":    {"", 200, 200},
 	"GET /claim":     {"", 303, 200},
 	"POST /claim":    {"", 409, 400},
@@ -381,7 +383,7 @@ func TestRoutesTakeTheirLevel(t *testing.T) {
 				}
 			case level != "":
 				want = 403
-			case strings.HasPrefix(b.path, "/api/"):
+			case strings.HasPrefix(b.path, "/api/") || b.path == "/metrics":
 				want = 401
 			default:
 				want = 303

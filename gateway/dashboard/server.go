@@ -20,6 +20,7 @@ import (
 	"lintel/gateway/broker"
 	"lintel/gateway/clock"
 	"lintel/gateway/homeassistant"
+	"lintel/gateway/openmetrics"
 	"lintel/gateway/uplink"
 	"lintel/serialbridge"
 )
@@ -55,6 +56,7 @@ type Options struct {
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
 	Healthy func() error           // nil: the house works
+	Ready   func() bool            // clients are let in; nil: as long as the house works
 	Losses  func() []string        // what is known to be lost of what was stored
 	Notices func() []string        // what else a person should look after; nil: nothing
 	Machine func() []Fact          // what is known of the machine; nil: nothing
@@ -74,6 +76,10 @@ type Options struct {
 	// HomeAssistant is how Home Assistant gets to know the box; nil: there is no page of it.
 	HomeAssistant HomeAssistant
 	Bridge        HomeAssistantBridge // nil: there is no bridge mode
+
+	// Metrics adds to /metrics what is not known here; nil: nothing.
+	Metrics     func(*openmetrics.Writer)
+	OpenMetrics bool // /metrics is for everybody in the network of the box
 
 	Network Network             // nil: the network of the machine is not ours
 	Time    func() clock.Status // nil: something else sets the clock
@@ -138,6 +144,7 @@ type Server struct {
 	followers chan struct{} // of the log: likewise
 	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
+	meter       meter
 	pairing     access.Pairing
 	integration func() ([]byte, error) // the zip, made once
 }

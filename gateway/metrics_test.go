@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// metricsOf asks a house for its metrics, as everybody in its network.
+func metricsOf(t *testing.T, e Endpoints, accept string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+e.HTTP.String()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", accept)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 200 {
+		t.Fatalf("/metrics: %s, %v: %s", res.Status, err, text)
+	}
+	return string(text)
+}
+
+// familiesOf has Prometheus' parser read the metrics of a house.
+func familiesOf(t *testing.T, e Endpoints) map[string]*dto.MetricFamily {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(metricsOf(t, e, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+// TestMetricsOfTheHouse: the metrics of a whole house are read by Prometheus' parser and by
+// that of OpenMetrics, and their names are as Prometheus wants them
+// (prometheus.io/docs/practices/naming).
+func TestMetricsOfTheHouse(t *testing.T) {
+	c := localConfig()
+	c.HTTP.Metrics = MetricsNetwork
+	e, stop := startWith(t, c, t.TempDir(), true)
+	defer stop()
+	claim(t, e)
+	families := familiesOf(t, e)
+	if len(families) < 80 {
+		t.Errorf("%d families only", len(families))
+	}
+	name := regexp.MustCompile(`^(lintel|process|go)_[a-z0-9]+(_[a-z0-9]+)*$`)
+	unit := regexp.MustCompile(`_(ms|milliseconds|minutes|hours|days|kb|kilobytes|megabytes|percent|count|sum|bucket|gauge|counter)(_|$)`)
+	series := 0
+	for _, f := range families {
+		n := f.GetName()
+		if !name.MatchString(n) || unit.MatchString(n) {
+			t.Errorf("%s is no good name", n)
+		}
+		if (f.GetType() == dto.MetricType_COUNTER) != strings.HasSuffix(n, "_total") {
+			t.Errorf("%s is a %v", n, f.GetType())
+		}
+		if help := f.GetHelp(); help == "" || strings.HasSuffix(help, ".") {
+			t.Errorf("%s: help %q", n, help)
+		}
+		series += len(f.Metric)
+	}
+	if series > 400 {
+		t.Errorf("a small house has %d series", series)
+	}
+	for _, n := range []string{"lintel_clients_connected", "lintel_sticks", "lintel_devices", "lintel_zigbee_devices", "lintel_homeassistant_connected",
+		"lintel_update_available", "lintel_store_commit_seconds", "lintel_machine_disk_free_bytes", "process_cpu_seconds_total", "go_goroutines", "lintel_http_responses_total"} {
+		if f := families[n]; f == nil || len(f.Metric) == 0 {
+			t.Errorf("%s is missing", n)
+		}
+	}
+	if families["lintel_ready"].Metric[0].Gauge.GetValue() != 1 {
+		t.Error("a claimed house that runs is not ready")
+	}
+
+	python := exec.Command("/usr/bin/python3", "-c", "import sys; from prometheus_client.openmetrics import parser; "+
+		"print(len(list(parser.text_string_to_metric_families(sys.stdin.buffer.read().decode()))))")
+	python.Stdin = strings.NewReader(metricsOf(t, e, "application/openmetrics-text"))
+	if out, err := python.CombinedOutput(); err != nil && !strings.Contains(string(out), "No module named") {
+		t.Errorf("as OpenMetrics: %v: %s", err, out)
+	}
+	if promtool, err := exec.LookPath("promtool"); err == nil {
+		check := exec.Command(promtool, "check", "metrics")
+		check.Stdin = strings.NewReader(metricsOf(t, e, ""))
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("promtool: %v: %s", err, out)
+		}
+	}
+}
+
+// TestReadyTakesAnOwner: nobody is let in before the box is claimed.
+func TestReadyTakesAnOwner(t *testing.T) {
+	e, stop := startWith(t, localConfig(), t.TempDir(), false)
+	defer stop()
+	ready := func() int {
+		res, err := http.Get("http://" + e.HTTP.String() + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if code := ready(); code != 503 {
+		t.Errorf("unclaimed: %d", code)
+	}
+	claim(t, e)
+	if code := ready(); code != 200 {
+		t.Errorf("claimed: %d", code)
+	}
+}
