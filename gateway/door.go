@@ -105,7 +105,7 @@ func refusal(r *broker.ConnectRequest, err error) error {
 	if refused, ok := errors.AsType[*access.Refused](err); ok {
 		if r.HasUserName || r.HasPassword || r.AuthenticationMethod != "" {
 			// Nobody is told whether it was the name or the password.
-			return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Detail: refused.Reason}
+			return &broker.Refusal{Code: mqtt.BadUserNameOrPassword}
 		}
 		return &broker.Refusal{Code: mqtt.NotAuthorized, Reason: refused.Reason}
 	}

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -115,7 +114,6 @@ func (a Action) String() string {
 type Refusal struct {
 	Code   mqtt.ReasonCode // 0x80 or more
 	Reason string          // for a person; empty: none
-	Detail string          // for the log and [Broker.Denials] alone: what the client is not told; empty: nothing
 
 	// ServerReference is where to go instead, in the form HOST, HOST:PORT or
 	// several of them with spaces between (5.0 §4.11). It is sent with
@@ -124,11 +122,8 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	return (&mqtt.Error{Code: r.Code, Detail: r.why()}).Error()
+	return (&mqtt.Error{Code: r.Code, Detail: r.Reason}).Error()
 }
-
-// why is all that is known of it.
-func (r *Refusal) why() string { return cmp.Or(r.Detail, r.Reason) }
 
 // refusalOf returns what err says to a client; nil is nothing.
 func refusalOf(err error) *Refusal {

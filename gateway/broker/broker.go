@@ -114,7 +114,6 @@ type Broker struct {
 	retained  retainedStore
 	messageID atomic.Uint64
 	stats     counters
-	denials   denials
 	started   time.Time
 
 	connectRate  tokenBucket

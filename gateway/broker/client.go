@@ -102,7 +102,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	r := c.route(m.Topic)
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	if !r.publish.allows(&msg.Message) {
-		c.session.denied(Publish, []byte(m.Topic), "in-process")
+		c.broker.stats.notAuthorized.Add(1)
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.NotAuthorized})
 	}
 	c.broker.stats.publishReceived.Add(1)

@@ -122,10 +122,6 @@
 // waits. While the store has more than its budget to write, no socket is read that
 // gave it something with the last batch.
 //
-// What a client was refused is remembered, for a person who asks why it does not work:
-// the 16 latest things of each of the 200 clients that were refused something last, see
-// Denials. It costs nothing before something is refused.
-//
 // $SYS/broker/… tells how the broker is doing, with mosquitto's names and meanings.
 // $SYS/broker/limits/… are the counters by Limit. Of the keys and values of the store
 // since the start $SYS/broker/store/bytes/written tells how many bytes were handed to

@@ -18,13 +18,8 @@ func (c *connection) released() <-chan struct{} { return c.done }
 
 // handshake reads the CONNECT, takes the session and answers. When it fails
 // nothing is held and nothing was answered.
-func (c *connection) handshake(ctx context.Context) (err error) {
+func (c *connection) handshake(ctx context.Context) error {
 	var connect mqtt.Connect
-	defer func() {
-		if err != nil {
-			c.deniedConnect(&connect, err)
-		}
-	}()
 	c.buf = make([]byte, connectSize)
 	last := false
 	for {
@@ -82,6 +77,7 @@ func (c *connection) handshake(ctx context.Context) (err error) {
 		request = &ConnectRequest{Version: c.version, InProcess: true}
 	} else if o.Authenticate != nil || o.Authorize != nil || c.method != "" {
 		request = c.request(&connect)
+		var err error
 		if final, err = c.authenticate(ctx, request); err != nil {
 			return err
 		}

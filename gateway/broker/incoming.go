@@ -167,7 +167,7 @@ const topicAliasMaximum = 64
 // [v3 MQTT-3.3.5-2].
 func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error {
 	if code == mqtt.NotAuthorized {
-		c.session.denied(Publish, p.Topic, c.session.remoteAddr)
+		c.broker.stats.notAuthorized.Add(1)
 	}
 	switch p.QoS {
 	case 1:

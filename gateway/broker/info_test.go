@@ -1,9 +1,6 @@
 package broker_test
 
 import (
-	"context"
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -108,69 +105,5 @@ func TestShares(t *testing.T) {
 	if len(shares) != 1 || shares[0].Filter != "$share/work/jobs/#" || shares[0].Waiting != 3 || len(shares[0].Members) != 2 ||
 		shares[0].Members[0].ClientID != "one" || shares[0].Members[0].Connected || shares[0].Members[0].QoS != 1 {
 		t.Errorf("%+v", shares)
-	}
-}
-
-// Who was refused something is told on the pages what and why, without the broker keeping
-// more of it than it may.
-func TestDenials(t *testing.T) {
-	s := startServer(t, t.TempDir(), broker.Options{
-		Authenticate: func(_ context.Context, r *broker.ConnectRequest) error {
-			if r.UserName == "bad" {
-				return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Detail: "the user is disabled"}
-			}
-			return nil
-		},
-		Authorize: func(_ *broker.ConnectRequest, _ broker.Action, topic string) broker.Permit {
-			if strings.HasPrefix(topic, "secret") {
-				return broker.Deny
-			}
-			return broker.Allow
-		},
-	})
-	c := connect(t, s, clean(mqtt.V50, "c"))
-	for range 3 {
-		c.publish("secret/1", "x", 0, false)
-	}
-	c.send(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.FilterRequest{filter("secret/#", 0)}})
-	c.wantCodes(mqtt.SUBACK, 1, mqtt.NotAuthorized)
-	got := s.Denials("c")
-	if len(got) != 2 || got[0].Action != broker.Subscribe || got[0].Topic != "secret/#" || got[0].Code != mqtt.NotAuthorized ||
-		got[1].Action != broker.Publish || got[1].Topic != "secret/1" || got[1].Count != 3 || got[1].Address != c.net.LocalAddr().String() {
-		t.Errorf("%+v", got)
-	}
-	bad := clean(mqtt.V50, "stranger")
-	bad.HasUserName, bad.UserName = true, "bad"
-	refused := openRaw(t, s, mqtt.V50)
-	refused.raw(bad.Append(nil))
-	if p := refused.expect(mqtt.CONNACK); strings.Contains(string(p.Body), "disabled") {
-		t.Errorf("the stranger is told %q", p.Body)
-	}
-	refused.drop()
-	if got := s.Denials("stranger"); len(got) != 1 || got[0].User != "bad" || got[0].Reason != "the user is disabled" || got[0].Action != 0 {
-		t.Errorf("%+v", got)
-	}
-	// A flood of one client costs the others nothing.
-	for i := range 1000 {
-		c.send(pub(fmt.Sprintf("secret/%d/%s", i, strings.Repeat("ü", 300)), "x", 0, 0))
-	}
-	c.barrier()
-	got = s.Denials("c")
-	if len(got) != 16 || len(got[0].Topic) > 256 || !strings.HasPrefix(got[0].Topic, "secret/999/") || len(s.Denials("stranger")) != 1 || len(s.LastDenials()) != 2 {
-		t.Errorf("%d denials, the last %+v", len(got), got[0])
-	}
-	// Nor do many clients cost more than is there for them.
-	for i := range 300 {
-		house, err := s.NewClient(fmt.Sprint("house ", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := house.Publish(t.Context(), mqtt.Message{Topic: "secret"}); err == nil {
-			t.Error("a part of the house may")
-		}
-		house.Close()
-	}
-	if n := len(s.LastDenials()); n != 200 {
-		t.Errorf("denials of %d clients are kept", n)
 	}
 }

@@ -87,7 +87,7 @@ func (s *session) subscribe(filters []mqtt.FilterRequest, identifier uint32, bat
 			continue
 		}
 		if s.permit(Subscribe, topics).denied() {
-			s.denied(Subscribe, []byte(topics), s.remoteAddr)
+			s.broker.stats.notAuthorized.Add(1)
 			codes[i] = mqtt.NotAuthorized
 			continue
 		}
