@@ -89,6 +89,7 @@ func (n *Network) beginInterview(d *node) {
 	d.interviewing = true
 	d.device.Interview = InProgress
 	n.counters.Interviews++
+	n.beginProgress(d)
 	n.tell(notice{kind: noticeInterviewing, device: d.device})
 }
 
@@ -102,6 +103,7 @@ func (n *Network) interview(ctx context.Context, d *node, afresh bool) error {
 	d.interviewing = false
 	d.retried = n.now()
 	if n.nodes[d.device.IEEEAddress] != d {
+		n.endProgress(d, Failed, ErrNoDevice)
 		return ErrNoDevice
 	}
 	switch {
@@ -114,6 +116,7 @@ func (n *Network) interview(ctx context.Context, d *node, afresh bool) error {
 	default:
 		d.device.Interview = Failed
 	}
+	n.endProgress(d, d.device.Interview, err)
 	n.dirty(d)
 	n.tell(notice{kind: noticeInterviewing, device: d.device})
 	return err
@@ -181,7 +184,7 @@ func orElse(text, other string) string {
 // unless that is wanted. Each step is kept, so that the next interview
 // goes on where this one has ended.
 func (n *Network) ask(ctx context.Context, d *node, afresh bool) error {
-	if err := n.askNode(ctx, d, afresh); err != nil {
+	if err := n.step(d, StepNode, 0, func() error { return n.askNode(ctx, d, afresh) }); err != nil {
 		return err
 	}
 	n.mu.Lock()
@@ -196,7 +199,11 @@ func (n *Network) ask(ctx context.Context, d *node, afresh bool) error {
 		// May be a device that sleeps soon: its name first (zigbee2mqtt, issue 7553).
 		_, _ = n.read(ctx, device.IEEEAddress, noHold, 1, clusterBasic, 0, basicModel, basicManufacturer)
 	}
-	ids, err := n.askEndpoints(ctx, d)
+	var ids []uint8
+	err := n.step(d, StepEndpoints, 0, func() (err error) {
+		ids, err = n.askEndpoints(ctx, d)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -206,7 +213,15 @@ func (n *Network) ask(ctx context.Context, d *node, afresh bool) error {
 			return err
 		}
 	}
-	n.askPollControl(ctx, d)
+	n.mu.Lock()
+	device = d.device
+	n.mu.Unlock()
+	if slices.ContainsFunc(device.Endpoints, func(e Endpoint) bool { return slices.Contains(e.Input, clusterPollControl) }) {
+		_ = n.step(d, StepPoll, 0, func() error { // nor is this
+			n.askPollControl(ctx, d)
+			return nil
+		})
+	}
 	return nil
 }
 
@@ -310,30 +325,35 @@ func (n *Network) askEndpoints(ctx context.Context, d *node) (ids []uint8, err e
 
 // askEndpoint asks for the simple descriptor of an endpoint and what follows from it.
 func (n *Network) askEndpoint(ctx context.Context, d *node, id uint8, afresh bool, asked map[uint16]bool) error {
-	data, err := n.zdo(ctx, d, interviewHold, zdoSimpleDescriptor, func(a NetworkAddress) []byte { return append(ofInterest(a), id) })
 	var desc Endpoint
-	if err == nil {
-		desc, err = parseSimpleDescriptor(data)
-	}
-	if err != nil {
-		return fmt.Errorf("zigbee: the device has not described its endpoint %d: %w", id, err)
-	}
-	err = n.change(d.device.IEEEAddress, func(d *node) error {
-		e := d.edit(id)
-		if e == nil {
-			return noEndpoint(id)
+	err := n.step(d, StepEndpoint, id, func() error {
+		data, err := n.zdo(ctx, d, interviewHold, zdoSimpleDescriptor, func(a NetworkAddress) []byte { return append(ofInterest(a), id) })
+		if err == nil {
+			desc, err = parseSimpleDescriptor(data)
 		}
-		e.Profile, e.DeviceID, e.Input, e.Output = desc.Profile, desc.DeviceID, desc.Input, desc.Output
-		return nil
+		if err != nil {
+			return fmt.Errorf("zigbee: the device has not described its endpoint %d: %w", id, err)
+		}
+		return n.change(d.device.IEEEAddress, func(d *node) error {
+			e := d.edit(id)
+			if e == nil {
+				return noEndpoint(id)
+			}
+			e.Profile, e.DeviceID, e.Input, e.Output = desc.Profile, desc.DeviceID, desc.Input, desc.Output
+			return nil
+		})
 	})
 	if err != nil {
 		return err
 	}
 	if slices.Contains(desc.Input, clusterBasic) {
-		n.askBasic(ctx, d, id, afresh, asked)
+		_ = n.step(d, StepBasic, id, func() error { // what a device does not say of itself is no failure
+			n.askBasic(ctx, d, id, afresh, asked)
+			return nil
+		})
 	}
 	if slices.Contains(desc.Input, clusterIASZone) {
-		return n.enrol(ctx, d, id)
+		return n.step(d, StepEnrol, id, func() error { return n.enrol(ctx, d, id) })
 	}
 	return nil
 }

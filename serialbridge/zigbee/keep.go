@@ -134,6 +134,16 @@ func (n *Network) Backup(ctx context.Context) (*Backup, error) {
 	return n.takeBackup(ctx, b)
 }
 
+// LastBackup returns when the last backup was made; the zero time: there is none.
+func (n *Network) LastBackup() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.memory.backup == nil {
+		return time.Time{}
+	}
+	return n.memory.backup.Date
+}
+
 // takeBackup keeps what was read from a stick.
 func (n *Network) takeBackup(ctx context.Context, b *Backup) (*Backup, error) {
 	n.mu.Lock()

@@ -58,8 +58,9 @@ type Route struct {
 }
 
 // Map asks all routers for their neighbours, and for their routes if they are wanted.
-// It takes a second or more for each router.
-func (n *Network) Map(ctx context.Context, routes bool) (Map, error) {
+// It takes a second or more for each router. Progress, if it is not nil, is told how many of
+// them were asked.
+func (n *Network) Map(ctx context.Context, routes bool, progress func(done, of int)) (Map, error) {
 	s, err := n.started()
 	if err != nil {
 		return Map{}, err
@@ -76,11 +77,21 @@ func (n *Network) Map(ctx context.Context, routes bool) (Map, error) {
 			})
 		}
 	}
+	done, of := 0, 0
+	for _, node := range m.Nodes {
+		if node.Asked {
+			of++
+		}
+	}
 	for i := range m.Nodes {
 		node := &m.Nodes[i]
 		if !node.Asked {
 			continue
 		}
+		if progress != nil {
+			progress(done, of)
+		}
+		done++
 		if err := pause(ctx, mapPause); err != nil {
 			return Map{}, err
 		}

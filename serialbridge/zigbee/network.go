@@ -40,7 +40,9 @@ type Network struct {
 	info       Info
 	parameters Parameters
 	restoring  *restoring
+	interviews []*InterviewProgress // in the order in which they began
 	permitEnd  time.Time
+	permitVia  IEEEAddress // 0: everywhere
 	waiters    map[waiterKey]*waiter
 	sequence   uint8 // of what is sent to groups
 	notices    []notice
@@ -159,20 +161,20 @@ func (n *Network) ByNetworkAddress(a NetworkAddress) (Device, bool) {
 
 // Counters count what happened since the network was made.
 type Counters struct {
-	Received    uint64            // messages
-	Damaged     map[string]uint64 // frames, or what they end in, that were dropped, by reason
-	Duplicates  uint64
-	Strangers   uint64 // frames of devices that nobody knows
-	Strays      uint64 // events that came while no stick was in use
-	Overflows   uint64 // what Handler was not told, as it was too slow
-	StoreWrites uint64
-	StoreErrors uint64
-	Undelivered map[DeliveryReason]uint64
-	Unanswered  uint64 // requests that were delivered and had no answer
-	NotAnswered uint64 // what devices were not answered, as too much was to be answered
-	Interviews  uint64
-	FailedPings uint64
-	Refused     uint64 // devices that were too many or may not join
+	Received    uint64                    `json:"received"` // messages
+	Damaged     map[string]uint64         `json:"damaged"`  // frames, or what they end in, that were dropped, by reason
+	Duplicates  uint64                    `json:"duplicates"`
+	Strangers   uint64                    `json:"strangers"` // frames of devices that nobody knows
+	Strays      uint64                    `json:"strays"`    // events that came while no stick was in use
+	Overflows   uint64                    `json:"overflows"` // what Handler was not told, as it was too slow
+	StoreWrites uint64                    `json:"store_writes"`
+	StoreErrors uint64                    `json:"store_errors"`
+	Undelivered map[DeliveryReason]uint64 `json:"undelivered"`
+	Unanswered  uint64                    `json:"unanswered"`   // requests that were delivered and had no answer
+	NotAnswered uint64                    `json:"not_answered"` // what devices were not answered, as too much was to be answered
+	Interviews  uint64                    `json:"interviews"`
+	FailedPings uint64                    `json:"failed_pings"`
+	Refused     uint64                    `json:"refused"` // devices that were too many or may not join
 }
 
 // Counters returns a copy of the counters.

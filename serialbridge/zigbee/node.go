@@ -27,6 +27,7 @@ type node struct {
 	interviewing bool
 	retries      int       // of failed interviews, since the device has joined
 	retried      time.Time // when the last interview ended
+	progress     *InterviewProgress
 
 	presence presence
 }

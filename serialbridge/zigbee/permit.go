@@ -48,9 +48,12 @@ func (n *Network) PermitJoin(ctx context.Context, duration time.Duration, via *I
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.permitEnd = time.Time{}
+	n.permitEnd, n.permitVia = time.Time{}, 0
 	if duration > 0 {
 		n.permitEnd = n.now().Add(duration)
+		if via != nil {
+			n.permitVia = *via
+		}
 	}
 	return nil
 }
@@ -63,4 +66,15 @@ func (n *Network) PermitJoinEnd() time.Time {
 		return time.Time{}
 	}
 	return n.permitEnd
+}
+
+// PermitJoinVia returns through which device alone the network is open; 0: everywhere, or not
+// at all.
+func (n *Network) PermitJoinVia() IEEEAddress {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.now().Before(n.permitEnd) {
+		return 0
+	}
+	return n.permitVia
 }

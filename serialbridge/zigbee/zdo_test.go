@@ -161,7 +161,7 @@ func TestMap(t *testing.T) {
 		d.attributes[clusterIASZone][0] = zcl.Attribute{Type: zcl.Enum8, Value: uint64(1)}
 		d.attributes[clusterIASZone][0x10] = zcl.Attribute{Type: zcl.IEEE, Value: uint64(stickIEEE)}
 		w.join(d)
-		m, err := w.Map(context.Background(), true)
+		m, err := w.Map(context.Background(), true, nil)
 		if err != nil || len(m.Nodes) != 3 || len(m.Links) != 4 {
 			t.Fatalf("%+v, %v", m, err)
 		}
@@ -175,7 +175,7 @@ func TestMap(t *testing.T) {
 		w.stick.mu.Lock()
 		delete(w.stick.devices, 0x1111)
 		w.stick.mu.Unlock()
-		m, err = w.Map(context.Background(), true)
+		m, err = w.Map(context.Background(), true, nil)
 		if err != nil || !slices.Equal(m.Nodes[1].Failed, []string{"lqi", "routingTable"}) || len(m.Links) != 1 {
 			t.Errorf("%+v, %v", m, err)
 		}

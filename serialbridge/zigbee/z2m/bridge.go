@@ -73,6 +73,7 @@ type Bridge struct {
 	started time.Time
 
 	jobs    jobs
+	acts    acts
 	out     outbox
 	timers  timers
 	saver   saver
@@ -97,6 +98,8 @@ type Bridge struct {
 	running    bool // the network has been started once, and the topics published
 	updating   map[zigbee.IEEEAddress]context.CancelFunc
 	published  map[string]uint64 // of long topics, the hash of what was published last
+	energy     *EnergyScan       // the last one; nil: none yet
+	lastMap    *NetworkMap       // likewise
 }
 
 var _ zigbee.Handler = (*Bridge)(nil)

@@ -126,7 +126,7 @@ func (b *Bridge) command(c commandTopic, payload []byte) {
 		return
 	}
 	id := e.id()
-	if !b.jobs.add(id, func(ctx context.Context) { b.carryOut(ctx, id, of, c.get, message) }) {
+	if !b.jobs.add(id, func(ctx context.Context) { _, _ = b.carryOut(ctx, id, of, c.get, message) }) {
 		b.tell("error", fmt.Sprintf("Publish to '%s' failed: too many commands wait for it", e.name()))
 	}
 }
@@ -142,13 +142,14 @@ func (b *Bridge) find(id string) (entity, bool) {
 	return b.ofGroup(g), err == nil && g != nil
 }
 
-// carryOut sends what a command becomes, and publishes what it does.
-func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bool, message map[string]any) {
+// carryOut sends what a command becomes, and publishes what it does and why it does not. It
+// returns that, too: what was read, and the first error.
+func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bool, message map[string]any) (read map[string]any, first error) {
 	b.mu.Lock()
 	e, ok := b.find(id)
 	if !ok {
 		b.mu.Unlock()
-		return
+		return nil, zigbee.ErrNoDevice
 	}
 	var definition *devices.Definition
 	var c *devices.Context
@@ -165,7 +166,7 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 	name, options := e.name(), e.options()
 	if definition == nil {
 		b.mu.Unlock()
-		return
+		return nil, fmt.Errorf("nobody has described '%s': it is not known what it can do", name)
 	}
 	// Home Assistant sends the state whenever it sets a color.
 	if b.o.HomeAssistant.Enabled && !get && c.State["state"] == "ON" && message["brightness"] == nil &&
@@ -198,11 +199,17 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 			answer, o.Err = b.send(ctx, e, o.Requests)
 		}
 		if ctx.Err() != nil {
-			return
+			return nil, context.Cause(ctx)
 		}
 		if o.Err != nil {
 			failed(o.Key, o.Err)
+			if first == nil {
+				first = o.Err
+			}
 			continue
+		}
+		if answer != nil {
+			read = merge(read, answer)
 		}
 		state := maps.Clone(map[string]any(o.State))
 		filter(texts(options, "filtered_optimistic"), state)
@@ -225,6 +232,7 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 	if e, ok := b.find(id); ok && len(expected) > 0 && flag(options, "optimistic", true) {
 		b.publishState(e, expected, changed)
 	}
+	return read, first
 }
 
 // failure says that a key of a command was in vain, in the form by which front ends know
@@ -282,6 +290,6 @@ func (b *Bridge) readLater(id string, endpoint uint8, wait time.Duration, keys [
 		for _, key := range keys {
 			message[key] = ""
 		}
-		b.jobs.add(id, func(ctx context.Context) { b.carryOut(ctx, id, endpoint, true, message) })
+		b.jobs.add(id, func(ctx context.Context) { _, _ = b.carryOut(ctx, id, endpoint, true, message) })
 	})
 }

@@ -70,9 +70,10 @@ func (b *Bridge) configure(ctx context.Context, ieee zigbee.IEEEAddress) error {
 	d.configuring = false
 	if err != nil {
 		d.attempts++
+		d.setupError = sayError(err)
 		return err
 	}
-	d.attempts = 0
+	d.attempts, d.setupError = 0, ""
 	if told, ok := b.network.Device(ieee); ok {
 		b.take(told)
 	}

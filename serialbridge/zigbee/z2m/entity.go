@@ -50,7 +50,8 @@ type device struct {
 
 	counted     counted
 	configuring bool
-	attempts    int // to configure it, in vain
+	attempts    int    // to configure it, in vain
+	setupError  string // why the last of them has failed
 }
 
 // group is a group of endpoints. Who is in it stands with the endpoints.

@@ -31,13 +31,14 @@ func (b *Bridge) networkMap(ctx context.Context, r *request) (map[string]any, er
 		return nil, fmt.Errorf("Type '%s' not supported, allowed are: raw,graphviz,plantuml", kind)
 	}
 	routes := r.flag("routes")
-	told, err := b.network.Map(ctx, routes)
+	told, err := b.network.Map(ctx, routes, r.progress)
 	if err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
 	nodes := b.mapNodes(told)
 	colors := b.settings.MapOptions
+	b.lastMap = b.mapOf(nodes, told.Links)
 	b.mu.Unlock()
 	links := slices.DeleteFunc(told.Links, func(l zigbee.MapLink) bool { return l.Relationship > 3 }) // not of the network any more
 	data := map[string]any{"type": kind, "routes": routes}

@@ -18,6 +18,11 @@ type request struct {
 	body    map[string]any // empty if it is no object
 	isBody  bool
 	answers string // the name of the answer
+
+	// Of an act, see Bridge.Begin; else nil.
+	own      bool // it is not of zigbee2mqtt's: nothing is published
+	progress func(done, of int)
+	ended    func(data map[string]any, err error)
 }
 
 // handler does a request and returns the data of the answer.
@@ -101,27 +106,38 @@ func (b *Bridge) request(name string, payload []byte) {
 	if body, ok := v.(map[string]any); ok {
 		r.body, r.isBody = body, true
 	}
-	key := "requests"
-	if !h.quick {
-		key = "request/" + strings.ToLower(name)
-		for _, field := range []string{"id", "device", "from", "target"} {
-			if id := textOf(r.body[field]); id != "" {
-				key = "request/" + id
-				break
-			}
-		}
-		if !r.isBody && strings.HasPrefix(name, "device/") {
-			key = "request/" + textOf(r.value)
+	if !b.jobs.add(r.key(h), func(ctx context.Context) { b.answer(ctx, h, r) }) {
+		b.respond(r, nil, errBusy)
+	}
+}
+
+var errBusy = errors.New("too many requests wait; try again later")
+
+// key is what the requests have in common that are done one after the other.
+func (r *request) key(h handler) string {
+	if h.quick {
+		return "requests"
+	}
+	for _, field := range []string{"id", "device", "from", "target"} {
+		if id := textOf(r.body[field]); id != "" {
+			return "request/" + id
 		}
 	}
-	if !b.jobs.add(key, func(ctx context.Context) { b.answer(ctx, h, r) }) {
-		b.respond(r, nil, errors.New("too many requests wait; try again later"))
+	if !r.isBody && strings.HasPrefix(r.name, "device/") {
+		return "request/" + textOf(r.value)
 	}
+	return "request/" + strings.ToLower(r.name)
 }
 
 func (b *Bridge) answer(ctx context.Context, h handler, r *request) {
 	data, err := h.do(b, ctx, r)
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(ctx), errGivenUp):
+		err = errGivenUp
+	case ctx.Err() != nil:
+		if r.ended != nil {
+			r.ended(nil, errors.New("Lintel was stopped meanwhile"))
+		}
 		return
 	}
 	if err == nil {
@@ -133,6 +149,12 @@ func (b *Bridge) answer(ctx context.Context, h handler, r *request) {
 // respond publishes the answer to a request.
 func (b *Bridge) respond(r *request, data map[string]any, err error) {
 	response := map[string]any{"status": "ok", "data": data}
+	if r.ended != nil {
+		r.ended(data, err)
+	}
+	if r.own {
+		return
+	}
 	if data == nil {
 		response["data"] = map[string]any{}
 	}
