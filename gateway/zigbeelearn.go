@@ -36,6 +36,9 @@ func (z *zigbeeHouse) readUsers() {
 	z.users.Store(&users)
 }
 
+// Bridge returns the bridge that there is now.
+func (z *zigbeeHouse) Bridge() *z2m.Bridge { return z.current() }
+
 // Overview returns what there is in the network.
 func (z *zigbeeHouse) Overview() z2m.Overview { return z.current().Overview() }
 

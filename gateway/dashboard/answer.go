@@ -15,7 +15,6 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/uplink"
-	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/z2m"
 )
 
@@ -99,8 +98,8 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	if unconnected, ok := errors.AsType[*homeassistant.ConnectError](err); ok {
 		return &problem{connectCodes[unconnected.Reason], "", unconnected.Text}
 	}
-	if errors.Is(err, zigbee.ErrNoStick) {
-		return &problem{http.StatusServiceUnavailable, "", "No stick serves the Zigbee network: plug one in, wait until it is online on the first page, and try again."}
+	if p := zigbeeProblem(err); p != nil {
+		return p
 	}
 	code := 0
 	switch {

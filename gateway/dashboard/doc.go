@@ -52,7 +52,33 @@
 //	POST   /api/backup             {"passphrase", "small"}: a backup of the box, encrypted with a passphrase
 //	POST   /api/restore            multipart/form-data: passphrase, then file: the box starts again with this backup;
 //	                               in its own network for everybody as long as it is unclaimed
-//	GET    /api/zigbee/devices     the Zigbee network and its devices
+//	GET    /api/zigbee             the Zigbee network: channel, stick, until when it is open, health
+//	GET    /api/zigbee/devices     its devices
+//	GET    /api/zigbee/devices/IEEE  a device: endpoints, clusters, bindings, reporting, groups, firmware
+//	GET    /api/zigbee/joining     the last interviews, step by step
+//	GET    /api/zigbee/groups      groups with members and scenes
+//	GET    /api/zigbee/firmware    devices that take firmware over the radio, and what there is for them
+//	GET    /api/zigbee/map         the last map: who hears whom
+//	POST   /api/zigbee/backup      {}: the coordinator's backup, with the network key
+//	POST   /api/zigbee/NAME        does something, and answers with an act: 202 if it goes on. NAME and what is said:
+//	                               install_code {"value"}; map {}; energy_scan {}; coordinator_check {};
+//	                               channel {"channel"}; restore {"backup", "words"};
+//	                               device/rename {"from", "to"}; device/remove {"id", "force", "block"};
+//	                               device/interview, device/configure {"id"};
+//	                               device/bind, device/unbind {"from", "from_endpoint", "to", "to_endpoint", "clusters"};
+//	                               device/reporting/configure {"id", "endpoint", "cluster", "attribute",
+//	                               "minimum_report_interval", "maximum_report_interval", "reportable_change"};
+//	                               device/command {"id", "endpoint", "command"}; device/read {"id", "endpoint", "cluster",
+//	                               "attributes"}; device/write {"id", "endpoint", "cluster", "attribute", "value"};
+//	                               group/add {"friendly_name", "id"}; group/remove {"id", "force"}; group/rename {"from", "to"};
+//	                               group/members/add, group/members/remove {"group", "device", "endpoint"};
+//	                               group/state {"id", "state"}; group/scene/recall, group/scene/remove {"id", "scene"};
+//	                               group/scene/store {"id", "scene", "name"};
+//	                               firmware/check, firmware/install, firmware/cancel, firmware/schedule,
+//	                               firmware/unschedule {"id"}
+//	GET    /api/zigbee/acts        what is being done, and the last that was
+//	GET    /api/zigbee/acts/ID     one of them
+//	DELETE /api/zigbee/acts/ID     gives it up
 //	POST   /api/zigbee/permit      {"seconds"}: opens it for new devices, 254 s at most; 0 closes it
 //	GET    /api/zigbee/learn/IEEE  the datapoints of a Tuya device that nobody has described
 //	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
@@ -138,7 +164,7 @@
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //
 // Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
-// (64 KiB for a user or a certificate, 128 KiB for datapoints, 1 MiB for an import, 501 MiB for an update, which may take as long as it
+// (64 KiB for a user or a certificate, 128 KiB for datapoints, 512 KiB for what is done with the Zigbee network, 1 MiB for an import, 501 MiB for an update, which may take as long as it
 // goes on), 10 s for a request, 1,000 lines of the log with four who follow it, 1,000
 // devices with 64 KiB of state each, 200 clients, users, certificates or events on a page.
 package dashboard

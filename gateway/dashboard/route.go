@@ -63,6 +63,7 @@ func (s *Server) routes() []route {
 			route{pattern: "GET /api/zigbee/learn/{ieee}/definition.toml", level: viewer, serve: s.serveDefinition},
 		)
 	}
+	all = append(all, s.zigbeeRoutes()...)
 	if s.o.Backups != nil {
 		all = append(all,
 			// Who may restore depends on whether the box is claimed: see mayRestore.

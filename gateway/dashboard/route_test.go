@@ -94,7 +94,7 @@ func newBox(t *testing.T) *gate {
 	check(err)
 	g.o.Lockout = access.NewLockout()
 	g.o.Roles = policy.Roles
-	g.o.ZigbeeNetwork = newZigbeeNetwork()
+	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
 	g.o.Updater = newUpdater()
 	g.o.Network, g.o.Time = newPlace(), timeStatus

@@ -20,6 +20,8 @@ import (
 
 // ZigbeeNetwork is a Zigbee network with its devices. Its errors are those of z2m.Bridge.
 type ZigbeeNetwork interface {
+	// Bridge is what does all that is done with the network. It may be another one each time.
+	Bridge() *z2m.Bridge
 	Overview() z2m.Overview
 	// Permit opens the network for new devices, or closes it (0).
 	Permit(ctx context.Context, duration time.Duration) error

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/persist"
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/z2m"
@@ -29,9 +30,39 @@ type zigbeeNetwork struct {
 	taught   z2m.Teaching
 	err      error // of Teach and Permit
 	opened   time.Duration
+	bridge   *z2m.Bridge // a real one, without a stick
 }
 
-func newZigbeeNetwork() *zigbeeNetwork {
+// newBridge returns a bridge without a stick that runs until the test ends.
+func newZigbeeBridge(t *testing.T, store *persist.Store) *z2m.Bridge {
+	t.Helper()
+	bucket, err := persist.NewBucket[map[string]any](store, "zigbee test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := persist.NewBucket[zigbee.Device](store, "zigbee devices")
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := persist.NewBucket[string](store, "zigbee")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bridge, err := z2m.New(z2m.Options{Broker: new(topics), Settings: bucket, States: bucket, Network: zigbee.Options{Store: known, Memory: memory}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- bridge.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-ran
+	})
+	return bridge
+}
+
+func newZigbeeNetwork(t *testing.T, store *persist.Store) *zigbeeNetwork {
 	quality, battery, seen := uint8(147), 97.0, time.Now().Add(-65*time.Second)
 	of := z2m.DeviceSummary{IEEEAddress: stranger, Name: hostile, ModelID: "TS0601", Manufacturer: "_TZE200_" + hostile, Source: "generated", Vendor: hostile,
 		Model: hostile, Type: zigbee.Router, PowerSource: "Mains (single phase)", Availability: "offline", Interview: zigbee.Successful, Datapoints: 3}
@@ -47,12 +78,13 @@ func newZigbeeNetwork() *zigbeeNetwork {
 		point(1, "bool", false), point(101, "number", 213.0, 215.0), point(103, "string", "a", hostile)}}
 	l.Points[0].Meaning = &devices.Meaning{ID: 1, Property: "state", Kind: "bool", Values: map[int64]any{0: "OFF", 1: "ON"}, Settable: true}
 	l.Points[1].Guess = devices.Guess{Property: "temperature", Divisor: 10, Unit: "°C", Reason: "it moves little"}
-	return &zigbeeNetwork{lesson: l, overview: z2m.Overview{Running: true, Devices: []z2m.DeviceSummary{
+	return &zigbeeNetwork{bridge: newZigbeeBridge(t, store), lesson: l, overview: z2m.Overview{Running: true, Devices: []z2m.DeviceSummary{
 		{IEEEAddress: known, Name: "kitchen", Vendor: "SONOFF", Model: "SNZB-02", ModelID: "TH01", Manufacturer: "eWeLink", Source: "native", Type: zigbee.EndDevice,
 			PowerSource: "Battery", LinkQuality: &quality, Battery: &battery, LastSeen: &seen, Availability: "online", Interview: zigbee.Successful},
 		of, {IEEEAddress: 1, Name: "0x0000000000000001", Type: zigbee.Unknown, Interview: zigbee.InProgress}}}}
 }
 
+func (n *zigbeeNetwork) Bridge() *z2m.Bridge    { return n.bridge }
 func (n *zigbeeNetwork) Overview() z2m.Overview { return n.overview }
 func (n *zigbeeNetwork) Lessons() []z2m.Lesson  { return []z2m.Lesson{n.lesson} }
 

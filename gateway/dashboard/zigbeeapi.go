@@ -1,0 +1,95 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"lintel/gateway/access"
+	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/z2m"
+)
+
+// zigbeeRoutes are the Zigbee network's.
+func (s *Server) zigbeeRoutes() []route {
+	if s.o.ZigbeeNetwork == nil {
+		return nil
+	}
+	const viewer, admin = access.Viewer, access.Admin
+	bridge := s.o.ZigbeeNetwork.Bridge
+	show := func(f func() any) func(http.ResponseWriter, *request) {
+		return func(w http.ResponseWriter, _ *request) { s.answer(w, http.StatusOK, f()) }
+	}
+	return append(s.actRoutes(),
+		route{pattern: "GET /api/zigbee", level: viewer, serve: show(func() any { return bridge().NetworkState() })},
+		route{pattern: "GET /api/zigbee/joining", level: viewer, serve: show(func() any { return bridge().Joinings() })},
+		route{pattern: "GET /api/zigbee/groups", level: viewer, serve: show(func() any { return bridge().Groups() })},
+		route{pattern: "GET /api/zigbee/firmware", level: viewer, serve: show(func() any { return bridge().Firmware() })},
+		route{pattern: "GET /api/zigbee/map", level: viewer, serve: s.showMap},
+		route{pattern: "GET /api/zigbee/devices/{ieee}", level: viewer, serve: s.showZigbeeDevice},
+		route{pattern: "POST /api/zigbee/backup", level: admin, serve: s.coordinatorBackup},
+		route{pattern: "POST /zigbee-act/backup", level: admin, serve: s.coordinatorBackup},
+	)
+}
+
+func (s *Server) showMap(w http.ResponseWriter, r *request) {
+	m := s.o.ZigbeeNetwork.Bridge().Map()
+	if m == nil {
+		s.fail(w, r, &problem{http.StatusNotFound, "", "No map was made since Lintel has started: POST to /api/zigbee/map makes one."})
+		return
+	}
+	s.answer(w, http.StatusOK, m)
+}
+
+func (s *Server) showZigbeeDevice(w http.ResponseWriter, r *request) {
+	ieee, err := ieeeOf(r)
+	var d z2m.DeviceDetail
+	if err == nil {
+		d, err = s.o.ZigbeeNetwork.Bridge().Detail(ieee)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, http.StatusOK, d)
+}
+
+// coordinatorBackup reads a backup from the stick and hands it out. The network key is in it.
+func (s *Server) coordinatorBackup(w http.ResponseWriter, r *request) {
+	ctx, cancel := context.WithTimeout(r.Context(), permitTime)
+	defer cancel()
+	b, err := s.o.ZigbeeNetwork.Bridge().Network().Backup(ctx)
+	var text []byte
+	if err == nil {
+		text, err = json.MarshalIndent(b, "", "  ")
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.note(r, access.BackupTaken, "", ": of the Zigbee network")
+	h := w.Header()
+	h.Set("Content-Type", jsonType)
+	h.Set("Content-Disposition", `attachment; filename="coordinator_backup.json"`)
+	w.Write(append(text, '\n'))
+}
+
+// zigbeeProblem is what to answer because of an error of the network; nil: it is none.
+func zigbeeProblem(err error) *problem {
+	switch {
+	case errors.Is(err, zigbee.ErrNoStick):
+		return &problem{http.StatusServiceUnavailable, "", "No stick serves the Zigbee network: plug one in, wait until it is online on the first page, and try again."}
+	case errors.Is(err, zigbee.ErrNoDevice):
+		return &problem{http.StatusNotFound, "", "There is no such device in the Zigbee network: look at the list of devices."}
+	case errors.Is(err, z2m.ErrNoAct):
+		return &problem{http.StatusNotFound, "", "That is not being done, or was done long ago."}
+	}
+	if refused, ok := errors.AsType[*z2m.RequestError](err); ok {
+		return &problem{http.StatusConflict, "", sentence(refused)}
+	}
+	if _, ok := errors.AsType[*zigbee.DeliveryError](err); ok {
+		return &problem{http.StatusBadGateway, "", sentence(err)}
+	}
+	return nil
+}
