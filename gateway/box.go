@@ -80,6 +80,7 @@ func (g *gateway) buildBox(client *broker.Client) error {
 		return err
 	}
 	g.vitals = newVitals(g)
+	g.checkup = &checkup{g: g}
 	g.commands = newBoxCommands(g, client)
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: client, BaseTopic: g.config.Serial.BaseTopic, Values: g.vitals.values,

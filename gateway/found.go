@@ -76,6 +76,7 @@ func (g *gateway) runRenames(ctx context.Context) error {
 func (g *gateway) runMDNS(ctx context.Context) error {
 	if err := g.advertiser.Run(ctx); err != nil {
 		g.log.Warn("not found by name on this network", "err", err)
+		g.checkup.noName(err)
 		<-ctx.Done()
 	}
 	return nil

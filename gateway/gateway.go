@@ -98,6 +98,7 @@ type gateway struct {
 	clock     *clock.Client // nil: something else sets the clock
 	updater   *update.Updater
 	health    *houseHealth
+	checkup   *checkup
 	network   *network.Manager         // nil: the network is not ours
 	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
 	logins    *homeassistantLogins

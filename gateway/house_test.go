@@ -63,6 +63,7 @@ var floors = map[string]int{
 	"lintel/gateway/homeassistant/fakehome":     4,
 	"lintel/gateway/homeassistant/hacs":         7,
 	"lintel/gateway/uplink":                     4,
+	"lintel/gateway/checks":                     3,
 	"lintel/serialbridge/simulator":             4,
 	"lintel/gateway/dashboard":                  5,
 	"lintel/gateway":                            6,

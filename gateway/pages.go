@@ -63,6 +63,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Healthy:   g.Health,
 		Ready:     g.ready,
 		Metrics:   g.writeMetrics,
+		Checks:    g.checkup,
 		Losses:    g.losses,
 		Notices:   g.notices,
 		Updater:   g.updater,

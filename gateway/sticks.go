@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"lintel/gateway/broker"
+	"lintel/gateway/checks"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
 	"lintel/persist"
@@ -258,15 +260,36 @@ func (k *knownStick) due(state map[string]any, frames uint64, now time.Time, aga
 	return payload
 }
 
+// away are the sticks that were here before this start, and are not.
+func (s *sticks) away() []checks.Stick {
+	here := make(map[string]bool)
+	for _, status := range s.g.bridge.Sticks() {
+		here[status.Device] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var away []checks.Stick
+	for _, id := range slices.Sorted(maps.Keys(s.known)) {
+		if k := s.known[id]; !here[id] && !k.forgotten {
+			away = append(away, checks.Stick{ID: id, Device: id, Name: k.told.Name, State: serialbridge.Waiting})
+		}
+	}
+	return away
+}
+
+// knows reports whether there is such a stick, or was.
+func (s *sticks) knows(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.known[id]
+	return k != nil && !k.forgotten
+}
+
 // take takes a message on a topic of commands. Devices have their own: all there is to be
 // told to a stick is that it be forgotten.
 func (s *sticks) take(m mqtt.Message) {
 	id, _, _ := strings.Cut(strings.TrimPrefix(m.Topic, s.g.config.Serial.BaseTopic+"/"), "/")
-	s.mu.Lock()
-	k := s.known[id]
-	known := k != nil && !k.forgotten
-	s.mu.Unlock()
-	if !known {
+	if !s.knows(id) {
 		return
 	}
 	var object map[string]any

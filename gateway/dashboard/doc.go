@@ -22,6 +22,8 @@
 // # The JSON API
 //
 //	GET    /api/status             the status
+//	GET    /api/checks             whether all is well: {"verdict", "checks": [{"id", "name", "verdict", "why", "after",
+//	                               "cause", "mend": {"label", "method", "path", "fields", "level"}}]}; see package checks
 //	GET    /api/claim              whether the box is claimed
 //	POST   /api/claim              {"password", "name"}: claims it
 //	POST   /api/login              {"user", "password"}: a session, as a cookie

@@ -47,6 +47,7 @@ func (s *Server) routes() []route {
 		}
 		return all
 	}
+	all = append(all, s.checkRoutes()...)
 	if s.o.Zigbee != nil {
 		all = append(all, route{pattern: "GET /zigbee/", level: admin, serve: s.serveZigbee})
 	}

@@ -57,6 +57,7 @@ type Options struct {
 	Stats   func() broker.Stats
 	Healthy func() error           // nil: the house works
 	Ready   func() bool            // clients are let in; nil: as long as the house works
+	Checks  Checks                 // nil: nobody judges the house
 	Losses  func() []string        // what is known to be lost of what was stored
 	Notices func() []string        // what else a person should look after; nil: nothing
 	Machine func() []Fact          // what is known of the machine; nil: nothing
@@ -147,6 +148,9 @@ type Server struct {
 	meter       meter
 	pairing     access.Pairing
 	integration func() ([]byte, error) // the zip, made once
+
+	pulse  pulse
+	checks lastReport
 }
 
 // New returns a server that answers nobody until Run.
@@ -186,6 +190,9 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	var beating sync.WaitGroup
+	beating.Go(func() { s.pulse.run(ctx, s.o.Stats, s.o.Clients) })
+	defer beating.Wait()
 	if s.o.Users == nil {
 		return s.serve(ctx, server)
 	}

@@ -98,6 +98,7 @@ type entry struct {
 	withdrew   chan struct{}     // closed when it is taken back or has come back; nil: nobody waits
 	components map[string]string // key → platform, as published last
 	gone       map[string]string // removed by that; the re-send repeats it
+	refused    []string          // keys that Home Assistant would not take
 
 	missing map[string]string // told before the start, and not seen since
 	settled time.Time         // when to remove those
@@ -211,6 +212,22 @@ func (p *Publisher) Gone(id string) (done <-chan struct{}) {
 	}
 	p.signal()
 	return e.withdrew
+}
+
+// Refused returns the properties that are left out because Home Assistant would not take
+// them, as DEVICE: KEY.
+func (p *Publisher) Refused() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(p.entries)) {
+		if e := p.entries[id]; !e.withdrawn {
+			for _, key := range e.refused {
+				all = append(all, cmp.Or(e.device.Name, id)+": "+key)
+			}
+		}
+	}
+	return all
 }
 
 // Ready is closed when the first documents were sent. What is said to be online after
@@ -398,7 +415,11 @@ func (p *Publisher) publish(ctx context.Context, e *entry) {
 		// Home Assistant must know the device that another one hangs below.
 		doc.Device.ViaDevice = identifier(p.o.Box, GatewayID)
 	}
-	for key, why := range doc.refused(Topic(p.o.Box, device.ID, p.o.Options)) {
+	refused := doc.refused(Topic(p.o.Box, device.ID, p.o.Options))
+	p.mu.Lock()
+	e.refused = slices.Sorted(maps.Keys(refused))
+	p.mu.Unlock()
+	for key, why := range refused {
 		if changed {
 			p.log.Error("property not shown in home assistant", "device", device.ID, "property", key, "err", why)
 		}
