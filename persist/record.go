@@ -70,6 +70,10 @@ type Ref struct {
 	body    uint64 // if place is bodyShared
 }
 
+// Written reports whether the entry is in the store. Only the function that was given to
+// Append with a batch that puts the entry may ask.
+func (r *Ref) Written() bool { return r.written }
+
 // State is what a store holds of the broker, as read at start. What waits in
 // queues is only counted: see ReadQueue.
 type State struct {

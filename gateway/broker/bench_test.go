@@ -18,16 +18,17 @@ import (
 // pump sends n messages of one publisher to subscribers on real sockets and
 // returns when all have arrived.
 type pump struct {
-	from  *rawClient
-	to    []*rawClient
-	batch []byte // packets of the publisher
-	each  int    // messages in batch
-	size  int64  // bytes of one message at a subscriber
+	server *server
+	from   *rawClient
+	to     []*rawClient
+	batch  []byte // packets of the publisher
+	each   int    // messages in batch
+	size   int64  // bytes of one message at a subscriber
 }
 
 func newPump(t testing.TB, v mqtt.Version, subscribers int, authorize func(*broker.ConnectRequest, broker.Action, string) broker.Permit) *pump {
 	s := startServer(t, t.TempDir(), broker.Options{MaxQueuedMessages: 1 << 20, Authorize: authorize})
-	p := &pump{from: connect(t, s, clean(v, "from")), each: 50}
+	p := &pump{server: s, from: connect(t, s, clean(v, "from")), each: 50}
 	p.from.net.SetDeadline(time.Time{})
 	for i := range subscribers {
 		c := connect(t, s, clean(v, strconv.Itoa(i)))

@@ -114,6 +114,7 @@ type Broker struct {
 	retained  retainedStore
 	messageID atomic.Uint64
 	stats     counters
+	traces    traces
 	started   time.Time
 
 	connectRate  tokenBucket

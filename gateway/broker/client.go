@@ -75,7 +75,7 @@ func (b *Broker) NewClient(id string) (*Client, error) {
 	if b.options.Authorize != nil {
 		s.request.Store(&ConnectRequest{ClientID: id, Version: mqtt.V50, CleanStart: true, InProcess: true})
 	}
-	s.version, s.remoteAddr = mqtt.V50, "in-process"
+	s.version, s.remoteAddr = mqtt.V50, inProcess
 	var f flushList
 	s.resume(c, b.options.MaxInflight, &f)
 	s.mu.Unlock()
@@ -100,10 +100,13 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 		return ErrClosed
 	}
 	r := c.route(m.Topic)
+	if c.broker.traces.on() {
+		c.tracePublish(&m)
+	}
 	msg := &message{Message: m, from: c.session.id, refusable: true}
 	if !r.publish.allows(&msg.Message) {
 		c.broker.stats.notAuthorized.Add(1)
-		return fmt.Errorf("broker: publish to %s: %w", m.Topic, &mqtt.Error{Code: mqtt.NotAuthorized})
+		return c.refused(msg, &mqtt.Error{Code: mqtt.NotAuthorized})
 	}
 	c.broker.stats.publishReceived.Add(1)
 	c.broker.stats.publishBytesReceived.Add(uint64(len(m.Payload)))
@@ -112,11 +115,11 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	var f flushList
 	k := new(keeping)
 	if m.QoS > 0 && c.broker.store.DiskLow() && c.broker.diskFull(msg, r, k) {
-		return fmt.Errorf("broker: publish to %s: %w", m.Topic, errDiskFull)
+		return c.refused(msg, errDiskFull)
 	}
 	wait, err := c.broker.publish(msg, r, k, &f)
 	if err != nil {
-		return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
+		return c.refused(msg, err)
 	}
 	if !wait {
 		c.broker.flush(&f)
@@ -133,6 +136,16 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	case <-c.broker.store.Failed():
 		return fmt.Errorf("broker: publish to %s: %w", m.Topic, c.broker.store.Err())
 	}
+}
+
+// refused is the error of a message that went to nobody.
+func (c *Client) refused(m *message, err error) error {
+	if m.Trace != 0 {
+		e := traceMessage(TraceRefused, m, err.Error())
+		e.Client, e.Address = c.session.id, inProcess
+		c.broker.traces.tell(e)
+	}
+	return fmt.Errorf("broker: publish to %s: %w", m.Topic, err)
 }
 
 // check refuses what a client on a socket could not publish.
@@ -328,6 +341,9 @@ func (c *Client) finished(packetID uint16) {
 	s := c.session
 	s.mu.Lock()
 	if e := s.inflight.get(packetID); e != nil {
+		if e.message.Trace != 0 {
+			s.traceEntry(TraceAcknowledged, e, "")
+		}
 		s.finish(e, &f)
 	}
 	s.pump(&f)
@@ -348,6 +364,9 @@ func (c *Client) publish(m *message, d delivery, _ *flushList) bool {
 	in := inboxEntry{m.Message, d.packetID, d.identifiers}
 	in.message.Expires, in.message.Provisional = m.expires(), false
 	in.message.QoS, in.message.Retain = d.qos, d.retain
+	if m.Trace != 0 {
+		c.traceGiven(&in)
+	}
 	c.mu.Lock()
 	c.inbox = append(c.inbox, in)
 	c.waiting += in.size()

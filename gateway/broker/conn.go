@@ -47,6 +47,7 @@ var (
 // the socket has drained. Otherwise a goroutine is started for each turn of writing.
 type conn struct {
 	broker *Broker
+	client *connection // whose it is, for those who trace
 
 	// Reading; only by who reads.
 	buf        []byte // buf[head:tail] is not handled yet
@@ -63,6 +64,7 @@ type conn struct {
 	closed  bool
 	pending int    // bytes in out and being written
 	packets uint64 // appended since they were counted
+	carries uint64 // number of the message that is being appended, see mqtt.Message.Trace
 	full    bool   // somebody was told that there is no room
 	drained func() // called when there is room again after that; locks the session
 
@@ -211,6 +213,9 @@ func (c *conn) appendLocked(encode func([]byte) []byte) {
 	before := len(c.out)
 	c.out = encode(c.out)
 	c.pending += len(c.out) - before
+	if c.broker.traces.on() && c.client != nil {
+		c.client.traceSent(c.out[before:])
+	}
 }
 
 // flush writes what waits, as far as the socket takes it at once.

@@ -23,6 +23,8 @@ type connection struct {
 	done    chan struct{} // closed when the connection has let go of its session
 
 	listener string      // by which it came
+	address  string      // of the client, with its port
+	said     string      // client id of the CONNECT
 	user     string      // who it was found to be; empty: nobody
 	loginEnd *time.Timer // disconnects it when its login ends; guarded by session.mu
 
@@ -50,6 +52,8 @@ type connection struct {
 	open2     map[uint16]struct{}                 // QoS 2 messages of a 5.0 client without PUBCOMP; part of its Receive Maximum
 	diskLow   bool                                // the disk is, if diskAsked in this batch
 	diskAsked bool
+	tracing   bool     // somebody traced when the present batch began
+	traced    *traced  // the message that the present packet brings, if so
 	keeping   *keeping // for the next message that needs one
 	keepWill  bool     // the client said goodbye and wants its will published
 
@@ -77,7 +81,8 @@ const kickedFlag = 1 << 8
 
 // serveConn runs one client until its connection ends, or hands it to a poller.
 func (b *Broker) serveConn(ctx context.Context, nc net.Conn, listener string) {
-	c := &connection{conn: newConn(b, nc), broker: b, listener: listener, done: make(chan struct{})}
+	c := &connection{conn: newConn(b, nc), broker: b, listener: listener, address: nc.RemoteAddr().String(), done: make(chan struct{})}
+	c.client = c
 	c.state.Store(serving)
 	c.router.index, c.router.maxLevels = &b.index, b.options.MaxTopicLevels
 	nc.SetReadDeadline(time.Now().Add(b.options.ConnectTimeout))
@@ -154,6 +159,7 @@ const maxWork = 4096
 func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 	packets := uint64(0)
 	c.work, c.left, c.stores, c.diskAsked = 0, false, false, false
+	c.tracing, c.traced = c.broker.traces.on(), nil
 	for err == nil && !c.left {
 		if c.onPoller && c.mayWait() {
 			err = errMayWait
@@ -165,6 +171,9 @@ func (c *connection) handleAll(ctx context.Context) (handled bool, err error) {
 		}
 		packets++
 		if err = e; err == nil {
+			if c.tracing {
+				c.traced = c.traceReceived(p)
+			}
 			err = c.handle(ctx, p)
 		}
 		c.left = c.work >= maxWork
@@ -300,6 +309,11 @@ func (c *connection) end(err error) {
 	c.session.mu.Lock()
 	c.endLogin(time.Time{})
 	c.session.mu.Unlock()
+	if c.broker.traces.on() {
+		e := c.traceEvent(TraceDisconnected)
+		e.Detail = err.Error()
+		c.broker.traces.tell(e)
+	}
 	c.broker.leave(c)
 	c.broker.detach(c.session, c.keepWill || err != errDisconnect)
 	close(c.done) // before lingering: who takes the session over waits for this

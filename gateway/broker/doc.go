@@ -131,6 +131,15 @@
 // $SYS/broker/store/commit/p50 microseconds, a power of two, all but a hundredth less
 // than …/p99.
 //
+// # Traces
+//
+// Broker.Trace tells what happens to chosen clients, topics or addresses: packets that come
+// and go, who connects and who is refused, and what becomes of each message: for whom it
+// waits, who may not have it, who is past reach, what the store did with it, who has
+// acknowledged it and who was told so. All that is told of one message has its number,
+// mqtt.Message.Trace, by which the house follows it outside of the broker too. Events
+// go into a bounded channel; nobody waits for who receives them. trace.mu is taken last.
+//
 // # Access
 //
 // Options.Authenticate, or the Method that a client names, decides who is let in,

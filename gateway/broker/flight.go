@@ -40,7 +40,7 @@ func (s *session) send(e *entry, f *flushList) bool {
 	}
 	d := delivery{qos: e.qos, retain: e.retain, dup: e.sent, packetID: e.packetID, identifiers: e.identifiers}
 	if !s.peer.publish(e.message, d, f) {
-		s.drop(DropTooLarge)
+		s.drop(e.message, DropTooLarge)
 		s.finish(e, f)
 		return false
 	}
@@ -173,6 +173,7 @@ func (s *session) move(f *flushList) (more bool) {
 		s.queue = s.queue[1:]
 		if e.message.expired(now) {
 			s.expire(e, f)
+			s.traceExpired(e)
 			continue
 		}
 		s.promote(e, f)
@@ -211,6 +212,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 	switch a.Type {
 	case mqtt.PUBACK:
 		if e != nil {
+			s.acknowledged(e, a)
 			s.finish(e, f)
 		}
 	case mqtt.PUBREC:
@@ -219,6 +221,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			return &mqtt.Ack{Type: mqtt.PUBREL, PacketID: a.PacketID, Code: mqtt.PacketIdentifierNotFound}, nil
 		case e == nil:
 		case a.Code >= 0x80: // the exchange is over [v5 MQTT-4.4.0-2]
+			s.acknowledged(e, a)
 			s.finish(e, f)
 		case e.released && e.held: // the PUBREL is on its way
 		case e.released || !s.persistent:
@@ -239,6 +242,7 @@ func (s *session) acknowledge(a *mqtt.Ack, f *flushList) (answer *mqtt.Ack, err 
 			return nil, &mqtt.Error{Code: mqtt.ProtocolError, Detail: "PUBCOMP before PUBREC"}
 		}
 		if e != nil {
+			s.acknowledged(e, a)
 			s.finish(e, f)
 		}
 	}

@@ -32,6 +32,10 @@ func (c *connection) handshake(ctx context.Context) error {
 		}
 		if ok {
 			err := connect.Decode(p)
+			c.said = connect.ClientID
+			if err == nil && c.broker.traces.on() {
+				c.traceConnect(&connect, packetSize(len(p.Body)))
+			}
 			c.version = connect.Version
 			if c.version == 0 && bytes.HasPrefix(p.Body, []byte("\x00\x04MQTT\x00")) {
 				c.version = mqtt.V311 // level 0 has an answer, a foreign protocol has none [v3 MQTT-3.1.2-2]
@@ -146,6 +150,13 @@ func (c *connection) handshake(ctx context.Context) error {
 		}
 		c.net.SetReadDeadline(deadline)
 	}
+	if c.broker.traces.on() {
+		e := c.traceEvent(TraceConnected)
+		if c.user != "" && c.user != houseUser {
+			e.Detail = "user " + c.user
+		}
+		c.broker.traces.tell(e)
+	}
 	c.send(func(b []byte) []byte { return answer.Append(b, c.version) })
 	s.mu.Lock()
 	c.endLogin(loginEnd)
@@ -212,7 +223,7 @@ func (c *connection) open(ctx context.Context, connect *mqtt.Connect, expiry uin
 	s.request.Store(request)
 	s.version = c.version
 	s.expiry, s.persistent = expiry, expiry > 0
-	s.remoteAddr = c.net.RemoteAddr().String()
+	s.remoteAddr = c.address
 	s.keepAlive = c.keepAlive
 	s.since, s.provisional = time.Now(), false
 	s.will = nil // of the connection before; a new one comes with each CONNECT
@@ -293,6 +304,14 @@ func (c *connection) refuse(err error) {
 		c.broker.log.Info("connection refused", "addr", c.net.RemoteAddr().String(), "client", c.clientID, "err", err)
 	} else {
 		c.broker.log.Debug("connection ended before CONNACK", "addr", c.net.RemoteAddr().String(), "err", err)
+	}
+	if c.broker.traces.on() {
+		e := c.traceEvent(TraceRefused)
+		e.Detail = err.Error()
+		if wrong != nil {
+			e.Code = codeText(wrong.Code)
+		}
+		c.broker.traces.tell(e)
 	}
 	close(c.done)
 	c.close(last)

@@ -10,6 +10,9 @@ import (
 	"lintel/gateway/mqtt"
 )
 
+// inProcess is the address of those who are not on a socket.
+const inProcess = "in-process"
+
 // houseUser is whom the sessions of Dial belong to. No user of a client on a socket can
 // have U+0000 in the name [v5 MQTT-1.5.4-2].
 const houseUser = "\x00house"
@@ -39,7 +42,7 @@ func (houseConn) RemoteAddr() net.Addr { return houseAddr{} }
 type houseAddr struct{}
 
 func (houseAddr) Network() string { return "memory" }
-func (houseAddr) String() string  { return "in-process" }
+func (houseAddr) String() string  { return inProcess }
 
 // inHouse reports whether the connection was made by Dial.
 func (c *connection) inHouse() bool {

@@ -50,6 +50,9 @@ func (c *connection) publishReceived(packet mqtt.Packet) error {
 	}
 	m.from, m.refusable = c.clientID, p.QoS > 0 && c.version == mqtt.V50
 	m.Message = mqtt.Message{Topic: r.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties}
+	if c.traced != nil {
+		m.Trace = c.traced.number
+	}
 	if p.HasExpiry {
 		m.Expires = time.Now().Add(time.Duration(p.Expiry) * time.Second)
 	}
@@ -169,6 +172,11 @@ func (c *connection) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode) error 
 	if code == mqtt.NotAuthorized {
 		c.broker.stats.notAuthorized.Add(1)
 	}
+	if c.traced != nil {
+		e := c.traceEvent(TraceRefused)
+		e.Message, e.Topic, e.QoS, e.Code = c.traced.number, c.traced.topic, p.QoS, codeText(code)
+		c.broker.traces.tell(e)
+	}
 	switch p.QoS {
 	case 1:
 		c.answer(mqtt.Ack{Type: mqtt.PUBACK, PacketID: p.PacketID, Code: code})
@@ -189,6 +197,7 @@ func (c *connection) answer(a mqtt.Ack) {
 	c.mu.Lock()
 	if len(c.acks) == 0 {
 		c.appendLocked(func(b []byte) []byte { return a.Append(b, c.version) })
+		c.traceAnswer(c.traced, a)
 	} else {
 		c.expect(a, true)
 	}
@@ -209,14 +218,15 @@ func (c *connection) answerWhenKept(a mqtt.Ack) {
 }
 
 type pendingAck struct {
-	ack   mqtt.Ack
-	ready bool
+	ack    mqtt.Ack
+	ready  bool
+	traced *traced // the message that is answered; nil: nobody follows it
 }
 
 // expect takes the place of an acknowledgement in the order. Called with conn.mu
 // held.
 func (c *connection) expect(a mqtt.Ack, ready bool) *pendingAck {
-	pending := &pendingAck{a, ready}
+	pending := &pendingAck{a, ready, c.traced}
 	c.acks = append(c.acks, pending)
 	if a.Type == mqtt.PUBACK {
 		c.pubacks++
@@ -251,6 +261,9 @@ func (c *connection) acknowledge(a *pendingAck, f *flushList) {
 		}
 		return b
 	})
+	for _, a := range ready {
+		c.traceAnswer(a.traced, a.ack)
+	}
 	c.mu.Unlock()
 	f.add(c.conn)
 }

@@ -36,6 +36,7 @@ func (c *connection) publish(m *message, d delivery, f *flushList) bool {
 // with conn.mu held.
 func (c *connection) appendPublish(m *message, d delivery, now time.Time) (fits bool) {
 	fits = true
+	c.carries = m.Trace
 	c.appendLocked(func(b []byte) []byte {
 		n := len(b)
 		b = m.append(b, c.version, d, now)

@@ -175,7 +175,7 @@ func (s *session) revoke(batch *persist.Batch) {
 			return false
 		}
 		s.expire(e, nil)
-		s.drop(DropNotAllowed)
+		s.drop(e.message, DropNotAllowed)
 		return true
 	}
 	s.queue = slices.DeleteFunc(s.queue, refuse)
@@ -190,7 +190,7 @@ func (s *session) revokeSent() {
 	for _, e := range slices.Clone(s.order) {
 		if !e.done && !e.released && !receive(e.message) {
 			s.finish(e, nil)
-			s.drop(DropNotAllowed)
+			s.drop(e.message, DropNotAllowed)
 		}
 	}
 }

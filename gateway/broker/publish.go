@@ -57,6 +57,8 @@ type keeping struct {
 	held  []*entry
 	sent  int  // operations of batch that put what a client was sent with QoS 1 just now
 	after bool // what the store was given before must be committed, too
+
+	traced *tracedKeeping // nil: nobody follows the message
 }
 
 // publish hands a message to everybody on the route. It reports whether the
@@ -77,12 +79,20 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	if m.QoS > 0 && len(r.receivers)+len(r.shares) > 1 {
 		m.id = b.messageID.Add(1)
 	}
+	if m.Trace != 0 {
+		b.traceWithheld(m, r)
+		if m.QoS > 0 {
+			k.traced = &tracedKeeping{message: m}
+		}
+	}
 	if m.Retain {
 		if limit, ok := b.retained.set(m, b.store); !ok {
 			b.exceeded(limit)
 			if m.refusable {
 				return false, errRetained
 			}
+		} else if m.Trace != 0 {
+			b.traceRetained(m)
 		}
 		// Who subscribed since the route was found has looked at the
 		// retained messages before this one was among them.
@@ -99,7 +109,12 @@ func (b *Broker) publish(m *message, r *route, k *keeping, f *flushList) (wait b
 	for i := range r.shares {
 		b.deliverShared(&r.shares[i], m, k, f)
 	}
-	return m.QoS > 0 && (m.Retain || k.batch.Len() > 0), nil
+	wait = m.QoS > 0 && (m.Retain || k.batch.Len() > 0)
+	if m.Trace != 0 && m.QoS > 0 && !wait {
+		k.traced = nil
+		b.traces.tell(traceMessage(TraceUnwritten, m, "there is nobody to keep it for"))
+	}
+	return wait, nil
 }
 
 // refused reports whether the queue of a receiver is full, and counts it.
@@ -157,6 +172,9 @@ func (b *Broker) keep(k *keeping, done func()) {
 		do = b.store.AppendPatient // all may be acknowledged before it is written
 	}
 	do(&k.batch, func() {
+		if k.traced != nil {
+			b.traceKept(k)
+		}
 		for _, e := range k.held {
 			e.owner.release(e, &b.committed)
 		}

@@ -181,7 +181,7 @@ func (s *session) read() {
 			s.swapIn(e)
 			if !allowed(e) {
 				s.expire(e, &f)
-				s.drop(DropNotAllowed)
+				s.drop(e.message, DropNotAllowed)
 				continue
 			}
 			s.queue = append(s.queue, e)
@@ -441,6 +441,6 @@ func (s *session) dropFirst() bool {
 		return false
 	}
 	s.expire(e, nil)
-	s.drop(DropQueueFull)
+	s.drop(e.message, DropQueueFull)
 	return true
 }

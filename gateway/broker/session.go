@@ -144,6 +144,11 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 		}
 	}
 	if r.judge != nil && !r.judge(&m.Message) {
+		if m.Trace != 0 {
+			s.mu.Lock()
+			s.trace(TraceWithheld, m, "it may not receive this message")
+			s.mu.Unlock()
+		}
 		return true
 	}
 	qos := min(m.QoS, r.qos) // [v5 MQTT-3.8.4-8]
@@ -153,6 +158,9 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 		return false
 	}
 	if r.asked < s.reviewed && !s.permit(Receive, m.Topic).allows(&m.Message) {
+		if m.Trace != 0 {
+			s.trace(TraceWithheld, m, "it may not receive this message any more")
+		}
 		return r.share == "" // another member of a share may
 	}
 	if qos == 0 {
@@ -166,7 +174,7 @@ func (s *session) deliver(m *message, r *receiver, k *keeping, f *flushList) boo
 		}
 		s.broker.exceeded(limit)
 		if s.broker.options.QueueFull != DropOldest {
-			s.drop(DropQueueFull)
+			s.drop(m, DropQueueFull)
 			return true
 		}
 		if !s.dropFirst() {
@@ -216,8 +224,14 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 		if s.enqueue(e); e.held || e.uncommitted {
 			k.held = append(k.held, e)
 		}
+		if e.message.Trace != 0 {
+			s.traceQueued(e)
+		}
 	}
 	if s.persistent {
+		if k.traced != nil {
+			k.traced.refs = append(k.traced.refs, e.ref)
+		}
 		e.stored = true
 		k.batch.PutEntry(s.number, e.record(), e.ref)
 	}
@@ -227,10 +241,13 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 func (s *session) deliverNow(m *message, d delivery, f *flushList) {
 	switch {
 	case s.peer == nil:
+		if m.Trace != 0 {
+			s.trace(TraceDropped, m, "the client is away, and nothing of QoS 0 is kept")
+		}
 	case !s.peer.room():
-		s.drop(DropSlow)
+		s.drop(m, DropSlow)
 	case !s.peer.publish(m, d, f):
-		s.drop(DropTooLarge)
+		s.drop(m, DropTooLarge)
 	default:
 		s.countSent(m, f)
 	}
@@ -298,6 +315,7 @@ func (s *session) sweep() {
 			return false
 		}
 		s.expire(e, nil)
+		s.traceExpired(e)
 		return true
 	})
 	if w := &s.swap; !w.expires.IsZero() && !now.Before(w.expires) {
@@ -312,9 +330,13 @@ func (s *session) expire(e *entry, f *flushList) {
 	s.forget(e, f)
 }
 
-func (s *session) drop(why Drop) {
+// drop counts a message that the client does not get.
+func (s *session) drop(m *message, why Drop) {
 	s.dropped[why]++
 	s.broker.stats.publishDropped.Add(1)
+	if s.broker.traces.on() {
+		s.trace(TraceDropped, m, dropTexts[why])
+	}
 }
 
 // owedEntry makes an entry of a retained message. It gets its place in the order

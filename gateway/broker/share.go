@@ -26,6 +26,9 @@ func (b *Broker) deliverShared(g *group, m *message, k *keeping, f *flushList) {
 			if g.barred(m) {
 				b.stats.publishDropped.Add(1)
 			}
+			if m.Trace != 0 {
+				b.traces.tell(traceMessage(TraceDropped, m, "no member of "+g.share.members[0].filter+" takes it"))
+			}
 			return
 		}
 		g = now

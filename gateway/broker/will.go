@@ -28,6 +28,12 @@ func (b *Broker) publishWill(w *will) {
 	if w.expires {
 		m.Expires = time.Now().Add(time.Duration(w.expiry) * time.Second)
 	}
+	if b.traces.on() {
+		m.Trace = b.traces.next()
+		e := traceMessage(TraceWill, m, "")
+		e.Client = w.from
+		b.traces.tell(e)
+	}
 	var f flushList
 	k := new(keeping)
 	if wait, _ := b.publish(m, b.find(m.Topic), k, &f); wait {

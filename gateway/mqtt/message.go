@@ -39,6 +39,10 @@ type Message struct {
 	// Provisional is set by a store that does not know yet for how long the
 	// machine was off: Expires leaves that out.
 	Provisional bool
+
+	// Trace is the number under which somebody follows the message through the house; 0:
+	// nobody does. It is neither sent nor stored.
+	Trace uint64
 }
 
 // Validate reports why a message cannot be published. The error is the one that
