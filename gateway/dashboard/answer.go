@@ -31,9 +31,9 @@ func (s *Server) answer(w http.ResponseWriter, code int, v any) {
 }
 
 // show answers a request with a page.
-func (s *Server) show(w http.ResponseWriter, code int, page string, data any) {
+func (s *Server) show(w http.ResponseWriter, r *request, code int, page string, data any) {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, page, data); err != nil {
+	if err := pages[languageOf(r.Request)].ExecuteTemplate(&b, page, data); err != nil {
 		s.log.Error("page not made", "page", page, "err", err)
 		http.Error(w, "The page could not be made; the log says why.", http.StatusInternalServerError)
 		return
@@ -51,23 +51,31 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, code int, what string
 		}{what})
 		return
 	}
-	s.show(w, code, "message.html", struct {
+	s.show(w, r, code, "message.html", struct {
 		Frame   frame
 		Message string
-	}{s.frame(r, http.StatusText(code)), what})
+	}{s.frame(r, http.StatusText(code)), r.t(what)})
 }
 
 // problem is an error that tells the person at the browser, or the program, what to do.
 type problem struct {
-	code  int
-	field string // of a form that it is about; empty: none
-	text  string
+	code   int
+	field  string // of a form that it is about; empty: none
+	format string // a key of the catalogue
+	args   []any
 }
 
-func (p *problem) Error() string { return p.text }
+func (p *problem) Error() string { return p.in(english) }
+
+// in returns what is wrong in a language.
+func (p *problem) in(lang string) string { return translate(lang, p.format, p.args...) }
+
+func problemf(code int, field, format string, args ...any) *problem {
+	return &problem{code, field, format, args}
+}
 
 func wrong(field, format string, args ...any) *problem {
-	return &problem{http.StatusBadRequest, field, fmt.Sprintf(format, args...)}
+	return problemf(http.StatusBadRequest, field, format, args...)
 }
 
 // problemOf returns what to answer because of err. What is not known here comes from
@@ -84,19 +92,19 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 		if invalid.Field == "" {
 			code = http.StatusConflict
 		}
-		return &problem{code, invalid.Field, sentence(err)}
+		return problemf(code, invalid.Field, "%s", sentence(err))
 	}
 	if none, ok := errors.AsType[*z2m.NotLearningError](err); ok {
-		return &problem{http.StatusNotFound, "", sentence(none)}
+		return problemf(http.StatusNotFound, "", "%s", sentence(none))
 	}
 	if invalid, ok := errors.AsType[*z2m.TeachingError](err); ok {
 		return wrong("", "%s", sentence(invalid))
 	}
 	if unfit, ok := errors.AsType[*uplink.Unfit](err); ok {
-		return &problem{http.StatusBadGateway, "", unfit.Text}
+		return problemf(http.StatusBadGateway, "", "%s", unfit.Text)
 	}
 	if unconnected, ok := errors.AsType[*homeassistant.ConnectError](err); ok {
-		return &problem{connectCodes[unconnected.Reason], "", unconnected.Text}
+		return problemf(connectCodes[unconnected.Reason], "", "%s", unconnected.Text)
 	}
 	if p := zigbeeProblem(err); p != nil {
 		return p
@@ -112,13 +120,13 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 		code = http.StatusServiceUnavailable
 	}
 	if code != 0 {
-		return &problem{code, "", sentence(err)}
+		return problemf(code, "", "%s", sentence(err))
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &problem{http.StatusServiceUnavailable, "", "The box is busy. Try again in a moment."}
+		return problemf(http.StatusServiceUnavailable, "", "The box is busy. Try again in a moment.")
 	}
 	s.log.Error("request not done", "method", r.Method, "path", r.URL.Path, "err", err)
-	return &problem{http.StatusInternalServerError, "", "This could not be done; the log of the box says why."}
+	return problemf(http.StatusInternalServerError, "", "This could not be done; the log of the box says why.")
 }
 
 // connectCodes are the codes for reasons why a Home Assistant could not be connected.
@@ -137,7 +145,11 @@ var connectCodes = map[homeassistant.Reason]int{
 // fail answers a request that err kept from being done.
 func (s *Server) fail(w http.ResponseWriter, r *request, err error) {
 	p := s.problemOf(r.Request, err)
-	s.refuse(w, r, p.code, p.text)
+	what := p.Error() // programs are spoken to in English
+	if !isCall(r.Request) {
+		what = p.in(languageOf(r.Request))
+	}
+	s.refuse(w, r, p.code, what)
 }
 
 // decode reads the JSON of a request: one value without fields that mean nothing.
@@ -172,7 +184,7 @@ func parse(r *request) error {
 }
 
 func tooLarge(err *http.MaxBytesError) error {
-	return &problem{http.StatusRequestEntityTooLarge, "", fmt.Sprintf("This is too large: send %d bytes at most.", err.Limit)}
+	return problemf(http.StatusRequestEntityTooLarge, "", "This is too large: send %d bytes at most.", err.Limit)
 }
 
 // note writes something that was done into the audit log.

@@ -13,6 +13,20 @@ import (
 	"lintel/gateway/access"
 )
 
+func (s *Server) backupRoutes() []route {
+	if s.o.Backups == nil {
+		return nil
+	}
+	return []route{
+		// Who may restore depends on whether the box is claimed: see mayRestore.
+		{pattern: "GET /backup", level: everybody, unclaimed: true, serve: s.backupPage},
+		{pattern: "POST /backup", level: admin, serve: s.makeBackupForm},
+		{pattern: "POST /api/backup", level: admin, serve: s.makeBackup},
+		{pattern: "POST /backup/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restoreForm},
+		{pattern: "POST /api/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restore},
+	}
+}
+
 // Backups make a backup of the whole box and put one in its place.
 type Backups interface {
 	// Last is when the box made its own last backup; zero: never.
@@ -56,7 +70,7 @@ func (s *Server) backupPage(w http.ResponseWriter, r *request) {
 	if !s.mayRestore(w, r) {
 		return
 	}
-	s.show(w, http.StatusOK, "backup.html", s.backupView(r))
+	s.show(w, r, http.StatusOK, "backup.html", s.backupView(r))
 }
 
 // mayRestore answers those who may not restore a backup, and reports whether r may: an
@@ -88,7 +102,7 @@ func (s *Server) makeBackupForm(w http.ResponseWriter, r *request) {
 	if err != nil {
 		v := s.backupView(r)
 		v.Error = s.problemOf(r.Request, err)
-		s.show(w, v.Error.code, "backup.html", v)
+		s.show(w, r, v.Error.code, "backup.html", v)
 	}
 }
 
@@ -138,7 +152,7 @@ func (s *Server) backingUp() (release func(), err error) {
 	case s.backups <- struct{}{}:
 		return func() { <-s.backups }, nil
 	default:
-		return nil, &problem{http.StatusServiceUnavailable, "", "A backup is being made or restored already. Wait until that is done."}
+		return nil, problemf(http.StatusServiceUnavailable, "", "A backup is being made or restored already. Wait until that is done.")
 	}
 }
 
@@ -182,7 +196,7 @@ func (s *Server) restoreForm(w http.ResponseWriter, r *request) {
 		v.Error = s.problemOf(r.Request, err)
 		code = v.Error.code
 	}
-	s.show(w, code, "backup.html", v)
+	s.show(w, r, code, "backup.html", v)
 }
 
 func (s *Server) restore(w http.ResponseWriter, r *request) {
@@ -257,7 +271,7 @@ func (s *Server) restoreFile(w http.ResponseWriter, r *request, file *multipart.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(backupStall))
 	if errors.Is(err, ErrBackupRefused) {
 		text := strings.TrimPrefix(err.Error(), ErrBackupRefused.Error()+": ")
-		return "", &problem{http.StatusUnprocessableEntity, "file", sentence(errors.New(text))}
+		return "", problemf(http.StatusUnprocessableEntity, "file", "%s", sentence(errors.New(text)))
 	}
 	if err != nil {
 		return "", err

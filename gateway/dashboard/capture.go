@@ -11,6 +11,12 @@ import (
 	"lintel/serialbridge"
 )
 
+func (s *Server) captureRoutes() []route {
+	return []route{
+		{pattern: "GET /api/capture", level: operator, serve: s.capture},
+	}
+}
+
 const (
 	maxCaptures       = 4 // at a time
 	maxCaptureSeconds = 3600

@@ -13,6 +13,16 @@ import (
 	"lintel/gateway/access"
 )
 
+func (s *Server) certificateRoutes() []route {
+	return []route{
+		{pattern: "POST /users/certificates/issue", level: admin, body: 64 << 10, serve: s.issueForm},
+		{pattern: "POST /users/certificates/revoke", level: admin, serve: s.revokeForm},
+		{pattern: "GET /api/certificates", level: admin, serve: s.listCertificates},
+		{pattern: "POST /api/certificates", level: admin, body: 64 << 10, serve: s.issueCertificate},
+		{pattern: "DELETE /api/certificates/{serial}", level: admin, serve: s.revokeCertificate},
+	}
+}
+
 // maxCertificateRows is how many certificates the page shows; the JSON has them all.
 const maxCertificateRows = 200
 
@@ -47,7 +57,7 @@ func (s *Server) certificates() []Certificate {
 // issue makes a client certificate.
 func (s *Server) issue(r *request, name, csr string) (*issued, error) {
 	if s.o.Issue == nil {
-		return nil, &problem{http.StatusConflict, "", "Certificates of this box let nobody in: it trusts those authorities that the configuration names. Have one of them issue it."}
+		return nil, problemf(http.StatusConflict, "", "Certificates of this box let nobody in: it trusts those authorities that the configuration names. Have one of them issue it.")
 	}
 	var request []byte
 	if csr != "" {
@@ -163,7 +173,7 @@ func (s *Server) issueForm(w http.ResponseWriter, r *request) {
 		code = v.Certificates.Error.code
 	}
 	v.Certificates.Made = made
-	s.show(w, code, "users.html", v)
+	s.show(w, r, code, "users.html", v)
 }
 
 func (s *Server) revokeForm(w http.ResponseWriter, r *request) {
@@ -177,5 +187,5 @@ func (s *Server) revokeForm(w http.ResponseWriter, r *request) {
 	}
 	v := s.usersView(r)
 	v.Certificates.Error = s.problemOf(r.Request, err)
-	s.show(w, v.Certificates.Error.code, "users.html", v)
+	s.show(w, r, v.Certificates.Error.code, "users.html", v)
 }

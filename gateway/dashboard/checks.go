@@ -242,7 +242,7 @@ func (s *Server) forgetStickForm(w http.ResponseWriter, r *request) {
 		ctx, cancel := lasting(r)
 		defer cancel()
 		if err = s.o.Checks.ForgetStick(ctx, r.PostFormValue("stick")); err != nil {
-			err = &problem{http.StatusConflict, "", sentence(err)}
+			err = problemf(http.StatusConflict, "", "%s", sentence(err))
 		}
 	}
 	s.mended(w, r, err)

@@ -68,7 +68,7 @@ func (s *Server) claimPage(w http.ResponseWriter, r *request) {
 		http.Redirect(w, r.Request, "/", http.StatusSeeOther)
 		return
 	}
-	s.show(w, http.StatusOK, "claim.html", s.claimView(r))
+	s.show(w, r, http.StatusOK, "claim.html", s.claimView(r))
 }
 
 func (s *Server) claimForm(w http.ResponseWriter, r *request) {
@@ -85,12 +85,12 @@ func (s *Server) claimForm(w http.ResponseWriter, r *request) {
 	v.BoxName = name
 	if err != nil {
 		v.Error = s.problemOf(r.Request, err)
-		s.show(w, v.Error.code, "claim.html", v)
+		s.show(w, r, v.Error.code, "claim.html", v)
 		return
 	}
 	v.Done, v.Kept, v.Connect = true, homeassistant == "", s.o.HomeAssistant != nil
 	v.Login = s.brokerLogin(r, access.HomeAssistantUser, homeassistant)
-	s.show(w, http.StatusOK, "claim.html", v)
+	s.show(w, r, http.StatusOK, "claim.html", v)
 }
 
 // claimState tells a program whether it may claim the box.
@@ -132,7 +132,7 @@ func (s *Server) claimCall(w http.ResponseWriter, r *request) {
 func (s *Server) claim(w http.ResponseWriter, r *request, password, name string) (homeassistant string, err error) {
 	from := address(r.Request)
 	if !near(from) {
-		return "", &problem{http.StatusForbidden, "", "A box is claimed from its own network only. Do it with a device that is in the same network as the box."}
+		return "", problemf(http.StatusForbidden, "", "A box is claimed from its own network only. Do it with a device that is in the same network as the box.")
 	}
 	if s.o.Claim.Claimed() {
 		return "", access.ErrClaimed

@@ -160,8 +160,15 @@
 // takes a lock and nothing else.
 //
 // Everything that is shown comes from devices, clients and people and is hostile: pages
-// are made by html/template, forbid scripts, inline styles and framing, and work without
-// any script of ours.
+// are made by html/template and forbid scripts and styles that are not files of ours, and
+// framing.
+//
+// # How a page is made
+//
+// Templates are in html, style sheet and ES modules in static, translations in text. A page
+// works by links and forms; modules make it live (see livePage), ask before something
+// dangerous, and draw what HTML cannot. All that a page says by itself is in the catalogue,
+// whose keys are the English texts: text/LANGUAGE/*.json.
 //
 // What changes something goes on when the browser goes away meanwhile, for 30 s at most.
 //

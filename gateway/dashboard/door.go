@@ -9,6 +9,24 @@ import (
 	"lintel/gateway/access"
 )
 
+func (s *Server) accessRoutes() []route {
+	return []route{
+		{pattern: "GET /access", level: operator, serve: s.accessPage},
+		{pattern: "GET /api/explain", level: operator, serve: s.explain},
+		{pattern: "GET /api/audit", level: admin, serve: s.listAudit},
+		{pattern: "POST /access/reload", level: admin, serve: s.reloadForm},
+		{pattern: "POST /api/access/reload", level: admin, serve: s.reload},
+		{pattern: "POST /access/sessions/end", level: admin, serve: s.endSessionForm},
+		{pattern: "GET /api/sessions", level: admin, serve: s.listSessions},
+		{pattern: "DELETE /api/sessions/{id}", level: admin, serve: s.endSession},
+		{pattern: "POST /access/tokens/add", level: admin, serve: s.addTokenForm},
+		{pattern: "POST /access/tokens/revoke", level: admin, serve: s.revokeTokenForm},
+		{pattern: "GET /api/tokens", level: admin, serve: s.listTokens},
+		{pattern: "POST /api/tokens", level: admin, serve: s.addToken},
+		{pattern: "DELETE /api/tokens/{name}", level: admin, serve: s.revokeToken},
+	}
+}
+
 // Session is a session as GET /api/sessions tells it.
 type Session struct {
 	ID          string     `json:"id"`
@@ -79,7 +97,7 @@ func (s *Server) reloadRules(r *request) error {
 	ctx, cancel := lasting(r)
 	defer cancel()
 	if err := s.o.Reload(ctx); err != nil {
-		return &problem{http.StatusUnprocessableEntity, "", err.Error()}
+		return problemf(http.StatusUnprocessableEntity, "", "%v", err)
 	}
 	return nil
 }
@@ -247,7 +265,7 @@ func (s *Server) accessPage(w http.ResponseWriter, r *request) {
 			code = v.Error.code
 		}
 	}
-	s.show(w, code, "access.html", v)
+	s.show(w, r, code, "access.html", v)
 }
 
 // showAccess shows the page after something was done, or not.
@@ -259,7 +277,7 @@ func (s *Server) showAccess(w http.ResponseWriter, r *request, about, where stri
 	v := s.accessView(r)
 	v.About, v.Error = about, s.problemOf(r.Request, err)
 	v.Name = r.PostFormValue("name")
-	s.show(w, v.Error.code, "access.html", v)
+	s.show(w, r, v.Error.code, "access.html", v)
 }
 
 func (s *Server) reloadForm(w http.ResponseWriter, r *request) {
@@ -286,7 +304,7 @@ func (s *Server) addTokenForm(w http.ResponseWriter, r *request) {
 	}
 	v := s.accessView(r)
 	v.Made, v.Secret = name, secret
-	s.show(w, http.StatusOK, "access.html", v)
+	s.show(w, r, http.StatusOK, "access.html", v)
 }
 
 func (s *Server) revokeTokenForm(w http.ResponseWriter, r *request) {

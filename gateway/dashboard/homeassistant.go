@@ -10,6 +10,28 @@ import (
 	"lintel/gateway/homeassistant"
 )
 
+func (s *Server) homeAssistantRoutes() []route {
+	if s.o.HomeAssistant == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "GET /homeassistant", level: viewer, serve: s.homeassistantPage},
+		{pattern: "POST /homeassistant/login", level: admin, serve: s.homeassistantLoginForm},
+		{pattern: "POST /homeassistant/connect", level: admin, serve: s.connectForm},
+		// A GET that changes something: see doc.go.
+		{pattern: "GET " + homeassistant.CallbackPath, level: admin, serve: s.connectCallback},
+		{pattern: "POST /api/homeassistant/connect", level: admin, serve: s.connect},
+		{pattern: "POST /api" + homeassistant.CallbackPath, level: admin, serve: s.connectReturn},
+		{pattern: "GET /api/homeassistant", level: viewer, serve: s.showHomeAssistant},
+		{pattern: "POST /api/homeassistant/login", level: admin, serve: s.homeassistantLogin},
+		{pattern: "GET /homeassistant/lintel.zip", level: everybody, unclaimed: true, serve: s.serveIntegration},
+		{pattern: "POST /homeassistant/pair", level: admin, serve: s.pairingForm},
+		{pattern: "GET /api/pair", level: everybody, unclaimed: true, serve: s.pairState},
+		{pattern: "POST /api/pair", level: everybody, unclaimed: true, serve: s.pairCall},
+		{pattern: "POST /api/pair/code", level: admin, serve: s.pairingCodeCall},
+	}
+}
+
 // HomeAssistant is how Home Assistant gets to know the box. Its errors for people are
 // those of package homeassistant.
 type HomeAssistant interface {
@@ -82,14 +104,14 @@ func (s *Server) homeassistantView(r *request) *homeassistantView {
 }
 
 func (s *Server) homeassistantPage(w http.ResponseWriter, r *request) {
-	s.show(w, http.StatusOK, "homeassistant.html", s.homeassistantView(r))
+	s.show(w, r, http.StatusOK, "homeassistant.html", s.homeassistantView(r))
 }
 
 // failHomeAssistant shows the page with an error in a section.
 func (s *Server) failHomeAssistant(w http.ResponseWriter, r *request, section string, err error) {
 	v := s.homeassistantView(r)
 	v.fail(s, r, section, err)
-	s.show(w, v.Error.code, "homeassistant.html", v)
+	s.show(w, r, v.Error.code, "homeassistant.html", v)
 }
 
 func (v *homeassistantView) fail(s *Server, r *request, section string, err error) {
@@ -109,7 +131,7 @@ func (s *Server) homeassistantLoginForm(w http.ResponseWriter, r *request) {
 	v := s.homeassistantView(r)
 	made := s.brokerLogin(r, user, password)
 	v.Made = &made
-	s.show(w, http.StatusOK, "homeassistant.html", v)
+	s.show(w, r, http.StatusOK, "homeassistant.html", v)
 }
 
 func (s *Server) newHomeAssistantLogin(r *request) (user, password string, err error) {

@@ -11,6 +11,19 @@ import (
 	"lintel/gateway/uplink"
 )
 
+func (s *Server) bridgeRoutes() []route {
+	if s.o.HomeAssistant == nil || s.o.Bridge == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "POST /homeassistant/bridge", level: admin, serve: s.bridgeForm},
+		{pattern: "POST /homeassistant/bridge/remove", level: admin, serve: s.removeBridgeForm},
+		{pattern: "GET /api/homeassistant/bridge", level: viewer, serve: s.showBridge},
+		{pattern: "POST /api/homeassistant/bridge", level: admin, serve: s.bridgeCall},
+		{pattern: "DELETE /api/homeassistant/bridge", level: admin, serve: s.removeBridgeCall},
+	}
+}
+
 // HomeAssistantBridge is how the box gets to a Home Assistant that has a broker already:
 // as a client of that one.
 type HomeAssistantBridge interface {
@@ -135,7 +148,7 @@ func (s *Server) failBridge(w http.ResponseWriter, r *request, in BridgeSettings
 	p.field = "bridge"
 	in.Password = ""
 	v.Bridge.Settings, v.Bridge.Error = in, &p
-	s.show(w, p.code, "homeassistant.html", v)
+	s.show(w, r, p.code, "homeassistant.html", v)
 }
 
 func (s *Server) removeBridgeForm(w http.ResponseWriter, r *request) {

@@ -34,7 +34,7 @@ func (s *Server) begin(r *request, c connectRequest) (authorize string, err erro
 			}
 		}
 		if b.Addresses == nil {
-			return "", &problem{http.StatusNotFound, "", "This Home Assistant is not in the network any more. Type its address."}
+			return "", problemf(http.StatusNotFound, "", "This Home Assistant is not in the network any more. Type its address.")
 		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), connectTime)
@@ -81,11 +81,11 @@ func (s *Server) connectForm(w http.ResponseWriter, r *request) {
 		v := s.homeassistantView(r)
 		v.fail(s, r, "connect", err)
 		v.Address, v.Trying = c.Address, c.Found
-		s.show(w, v.Error.code, "homeassistant.html", v)
+		s.show(w, r, v.Error.code, "homeassistant.html", v)
 		return
 	}
 	w.Header().Set("Refresh", "0; url="+authorize)
-	s.show(w, http.StatusOK, "homeassistantgo.html", struct {
+	s.show(w, r, http.StatusOK, "homeassistantgo.html", struct {
 		Frame     frame
 		Authorize string
 	}{s.frame(r, "Home Assistant"), authorize})

@@ -14,6 +14,15 @@ import (
 	"unicode/utf8"
 )
 
+func (s *Server) logRoutes() []route {
+	if s.o.Log == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "GET /api/log", level: operator, serve: s.serveLog},
+	}
+}
+
 const (
 	maxLogLines     = 1000
 	maxLogText      = 1 << 10 // bytes of a message, and of each value

@@ -6,12 +6,27 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lintel/gateway/access"
 )
+
+func (s *Server) doorRoutes() []route {
+	return []route{
+		{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
+		{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},
+		{pattern: "POST /claim", level: everybody, unclaimed: true, serve: s.claimForm},
+		{pattern: "GET /api/claim", level: everybody, unclaimed: true, serve: s.claimState},
+		{pattern: "POST /api/claim", level: everybody, unclaimed: true, serve: s.claimCall},
+		{pattern: "GET /login", level: everybody, serve: s.loginPage},
+		{pattern: "POST /login", level: everybody, serve: s.loginForm},
+		{pattern: "POST /logout", level: everybody, serve: s.logoutForm},
+		{pattern: "POST /api/login", level: everybody, serve: s.loginCall},
+		{pattern: "POST /api/logout", level: everybody, serve: s.logoutCall},
+	}
+}
 
 // Names of the session's cookie. A name with __Host- can only be set by the box
 // itself, and over TLS.
@@ -75,7 +90,7 @@ func (s *Server) login(w http.ResponseWriter, r *request, name, password string)
 		return access.User{}, err
 	}
 	if u.Page == nobody {
-		return access.User{}, &problem{http.StatusForbidden, "user", "This login is for MQTT only. An admin of the box may let it see the pages."}
+		return access.User{}, problemf(http.StatusForbidden, "user", "This login is for MQTT only. An admin of the box may let it see the pages.")
 	}
 	token, err := s.o.Sessions.Create(ctx, u.Name, address(r.Request), r.UserAgent())
 	if err != nil {
@@ -103,7 +118,7 @@ func (s *Server) verify(ctx context.Context, w http.ResponseWriter, r *request, 
 		s.o.Audit.Add(event)
 		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 		w.Header().Set("Retry-After", seconds)
-		return access.User{}, &problem{http.StatusTooManyRequests, "", "Too many logins failed. Try again in " + seconds + " s."}
+		return access.User{}, problemf(http.StatusTooManyRequests, "", "Too many logins failed. Try again in %s s.", seconds)
 	}
 	u, err := s.o.Users.Verify(ctx, name, password, "page")
 	switch {
@@ -114,23 +129,31 @@ func (s *Server) verify(ctx context.Context, w http.ResponseWriter, r *request, 
 		s.o.Lockout.Failed(from, name)
 		event.Kind = access.LoginRefused
 		s.o.Audit.Add(event)
-		return access.User{}, &problem{http.StatusUnauthorized, "password", "User name or password is wrong."}
+		return access.User{}, problemf(http.StatusUnauthorized, "password", "User name or password is wrong.")
 	case errors.Is(err, access.ErrBusy), ctx.Err() != nil:
 		w.Header().Set("Retry-After", "2")
-		return access.User{}, &problem{http.StatusServiceUnavailable, "", "The box is busy with other logins. Try again in a moment."}
+		return access.User{}, problemf(http.StatusServiceUnavailable, "", "The box is busy with other logins. Try again in a moment.")
 	}
 	return access.User{}, err
 }
 
-// after are the pages to which a login may lead; others could be those of a stranger.
-var after = []string{"/", "/users", "/access", "/homeassistant"}
-
 // loginURL is where to log in in order to come to a page.
 func loginURL(page string) string {
-	if !slices.Contains(after, page) || page == "/" {
+	if page == "/" {
 		return "/login"
 	}
 	return "/login?next=" + url.QueryEscape(page)
+}
+
+// ownPath returns a path of ours, with its query; what is none, and could lead to a page of
+// strangers, becomes the first page. Browsers take a backslash for a slash (WHATWG URL
+// §4.4) and leave out tabs and line breaks.
+func ownPath(path string) string {
+	if u, err := url.Parse(path); err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(path, "/") ||
+		strings.HasPrefix(path, "//") || strings.Contains(path, "\\") {
+		return "/"
+	}
+	return path
 }
 
 type loginView struct {
@@ -142,10 +165,7 @@ type loginView struct {
 }
 
 func (s *Server) loginView(r *request, next string) loginView {
-	if !slices.Contains(after, next) {
-		next = "/"
-	}
-	v := loginView{Frame: s.frame(r, "Log in"), Next: next}
+	v := loginView{Frame: s.frame(r, r.t("Log in")), Next: ownPath(next)}
 	if s.o.Root != nil {
 		_, v.Fingerprint = s.o.Root()
 	}
@@ -158,7 +178,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *request) {
 		http.Redirect(w, r.Request, v.Next, http.StatusSeeOther)
 		return
 	}
-	s.show(w, http.StatusOK, "login.html", v)
+	s.show(w, r, http.StatusOK, "login.html", v)
 }
 
 func (s *Server) loginForm(w http.ResponseWriter, r *request) {
@@ -170,7 +190,7 @@ func (s *Server) loginForm(w http.ResponseWriter, r *request) {
 	}
 	if err != nil {
 		v.Error = s.problemOf(r.Request, err)
-		s.show(w, v.Error.code, "login.html", v)
+		s.show(w, r, v.Error.code, "login.html", v)
 		return
 	}
 	http.Redirect(w, r.Request, v.Next, http.StatusSeeOther)

@@ -61,7 +61,8 @@ func TestLoginLeadsOnlyHere(t *testing.T) {
 	g := newGate(t)
 	g.passwords()
 	for next, want := range map[string]string{"": "/", "/": "/", "/users": "/users", "//evil.example": "/", "https://evil.example": "/",
-		`/\evil.example`: "/", "/users/../../x": "/", "javascript:alert(1)": "/", "/users?q=x": "/"} {
+		`/\evil.example`: "/", "/users/../../x": "/x", "javascript:alert(1)": "/", "/users?q=x": "/users?q=x",
+		"/\t/evil.example": "/", "http:/x": "/"} {
 		a := g.want(303, browse{path: "/login", form: url.Values{"user": {"vera"}, "password": {"password of vera"}, "next": {next}}})
 		if a.location() != want {
 			t.Errorf("%q leads to %q", next, a.location())

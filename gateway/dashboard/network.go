@@ -13,6 +13,22 @@ import (
 	"lintel/gateway/network"
 )
 
+func (s *Server) networkRoutes() []route {
+	if s.o.Network == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "GET /network", level: admin, serve: s.networkPage},
+		{pattern: "POST /network", level: admin, serve: s.networkForm},
+		{pattern: "POST /network/confirm", level: admin, serve: s.networkAct(s.confirmNetwork)},
+		{pattern: "POST /network/revert", level: admin, serve: s.networkAct(s.revertNetwork)},
+		{pattern: "GET /api/network", level: admin, serve: s.showNetwork},
+		{pattern: "POST /api/network", level: admin, serve: s.networkCall},
+		{pattern: "POST /api/network/confirm", level: admin, serve: s.networkActCall(s.confirmNetwork)},
+		{pattern: "POST /api/network/revert", level: admin, serve: s.networkActCall(s.revertNetwork)},
+	}
+}
+
 // Network is the place of the box in the network: a *network.Manager.
 type Network interface {
 	Status() network.Status
@@ -70,7 +86,7 @@ func (s *Server) urlAt(r *request, a netip.Addr) string {
 }
 
 func (s *Server) networkPage(w http.ResponseWriter, r *request) {
-	s.show(w, http.StatusOK, "network.html", s.networkView(r))
+	s.show(w, r, http.StatusOK, "network.html", s.networkView(r))
 }
 
 func (s *Server) networkForm(w http.ResponseWriter, r *request) {
@@ -91,7 +107,7 @@ func (s *Server) networkForm(w http.ResponseWriter, r *request) {
 		v.Frame.Refresh = false
 		v.Form, v.Error = in, p
 		v.Manual = in.IPv4 != network.DHCP
-		s.show(w, p.code, "network.html", v)
+		s.show(w, r, p.code, "network.html", v)
 		return
 	}
 	http.Redirect(w, r.Request, "/network", http.StatusSeeOther)
@@ -111,9 +127,9 @@ func networkProblem(err error) error {
 		return wrong(invalid.Key, "%s", sentence(errors.New(invalid.Reason)))
 	}
 	if errors.Is(err, network.ErrTrial) || errors.Is(err, network.ErrNoTrial) || errors.Is(err, network.ErrNotInForce) {
-		return &problem{http.StatusConflict, "", sentence(err)}
+		return problemf(http.StatusConflict, "", "%s", sentence(err))
 	}
-	return &problem{http.StatusInternalServerError, "", sentence(err)} // the file says what is wrong with it
+	return problemf(http.StatusInternalServerError, "", "%s", sentence(err)) // the file says what is wrong with it
 }
 
 func (s *Server) confirmNetwork(r *request) error {
@@ -138,7 +154,7 @@ func (s *Server) networkAct(act func(*request) error) func(http.ResponseWriter, 
 			p := s.problemOf(r.Request, err)
 			v := s.networkView(r)
 			v.Error = p
-			s.show(w, p.code, "network.html", v)
+			s.show(w, r, p.code, "network.html", v)
 			return
 		}
 		http.Redirect(w, r.Request, "/network", http.StatusSeeOther)

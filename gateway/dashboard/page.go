@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
-	"net"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,90 +18,46 @@ import (
 // maxRows is how many clients the page shows; the JSON has them all.
 const maxRows = 200
 
-//go:embed *.html
+//go:embed html
 var pageFiles embed.FS
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"bytes":     formatBytes,
-	"count":     formatCount,
-	"duration":  func(seconds int64) string { return formatDuration(time.Duration(seconds) * time.Second) },
-	"heard":     formatHeard,
-	"ago":       func(now, then time.Time) string { return formatDuration(now.Sub(then)) },
-	"protocol":  formatProtocol,
-	"rows":      func(c []Client) []Client { return c[:min(len(c), maxRows)] },
-	"more":      func(c []Client) int { return max(len(c)-maxRows, 0) },
-	"damaged":   formatDamaged,
-	"join":      strings.Join,
-	"megabytes": func(n int64) float64 { return float64(n) / 1e6 },
-	"moment":    func(t time.Time) string { return t.Format("2006-01-02 15:04") },
-	"error":     errorAt,
-	"ishome":    func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
-}).ParseFS(pageFiles, "*.html"))
+// pages are the templates of each language.
+var pages = parsePages()
 
-// frame is what all pages have around them.
-type frame struct {
-	Title   string // of the page; empty: it is the status
-	Box     string // its name
-	Refresh bool
-	User    string // who is logged in; empty: nobody
-	Path    string // of the page
-	Links   []link
-	TLS     string // where the same page is over TLS; empty: it is, or there is none
+func parsePages() map[string]*template.Template {
+	english := template.Must(template.New("").Funcs(template.FuncMap{
+		"bytes":     formatBytes,
+		"count":     formatCount,
+		"figure":    formatFigure,
+		"duration":  func(seconds int64) string { return formatDuration(time.Duration(seconds) * time.Second) },
+		"heard":     formatHeard,
+		"ago":       func(now, then time.Time) string { return formatDuration(now.Sub(then)) },
+		"protocol":  formatProtocol,
+		"rows":      func(c []Client) []Client { return c[:min(len(c), maxRows)] },
+		"more":      func(c []Client) int { return max(len(c)-maxRows, 0) },
+		"damaged":   formatDamaged,
+		"join":      strings.Join,
+		"megabytes": func(n int64) float64 { return float64(n) / 1e6 },
+		"moment":    func(t time.Time) string { return t.Format("2006-01-02 15:04") },
+		"ishome":    func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
+		"code":      code,
+		"strong":    strong,
+		"anchor":    anchor,
+	}).Funcs(speak(english)).ParseFS(pageFiles, "html/*.html"))
+	all := make(map[string]*template.Template)
+	for _, l := range languages {
+		all[l.Code] = template.Must(english.Clone()).Funcs(speak(l.Code))
+	}
+	return all
 }
 
-// link leads to a page that the user may see.
-type link struct{ Path, Name string }
-
-func (s *Server) frame(r *request, title string) frame {
-	f := frame{Title: title, Box: s.name(), User: r.user, Path: r.URL.Path, TLS: s.overTLS(r.Request)}
-	if r.level == nobody {
-		return f
+// speak are the functions of templates that put things into words.
+func speak(lang string) template.FuncMap {
+	return template.FuncMap{
+		"t":     func(key string, args ...any) string { return translate(lang, key, args...) },
+		"rich":  func(key string, args ...any) template.HTML { return rich(lang, key, args...) },
+		"error": func(p *problem, field string) at { return errorAt(lang, p, field) },
 	}
-	f.Links = append(f.Links, link{"/", "Status"})
-	if s.o.ZigbeeNetwork != nil {
-		f.Links = append(f.Links, link{"/zigbee-devices", "Zigbee"})
-	}
-	if s.o.HomeAssistant != nil {
-		f.Links = append(f.Links, link{"/homeassistant", "Home Assistant"})
-	}
-	if may(r.level, access.Admin) {
-		f.Links = append(f.Links, link{"/users", "Users"})
-		if s.o.Network != nil {
-			f.Links = append(f.Links, link{"/network", "Network"})
-		}
-		if s.o.Backups != nil {
-			f.Links = append(f.Links, link{"/backup", "Backup"})
-		}
-		if s.o.Updater != nil {
-			f.Links = append(f.Links, link{"/update", "Update"})
-		}
-	}
-	if may(r.level, access.Operator) {
-		f.Links = append(f.Links, link{"/access", "Access"})
-	}
-	return f
-}
-
-// overTLS returns the URL of the box over TLS for whoever is there without, under the
-// name by which they call it; empty: they are, or there is none. It leads to the
-// beginning: what was typed here, or shown once, is not there.
-func (s *Server) overTLS(r *http.Request) string {
-	if r.TLS != nil || !s.ownHost(r.Host) {
-		return ""
-	}
-	for _, l := range s.o.Listeners {
-		a, ok := l.Addr().(*net.TCPAddr)
-		if l.TLS == nil || !ok {
-			continue
-		}
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		u := url.URL{Scheme: "https", Host: net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(a.Port)), Path: "/"}
-		return u.String()
-	}
-	return ""
 }
 
 // at is an error beside a field, or above a form.
@@ -115,11 +68,11 @@ type at struct {
 
 // errorAt returns the part of a problem that is about a field; the empty field is all
 // that is about none.
-func errorAt(p *problem, field string) at {
+func errorAt(lang string, p *problem, field string) at {
 	if p == nil || p.field != field {
 		return at{}
 	}
-	return at{"error-" + field, p.text}
+	return at{"error-" + field, p.in(lang)}
 }
 
 // Row is a property as a person reads it.

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"crypto/tls"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -31,9 +30,6 @@ const (
 	maxBody        = 4 << 10 // of a request, unless the route says more
 	shutdownTime   = 2 * time.Second
 )
-
-//go:embed style.css icon.svg
-var assets embed.FS
 
 // Options are the options of [New]. All functions must be set unless they say
 // otherwise; they may be called from several goroutines at the same time.
@@ -136,6 +132,9 @@ type Server struct {
 	o      Options
 	log    *slog.Logger
 	values values
+	views  views
+
+	pageLevels map[string]access.Level // that the pages take, by their paths
 
 	logins   sync.Mutex // held while a password is checked
 	changing sync.Mutex // held while users are changed, so that an admin is left
@@ -160,6 +159,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures), backups: make(chan struct{}, 1),
 		followers: make(chan struct{}, maxLogFollowers), ending: make(chan struct{})}
+	s.views = views{interval: liveInterval, heartbeat: liveHeartbeat, open: make(map[viewKey]*view)}
 	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -241,7 +241,7 @@ func (s *Server) name() string {
 func (s *Server) servePage(w http.ResponseWriter, r *request) {
 	f := s.frame(r, "")
 	f.Refresh = true
-	s.show(w, http.StatusOK, "page.html", struct {
+	s.show(w, r, http.StatusOK, "page.html", struct {
 		Status
 		Frame frame
 	}{s.status(), f})

@@ -12,6 +12,26 @@ import (
 	"lintel/gateway/update"
 )
 
+func (s *Server) updateRoutes() []route {
+	if s.o.Updater == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "GET /update", level: admin, serve: s.updatePage},
+		{pattern: "POST /update/check", level: admin, serve: s.checkForm},
+		{pattern: "POST /update/install", level: admin, serve: s.installForm},
+		{pattern: "POST /update/upload", level: admin, body: maxUpload, kind: fileType, serve: s.uploadForm},
+		{pattern: "POST /update/cancel", level: admin, serve: s.cancelForm},
+		{pattern: "POST /update/restart", level: admin, serve: s.restartForm},
+		{pattern: "GET /api/update", level: admin, serve: s.showUpdateStatus},
+		{pattern: "POST /api/update/check", level: admin, serve: s.checkCall},
+		{pattern: "POST /api/update/install", level: admin, serve: s.installCall},
+		{pattern: "POST /api/update/upload", level: admin, body: maxUpload, kind: uploadType, serve: s.uploadCall},
+		{pattern: "POST /api/update/cancel", level: admin, serve: s.cancelCall},
+		{pattern: "POST /api/update/restart", level: admin, serve: s.restartCall},
+	}
+}
+
 // Updater installs new versions of the box. It is an [update.Updater].
 type Updater interface {
 	Status() update.Status
@@ -57,7 +77,7 @@ func (s *Server) updateView(r *request) *updateView {
 }
 
 func (s *Server) updatePage(w http.ResponseWriter, r *request) {
-	s.show(w, http.StatusOK, "update.html", s.updateView(r))
+	s.show(w, r, http.StatusOK, "update.html", s.updateView(r))
 }
 
 // showUpdate shows the page after something was done, or not.
@@ -69,7 +89,7 @@ func (s *Server) showUpdate(w http.ResponseWriter, r *request, err error) {
 	v := s.updateView(r)
 	v.Error = s.problemOf(r.Request, err)
 	v.Frame.Refresh = false // what is wrong is to be read
-	s.show(w, v.Error.code, "update.html", v)
+	s.show(w, r, v.Error.code, "update.html", v)
 }
 
 // checkForUpdates asks the feed.
@@ -91,7 +111,7 @@ func (s *Server) installUpdate(r *request) error {
 
 func (s *Server) cancelUpdate() error {
 	if !s.o.Updater.Cancel() {
-		return &problem{http.StatusConflict, "", "There is no update that could be cancelled now."}
+		return problemf(http.StatusConflict, "", "There is no update that could be cancelled now.")
 	}
 	return nil
 }
@@ -164,7 +184,7 @@ func updateProblem(code int, err error) error {
 	default:
 		code = http.StatusUnprocessableEntity
 	}
-	return &problem{code, "", text}
+	return problemf(code, "", "%s", text)
 }
 
 func (s *Server) checkForm(w http.ResponseWriter, r *request) {

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -12,6 +11,22 @@ import (
 
 	"lintel/gateway/access"
 )
+
+func (s *Server) userRoutes() []route {
+	return []route{
+		{pattern: "GET /users", level: admin, serve: s.usersPage},
+		{pattern: "POST /users/add", level: admin, serve: s.addUserForm},
+		{pattern: "POST /users/change", level: admin, body: 64 << 10, serve: s.changeUserForm},
+		{pattern: "POST /users/password", level: admin, serve: s.passwordForm},
+		{pattern: "POST /users/delete", level: admin, serve: s.deleteUserForm},
+		{pattern: "GET /api/users", level: admin, serve: s.listUsers},
+		{pattern: "POST /api/users", level: admin, body: 64 << 10, serve: s.addUser},
+		{pattern: "POST /api/users/import", level: admin, body: maxImport, kind: "text/plain", serve: s.importUsers},
+		{pattern: "GET /api/users/{name}", level: admin, serve: s.showUser},
+		{pattern: "PATCH /api/users/{name}", level: admin, body: 64 << 10, serve: s.changeUser},
+		{pattern: "DELETE /api/users/{name}", level: admin, serve: s.deleteUser},
+	}
+}
 
 // maxUserRows is how many users the page shows; the JSON has them all.
 const maxUserRows = 200
@@ -204,7 +219,7 @@ func (s *Server) remove(r *request, name string) error {
 	return s.o.Sessions.EndUser(ctx, name)
 }
 
-var errLastAdmin = &problem{http.StatusConflict, "page", "This is the last admin of the pages who can log in. Make somebody else admin first."}
+var errLastAdmin = problemf(http.StatusConflict, "page", "This is the last admin of the pages who can log in. Make somebody else admin first.")
 
 // lastAdmin reports whether nobody but this user may change users. Called with
 // changing held.
@@ -324,14 +339,14 @@ func (s *Server) importFile(r *request) (names []string, err error) {
 	names = []string{}
 	for i, u := range users {
 		if _, ok := s.o.Users.Get(u.Name); ok {
-			return nil, &problem{http.StatusConflict, "", fmt.Sprintf("There is a user %q already: delete it, or take it out of the file.", u.Name)}
+			return nil, problemf(http.StatusConflict, "", "There is a user %q already: delete it, or take it out of the file.", u.Name)
 		}
 		users[i].Roles = roles
 		names = append(names, u.Name)
 	}
 	err = s.o.Users.Import(ctx, users)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &problem{http.StatusServiceUnavailable, "", "These are too many passwords to hash here. Let mosquitto_passwd -U do it in the file, and send it again."}
+		return nil, problemf(http.StatusServiceUnavailable, "", "These are too many passwords to hash here. Let mosquitto_passwd -U do it in the file, and send it again.")
 	}
 	if err != nil {
 		return nil, err

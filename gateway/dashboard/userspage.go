@@ -39,7 +39,7 @@ func (s *Server) usersView(r *request) *usersView {
 }
 
 func (s *Server) usersPage(w http.ResponseWriter, r *request) {
-	s.show(w, http.StatusOK, "users.html", s.usersView(r))
+	s.show(w, r, http.StatusOK, "users.html", s.usersView(r))
 }
 
 // showUsers shows the page after something was done, or not.
@@ -52,12 +52,12 @@ func (s *Server) showUsers(w http.ResponseWriter, r *request, about, password st
 	v.About = about
 	if err != nil {
 		v.Error = s.problemOf(r.Request, err)
-		s.show(w, v.Error.code, "users.html", v)
+		s.show(w, r, v.Error.code, "users.html", v)
 		return
 	}
 	login := s.brokerLogin(r, about, password)
 	v.Made = &login
-	s.show(w, http.StatusOK, "users.html", v)
+	s.show(w, r, http.StatusOK, "users.html", v)
 }
 
 // addUserForm makes the login of a device, or a user of the pages.
@@ -74,7 +74,7 @@ func (s *Server) addUserForm(w http.ResponseWriter, r *request) {
 	if err != nil {
 		v := s.usersView(r)
 		v.Error, v.Name = s.problemOf(r.Request, err), name
-		s.show(w, v.Error.code, "users.html", v)
+		s.show(w, r, v.Error.code, "users.html", v)
 		return
 	}
 	s.showUsers(w, r, name, password, nil)

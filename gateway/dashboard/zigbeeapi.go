@@ -36,7 +36,7 @@ func (s *Server) zigbeeRoutes() []route {
 func (s *Server) showMap(w http.ResponseWriter, r *request) {
 	m := s.o.ZigbeeNetwork.Bridge().Map()
 	if m == nil {
-		s.fail(w, r, &problem{http.StatusNotFound, "", "No map was made since Lintel has started: POST to /api/zigbee/map makes one."})
+		s.fail(w, r, problemf(http.StatusNotFound, "", "No map was made since Lintel has started: POST to /api/zigbee/map makes one."))
 		return
 	}
 	s.answer(w, http.StatusOK, m)
@@ -79,17 +79,17 @@ func (s *Server) coordinatorBackup(w http.ResponseWriter, r *request) {
 func zigbeeProblem(err error) *problem {
 	switch {
 	case errors.Is(err, zigbee.ErrNoStick):
-		return &problem{http.StatusServiceUnavailable, "", "No stick serves the Zigbee network: plug one in, wait until it is online on the first page, and try again."}
+		return problemf(http.StatusServiceUnavailable, "", "No stick serves the Zigbee network: plug one in, wait until it is online on the first page, and try again.")
 	case errors.Is(err, zigbee.ErrNoDevice):
-		return &problem{http.StatusNotFound, "", "There is no such device in the Zigbee network: look at the list of devices."}
+		return problemf(http.StatusNotFound, "", "There is no such device in the Zigbee network: look at the list of devices.")
 	case errors.Is(err, z2m.ErrNoAct):
-		return &problem{http.StatusNotFound, "", "That is not being done, or was done long ago."}
+		return problemf(http.StatusNotFound, "", "That is not being done, or was done long ago.")
 	}
 	if refused, ok := errors.AsType[*z2m.RequestError](err); ok {
-		return &problem{http.StatusConflict, "", sentence(refused)}
+		return problemf(http.StatusConflict, "", "%s", sentence(refused))
 	}
 	if _, ok := errors.AsType[*zigbee.DeliveryError](err); ok {
-		return &problem{http.StatusBadGateway, "", sentence(err)}
+		return problemf(http.StatusBadGateway, "", "%s", sentence(err))
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ type lessonRow struct {
 func (s *Server) zigbeePage(w http.ResponseWriter, r *request) {
 	v := s.zigbeeView(r)
 	v.Frame.Refresh = true
-	s.show(w, http.StatusOK, "zigbeedevices.html", v)
+	s.show(w, r, http.StatusOK, "zigbeedevices.html", v)
 }
 
 func (s *Server) zigbeeView(r *request) *zigbeeView {
@@ -160,7 +160,7 @@ func formatPoint(v any) string {
 func ieeeOf(r *request) (zigbee.IEEEAddress, error) {
 	ieee, err := zigbee.ParseIEEEAddress(r.PathValue("ieee"))
 	if err != nil {
-		return 0, &problem{http.StatusNotFound, "", sentence(err)}
+		return 0, problemf(http.StatusNotFound, "", "%s", sentence(err))
 	}
 	return ieee, nil
 }
@@ -197,7 +197,7 @@ func (s *Server) lessonPage(w http.ResponseWriter, r *request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.show(w, http.StatusOK, "zigbeelearn.html", v)
+	s.show(w, r, http.StatusOK, "zigbeelearn.html", v)
 }
 
 // teachForm saves the names of datapoints.
@@ -237,7 +237,7 @@ func (s *Server) teachForm(w http.ResponseWriter, r *request) {
 	if err != nil {
 		v.Error = s.problemOf(r.Request, err)
 		v.SaidModel, v.SaidVendor, v.SaidDescription = t.Model, t.Vendor, t.Description
-		s.show(w, v.Error.code, "zigbeelearn.html", v)
+		s.show(w, r, v.Error.code, "zigbeelearn.html", v)
 		return
 	}
 	http.Redirect(w, r.Request, "/zigbee-devices", http.StatusSeeOther)
@@ -309,7 +309,7 @@ func (s *Server) permitForm(w http.ResponseWriter, r *request) {
 		v := s.zigbeeView(r)
 		v.Error = s.problemOf(r.Request, err)
 		v.Error.field = ""
-		s.show(w, v.Error.code, "zigbeedevices.html", v)
+		s.show(w, r, v.Error.code, "zigbeedevices.html", v)
 		return
 	}
 	http.Redirect(w, r.Request, "/zigbee-devices", http.StatusSeeOther)

@@ -32,7 +32,7 @@ type imagerEntry struct {
 }
 
 // icon is what Imager shows beside the name.
-const icon = "gateway/dashboard/icon.svg"
+const icon = "gateway/dashboard/static/icon.svg"
 
 // release compresses the image for Raspberry Pi and writes the entry that has Imager
 // download and check it. Both and the icon belong into the folder at address.
