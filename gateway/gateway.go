@@ -95,6 +95,7 @@ type gateway struct {
 	wear      *wear
 	commands  *boxCommands
 	sticks    *sticks
+	devices   *deviceBook
 	clock     *clock.Client // nil: something else sets the clock
 	updater   *update.Updater
 	health    *houseHealth
@@ -316,6 +317,9 @@ func (g *gateway) build() error {
 	if err := g.buildZigbee(); err != nil {
 		return err
 	}
+	if g.devices, err = newDeviceBook(g); err != nil {
+		return err
+	}
 	if g.sticks, err = newSticks(g, boxClient); err != nil {
 		return err
 	}
@@ -426,6 +430,7 @@ func (g *gateway) client(id string) (*broker.Client, error) {
 func (g *gateway) onDevice(d serialbridge.Device) {
 	if g.publisher != nil {
 		g.sticks.look() // below which it hangs
+		g.devices.apply(&d)
 		g.publisher.Device(d)
 	}
 }

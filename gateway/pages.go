@@ -56,7 +56,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Broker:    client,
 		BaseTopic: g.config.Serial.BaseTopic,
 		Sticks:    g.bridge.Sticks,
-		Devices:   g.bridge.Devices,
+		Devices:   g.devices.devices,
 		Capture:   g.bridge.Capture,
 		Clients:   g.broker.Clients,
 		Stats:     g.broker.Stats,
@@ -71,6 +71,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Zigbee:    front,
 		Uplinks:   g.uplinkStatus,
 
+		DeviceBook: g.devices,
 		Neighbours: g.neighbours,
 
 		OpenMetrics:   g.config.HTTP.Metrics == MetricsNetwork,

@@ -47,6 +47,14 @@ func (z *zigbeeHouse) Permit(ctx context.Context, duration time.Duration) error 
 	return z.current().Permit(ctx, duration)
 }
 
+// Shown returns what the page of a device shows.
+func (z *zigbeeHouse) Shown(ieee zigbee.IEEEAddress) (z2m.Shown, error) {
+	return z.current().Shown(ieee)
+}
+
+// States returns the last values of all devices.
+func (z *zigbeeHouse) States() map[zigbee.IEEEAddress]map[string]any { return z.current().States() }
+
 // Lessons returns what was gathered of devices that nobody has described.
 func (z *zigbeeHouse) Lessons() []z2m.Lesson { return z.current().Lessons() }
 

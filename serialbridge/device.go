@@ -17,6 +17,7 @@ type Device struct {
 	// object id of Home Assistant.
 	ID           string
 	Name         string // what a person calls it
+	Icon         string // mdi:NAME, as a person has chosen it; no driver sets it
 	Vendor       string
 	Model        string
 	SerialNumber string

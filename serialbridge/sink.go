@@ -11,6 +11,8 @@ type sink struct {
 	// Guarded by the supervisor's mutex.
 	frames uint64            // valid ones, also those of which nothing could be made
 	known  map[string]string // ID in the house of anonymous devices, by that of the driver
+
+	removed map[string]Device // by a person, by their ID for the driver: they may be heard again
 }
 
 func (k *sink) count() uint64 {
@@ -26,6 +28,7 @@ func (k *sink) Device(d Device) {
 	if k.st.current != k {
 		return
 	}
+	delete(k.removed, d.ID)
 	if trouble := s.announce(k.st, d.ID, k.identify(d)); trouble != "" {
 		k.st.damage(trouble)
 	}
@@ -48,6 +51,9 @@ func (k *sink) Reading(r Reading) {
 		return
 	}
 	d := s.devices[k.inHouse(r.Device)]
+	if d == nil {
+		d = k.revive(r.Device)
+	}
 	if d == nil || d.awaited {
 		k.st.damage("unannounced device")
 		return

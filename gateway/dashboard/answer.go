@@ -97,6 +97,9 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 	if none, ok := errors.AsType[*z2m.NotLearningError](err); ok {
 		return problemf(http.StatusNotFound, "", "%s", sentence(none))
 	}
+	if unknown, ok := errors.AsType[*z2m.UnknownDeviceError](err); ok {
+		return problemf(http.StatusNotFound, "", "%s", sentence(unknown))
+	}
 	if invalid, ok := errors.AsType[*z2m.TeachingError](err); ok {
 		return wrong("", "%s", sentence(invalid))
 	}

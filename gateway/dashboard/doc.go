@@ -54,6 +54,15 @@
 //	POST   /api/backup             {"passphrase", "small"}: a backup of the box, encrypted with a passphrase
 //	POST   /api/restore            multipart/form-data: passphrase, then file: the box starts again with this backup;
 //	                               in its own network for everybody as long as it is unclaimed
+//	GET    /api/devices?q=&show=&stick=&sort=&page=  devices of all bridges, 100 a page; show is all, online,
+//	                               offline or battery (low), stick a stick's id, sort is name, seen, battery or signal
+//	GET    /api/devices/ID         one with its properties, their values and how they are set
+//	GET    /api/devices/ID/history?property=KEY&span=hour|day  what a number was: the last of each minute for an hour,
+//	                               the mean of each ten minutes for a day; since the start of the box, in memory alone
+//	POST   /api/devices/ID/set     {"key", "value"}: publishes it to the set topic of the device, if the user may, and
+//	                               waits up to 3 s: {"key", "value", "confirmed"}, what the device says then
+//	PATCH  /api/devices/ID         any of "name" and "icon" (mdi:NAME), here and in Home Assistant
+//	DELETE /api/devices/ID?force=  takes it away; with force=true a Zigbee device that does not answer too
 //	GET    /api/zigbee             the Zigbee network: channel, stick, until when it is open, health
 //	GET    /api/zigbee/devices     its devices
 //	GET    /api/zigbee/devices/IEEE  a device: endpoints, clusters, bindings, reporting, groups, firmware

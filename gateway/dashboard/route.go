@@ -56,6 +56,7 @@ func (s *Server) routes() []route {
 		s.accessRoutes,
 		s.denialRoutes,
 		s.checkRoutes,
+		s.deviceRoutes,
 		s.zigbeePageRoutes,
 		s.zigbeeRoutes,
 		s.homeAssistantRoutes,

@@ -47,7 +47,7 @@ type Options struct {
 	BaseTopic string              // as in [serialbridge.Options]; empty is "lintel"
 
 	Sticks  func() []serialbridge.StickStatus
-	Devices func() []serialbridge.Device
+	Devices func() []serialbridge.Device                                                   // as people call them
 	Capture func(ctx context.Context, stick string, w io.Writer, flush func() error) error // as of [serialbridge.Supervisor]
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
@@ -58,6 +58,9 @@ type Options struct {
 	Notices func() []string        // what else a person should look after; nil: nothing
 	Machine func() []Fact          // what is known of the machine; nil: nothing
 	Uplinks func() []uplink.Status // other brokers; nil: none
+	// DeviceBook names devices and takes them away; nil: there are no pages of devices.
+	DeviceBook DeviceBook
+
 	// Neighbours are what makes itself known on the network; nil: nobody looks.
 	Neighbours func() []Neighbour
 
@@ -136,6 +139,8 @@ type Server struct {
 
 	pageLevels map[string]access.Level // that the pages take, by their paths
 
+	history history // of what devices say
+
 	logins   sync.Mutex // held while a password is checked
 	changing sync.Mutex // held while users are changed, so that an admin is left
 
@@ -180,6 +185,13 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.o.Broker.Subscribe(ctx, filter, 0, s.values.handle); err != nil {
 			return fmt.Errorf("subscribe to %s: %w", filter, err)
 		}
+	}
+	if s.o.DeviceBook != nil {
+		var keeping sync.WaitGroup
+		ctx, stop := context.WithCancel(ctx)
+		keeping.Go(func() { s.keepHistory(ctx) })
+		defer keeping.Wait()
+		defer stop()
 	}
 	server := &http.Server{
 		Handler:           s.Handler(),

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxDevices = 1000
+	maxDevices = 1500 // devices, sticks and the box
 	maxState   = 64 << 10
 )
 

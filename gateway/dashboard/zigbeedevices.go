@@ -31,6 +31,9 @@ type ZigbeeNetwork interface {
 	Learnt(zigbee.IEEEAddress) (z2m.Lesson, error)
 	// Teach saves what a user says of such a device and takes it into use.
 	Teach(zigbee.IEEEAddress, z2m.Teaching) error
+	// Shown returns what the page of a device shows, and States the last values of all.
+	Shown(zigbee.IEEEAddress) (z2m.Shown, error)
+	States() map[zigbee.IEEEAddress]map[string]any
 	// Definition returns that as a file.
 	Definition(zigbee.IEEEAddress) (name string, text []byte, err error)
 }

@@ -31,6 +31,10 @@ type zigbeeNetwork struct {
 	err      error // of Teach and Permit
 	opened   time.Duration
 	bridge   *z2m.Bridge // a real one, without a stick
+
+	exposes []*devices.Expose
+	state   map[string]any
+	failure z2m.Failure
 }
 
 // newBridge returns a bridge without a stick that runs until the test ends.
@@ -86,7 +90,20 @@ func newZigbeeNetwork(t *testing.T, store *persist.Store) *zigbeeNetwork {
 
 func (n *zigbeeNetwork) Bridge() *z2m.Bridge    { return n.bridge }
 func (n *zigbeeNetwork) Overview() z2m.Overview { return n.overview }
-func (n *zigbeeNetwork) Lessons() []z2m.Lesson  { return []z2m.Lesson{n.lesson} }
+func (n *zigbeeNetwork) Shown(ieee zigbee.IEEEAddress) (z2m.Shown, error) {
+	for _, d := range n.overview.Devices {
+		if d.IEEEAddress == ieee {
+			return z2m.Shown{DeviceSummary: d, Exposes: n.exposes, State: n.state, Topic: "zigbee2mqtt/" + d.Name, Failure: n.failure}, nil
+		}
+	}
+	return z2m.Shown{}, &z2m.UnknownDeviceError{Device: ieee}
+}
+
+func (n *zigbeeNetwork) States() map[zigbee.IEEEAddress]map[string]any {
+	return map[zigbee.IEEEAddress]map[string]any{known: n.state}
+}
+
+func (n *zigbeeNetwork) Lessons() []z2m.Lesson { return []z2m.Lesson{n.lesson} }
 
 func (n *zigbeeNetwork) Permit(_ context.Context, d time.Duration) error {
 	n.opened = d

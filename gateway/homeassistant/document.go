@@ -247,6 +247,10 @@ func newDocument(box Box, d serialbridge.Device, o Options) (*document, error) {
 			continue // no entity: it has neither id nor name
 		}
 		c["uniq_id"] = identifier(box, d.ID) + "_" + p.Key
+		// A device has no icon of its own in Home Assistant. What has a class has one.
+		if d.Icon != "" && p.Category == "" && c["dev_cla"] == nil {
+			c["ic"] = d.Icon
+		}
 		// Else the entity would be named in the language that Home Assistant
 		// happens to have when it first hears of it.
 		c["def_ent_id"] = c.platform() + "." + slug(doc.Device.Name) + "_" + p.Key

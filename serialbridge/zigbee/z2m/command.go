@@ -191,6 +191,9 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.tell("error", failure(kind, key, name, err))
+		if e, ok := b.find(id); ok && e.device != nil {
+			e.device.failure = Failure{time.Now(), key, sayError(err)}
+		}
 	}
 	expected := make(map[string]any)
 	for _, o := range outcomes {

@@ -37,6 +37,7 @@ type device struct {
 	resolved   string              // what the definition was found by
 	exposes    json.RawMessage     // of the definition
 	choices    json.RawMessage     // its options
+	kind       string              // see DeviceSummary
 	unknown    map[string]any      // what Home Assistant has to see of properties that nobody knows yet
 
 	memory   map[string]any // of the traits
@@ -52,6 +53,7 @@ type device struct {
 	configuring bool
 	attempts    int    // to configure it, in vain
 	setupError  string // why the last of them has failed
+	failure     Failure
 }
 
 // group is a group of endpoints. Who is in it stands with the endpoints.
@@ -162,7 +164,7 @@ func (b *Bridge) take(told zigbee.Device) *device {
 	}
 	if key != d.resolved {
 		d.resolved = key
-		d.definition, d.exposes, d.choices, d.unknown = nil, nil, nil, nil
+		d.definition, d.exposes, d.choices, d.unknown, d.kind = nil, nil, nil, nil, ""
 		if key != "" {
 			d.setDefinition(b.o.Resolve(&d.Device))
 		}
@@ -188,7 +190,7 @@ func endpointsKey(endpoints []zigbee.Endpoint) string {
 }
 
 func (d *device) setDefinition(def *devices.Definition) {
-	d.definition = def
+	d.definition, d.kind = def, kindOf(def)
 	if def == nil {
 		return
 	}

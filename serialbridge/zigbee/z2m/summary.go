@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/devices"
 )
 
 // Overview is what there is in the network, for people.
@@ -31,6 +32,10 @@ type DeviceSummary struct {
 	Battery      *float64              `json:"battery,omitempty"`      // percent
 	Availability string                `json:"availability,omitempty"` // online or offline; empty: it is not watched
 	Interview    zigbee.InterviewState `json:"interview_state"`
+	// Kind is what the device is first: light, switch, cover, lock, fan or climate, else the
+	// name of what it tells, such as contact or temperature; empty: not known.
+	Kind string `json:"kind,omitempty"`
+	Icon string `json:"icon,omitempty"` // mdi:NAME, as Home Assistant is told it; empty: it has its own
 	// Datapoints is how many of Tuya's were gathered because no definition explains
 	// them.
 	Datapoints int `json:"datapoints_learnt,omitempty"`
@@ -55,7 +60,10 @@ func (b *Bridge) Overview() Overview {
 func (b *Bridge) summary(d *device) DeviceSummary {
 	s := DeviceSummary{
 		IEEEAddress: d.IEEEAddress, Name: d.name(), ModelID: d.ModelID, Manufacturer: d.ManufacturerName, Type: d.Type,
-		PowerSource: d.PowerSource, LinkQuality: d.LinkQuality, Interview: d.Interview,
+		PowerSource: d.PowerSource, LinkQuality: d.LinkQuality, Interview: d.Interview, Kind: d.kind,
+	}
+	if overrides, ok := object(d.own["homeassistant"]); ok {
+		s.Icon, _ = overrides["icon"].(string)
 	}
 	if d.Interview == "" {
 		s.Interview = zigbee.Pending
@@ -80,6 +88,24 @@ func (b *Bridge) summary(d *device) DeviceSummary {
 		s.Datapoints = len(d.learner.Points())
 	}
 	return s
+}
+
+// kindOf says what a device is first; see DeviceSummary.
+func kindOf(def *devices.Definition) string {
+	if def == nil {
+		return ""
+	}
+	for _, e := range def.Exposes {
+		if e.Name == "" {
+			return e.Type
+		}
+	}
+	for _, e := range def.Exposes {
+		if e.Category == "" && e.Name != "battery" && e.Name != "linkquality" {
+			return e.Name
+		}
+	}
+	return ""
 }
 
 // calls is what a device calls itself and its maker, without what some fill that up with.
