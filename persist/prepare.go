@@ -98,27 +98,15 @@ func prepareFolder(dir string) (used bool, err error) {
 	if err := os.Remove(filepath.Join(dir, badger.KeyRegistryFileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("persist: data folder %s: %w", dir, cause(err))
 	}
-	var tables, logs int
+	tables := 0
 	for _, f := range files {
-		switch filepath.Ext(f.Name()) {
-		case ".sst":
+		if filepath.Ext(f.Name()) == ".sst" {
 			tables++
-		case ".mem", ".vlog":
-			// A power cut between creating or truncating a log and the next
-			// step leaves it empty. Badger does not open then (issue 2207), and
-			// nothing that was acknowledged is ever in it.
-			info, err := f.Info()
-			if err != nil {
-				return false, fmt.Errorf("persist: data folder %s: %w", dir, err)
-			}
-			if !info.Mode().IsRegular() || info.Size() > 0 {
-				logs++
-			} else {
-				if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
-					return false, fmt.Errorf("persist: removing an empty log: %w", err)
-				}
-			}
 		}
+	}
+	logs, err := removeEmptyLogs(dir)
+	if err != nil {
+		return false, err
 	}
 
 	manifest, err := os.Open(filepath.Join(dir, "MANIFEST"))
@@ -139,6 +127,32 @@ func prepareFolder(dir string) (used bool, err error) {
 		return true, checkSchema(dir, uint64(binary.BigEndian.Uint16(head[4:6])))
 	}
 	return true, nil
+}
+
+// removeEmptyLogs removes logs of no length and returns how many others there are. A power
+// cut, or the end of a process, between creating or truncating a log and the next step
+// leaves it empty. Badger does not open then (issue 2207), and nothing that was acknowledged
+// is ever in it.
+func removeEmptyLogs(dir string) (logs int, err error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("persist: data folder %s: %w", dir, err)
+	}
+	for _, f := range files {
+		if ext := filepath.Ext(f.Name()); ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		info, err := f.Info()
+		if err != nil {
+			return 0, fmt.Errorf("persist: data folder %s: %w", dir, err)
+		}
+		if !info.Mode().IsRegular() || info.Size() > 0 {
+			logs++
+		} else if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
+			return 0, fmt.Errorf("persist: removing an empty log: %w", err)
+		}
+	}
+	return logs, nil
 }
 
 func checkSchema(dir string, found uint64) error {

@@ -130,6 +130,11 @@ func (s *Store) startIn(dir string, o *Options) error {
 		if err != nil {
 			s.log.Warn("store not checked before opening", "err", err)
 		}
+		// The check ends while Badger still deletes the logs that it has made tables of:
+		// one of them may be empty now.
+		if _, err := removeEmptyLogs(dir); err != nil {
+			return err
+		}
 	}
 	return s.open(dir, o)
 }

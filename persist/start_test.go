@@ -205,6 +205,7 @@ func TestCheckCrashes(t *testing.T) {
 		{"fault", []string{"/bin/sh", "-c", "kill -BUS $$"}, "signal: bus error"},
 		{"out of memory", []string{"/bin/sh", "-c", "kill -KILL $$"}, ""},
 		{"full disk", []string{"/bin/sh", "-c", "echo lintel: MANIFEST: no space left on device >&2; exit 1"}, ""},
+		{"its end amid the deletion of a log", []string{"/bin/sh", "-c", `: >"$0/00099.mem"; : >"$0/000099.vlog"`}, ""},
 		{"no program", []string{"/nowhere/lintel"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
