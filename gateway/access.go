@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"sync"
 
 	"lintel/gateway/access"
@@ -36,6 +37,10 @@ func newEntrance(c AccessConfig) *entrance {
 	return &entrance{lockout: access.NewLockout(), door: newDoor(c.Anonymous)}
 }
 
+// defaultRoleFile is the role file in the data folder when the configuration names none: that
+// of who makes roles on the pages.
+const defaultRoleFile = "roles.toml"
+
 // openAccess loads who may do what, and does what the files ask for that a person put on
 // the card. No listener is open yet: nobody is refused because a user is not loaded.
 func (g *gateway) openAccess(ctx context.Context) error {
@@ -63,9 +68,13 @@ func (g *gateway) openAccess(ctx context.Context) error {
 			return fmt.Errorf("access.jwt: %w", err)
 		}
 	}
+	roleFile := g.config.Access.Roles
+	if roleFile == "" {
+		roleFile = filepath.Join(g.o.Data, defaultRoleFile)
+	}
 	a.control, err = access.NewControl(ctx, access.ControlOptions{
 		Store: g.store, Users: a.users, Lockout: a.lockout, Audit: a.audit,
-		RoleFile: g.config.Access.Roles, Prefix: g.config.HomeAssistant.Prefix, Needed: g.config.Access.needed(),
+		RoleFile: roleFile, Optional: g.config.Access.Roles == "", Prefix: g.config.HomeAssistant.Prefix, Needed: g.config.Access.needed(),
 		JWT:              a.jwt,
 		CertificateName:  func(c *x509.Certificate) string { return g.certificates.Name(c) },
 		CertificateRoles: g.config.Access.CertificateRoles,
@@ -76,6 +85,11 @@ func (g *gateway) openAccess(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("access.roles: %w", err)
+	}
+	a.door.observed, err = access.NewObservations(access.ObservationsOptions{
+		Store: g.store, ClockKnown: g.store.ClockKnown, AskAgain: func() { g.broker.AccessChanged() }, Logger: g.log})
+	if err != nil {
+		return err
 	}
 	a.door.control, a.door.revoked = a.control, g.authority.Revoked
 	a.door.exists = func(user string) bool { _, ok := a.users.Get(user); return ok }
@@ -129,6 +143,7 @@ func (g *gateway) accessModules(add func(string, func(context.Context) error)) {
 	a := g.access
 	add("door", func(ctx context.Context) error { return a.door.run(ctx, g.broker) })
 	add("audit", a.audit.Run)
+	add("observations", a.door.observed.Run)
 	if a.jwt != nil {
 		add("jwt", a.jwt.Run)
 	}
@@ -166,7 +181,10 @@ func (g *gateway) explain(user, clientID string, action access.Action, topic str
 		}
 		id = g.access.control.Identify(u, &access.Login{ClientID: clientID})
 	}
-	return g.access.control.Policy().Explain(id, action, topic, nil), nil
+	policy := g.access.control.Policy()
+	v := policy.Explain(id, action, topic, nil)
+	v.Way = policy.Way(id, action, topic)
+	return v, nil
 }
 
 // securityEvent is the JSON of an event on the topic …/gateway/security.

@@ -25,7 +25,8 @@ type door struct {
 	revoked    func(*x509.Certificate) bool // nil: none is
 	visited    func(user string, err error) // somebody was let in (nil) or not; it blocks nobody
 	denials    access.Denials
-	generation atomic.Uint64 // counts changes of users
+	observed   *access.Observations // nil: nobody looks
+	generation atomic.Uint64        // counts changes of users
 	changed    chan struct{}
 
 	mu      sync.Mutex
@@ -138,6 +139,9 @@ func (d *door) authorize(r *broker.ConnectRequest, action broker.Action, topic s
 	}
 	policy := d.control.Policy()
 	permit := policy.Permit(id, actions[action], topic)
+	if !permit.Denied() && d.observed != nil {
+		d.observed.Saw(id, actions[action], topic)
+	}
 	switch {
 	case permit.Allowed():
 		return broker.Allow
@@ -177,9 +181,13 @@ func (d *door) now(r *broker.ConnectRequest, a *admission) (*access.Identity, er
 // userChanged is access.Users.OnChange: it blocks nobody.
 func (d *door) userChanged(name string) {
 	d.generation.Add(1)
+	gone := !d.exists(name)
 	d.mu.Lock()
-	d.deleted[name] = !d.exists(name)
+	d.deleted[name] = gone
 	d.mu.Unlock()
+	if gone && d.observed != nil {
+		d.observed.Forget(name)
+	}
 	d.look()
 }
 

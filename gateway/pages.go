@@ -92,6 +92,9 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Explain:  g.explain,
 		Reload:   g.access.control.Reload,
 		Denials:  &g.access.door.denials,
+		Control:  g.access.control,
+		Observed: g.access.door.observed,
+		Effects:  g.roleEffects,
 		Root:     g.authority.Root,
 
 		Certificates: g.authority.Issued,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -50,6 +51,7 @@ type ControlOptions struct {
 	Audit   *Audit
 
 	RoleFile string   // path; empty: the built-in roles are all there are
+	Optional bool     // there need be no RoleFile: it is made when a role is
 	Prefix   string   // of Home Assistant's discovery topics, see [BuiltIn]
 	Needed   []string // roles that must be there, because listeners or certificates have them
 
@@ -77,6 +79,7 @@ type Control struct {
 	scram  SCRAM
 
 	reload  sync.Mutex
+	writing sync.Mutex             // held while the role file is written
 	problem atomic.Pointer[string] // of the role file; nil: none
 }
 
@@ -161,7 +164,7 @@ func (c *Control) read(ctx context.Context) error {
 	var text []byte
 	if c.o.RoleFile != "" {
 		var err error
-		if text, err = readRoleFile(c.o.RoleFile, MaxRoleFile); err != nil {
+		if text, err = c.readRoles(); err != nil {
 			return fmt.Errorf("role file: %w", err)
 		}
 	}
@@ -209,6 +212,15 @@ func (c *Control) compile(text []byte) (*Policy, error) {
 		}
 	}
 	return policy, nil
+}
+
+// readRoles reads the role file.
+func (c *Control) readRoles() ([]byte, error) {
+	text, err := readRoleFile(c.o.RoleFile, MaxRoleFile)
+	if c.o.Optional && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
 }
 
 // readRoleFile reads a file of at most limit bytes.

@@ -14,6 +14,62 @@ type Verdict struct {
 	Depends bool   // on the message, and none was given; Allow is false
 	Rule    string // that decided, as in "role sensors, rule 3 (roles.toml:17)"; empty: none
 	Why     string // one sentence for a person
+	Way     []Step // to it; empty unless asked for, see [Policy.Way]
+}
+
+// Step is one of the rules that were asked on the way to a [Verdict].
+type Step struct {
+	Rule  string `json:"rule"`  // as in a Verdict
+	Says  string `json:"says"`  // "allow publish to a/#"
+	Match Match  `json:"match"` // of the rule with what is asked
+}
+
+// Match tells why a rule decides or does not.
+type Match string
+
+// The matches.
+const (
+	OtherAction Match = "other action"
+	OtherTopic  Match = "other topic"
+	PartMatches Match = "part"    // of what a filter matches: it is not what decides
+	OnMessage   Match = "message" // it depends on the message
+	Decides     Match = "decides"
+)
+
+const maxSteps = 100 // of a way
+
+// Way returns the rules that are asked about an action and a topic, up to the one that
+// decides, 100 at most.
+func (p *Policy) Way(id *Identity, a Action, topic string) []Step {
+	var way []Step
+	if id == nil || id.Internal || refusedTopic(a, topic) != "" {
+		return nil
+	}
+	for r, o := range p.rulesOf(id) {
+		if len(way) == maxSteps {
+			break
+		}
+		step := Step{o.title(r), r.String(), OtherTopic}
+		covers, overlaps := false, false
+		for _, t := range r.Topics {
+			f := newFilter(t)
+			covers, overlaps = covers || f.covers(id, topic), overlaps || f.overlaps(id, topic)
+		}
+		switch {
+		case !r.about(a):
+			step.Match = OtherAction
+		case covers && r.conditional():
+			step.Match = OnMessage
+		case covers:
+			step.Match = Decides
+		case overlaps:
+			step.Match = PartMatches
+		}
+		if way = append(way, step); step.Match == Decides {
+			break
+		}
+	}
+	return way
 }
 
 // Explain decides as [Policy.Permit] does, and says why. Of a message only payload, QoS and

@@ -54,7 +54,7 @@ func ParseRoles(name string, text []byte) ([]Role, error) {
 	var tree map[string]any
 	if _, err := toml.Decode(string(text), &tree); err != nil {
 		if pe, ok := errors.AsType[toml.ParseError](err); ok {
-			return nil, fmt.Errorf("%s:%d: %s", name, pe.Position.Line, pe.Message)
+			return nil, &RoleFileError{Name: name, Mistakes: []Mistake{{Line: pe.Position.Line, Text: pe.Message}}}
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -71,21 +71,16 @@ func ParseRoles(name string, text []byte) ([]Role, error) {
 type roleFile struct {
 	name     string
 	lines    map[string]int
-	mistakes []mistake
+	mistakes []Mistake
 	rules    int
 
 	folder  *os.Root // nil: not opened yet
 	schemas map[string]*Schema
 }
 
-type mistake struct {
-	line int
-	text string
-}
-
 // wrong notes a mistake at a path.
 func (f *roleFile) wrong(path, format string, args ...any) {
-	f.mistakes = append(f.mistakes, mistake{f.line(path), fmt.Sprintf(format, args...)})
+	f.mistakes = append(f.mistakes, Mistake{Line: f.line(path), Text: fmt.Sprintf(format, args...)})
 }
 
 // line returns the line of a path or of what it is in.
@@ -100,16 +95,12 @@ func (f *roleFile) line(path string) int {
 
 // err joins the mistakes in the order of the file.
 func (f *roleFile) err() error {
-	slices.SortStableFunc(f.mistakes, func(a, b mistake) int { return cmp.Compare(a.line, b.line) })
-	var errs []error
-	for i, m := range f.mistakes {
-		if i == maxMistakes {
-			errs = append(errs, fmt.Errorf("%s: and %d more", f.name, len(f.mistakes)-i))
-			break
-		}
-		errs = append(errs, fmt.Errorf("%s:%d: %s", f.name, m.line, m.text))
+	slices.SortStableFunc(f.mistakes, func(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) })
+	e := &RoleFileError{Name: f.name, Mistakes: f.mistakes}
+	if e.More = max(len(f.mistakes)-maxMistakes, 0); e.More > 0 {
+		e.Mistakes = f.mistakes[:maxMistakes]
 	}
-	return errors.Join(errs...)
+	return e
 }
 
 func (f *roleFile) close() {

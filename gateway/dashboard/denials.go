@@ -12,7 +12,7 @@ func (s *Server) denialRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /api/denials", level: access.Operator, serve: s.listDenials},
+		{pattern: "GET /api/denials", level: operator, serve: s.listDenials},
 	}
 }
 

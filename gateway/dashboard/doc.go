@@ -43,6 +43,16 @@
 //	GET    /api/sessions           who is logged in to the pages
 //	DELETE /api/sessions/ID
 //	GET    /api/explain?user=&client=&action=&topic=  the verdict, and the rule that gave it
+//	GET    /api/roles              the roles, their rules and users, the role file as text, and its earlier versions
+//	PUT    /api/roles              {"text", "version"}: the whole role file; with the version that was read, nobody else's change is lost
+//	GET    /api/roles/NAME
+//	PUT    /api/roles/NAME         {"rules": [{"allow" or "deny": [ACTION], "topic": [FILTER], "qos", "retain", "payload"}]}, or {"text"} as in
+//	                               the role file: a new role, or one written anew; in force at once; a mistake is told with its line
+//	DELETE /api/roles/NAME         that nobody has
+//	POST   /api/roles/preview      {"name", "rules" or "text", or "delete": true}, or {"file"}: whom that would take or give what
+//	POST   /api/roles/restore      {"number"}: an earlier version of the role file
+//	GET    /api/access/observed?user=&days=  what a user was seen to do; without user, of whom anything is known
+//	POST   /api/access/propose     {"user", "role", "days"}: the least rules that let a user go on, and what is allowed today beyond that
 //	GET    /api/denials?client=&user=  what was refused lately, the newest first: logins, and what clients wanted
 //	GET    /api/audit              what happened at the door, the newest first
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come

@@ -53,6 +53,8 @@ type Verdict struct {
 	Depends bool   `json:"depends,omitempty"` // on the message
 	Rule    string `json:"rule,omitempty"`
 	Why     string `json:"why"`
+
+	Way []access.Step `json:"way,omitempty"` // the rules that were asked, in their order
 }
 
 func (s *Server) sessions(r *request) []Session {

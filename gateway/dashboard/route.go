@@ -55,6 +55,7 @@ func (s *Server) routes() []route {
 		s.certificateRoutes,
 		s.accessRoutes,
 		s.denialRoutes,
+		s.roleRoutes,
 		s.checkRoutes,
 		s.deviceRoutes,
 		s.zigbeePageRoutes,

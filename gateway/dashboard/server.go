@@ -97,6 +97,12 @@ type Options struct {
 	Reload   func(context.Context) error // reads the role file again
 	Denials  *access.Denials             // what was refused lately; nil: nobody remembers
 
+	Control  *access.Control      // whose role file is changed; nil: it cannot be
+	Observed *access.Observations // what users do, to propose rules of it; nil: nobody looks
+	// Effects tells what other rules than those in force would change for those who are
+	// known, and how many effects it leaves out.
+	Effects func(then *access.Policy) (effects []access.Effect, more int)
+
 	// Root is the certificate of the box's own authority and its fingerprint, as
 	// people compare it; nil: there is none.
 	Root func() (pem []byte, fingerprint string)

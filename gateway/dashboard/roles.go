@@ -1,0 +1,318 @@
+package dashboard
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"lintel/gateway/access"
+)
+
+const (
+	maxRoleBody  = 256 << 10 // bytes of a call about roles
+	observedWeek = 7         // days of which rules are proposed
+)
+
+// roleRoutes are those of roles and of what users do.
+func (s *Server) roleRoutes() []route {
+	if s.o.Control == nil || s.o.Observed == nil || s.o.Effects == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "GET /api/roles", level: admin, serve: s.listRoles},
+		{pattern: "PUT /api/roles", level: admin, body: maxRoleBody, serve: s.putRoleFile},
+		{pattern: "POST /api/roles/preview", level: admin, body: maxRoleBody, serve: s.previewCall},
+		{pattern: "POST /api/roles/restore", level: admin, serve: s.restoreRolesCall},
+		{pattern: "GET /api/roles/{name}", level: admin, serve: s.showRole},
+		{pattern: "PUT /api/roles/{name}", level: admin, body: maxRoleBody, serve: s.putRole},
+		{pattern: "DELETE /api/roles/{name}", level: admin, serve: s.deleteRole},
+		{pattern: "GET /api/access/observed", level: admin, serve: s.showObserved},
+		{pattern: "POST /api/access/propose", level: admin, serve: s.proposeCall},
+	}
+}
+
+// Role is a role as GET /api/roles/NAME tells it.
+type Role struct {
+	Name    string            `json:"name"`
+	BuiltIn bool              `json:"built_in,omitempty"` // it cannot be changed
+	Rules   []access.RuleSpec `json:"rules"`              // that are in force
+	Text    string            `json:"text,omitempty"`     // its part of the role file
+	Users   []string          `json:"users"`              // who have it
+	Version string            `json:"version,omitempty"`  // of the role file
+}
+
+// RoleFile is the role file as GET /api/roles tells it.
+type RoleFile struct {
+	Path     string               `json:"path"`
+	Version  string               `json:"version"`
+	Text     string               `json:"text"`
+	Problem  string               `json:"problem,omitempty"` // why other rules than these are in force
+	Roles    []Role               `json:"roles"`
+	Versions []access.RoleVersion `json:"versions"` // earlier ones, the latest first
+}
+
+// roleFile tells of all roles.
+func (s *Server) roleFile() (RoleFile, error) {
+	file, err := s.o.Control.RoleFile()
+	if err != nil {
+		return RoleFile{}, err
+	}
+	f := RoleFile{Path: file.Path, Version: file.Version, Text: file.Text, Roles: []Role{}, Versions: s.o.Control.RoleVersions()}
+	if f.Versions == nil {
+		f.Versions = []access.RoleVersion{}
+	}
+	if err := s.o.Control.Problem(); err != nil {
+		f.Problem = err.Error()
+	}
+	users := s.usersByRole()
+	policy := s.o.Control.Policy()
+	for _, name := range policy.Roles() {
+		f.Roles = append(f.Roles, roleOf(policy, file, name, users[name]))
+	}
+	return f, nil
+}
+
+func roleOf(policy *access.Policy, file access.RoleFile, name string, users []string) Role {
+	role, _ := policy.Role(name)
+	text, ok := access.RoleText(file.Text, name)
+	return Role{Name: name, BuiltIn: access.BuiltInRole(name) && !ok, Rules: role.Specs(), Text: text, Users: append([]string{}, users...), Version: file.Version}
+}
+
+// usersByRole returns who have each role.
+func (s *Server) usersByRole() map[string][]string {
+	users := make(map[string][]string)
+	for _, u := range s.o.Users.All() {
+		for _, role := range u.Roles {
+			users[role] = append(users[role], u.Name)
+		}
+	}
+	return users
+}
+
+// role tells of one role.
+func (s *Server) role(name string) (Role, error) {
+	if !slices.Contains(s.o.Control.Policy().Roles(), name) {
+		return Role{}, access.ErrNoRole
+	}
+	file, err := s.o.Control.RoleFile()
+	if err != nil {
+		return Role{}, err
+	}
+	return roleOf(s.o.Control.Policy(), file, name, s.usersByRole()[name]), nil
+}
+
+// roleChange is what somebody wants to do to the roles: one of them is written anew, as rules
+// or as text, or taken out; or the whole file is.
+type roleChange struct {
+	Name    string            `json:"name"`
+	Rules   []access.RuleSpec `json:"rules"`
+	Text    string            `json:"text"`
+	Delete  bool              `json:"delete"`
+	File    *string           `json:"file"`
+	Version string            `json:"version"` // of the role file that was looked at; empty: the one that is there now
+}
+
+// roleEdit is a change that could be made.
+type roleEdit struct {
+	version string // of the file that is changed
+	text    string // of the file then
+	role    string // its part about the role; empty: there is none
+	policy  *access.Policy
+}
+
+// edit finds out what a change makes of the role file.
+func (s *Server) edit(c *roleChange) (roleEdit, error) {
+	file, err := s.o.Control.RoleFile()
+	if err != nil {
+		return roleEdit{}, err
+	}
+	if c.Version != "" && c.Version != file.Version {
+		return roleEdit{}, access.ErrRoleFileOther
+	}
+	e := roleEdit{version: file.Version}
+	switch {
+	case c.File != nil:
+		e.text = *c.File
+	case access.BuiltInRole(c.Name):
+		return roleEdit{}, wrong("name", "The role %q is built in. Choose another name.", c.Name)
+	case c.Delete:
+		if users := s.usersByRole()[c.Name]; len(users) > 0 {
+			return roleEdit{}, problemf(http.StatusConflict, "name", "This role is that of %s. Give them another one first.", strings.Join(users, ", "))
+		}
+		e.text, err = s.o.Control.EditRole(file, c.Name, "")
+	default:
+		if e.role = c.Text; e.role == "" {
+			e.role = access.WriteRole(c.Name, c.Rules)
+		}
+		if _, err := s.o.Control.ParseRole(c.Name, e.role); err != nil {
+			return e, err
+		}
+		e.text, err = s.o.Control.EditRole(file, c.Name, e.role)
+	}
+	if err == nil {
+		e.policy, err = s.o.Control.TryRoles(e.text)
+	}
+	return e, err
+}
+
+// changeRoles makes a change.
+func (s *Server) changeRoles(r *request, c *roleChange) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	e, err := s.edit(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	if err := s.o.Control.WriteRoles(ctx, e.version, e.text); err != nil {
+		return err
+	}
+	switch {
+	case c.File != nil:
+		s.note(r, access.RulesChanged, "", ": the role file")
+	case c.Delete:
+		s.note(r, access.RulesChanged, "", ": role %s removed", c.Name)
+	default:
+		s.note(r, access.RulesChanged, "", ": role %s", c.Name)
+	}
+	return nil
+}
+
+// restoreRoles puts an earlier version of the role file in force again. What it takes the
+// place of becomes an earlier version itself, so that this can be undone too.
+func (s *Server) restoreRoles(r *request, number int) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	text, err := s.o.Control.RoleVersion(number)
+	if err != nil {
+		return err
+	}
+	file, err := s.o.Control.RoleFile()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	if err := s.o.Control.WriteRoles(ctx, file.Version, text); err != nil {
+		return err
+	}
+	s.note(r, access.RulesChanged, "", ": back to an earlier role file")
+	return nil
+}
+
+// roleProblem returns what to answer because a change of roles was not made.
+func roleProblem(err error) error {
+	if bad, ok := errors.AsType[*access.RoleFileError](err); ok {
+		return problemf(http.StatusUnprocessableEntity, "rules", "%s", bad.Error())
+	}
+	switch {
+	case errors.Is(err, access.ErrRoleFileOther), errors.Is(err, access.ErrRoleFileManual), errors.Is(err, access.ErrNoRoleFile):
+		return problemf(http.StatusConflict, "", "%s", sentence(err))
+	case errors.Is(err, access.ErrNoRole), errors.Is(err, access.ErrRoleVersion):
+		return problemf(http.StatusNotFound, "", "%s", sentence(err))
+	}
+	return err
+}
+
+// The JSON API.
+
+func (s *Server) listRoles(w http.ResponseWriter, r *request) {
+	f, err := s.roleFile()
+	if err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	s.answer(w, http.StatusOK, f)
+}
+
+func (s *Server) showRole(w http.ResponseWriter, r *request) {
+	role, err := s.role(r.PathValue("name"))
+	if err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	s.answer(w, http.StatusOK, role)
+}
+
+func (s *Server) putRoleFile(w http.ResponseWriter, r *request) {
+	var in struct {
+		Text    string `json:"text"`
+		Version string `json:"version"`
+	}
+	err := decode(r, &in)
+	if err == nil {
+		err = s.changeRoles(r, &roleChange{File: &in.Text, Version: in.Version})
+	}
+	if err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	s.listRoles(w, r)
+}
+
+func (s *Server) putRole(w http.ResponseWriter, r *request) {
+	var in struct {
+		Rules   []access.RuleSpec `json:"rules"`
+		Text    string            `json:"text"`
+		Version string            `json:"version"`
+	}
+	err := decode(r, &in)
+	if err == nil {
+		err = s.changeRoles(r, &roleChange{Name: r.PathValue("name"), Rules: in.Rules, Text: in.Text, Version: in.Version})
+	}
+	if err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	s.showRole(w, r)
+}
+
+func (s *Server) deleteRole(w http.ResponseWriter, r *request) {
+	c := &roleChange{Name: r.PathValue("name"), Delete: true, Version: r.URL.Query().Get("version")}
+	if err := s.changeRoles(r, c); err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) restoreRolesCall(w http.ResponseWriter, r *request) {
+	var in struct {
+		Number int `json:"number"`
+	}
+	err := decode(r, &in)
+	if err == nil {
+		err = s.restoreRoles(r, in.Number)
+	}
+	if err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	s.listRoles(w, r)
+}
+
+// rolePreview tells what a change would do.
+type rolePreview struct {
+	Role    string          `json:"role,omitempty"` // its text
+	Effects []access.Effect `json:"effects"`
+	More    int             `json:"more,omitempty"` // effects that are left out
+}
+
+func (s *Server) previewCall(w http.ResponseWriter, r *request) {
+	var c roleChange
+	err := decode(r, &c)
+	var e roleEdit
+	if err == nil {
+		e, err = s.edit(&c)
+	}
+	if err != nil {
+		s.fail(w, r, roleProblem(err))
+		return
+	}
+	p := rolePreview{Role: e.role, Effects: []access.Effect{}}
+	effects, more := s.o.Effects(e.policy)
+	p.Effects, p.More = append(p.Effects, effects...), more
+	s.answer(w, http.StatusOK, p)
+}
