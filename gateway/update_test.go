@@ -249,7 +249,7 @@ func TestTrialOfTheHouse(t *testing.T) {
 	}
 	wrong := bytes.Clone(bundle)
 	wrong[20] ^= 1
-	if code, text := upload(wrong); code != 422 || !strings.Contains(text, "error") {
+	if code, text := upload(wrong); code != 422 || !strings.Contains(text, `"detail"`) {
 		t.Errorf("a bundle that was changed: %d %s", code, text)
 	}
 	before.expect(t, "abandon")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -91,18 +92,34 @@ func (b *box) call(method, path, kind string, body []byte, out any) error {
 	return nil
 }
 
-// refusal returns what a box says why it does not do what it was asked.
+// refusal returns what a box says why it does not do what it was asked: a problem document
+// (RFC 9457), which names each part of what was sent that is wrong.
 func refusal(answer *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("the answer of the box is cut: %w", err)
 	}
-	var refused struct{ Error string }
-	if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
-		refused.Error = answer.Status + ": is that a Lintel box?"
+	var refused struct {
+		Detail string
+		Errors []struct{ Detail, Pointer, Parameter, Header string }
 	}
-	return errors.New(refused.Error)
+	if json.Unmarshal(text, &refused) != nil || refused.Detail == "" {
+		return errors.New(answer.Status + ": is that a Lintel box?")
+	}
+	said := strings.Split(refused.Detail, "\n")
+	if n := len(refused.Errors); n > 1 {
+		for _, e := range refused.Errors[:min(n, maxMistakes)] {
+			said = append(said, cmp.Or(e.Parameter, e.Pointer, e.Header)+": "+e.Detail)
+		}
+	}
+	for i := range said {
+		said[i] = printable(said[i])
+	}
+	return errors.New(strings.Join(said, "\n"))
 }
+
+// maxMistakes are how many mistakes are told at once.
+const maxMistakes = 16
 
 // send is call with a value as JSON.
 func (b *box) send(method, path string, in, out any) error {

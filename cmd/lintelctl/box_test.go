@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -87,6 +88,30 @@ func claimedBroker(t *testing.T, simulate bool, change func(*gateway.Config)) (a
 		}
 	}
 	return address, made.Token, brokers
+}
+
+// What a box refuses is told as it says it, each mistake in a line of its own, and whatever a
+// stranger answers does nothing to a terminal.
+func TestRefusal(t *testing.T) {
+	address, token := claimedBox(t, false)
+	b := box{url: address, token: token}
+	for body, want := range map[string]string{
+		`{"name":"x","levle":"viewer"}`:  `^#/levle: There is no field "levle" here\. There are: name, level\.`,
+		`{"name":7,"level":[]}`:          `(?s)mistakes\.\n#/name: .*\n#/level: .*\.$`,
+		`{"name":"x","level":"king"}`:    `There is no level "king"`,
+		`{"name":"test","level":"king"}`: `king`,
+	} {
+		err := b.call("POST", "/api/tokens", "application/json", []byte(body), nil)
+		if err == nil || !regexp.MustCompile(want).MatchString(err.Error()) {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+	for text, want := range map[string]string{"": "is that a Lintel box?", "<html>": "is that a Lintel box?", "{}": "is that a Lintel box?", `{"detail":"a\u001b[2Jb"}`: "a\uFFFD[2Jb"} {
+		err := refusal(&http.Response{Status: "500 x", Body: io.NopCloser(strings.NewReader(text))})
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
 
 func TestUsersOfABox(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -23,7 +22,8 @@ func (s *Server) answer(w http.ResponseWriter, code int, v any) {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		s.log.Error("answer not made", "err", err)
-		code, b = http.StatusInternalServerError, []byte(`{"error": "The answer could not be made; the log says why."}`)
+		answerProblem(w, Problem{Status: http.StatusInternalServerError, Detail: "The answer could not be made; the log says why."})
+		return
 	}
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(code)
@@ -43,12 +43,10 @@ func (s *Server) show(w http.ResponseWriter, r *request, code int, page string, 
 	w.Write(b.Bytes())
 }
 
-// refuse answers a request with what is wrong: as JSON in the API, else as a page.
+// refuse answers a request with what is wrong: in the API as a problem document, else as a page.
 func (s *Server) refuse(w http.ResponseWriter, r *request, code int, what string) {
 	if isCall(r.Request) {
-		s.answer(w, code, struct {
-			Error string `json:"error"`
-		}{what})
+		answerProblem(w, Problem{Status: code, Detail: what})
 		return
 	}
 	s.show(w, r, code, "message.html", struct {
@@ -63,6 +61,7 @@ type problem struct {
 	field  string // of a form that it is about; empty: none
 	format string // a key of the catalogue
 	args   []any
+	inputs []InputError // of a call: all that is wrong with what was sent; nil: what field says
 }
 
 func (p *problem) Error() string { return p.in(english) }
@@ -71,7 +70,7 @@ func (p *problem) Error() string { return p.in(english) }
 func (p *problem) in(lang string) string { return translate(lang, p.format, p.args...) }
 
 func problemf(code int, field, format string, args ...any) *problem {
-	return &problem{code, field, format, args}
+	return &problem{code: code, field: field, format: format, args: args}
 }
 
 func wrong(field, format string, args ...any) *problem {
@@ -148,30 +147,11 @@ var connectCodes = map[homeassistant.Reason]int{
 // fail answers a request that err kept from being done.
 func (s *Server) fail(w http.ResponseWriter, r *request, err error) {
 	p := s.problemOf(r.Request, err)
-	what := p.Error() // programs are spoken to in English
-	if !isCall(r.Request) {
-		what = p.in(languageOf(r.Request))
+	if isCall(r.Request) { // programs are spoken to in English
+		answerProblem(w, Problem{Status: p.code, Detail: p.Error(), Errors: p.inputErrors(r)})
+		return
 	}
-	s.refuse(w, r, p.code, what)
-}
-
-// decode reads the JSON of a request: one value without fields that mean nothing.
-func decode(r *request, v any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		_, err = d.Token()
-		if err == nil {
-			err = errors.New("there is more than one value")
-		} else if err == io.EOF {
-			return nil
-		}
-	}
-	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge(large)
-	}
-	return wrong("", "This is not the JSON that is expected here: %v.", err)
+	s.refuse(w, r, p.code, p.in(languageOf(r.Request)))
 }
 
 // parse reads the form of a request.
@@ -187,7 +167,9 @@ func parse(r *request) error {
 }
 
 func tooLarge(err *http.MaxBytesError) error {
-	return problemf(http.StatusRequestEntityTooLarge, "", "This is too large: send %d bytes at most.", err.Limit)
+	p := problemf(http.StatusRequestEntityTooLarge, "", "This is too large: send %d bytes at most.", err.Limit)
+	p.inputs = []InputError{{Pointer: "#", Detail: p.Error()}}
+	return p
 }
 
 // note writes something that was done into the audit log.

@@ -32,7 +32,7 @@ func (s *Server) capture(w http.ResponseWriter, r *request) {
 	stick := r.FormValue("stick")
 	i := slices.IndexFunc(s.o.Sticks(), func(k serialbridge.StickStatus) bool { return k.ID == stick })
 	if i < 0 {
-		s.refuse(w, r, http.StatusNotFound, fmt.Sprintf("There is no stick %q: /api/status lists them.", stick))
+		s.fail(w, r, problemf(http.StatusNotFound, "stick", "There is no stick %q: /api/status lists them.", stick))
 		return
 	}
 	seconds, err := strconv.Atoi(r.FormValue("seconds"))
@@ -40,7 +40,7 @@ func (s *Server) capture(w http.ResponseWriter, r *request) {
 		seconds, err = 60, nil
 	}
 	if err != nil || seconds < 1 || seconds > maxCaptureSeconds {
-		s.refuse(w, r, http.StatusBadRequest, fmt.Sprintf("seconds is a number from 1 to %d.", maxCaptureSeconds))
+		s.fail(w, r, wrong("seconds", "seconds is a number from 1 to %d.", maxCaptureSeconds))
 		return
 	}
 	select {

@@ -123,13 +123,15 @@
 //	GET    /api/pair               which box this is: {"id", "name", "model", "version", "claimed"}, for everybody
 //	POST   /api/pair               {"code", "client": "homeassistant"}: a login of its own for who knows the code, for
 //	                               everybody in the box's network: {"host", "port", "username", "password"} and which
-//	                               box this is; an error has a "reason" beside it: wrong_code, no_code, wait,
+//	                               box this is; a problem document has a "reason": wrong_code, no_code, wait,
 //	                               unclaimed, no_listener, no_login, far or busy
 //	POST   /api/pair/code          {}: a new code, {"code", "seconds"}: good for that long, one use and five tries
 //
 // What is sent is JSON with Content-Type: application/json, POST without anything to say
-// too. An error is {"error": "..."}, a sentence that says what to do next. A program shows
-// an API token as Authorization: Bearer TOKEN. A password that the box has made is in the
+// too. What is not done is answered with a problem document (RFC 9457), see [Problem]: its
+// detail is a sentence that says what to do next, its errors name each field of the body,
+// as a JSON pointer, and each parameter or header that is wrong. Names that a call does not
+// know are refused. A program shows an API token as Authorization: Bearer TOKEN. A password that the box has made is in the
 // answer that makes it, and nowhere else.
 //
 // # Who may do what

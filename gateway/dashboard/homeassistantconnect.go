@@ -147,9 +147,6 @@ func (s *Server) failConnect(w http.ResponseWriter, r *request, err error) {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, connectCodes[failure.Reason], struct {
-		Error       string               `json:"error"`
-		Reason      homeassistant.Reason `json:"reason"`
-		Fingerprint string               `json:"fingerprint,omitempty"`
-	}{failure.Text, failure.Reason, failure.Fingerprint})
+	answerProblem(w, Problem{Type: connectProblem, Status: connectCodes[failure.Reason], Detail: failure.Text,
+		Reason: string(failure.Reason), Fingerprint: failure.Fingerprint})
 }

@@ -101,8 +101,8 @@ func (s *Server) pairState(w http.ResponseWriter, _ *request) {
 // unpaired is why somebody gets no login, for a program and for a person.
 type unpaired struct {
 	code   int
-	Text   string `json:"error"`
-	Reason string `json:"reason"`
+	Text   string
+	Reason string
 }
 
 func (u *unpaired) Error() string { return u.Text }
@@ -123,7 +123,7 @@ func (s *Server) pairCall(w http.ResponseWriter, r *request) {
 		user, password, err = s.pair(w, r, in.Code, port)
 	}
 	if refused, ok := errors.AsType[*unpaired](err); ok {
-		s.answer(w, refused.code, refused)
+		answerProblem(w, Problem{Type: pairProblem, Status: refused.code, Detail: refused.Text, Reason: refused.Reason})
 		return
 	}
 	if err != nil {

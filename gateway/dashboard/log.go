@@ -172,14 +172,14 @@ func (s *Server) serveLog(w http.ResponseWriter, r *request) {
 	if text := r.FormValue("level"); text == "" {
 		level = slog.LevelDebug
 	} else if err := level.UnmarshalText([]byte(text)); err != nil {
-		s.refuse(w, r, http.StatusBadRequest, "level is debug, info, warn or error.")
+		s.fail(w, r, wrong("level", "level is debug, info, warn or error."))
 		return
 	}
 	most := 100
 	if text := r.FormValue("lines"); text != "" {
 		var err error
 		if most, err = strconv.Atoi(text); err != nil || most < 0 || most > maxLogLines {
-			s.refuse(w, r, http.StatusBadRequest, fmt.Sprintf("lines is a number from 0 to %d.", maxLogLines))
+			s.fail(w, r, wrong("lines", "lines is a number from 0 to %d.", maxLogLines))
 			return
 		}
 	}

@@ -79,6 +79,7 @@ type request struct {
 	user    string       // or the token, as "token NAME"; empty: nobody
 	level   access.Level // nobody: of nobody
 	session string       // its id; empty: it is not made with one
+	route   *route       // that it came to; nil: none
 	live    bool         // the page that is made for it changes by itself
 }
 
@@ -108,7 +109,14 @@ func (s *Server) Handler() http.Handler {
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, &request{Request: r}, http.StatusForbidden, "This request comes from a page of another site. Open this box in the browser and do it there.")
 	}))
-	return s.meter.count(secure(s.checkHost(sameOrigin.Handler(mux))))
+	known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused, pattern := mux.Handler(r); pattern == "" {
+			s.missing(w, r, refused)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+	return s.meter.count(secure(s.checkHost(sameOrigin.Handler(known))))
 }
 
 // secure tells browsers to trust nothing but our own files. The referrer policy is not
@@ -165,7 +173,9 @@ func (s *Server) ownHost(host string) bool {
 
 // guard lets those to a route who may use it.
 func (s *Server) guard(rt route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+	return http.HandlerFunc(func(plain http.ResponseWriter, hr *http.Request) {
+		w := &begun{ResponseWriter: plain}
+		defer func() { s.caught(w, hr, recover()) }()
 		if !rt.unclaimed && !s.o.Claim.Claimed() {
 			if isCall(hr) {
 				s.refuse(w, &request{Request: hr}, http.StatusForbidden, "Nobody has claimed this box yet: open /claim in a browser, or POST to /api/claim.")
@@ -175,19 +185,20 @@ func (s *Server) guard(rt route) http.Handler {
 			return
 		}
 		r := s.identify(hr)
+		r.route = &rt
 		if !may(r.level, rt.level) {
 			s.refuseLevel(w, r, rt.level)
 			return
 		}
-		if err := rt.checkType(hr); err != "" {
-			s.refuse(w, r, http.StatusUnsupportedMediaType, err)
+		if err := rt.checkType(hr); err != nil {
+			s.fail(w, r, err)
 			return
 		}
 		limit := rt.body
 		if limit == 0 {
 			limit = maxBody
 		}
-		hr.Body = http.MaxBytesReader(w, hr.Body, limit)
+		hr.Body = http.MaxBytesReader(plain, hr.Body, limit) // it knows the writer of net/http
 		rt.serve(w, r)
 	})
 }
@@ -214,9 +225,9 @@ func isCall(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/"
 
 // checkType says what is wrong with the Content-Type. A form of another site cannot
 // send JSON without asking first.
-func (rt *route) checkType(r *http.Request) string {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
-		return ""
+func (rt *route) checkType(r *http.Request) error {
+	if !rt.hasBody() {
+		return nil
 	}
 	want := rt.kind
 	if want == "" {
@@ -225,10 +236,12 @@ func (rt *route) checkType(r *http.Request) string {
 			want = jsonType
 		}
 	}
-	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
-		return "Send the header Content-Type: " + want + "."
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && got == want {
+		return nil
 	}
-	return ""
+	p := problemf(http.StatusUnsupportedMediaType, "", "Send the header Content-Type: %s.", want)
+	p.inputs = []InputError{{Header: "Content-Type", Detail: p.Error()}}
+	return p
 }
 
 // identify finds out who makes a request. A token that is shown counts alone, also

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -208,11 +207,8 @@ func (g *gate) want(code int, b browse) answered {
 	if a.StatusCode != code {
 		g.t.Errorf("%s %s as %q: %d, want %d: %s", a.Request.Method, b.path, b.as, a.StatusCode, code, a.body)
 	}
-	if a.StatusCode >= 400 && strings.HasPrefix(b.path, "/api/") && a.StatusCode != 405 {
-		var e struct{ Error string }
-		if err := json.Unmarshal([]byte(a.body), &e); err != nil || !strings.HasSuffix(e.Error, ".") {
-			g.t.Errorf("%s %s: the error is %s", a.Request.Method, b.path, a.body)
-		}
+	if a.StatusCode >= 400 && strings.HasPrefix(b.path, "/api/") {
+		checkProblem(g.t, a)
 	}
 	return a
 }

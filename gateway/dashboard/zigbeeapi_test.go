@@ -83,7 +83,7 @@ func TestZigbeeActs(t *testing.T) {
 		`{}`:                                   "Say friendly_name too",
 		`{"friendly_name":null}`:               "Say friendly_name too",
 		`{"friendly_name":""}`:                 "Say friendly_name too",
-		`[]`:                                   "not the JSON",
+		`[]`:                                   "send an object",
 		`{"friendly_name":"` + strings.Repeat("x", maxActText+1) + `"}`: "longer than",
 	} {
 		if a := g.want(400, browse{path: "/api/zigbee/group/add", as: "admin", json: call}); !strings.Contains(a.body, says) {

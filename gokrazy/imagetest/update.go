@@ -71,11 +71,11 @@ func readRefusal(answer *http.Response) error {
 	if err != nil {
 		return err
 	}
-	var said struct{ Error string }
-	if json.Unmarshal(body, &said) != nil || said.Error == "" {
-		said.Error = string(body)
+	var said struct{ Detail string }
+	if json.Unmarshal(body, &said) != nil || said.Detail == "" {
+		said.Detail = string(body)
 	}
-	return &refusal{answer.StatusCode, said.Error}
+	return &refusal{answer.StatusCode, said.Detail}
 }
 
 // awaitUpdate waits until what the box says about its updates is right, through restarts.

@@ -106,10 +106,10 @@ class API(unittest.IsolatedAsyncioTestCase):
     async def test_reasons(self) -> None:
         """What a box says is told in the user's words."""
         for reason, key in REASONS.items():
-            text = json.dumps({"error": "x", "reason": reason})
+            text = json.dumps({"title": "x", "detail": "x", "reason": reason})
             await self.refused(web.Response(status=403, text=text), key)
         for unknown in ("new", 7, None, ["wrong_code"]):
-            text = json.dumps({"error": "x", "reason": unknown})
+            text = json.dumps({"title": "x", "detail": "x", "reason": unknown})
             await self.refused(web.Response(status=403, text=text), "not_lintel")
 
     async def test_urls(self) -> None:
