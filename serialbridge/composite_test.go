@@ -130,7 +130,7 @@ func TestLightHasATopic(t *testing.T) {
 		}
 		return said
 	}
-	if trouble := d.merge(map[string]any{"blind": map[string]any{"position": 4.0}}, st.since); trouble != "" {
+	if trouble := d.merge(map[string]any{"blind": map[string]any{"position": 4.0}}, st.since, 0); trouble != "" {
 		t.Fatal(trouble)
 	}
 	if got := published(); got["lamp"] != `{"state":null}` || got["state"] != `{"blind":{"position":4}}` {

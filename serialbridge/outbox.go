@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lintel/gateway/mqtt"
+	"lintel/serialbridge/journey"
 )
 
 // entry of a stick's queue: a device of which something is to be published, a mark
@@ -130,6 +131,8 @@ func (st *stick) deliver(ctx context.Context, d *device) error {
 		d.published = time.Now()
 	}
 	messages := d.messages(s.o.BaseTopic)
+	number := d.journey
+	d.journey = 0
 	s.mu.Unlock()
 	if what&dirtyDevice != 0 && s.o.OnDevice != nil {
 		s.o.OnDevice(device)
@@ -138,6 +141,10 @@ func (st *stick) deliver(ctx context.Context, d *device) error {
 		s.o.OnGone(device.ID)
 	}
 	for _, m := range messages {
+		if number != 0 {
+			m.Trace = number
+			s.o.Journeys.Tell(number, journey.Stage{Kind: journey.Published, Topic: m.Topic, Text: string(m.Payload), Size: len(m.Payload)})
+		}
 		if err := s.o.Broker.Publish(ctx, m); err != nil {
 			s.mu.Lock()
 			d.owner.enqueue(d, what&^dirtyDevice)

@@ -36,18 +36,18 @@ func newsOf(p *Property) news {
 // tell has the state published in its time: at once if it was not for long, else
 // when the interval since is over, with what is the state then. A reading without
 // news is told when nothing else was for long, as a sign that the totals stand.
-func (d *device) tell(n news, now time.Time) {
+// publishes is false if it is not told at all, and wait is how long it is held back.
+func (d *device) tell(n news, now time.Time) (publishes bool, wait time.Duration) {
 	s := d.owner.s
 	interval := s.o.Interval
 	if i := d.owner.pinned.Interval; i != 0 {
 		interval = i
 	}
-	var wait time.Duration
 	switch {
 	case d.published.IsZero() || interval < 0:
 	case n == nothing:
 		if now.Sub(d.published) < s.o.AtLeast {
-			return
+			return false, 0
 		}
 	case n == measured:
 		wait = d.published.Add(interval).Sub(now)
@@ -57,10 +57,10 @@ func (d *device) tell(n news, now time.Time) {
 	if wait <= 0 {
 		d.settle()
 		d.owner.enqueue(d, dirtyState)
-		return
+		return true, 0
 	}
 	if d.due != nil && n == measured {
-		return // what waits is sooner
+		return true, wait // what waits is sooner
 	}
 	d.settle()
 	d.due = time.AfterFunc(wait, func() {
@@ -71,6 +71,7 @@ func (d *device) tell(n news, now time.Time) {
 			d.owner.enqueue(d, dirtyState)
 		}
 	})
+	return true, wait
 }
 
 // settle takes back the state that waits for its time.

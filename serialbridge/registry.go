@@ -59,6 +59,7 @@ type device struct {
 	kept     acquaintance // what was written down
 
 	dirty   dirty
+	journey uint64      // number of the last reading that is to be published; 0: nobody watches
 	unlit   []string    // keys of Lights that the device has no more
 	events  []eventSaid // oldest first
 	waiting int         // size of events
@@ -108,11 +109,13 @@ func (d *device) hear(now time.Time) {
 }
 
 // merge takes the values of a reading. It returns why some were left out, or "".
-func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
+// number is that of the journey of the reading; 0: nobody watches.
+func (d *device) merge(values map[string]any, now time.Time, number uint64) (trouble string) {
 	if !d.totals.plausible(d.Properties, values, now) {
 		return "implausible"
 	}
 	var news news
+	occurred := false
 	for key, value := range values {
 		i := slices.IndexFunc(d.Properties, func(p Property) bool { return p.Key == key })
 		if i < 0 {
@@ -129,6 +132,7 @@ func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
 			if !d.happen(p.Kind, eventSaid{key, payload}) {
 				trouble = "event lost"
 			}
+			occurred = true
 			continue
 		}
 		before, known := d.values[key]
@@ -149,7 +153,10 @@ func (d *device) merge(values map[string]any, now time.Time) (trouble string) {
 			news = max(news, newsOf(p))
 		}
 	}
-	d.tell(news, now)
+	publishes, wait := d.tell(news, now)
+	if number != 0 {
+		d.follow(number, publishes || occurred, wait)
+	}
 	return trouble
 }
 

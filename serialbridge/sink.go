@@ -1,6 +1,10 @@
 package serialbridge
 
-import "time"
+import (
+	"time"
+
+	"lintel/serialbridge/journey"
+)
 
 // sink is the Sink of one try. After the try it is deaf: a driver that was left
 // behind must not speak for the stick any more.
@@ -63,8 +67,10 @@ func (k *sink) Reading(r Reading) {
 	d.moveTo(k.st)
 	now := time.Now()
 	d.hear(now)
-	if trouble := d.merge(r.Values, now); trouble != "" {
+	number := k.st.began(d, r.Values)
+	if trouble := d.merge(r.Values, now, number); trouble != "" {
 		k.st.damage(trouble)
+		s.o.Journeys.Tell(number, journey.Stage{Kind: journey.Failed, Detail: "not all of it could be used: " + trouble})
 	}
 }
 

@@ -37,8 +37,9 @@ type stick struct {
 	frames    uint64
 	damaged   map[string]uint64
 	ignored   map[string]uint64
-	line      string // setting of the port while it is open, as text
-	taps      taps   // has its own lock
+	line      string    // setting of the port while it is open, as text
+	taps      taps      // has its own lock
+	overheard overheard // likewise
 	refused   uint64
 
 	current  *sink        // of the try that is under way

@@ -12,6 +12,7 @@ import (
 
 	"lintel/gateway/mqtt"
 	"lintel/hardware"
+	"lintel/serialbridge/journey"
 )
 
 // NamedPort is a port that is used although USB does not tell of it: the pty
@@ -57,6 +58,10 @@ type Options struct {
 	// Memory keeps what drivers remember; nil: until the end of the program.
 	// Nobody else writes to it.
 	Memory Memory
+
+	// Journeys is told what happens to single readings and commands while somebody
+	// watches; nil: nobody does.
+	Journeys *journey.Book
 
 	Logger *slog.Logger // nil: silent
 }
@@ -471,9 +476,13 @@ func (s *Supervisor) command(m mqtt.Message) {
 		commands, err = d.parseObject(m.Payload)
 	}
 	if err == nil {
-		err = d.owner.pass(commands)
+		if m.Trace != 0 {
+			s.o.Journeys.Tell(m.Trace, commanded(commands))
+		}
+		err = d.owner.follow(m.Trace, commands)
 	}
 	if err != nil {
+		s.o.Journeys.Tell(m.Trace, journey.Stage{Kind: journey.Failed, Detail: err.Error()})
 		d.owner.refused++
 		s.log.Warn("command refused", "topic", m.Topic, "device", id, "err", err)
 	}

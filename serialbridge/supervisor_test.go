@@ -316,19 +316,19 @@ func TestMergeRefuses(t *testing.T) {
 	s.announce(st, "a", Device{ID: "a", Properties: lineProperties})
 	d := s.devices["a"]
 	for _, bad := range []any{math.NaN(), math.Inf(1), float32(1), []byte("x"), strings.Repeat("x", maxText+1)} {
-		if got := d.merge(map[string]any{"temperature": bad}, time.Now()); got != "unusable value" {
+		if got := d.merge(map[string]any{"temperature": bad}, time.Now(), 0); got != "unusable value" {
 			t.Errorf("%v: %q", bad, got)
 		}
 	}
-	if got := d.merge(map[string]any{"button": true}, time.Now()); got != "unusable value" {
+	if got := d.merge(map[string]any{"button": true}, time.Now(), 0); got != "unusable value" {
 		t.Errorf("event: %q", got)
 	}
 	for range maxEvents {
-		if got := d.merge(map[string]any{"button": "single"}, time.Now()); got != "" {
+		if got := d.merge(map[string]any{"button": "single"}, time.Now(), 0); got != "" {
 			t.Errorf("event: %q", got)
 		}
 	}
-	if got := d.merge(map[string]any{"button": "double"}, time.Now()); got != "event lost" || len(d.events) != maxEvents || string(d.events[maxEvents-1].payload) != `{"event_type":"double"}` {
+	if got := d.merge(map[string]any{"button": "double"}, time.Now(), 0); got != "event lost" || len(d.events) != maxEvents || string(d.events[maxEvents-1].payload) != `{"event_type":"double"}` {
 		t.Errorf("event: %q, %v", got, d.events)
 	}
 	for i := range maxDevices + 5 {

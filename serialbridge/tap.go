@@ -97,6 +97,9 @@ func (s *Supervisor) Capture(ctx context.Context, stick string, w io.Writer, flu
 // observe is told what goes over the port of the stick.
 func (st *stick) observe(kind ChunkKind, data []byte) {
 	st.taps.tell(kind, data)
+	if st.s.o.Journeys.On() {
+		st.overheard.hear(st.s.o.Journeys, kind, data)
+	}
 	if kind == LineSet {
 		st.s.mu.Lock()
 		st.line = string(data)

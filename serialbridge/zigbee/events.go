@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lintel/serialbridge/journey"
 	"lintel/serialbridge/zigbee/zcl"
 )
 
@@ -235,6 +236,7 @@ func (n *Network) hear(d *node, m Incoming, now time.Time) {
 		return
 	}
 	message.Device = d.device.IEEEAddress
+	message.Trace = n.followed(d, &m, &message, err)
 	var head [6]byte
 	head[0], head[1] = m.SourceEndpoint, m.DestinationEndpoint
 	binary.LittleEndian.PutUint16(head[2:], m.Cluster)
@@ -243,6 +245,7 @@ func (n *Network) hear(d *node, m Incoming, now time.Time) {
 	h.Write(head[:])
 	h.Write(m.Data)
 	if d.duplicate(h.Sum64(), now) {
+		n.options.Journeys.Tell(message.Trace, journey.Stage{Kind: journey.Unpublished, Detail: "the device has sent it before"})
 		n.counters.Duplicates++
 		return
 	}

@@ -21,6 +21,9 @@ type Message struct {
 	// Attributes are those of a report, a read response or a write. Of a frame
 	// that ends in what is of no type they are those before it.
 	Attributes []zcl.Attribute
+
+	// Trace is the number of the journey of the message; 0: nobody watches the device.
+	Trace uint64
 }
 
 // Request is a ZCL frame for a device or a group. The sequence number and the

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"log/slog"
 	"time"
+
+	"lintel/serialbridge/journey"
 )
 
 // Store keeps the devices of the network over a restart, by the text of the IEEE
@@ -59,7 +61,10 @@ type Options struct {
 	// coordinator, and says whether it answers: an OTA upgrade. It is called by
 	// several goroutines and must not block for long; Network.Respond answers.
 	Answer func(Device, Message) bool
-	Logger *slog.Logger // nil: silent
+	// Journeys is told what happens to single messages and requests while somebody
+	// watches a device, which goes by its IEEE address there; nil: nobody does.
+	Journeys *journey.Book
+	Logger   *slog.Logger // nil: silent
 }
 
 // Availability is how it is found out whether a device is there.

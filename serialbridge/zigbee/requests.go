@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"lintel/serialbridge/journey"
 	"lintel/serialbridge/zigbee/zcl"
 )
 
@@ -147,10 +148,13 @@ func (n *Network) attempt(ctx context.Context, s *session, d *node, to NetworkAd
 		}
 	}()
 
-	err := s.coordinator.Send(ctx, Outgoing{
+	out := Outgoing{
 		Destination: to, DestinationEndpoint: r.Endpoint, SourceEndpoint: r.SourceEndpoint,
 		Profile: r.Profile, Cluster: r.Cluster, Data: r.Frame.Append(nil),
-	})
+	}
+	number := n.sends(ctx, &out)
+	err := s.coordinator.Send(ctx, out)
+	n.wasSent(number, err)
 	if err != nil {
 		// The answer may have come though the acknowledgement was lost.
 		select {
@@ -169,8 +173,10 @@ func (n *Network) attempt(ctx context.Context, s *session, d *node, to NetworkAd
 	defer timer.Stop()
 	select {
 	case f := <-w.answer:
+		n.wasAnswered(number, f)
 		return f, nil
 	case <-timer.C:
+		n.options.Journeys.Tell(number, journey.Stage{Kind: journey.Failed, Detail: "the device has not answered"})
 		n.mu.Lock()
 		n.counters.Unanswered++
 		n.mu.Unlock()

@@ -98,6 +98,8 @@ type Bridge struct {
 	running    bool // the network has been started once, and the topics published
 	updating   map[zigbee.IEEEAddress]context.CancelFunc
 	published  map[string]uint64 // of long topics, the hash of what was published last
+	following  uint64            // number of the journey that what is published now belongs to
+	told       bool              // something of it was published, or waits
 	energy     *EnergyScan       // the last one; nil: none yet
 	lastMap    *NetworkMap       // likewise
 }
@@ -177,7 +179,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	sender.Go(func() error { b.out.run(sending); return nil })
 
 	const dontSendRetained = 0x20 // retain handling 2 (5.0 §3.8.3.1)
-	err := b.o.Broker.Subscribe(ctx, b.base+"/#", mqtt.NoLocal|dontSendRetained, func(m mqtt.Message) { b.incoming(m.Topic, m.Payload) })
+	err := b.o.Broker.Subscribe(ctx, b.base+"/#", mqtt.NoLocal|dontSendRetained, func(m mqtt.Message) { b.incoming(m.Topic, m.Payload, m.Trace) })
 	if err == nil {
 		b.publishStart() // who sees it may ask at once
 		g, ctx := errgroup.WithContext(ctx)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lintel/serialbridge/journey"
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/zcl"
@@ -18,8 +19,9 @@ import (
 // maxPayload is how long a command or a request may be. A firmware image is the longest.
 const maxPayload = 4 << 20
 
-// incoming takes a message from the broker or a front end.
-func (b *Bridge) incoming(topic string, payload []byte) {
+// incoming takes a message from the broker or a front end. number is that of its journey; 0:
+// nobody follows it.
+func (b *Bridge) incoming(topic string, payload []byte, number uint64) {
 	name, ok := strings.CutPrefix(topic, b.base+"/")
 	if !ok {
 		return
@@ -38,7 +40,7 @@ func (b *Bridge) incoming(topic string, payload []byte) {
 	}
 	if c, ok := parseCommandTopic(name); ok {
 		b.received.Add(1)
-		b.command(c, payload)
+		b.command(c, payload, number)
 	}
 }
 
@@ -90,7 +92,7 @@ func (c commandTopic) parse(payload []byte) (map[string]any, error) {
 }
 
 // command has a set or a get done.
-func (b *Bridge) command(c commandTopic, payload []byte) {
+func (b *Bridge) command(c commandTopic, payload []byte, number uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	name, endpoint := c.name, ""
@@ -102,19 +104,19 @@ func (b *Bridge) command(c commandTopic, payload []byte) {
 		}
 	}
 	if !ok || e.device == nil && e.group == nil {
-		b.tell("error", fmt.Sprintf("Entity '%s' is unknown", c.name))
+		b.refuse(number, fmt.Sprintf("Entity '%s' is unknown", c.name))
 		return
 	}
 	of := uint8(0)
 	if d := e.device; d != nil {
 		if d.definition == nil {
-			b.tell("error", fmt.Sprintf("Cannot publish to unsupported device '%s'", d.name()))
+			b.refuse(number, fmt.Sprintf("Cannot publish to unsupported device '%s'", d.name()))
 			return
 		}
 		if endpoint != "" {
 			target := d.endpoint(endpoint)
 			if target == nil {
-				b.tell("error", fmt.Sprintf("Device '%s' has no endpoint '%s'", d.name(), endpoint))
+				b.refuse(number, fmt.Sprintf("Device '%s' has no endpoint '%s'", d.name(), endpoint))
 				return
 			}
 			of = target.ID
@@ -122,12 +124,12 @@ func (b *Bridge) command(c commandTopic, payload []byte) {
 	}
 	message, err := c.parse(payload)
 	if err != nil {
-		b.tell("error", err.Error())
+		b.refuse(number, err.Error())
 		return
 	}
 	id := e.id()
 	if !b.jobs.add(id, func(ctx context.Context) { _, _ = b.carryOut(ctx, id, of, c.get, message) }) {
-		b.tell("error", fmt.Sprintf("Publish to '%s' failed: too many commands wait for it", e.name()))
+		b.refuse(number, fmt.Sprintf("Publish to '%s' failed: too many commands wait for it", e.name()))
 	}
 }
 
@@ -190,7 +192,7 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 	failed := func(key string, err error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.tell("error", failure(kind, key, name, err))
+		b.refuse(journey.Of(ctx), failure(kind, key, name, err))
 		if e, ok := b.find(id); ok && e.device != nil {
 			e.device.failure = Failure{time.Now(), key, sayError(err)}
 		}
@@ -233,7 +235,7 @@ func (b *Bridge) carryOut(ctx context.Context, id string, endpoint uint8, get bo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e, ok := b.find(id); ok && len(expected) > 0 && flag(options, "optimistic", true) {
-		b.publishState(e, expected, changed)
+		b.follow(journey.Of(ctx), func() { b.publishState(e, expected, changed) })
 	}
 	return read, first
 }

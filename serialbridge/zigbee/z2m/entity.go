@@ -40,14 +40,15 @@ type device struct {
 	kind       string              // see DeviceSummary
 	unknown    map[string]any      // what Home Assistant has to see of properties that nobody knows yet
 
-	memory   map[string]any // of the traits
-	previous time.Time      // last message with a value, for elapsed
-	waiting  map[string]any // debounced or throttled
-	sent     time.Time      // when the last one of throttled messages went out
-	online   bool           // as the network has it
-	told     onlineTold
-	actions  map[string]bool
-	learner  *devices.Learner // nil: nothing is to be learnt, or nothing was heard yet
+	memory        map[string]any // of the traits
+	previous      time.Time      // last message with a value, for elapsed
+	waiting       map[string]any // debounced or throttled
+	waitingNumber uint64         // of the journey of the last of them; 0: nobody follows it
+	sent          time.Time      // when the last one of throttled messages went out
+	online        bool           // as the network has it
+	told          onlineTold
+	actions       map[string]bool
+	learner       *devices.Learner // nil: nothing is to be learnt, or nothing was heard yet
 
 	counted     counted
 	configuring bool

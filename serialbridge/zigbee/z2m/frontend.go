@@ -103,7 +103,7 @@ func (b *Bridge) readFrames(ctx context.Context, ws *websocket.Conn) {
 			Payload json.RawMessage `json:"payload"`
 		}
 		if kind == websocket.MessageText && json.Unmarshal(data, &frame) == nil && frame.Topic != "" {
-			b.incoming(b.base+"/"+frame.Topic, frame.Payload)
+			b.incoming(b.base+"/"+frame.Topic, frame.Payload, 0)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"lintel/gateway/mqtt"
 	"lintel/serialbridge"
+	"lintel/serialbridge/journey"
 )
 
 // maxOutbox is how many messages wait for the broker.
@@ -230,6 +231,10 @@ func (b *Bridge) publish(name string, payload []byte, retain bool, qos mqtt.QoS,
 	m.Volatile = strings.HasPrefix(name, "bridge/")
 	if expiry > 0 {
 		m.Expires = time.Now().Add(expiry)
+	}
+	if b.following != 0 {
+		b.told, m.Trace = true, b.following
+		b.journeys().Tell(m.Trace, journey.Stage{Kind: journey.Published, Topic: topic, Text: string(payload), Size: len(payload)})
 	}
 	b.out.add(m, frame, hidden)
 }

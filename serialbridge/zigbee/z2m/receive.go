@@ -16,13 +16,14 @@ func (b *Bridge) Message(told zigbee.Device, m zigbee.Message) {
 	d := b.take(told)
 	b.learn(d, m)
 	if d.definition == nil {
-		b.publishSeen(d)
+		b.follow(m.Trace, func() { b.publishSeen(d) })
 		return
 	}
 	c := b.context(d)
 	c.Now = m.Received
 	values, later := d.definition.Decode(c, m)
-	b.receive(d, values)
+	b.followValues(m.Trace, values)
+	b.follow(m.Trace, func() { b.receive(d, values) })
 	for _, l := range later {
 		b.timers.after("later/"+d.ieee.String()+"/"+l.Key, l.After, func() {
 			b.mu.Lock()
@@ -87,6 +88,7 @@ func (b *Bridge) debounce(d *device, update map[string]any, wait time.Duration) 
 		}
 	}
 	d.waiting = merge(d.waiting, update)
+	b.waits(d, "debounce", wait)
 	b.remember(b.ofDevice(d), d.waiting)
 	b.timers.after("debounce/"+d.ieee.String(), wait, func() {
 		b.mu.Lock()
@@ -98,8 +100,10 @@ func (b *Bridge) debounce(d *device, update map[string]any, wait time.Duration) 
 func (b *Bridge) publishWaiting(d *device) {
 	update := d.waiting
 	d.waiting = nil
+	number := d.waitingNumber
+	d.waitingNumber = 0
 	if update != nil {
-		b.publishState(b.ofDevice(d), update, debounced)
+		b.follow(number, func() { b.publishState(b.ofDevice(d), update, debounced) })
 	}
 }
 
@@ -110,6 +114,7 @@ func (b *Bridge) throttle(d *device, update map[string]any, interval time.Durati
 	key := "throttle/" + d.ieee.String()
 	if since := now.Sub(d.sent); since < interval {
 		d.waiting = merge(d.waiting, update)
+		b.waits(d, "throttle", interval-since)
 		b.remember(b.ofDevice(d), update)
 		if !b.timers.pending(key) {
 			b.timers.after(key, interval-since, func() {
