@@ -11,6 +11,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
+	"lintel/gateway/dashboard"
 	"lintel/gateway/mqtt"
 	"lintel/gateway/update"
 )
@@ -56,7 +57,13 @@ func (d *door) authenticate(ctx context.Context, r *broker.ConnectRequest) error
 		return nil
 	}
 	generation := d.generation.Load()
-	id, err := d.control.Login(ctx, d.login(r))
+	var id *access.Identity
+	var err error
+	if visitor, ok := r.Vouched.(dashboard.Visitor); ok {
+		id, err = d.control.Vouch(visitor.User, d.login(r))
+	} else {
+		id, err = d.control.Login(ctx, d.login(r))
+	}
 	if err != nil {
 		d.visited(r.UserName, err)
 		d.denials.Login(r.UserName, r.ClientID, r.Address(), err.Error())

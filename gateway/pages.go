@@ -74,6 +74,9 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		DeviceBook: g.devices,
 		Neighbours: g.neighbours,
 
+		MQTT:          g.broker,
+		MQTTListeners: g.brokerListeners,
+
 		OpenMetrics:   g.config.HTTP.Metrics == MetricsNetwork,
 		ZigbeeNetwork: zigbeeNetwork,
 		Network:       network,
@@ -141,4 +144,13 @@ func (g *gateway) addresses() []string {
 		}
 	}
 	return a
+}
+
+// brokerListeners are where the broker is reached, for the pages.
+func (g *gateway) brokerListeners() []dashboard.BrokerListener {
+	var list []dashboard.BrokerListener
+	for _, l := range g.brokers {
+		list = append(list, dashboard.BrokerListener{Scheme: l.scheme, Address: l.Addr().String(), Name: l.address})
+	}
+	return append(list, dashboard.BrokerListener{Scheme: "page", Address: "/mqtt", Name: dashboard.PageListener})
 }

@@ -38,6 +38,10 @@ type ConnectRequest struct {
 	// nothing else in the request but the ClientID.
 	InProcess bool
 
+	// Vouched is what somebody in the process knows of the client, see WebSocketOf, and
+	// nothing that the client itself could say; nil: nothing.
+	Vouched any
+
 	// Identity is whatever Authenticate or a Method leaves there for Authorize: the
 	// broker does not look at it.
 	Identity any
@@ -81,7 +85,7 @@ func (c *connection) request(connect *mqtt.Connect) *ConnectRequest {
 		state := nc.ConnectionState()
 		r.TLS = &state
 	case *webSocketConn:
-		r.TLS = nc.tls
+		r.TLS, r.Vouched = nc.tls, nc.vouched
 	}
 	return r
 }

@@ -179,6 +179,7 @@ func New(store *persist.Store, o Options) (*Broker, error) {
 	}
 	store.SetGroupDone(func() { b.flush(&b.committed) })
 	b.restore(state)
+	b.retained.started = b.started
 	return b, nil
 }
 

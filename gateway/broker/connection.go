@@ -99,8 +99,19 @@ func (b *Broker) serveConn(ctx context.Context, nc net.Conn, listener string) {
 	case c.fd >= 0:
 		c.serveParked()
 	default:
+		if ws, ok := nc.(*webSocketConn); ok && ws.vouched != nil {
+			defer context.AfterFunc(ctx, func() { c.dismiss(dismissalOf(context.Cause(ctx))) })()
+		}
 		c.end(c.serve(ctx))
 	}
+}
+
+// dismissalOf is what a client is told whose time has ended because of err.
+func dismissalOf(err error) *Refusal {
+	if r := refusalOf(err); r != nil {
+		return r
+	}
+	return &Refusal{Code: mqtt.ServerShuttingDown}
 }
 
 // errDisconnect is the end of a connection by a DISCONNECT of the client.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"lintel/gateway/mqtt"
 )
@@ -103,6 +104,18 @@ func (b *Broker) Retained(topic string) (m mqtt.Message, ok bool) {
 	m = found.Message
 	m.Expires, m.Provisional = found.expires(), false
 	return m, true
+}
+
+// RetainedFor returns for how long a topic has had its retained message; false: there is
+// none, or it was there at the start.
+func (b *Broker) RetainedFor(topic string) (age time.Duration, known bool) {
+	b.retained.mu.RLock()
+	defer b.retained.mu.RUnlock()
+	n := b.retained.root.find(topic)
+	if n == nil || n.message == nil || n.since == 0 {
+		return 0, false
+	}
+	return time.Since(b.started) - n.since, true
 }
 
 // RetainedTopics returns the topics that match a valid filter, without a share name, and

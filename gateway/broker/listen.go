@@ -74,6 +74,17 @@ var subprotocols = []string{"mqtt", "mqttv3.1"}
 // WebSocket returns a handler for MQTT over WebSocket (5.0 §6), on any path.
 // Clients are served until ctx ends. name is as for Serve.
 func (b *Broker) WebSocket(ctx context.Context, name string) http.Handler {
+	return b.webSocket(ctx, name, nil)
+}
+
+// WebSocketOf is WebSocket for requests of which the caller knows whose they are: vouched,
+// which is not nil, is what ConnectRequest.Vouched will be. A client that is connected when
+// ctx ends is disconnected, with the [Refusal] that is the cause of that.
+func (b *Broker) WebSocketOf(ctx context.Context, name string, vouched any) http.Handler {
+	return b.webSocket(ctx, name, vouched)
+}
+
+func (b *Broker) webSocket(ctx context.Context, name string, vouched any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		offered := strings.FieldsFunc(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), func(c rune) bool { return c == ',' || c == ' ' })
 		if !slices.ContainsFunc(offered, func(name string) bool { return slices.Contains(subprotocols, name) }) {
@@ -92,7 +103,7 @@ func (b *Broker) WebSocket(ctx context.Context, name string) http.Handler {
 			return
 		}
 		ws.SetReadLimit(-1) // packets are limited, frames need not be
-		b.serveWebSocket(ctx, ws, h.net, r, name)
+		b.serveWebSocket(ctx, ws, h.net, r, name, vouched)
 	})
 }
 
@@ -112,7 +123,7 @@ func (h *hijacked) Hijack() (nc net.Conn, rw *bufio.ReadWriter, err error) {
 // whereas one on the library's connection ends the connection, and then the
 // client would not hear why. A text frame is refused by the library
 // [v5 MQTT-6.0.0-1].
-func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, r *http.Request, name string) {
+func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.Conn, r *http.Request, name string, vouched any) {
 	frames := websocket.NetConn(context.WithoutCancel(ctx), ws, websocket.MessageBinary)
 	near, far := net.Pipe()
 	var copying sync.WaitGroup
@@ -126,7 +137,7 @@ func (b *Broker) serveWebSocket(ctx context.Context, ws *websocket.Conn, nc net.
 		ws.Close(websocket.StatusNormalClosure, "")
 	})
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS}, name)
+	b.serveConn(ctx, &webSocketConn{near, addr(r.RemoteAddr), local, r.TLS, vouched}, name)
 	// What is still on its way and the closing handshake have as much time as
 	// other last words have: the client may not read any more.
 	nc.SetDeadline(time.Now().Add(lingerTime))
@@ -139,6 +150,8 @@ type webSocketConn struct {
 	remote addr
 	local  net.Addr             // nil if the HTTP server does not tell
 	tls    *tls.ConnectionState // nil: without
+
+	vouched any // see WebSocketOf; nil: nobody vouches for the client
 }
 
 func (c *webSocketConn) RemoteAddr() net.Addr { return c.remote }

@@ -11,10 +11,11 @@ import (
 // retainedStore holds the retained message of each topic, in a trie of topic
 // levels so that a filter finds its matches without looking at all.
 type retainedStore struct {
-	mu    sync.RWMutex
-	root  retainedNode
-	count int   // without those of $SYS, which no limit counts
-	bytes int64 // theirs
+	mu      sync.RWMutex
+	root    retainedNode
+	started time.Time // of the broker; zero while the store is loaded
+	count   int       // without those of $SYS, which no limit counts
+	bytes   int64     // theirs
 
 	maxCount int
 	maxBytes int64
@@ -28,7 +29,8 @@ type retainedStore struct {
 type retainedNode struct {
 	children map[string]*retainedNode
 	message  *message
-	expiry   *time.Timer // removes message; nil: it does not expire
+	expiry   *time.Timer   // removes message; nil: it does not expire
+	since    time.Duration // after the start of the broker; 0: it was loaded
 }
 
 // retainedInterval is how long a retained message of QoS 0 may stay unwritten. Each
@@ -175,6 +177,10 @@ func (t *retainedStore) put(m *message, store *persist.Store) {
 	}
 	t.counted(m, 1)
 	n.set(m)
+	n.since = 0
+	if !t.started.IsZero() {
+		n.since = max(time.Since(t.started), 1)
+	}
 	if !m.Expires.IsZero() {
 		n.expiry = time.AfterFunc(time.Until(m.expires()), func() { t.expire(m, store) })
 	}
@@ -239,12 +245,20 @@ func (t *retainedStore) get(topic string) *message {
 }
 
 func (n *retainedNode) get(topic string) *message {
+	if n = n.find(topic); n == nil {
+		return nil
+	}
+	return n.message
+}
+
+// find returns the node of a topic, or nil.
+func (n *retainedNode) find(topic string) *retainedNode {
 	for level := range strings.SplitSeq(topic, "/") {
 		if n = n.children[level]; n == nil {
 			return nil
 		}
 	}
-	return n.message
+	return n
 }
 
 // remove returns the message that there was, or nil.

@@ -57,6 +57,15 @@
 //	GET    /api/audit              what happened at the door, the newest first
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	POST   /api/access/reload      reads the role file again
+//	GET    /api/broker             counters, throughput of the last hour, listeners, limits, who is slow, shared subscriptions
+//	GET    /api/clients?q=&page=   sessions of the broker, 100 at a time, with what was sent, waits and was dropped
+//	GET    /api/clients/ID         one, with its subscriptions, its will and, for operators, what it was refused
+//	DELETE /api/clients/ID?session=true  disconnects it; with session, for admins, ends its session
+//	GET    /api/topics?topic=&depth=&filter=&q=  the tree of topics, as far as who asks may receive them; as
+//	                               text/event-stream with open= for each level that is open, what changes
+//	GET    /api/retained/TOPIC     a retained message
+//	DELETE /api/retained/TOPIC?below=true  deletes it; with below, for admins, all below it
+//	POST   /api/publish            {"topic", "payload", "qos", "retain"}: with the rights of who asks
 //	GET    /api/network            the addresses of the Ethernet port, its settings, those on trial, and the time servers
 //	POST   /api/network            {"ipv4", "gateway", "dns", "ipv6", "ipv6_gateway"}: tries them; see package network
 //	POST   /api/network/confirm    {}: keeps those on trial, which else go back by themselves

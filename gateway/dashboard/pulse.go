@@ -26,8 +26,9 @@ type pulse struct {
 
 // beat is the broker's counters at a time.
 type beat struct {
-	at                      time.Time
-	received, sent, dropped uint64
+	at                       time.Time
+	received, sent, dropped  uint64 // messages
+	bytesReceived, bytesSent uint64
 }
 
 // run looks at the broker until ctx ends.
@@ -51,7 +52,7 @@ func (p *pulse) look(now time.Time, s broker.Stats, clients func() []broker.Clie
 	defer p.mu.Unlock()
 	first := len(p.beats) == 0
 	more := !first && s.PublishDropped != p.beats[len(p.beats)-1].dropped
-	p.beats = append(p.beats, beat{now, s.PublishReceived, s.PublishSent, s.PublishDropped})
+	p.beats = append(p.beats, beat{now, s.PublishReceived, s.PublishSent, s.PublishDropped, s.BytesReceived, s.BytesSent})
 	old := 0
 	for old < len(p.beats)-1 && now.Sub(p.beats[old].at) > pulseSpan {
 		old++

@@ -32,8 +32,8 @@ type gate struct {
 }
 
 // newGate returns a house that somebody has claimed.
-func newGate(t *testing.T) *gate {
-	g := newBox(t)
+func newGate(t *testing.T, more ...func(*Options)) *gate {
+	g := newBox(t, more...)
 	password, err := g.o.Claim.Do(t.Context(), adminPassword, "Cellar")
 	if err != nil {
 		t.Fatal(err)
@@ -64,13 +64,14 @@ func (g *gate) passwords() {
 }
 
 // newBox returns a house that nobody has claimed.
-func newBox(t *testing.T) *gate {
+func newBox(t *testing.T, more ...func(*Options)) *gate {
 	store, err := persist.Open(t.TempDir(), persist.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
 	g := &gate{t: t, o: house()}
+	g.o.MQTT = runBroker(t, store)
 	log := slog.New(slog.DiscardHandler)
 	policy, err := access.NewPolicy(access.BuiltIn("homeassistant"))
 	if err != nil {
@@ -92,6 +93,9 @@ func newBox(t *testing.T) *gate {
 	g.o.Audit, err = access.NewAudit(store, log)
 	check(err)
 	g.o.Lockout = access.NewLockout()
+	g.o.Control, err = access.NewControl(t.Context(), access.ControlOptions{Store: store, Users: g.o.Users, Lockout: g.o.Lockout,
+		Audit: g.o.Audit, Prefix: "homeassistant", Claimed: g.o.Claim.Claimed, ClockKnown: func() bool { return true }, Logger: log})
+	check(err)
 	g.o.Roles = policy.Roles
 	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
@@ -111,6 +115,9 @@ func newBox(t *testing.T) *gate {
 		Names: func() access.Names { return access.Names{} }, ClockKnown: func() bool { return true }})
 	check(err)
 	g.o.Certificates, g.o.Issue, g.o.Revoke = authority.Issued, authority.IssueClient, authority.Revoke
+	for _, change := range more {
+		change(&g.o)
+	}
 	g.url = listen(t, g.o)
 	return g
 }
@@ -247,6 +254,16 @@ var routeTable = map[string]struct {
 	"POST /logout":     {"", 303, 303},
 	"POST /api/login":  {"", 400, 403},
 	"POST /api/logout": {"", 204, 403},
+
+	"GET /api/broker":                 {"viewer", 200, 403},
+	"GET /api/clients":                {"viewer", 200, 403},
+	"GET /api/clients/{id...}":        {"viewer", 404, 403},
+	"DELETE /api/clients/{id...}":     {"operator", 404, 403},
+	"GET /api/topics":                 {"viewer", 200, 403},
+	"GET /api/retained/{topic...}":    {"viewer", 404, 403},
+	"DELETE /api/retained/{topic...}": {"operator", 404, 403},
+	"GET /mqtt":                       {"operator", 426, 303},
+	"POST /api/publish":               {"operator", 400, 403},
 
 	"GET /network":              {"admin", 200, 303},
 	"POST /network":             {"admin", 400, 303},

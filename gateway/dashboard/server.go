@@ -60,6 +60,9 @@ type Options struct {
 	Uplinks func() []uplink.Status // other brokers; nil: none
 	// DeviceBook names devices and takes them away; nil: there are no pages of devices.
 	DeviceBook DeviceBook
+	// MQTT is the broker itself, for its pages; nil: there are none.
+	MQTT          *broker.Broker
+	MQTTListeners func() []BrokerListener // where it is reached; nil: not known
 
 	// Neighbours are what makes itself known on the network; nil: nobody looks.
 	Neighbours func() []Neighbour
@@ -97,7 +100,7 @@ type Options struct {
 	Reload   func(context.Context) error // reads the role file again
 	Denials  *access.Denials             // what was refused lately; nil: nobody remembers
 
-	Control  *access.Control      // whose role file is changed; nil: it cannot be
+	Control  *access.Control      // whose role file is changed, and who may publish and receive what with MQTT; nil: no pages of either
 	Observed *access.Observations // what users do, to propose rules of it; nil: nobody looks
 	// Effects tells what other rules than those in force would change for those who are
 	// known, and how many effects it leaves out.
@@ -146,6 +149,9 @@ type Server struct {
 	pageLevels map[string]access.Level // that the pages take, by their paths
 
 	history history // of what devices say
+	rates   clientRates
+	topics  topicViews
+	sockets chan struct{} // full: there are as many MQTT connections of pages as there may be
 
 	logins   sync.Mutex // held while a password is checked
 	changing sync.Mutex // held while users are changed, so that an admin is left
@@ -169,7 +175,7 @@ func New(o Options) *Server {
 		o.BaseTopic = "lintel"
 	}
 	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures), backups: make(chan struct{}, 1),
-		followers: make(chan struct{}, maxLogFollowers), ending: make(chan struct{})}
+		followers: make(chan struct{}, maxLogFollowers), sockets: make(chan struct{}, maxSockets), ending: make(chan struct{})}
 	s.views = views{interval: liveInterval, heartbeat: liveHeartbeat, open: make(map[viewKey]*view)}
 	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
@@ -209,8 +215,11 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	var beating sync.WaitGroup
-	beating.Go(func() { s.pulse.run(ctx, s.o.Stats, s.o.Clients) })
+	beats, rest := context.WithCancel(ctx)
+	beating.Go(func() { s.pulse.run(beats, s.o.Stats, s.o.Clients) })
 	defer beating.Wait()
+	defer rest() // a listener may have failed
+	defer s.topics.close()
 	if s.o.Users == nil {
 		return s.serve(ctx, server)
 	}

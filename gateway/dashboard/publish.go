@@ -1,0 +1,151 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"lintel/gateway/broker"
+	"lintel/gateway/mqtt"
+)
+
+// publishRoutes are those of who publishes and subscribes on a page.
+func (s *Server) publishRoutes() []route {
+	if s.o.MQTT == nil || s.o.Control == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "GET /mqtt", level: operator, serve: s.serveMQTT},
+		{pattern: "POST /api/publish", level: operator, body: maxPublish, serve: s.publishCall},
+	}
+}
+
+const (
+	maxPublish = 64 << 10
+	maxSockets = 16 // MQTT connections of pages
+)
+
+// publish hands a message to the broker, if who asks may publish it.
+func (s *Server) publish(r *request, m mqtt.Message) error {
+	switch {
+	case m.Topic == "":
+		return wrong("topic", "Say which topic it is about.")
+	case !mqtt.ValidTopicName(m.Topic) || strings.HasPrefix(m.Topic, "$"):
+		return wrong("topic", "This is no topic to publish to: it may not contain + and #, nor begin with $.")
+	case m.QoS > 2:
+		return wrong("qos", "qos is 0, 1 or 2.")
+	}
+	if err := s.mayPublishMessage(r, &m); err != nil {
+		return err
+	}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	err := s.o.Broker.Publish(ctx, m)
+	if refused, ok := errors.AsType[*mqtt.Error](err); ok {
+		return problemf(http.StatusConflict, "", "The broker does not take this message: %s.", refused.Error())
+	}
+	return err
+}
+
+func (s *Server) publishCall(w http.ResponseWriter, r *request) {
+	var in struct {
+		Topic   string `json:"topic"`
+		Payload string `json:"payload"`
+		QoS     byte   `json:"qos"`
+		Retain  bool   `json:"retain"`
+	}
+	err := decode(r, &in)
+	if err == nil {
+		err = s.publish(r, mqtt.Message{Topic: in.Topic, Payload: []byte(in.Payload), QoS: in.QoS, Retain: in.Retain})
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Visitor is what [broker.ConnectRequest] has as Vouched for a client on a page: who is
+// logged in there.
+type Visitor struct{ User string }
+
+// PageListener is the listener by which clients on pages come, as [broker.ConnectRequest]
+// has it.
+const PageListener = "page"
+
+// socketLook is how often it is looked whether a page may still be connected.
+const socketLook = time.Second
+
+// serveMQTT is MQTT over WebSocket for the user who is logged in: what the CONNECT says of
+// a user and a password counts nothing. The connection ends with the session.
+//
+// A page of another site could open it too, as a WebSocket is no request that browsers
+// hold back (RFC 6455 §10.2), and they would send our cookie along: who does not come
+// from a page of this origin is refused, and who does not say where from.
+func (s *Server) serveMQTT(w http.ResponseWriter, r *request) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		s.refuse(w, r, http.StatusUpgradeRequired, "This is MQTT over WebSocket, for the page.")
+		return
+	}
+	if r.session == "" {
+		s.refuse(w, r, http.StatusForbidden, "This is for the page alone: programs connect to the broker itself.")
+		return
+	}
+	if !sameOrigin(r.Request) {
+		s.refuse(w, r, http.StatusForbidden, "This request comes from a page of another site. Open this box in the browser and do it there.")
+		return
+	}
+	select {
+	case s.sockets <- struct{}{}:
+		defer func() { <-s.sockets }()
+	default:
+		s.refuse(w, r, http.StatusServiceUnavailable, "Too many pages are connected: close one of them first.")
+		return
+	}
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer stop(nil)
+	go s.watchSocket(ctx, r, stop)
+	s.o.MQTT.WebSocketOf(ctx, PageListener, Visitor{r.user}).ServeHTTP(w, r.Request)
+}
+
+// watchSocket ends a connection when the session has ended, or the user has another level.
+func (s *Server) watchSocket(ctx context.Context, r *request, end context.CancelCauseFunc) {
+	ticker := time.NewTicker(socketLook)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ending:
+			end(&broker.Refusal{Code: mqtt.ServerShuttingDown})
+			return
+		case <-ticker.C:
+		}
+		if now := s.identify(r.Request); now.user != r.user || !may(now.level, operator) {
+			end(&broker.Refusal{Code: mqtt.AdministrativeAction, Reason: "the session on the page has ended: log in again"})
+			return
+		}
+	}
+}
+
+// sameOrigin reports whether a request says that it comes from a page of the same origin
+// (RFC 6455 §4.2.2, RFC 6454 §7).
+func sameOrigin(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+		return false
+	}
+	origins := r.Header.Values("Origin")
+	if len(origins) != 1 {
+		return false
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	u, err := url.Parse(origins[0])
+	return err == nil && u.Scheme == scheme && strings.EqualFold(u.Host, r.Host) && u.User == nil && u.Path == ""
+}
