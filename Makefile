@@ -14,10 +14,11 @@ TEST_PACKAGES  += python3 python3-prometheus-client python3-aiohttp python3-volu
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
 TEST_PACKAGES  += $(shell command -v npm >/dev/null || echo nodejs npm)
 ORACLE         := serialbridge/zigbee/devices/oracle
+WALK           := gateway/dashboard/walk
 IMAGE_PACKAGES := qemu-system-arm qemu-system-x86 qemu-efi-aarch64 ovmf mtools e2fsprogs squashfs-tools xz-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront vet vuln check hacs image image-test image-crash image-test-long image-update-kill image-reproducible release interop oracle deps deps-image clean
+.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront walk vet vuln check hacs image image-test image-crash image-test-long image-update-kill image-reproducible release interop oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +109,11 @@ windfront: deps ## work with zigbee2mqtt's own front end in a headless Chromium,
 	@packages='chromium'; $(install-packages)
 	LINTEL_CHROMIUM=1 go test -count=1 -v -run 'TestFrontend' ./gateway
 
+walk: deps ## the owner of a new box with a browser, on every page, on desktop and phone; the pictures are in out/walk
+	@packages='chromium'; $(install-packages)
+	@$(MAKE) -s --no-print-directory $(WALK)/node_modules/.package-lock.json
+	LINTEL_CHROMIUM=1 LINTEL_WALK_OUT=$(CURDIR)/out/walk go test -count=1 -v -timeout 20m -run 'TestWalk' ./gateway
+
 vet: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	go vet ./...
@@ -118,7 +124,7 @@ vet: ## formatting, go vet, staticcheck
 vuln: ## look for known defects in what the program is made of (needs the Go vulnerability database)
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
-check: vet race fuzz bench-short crash-short image-test ## what CI runs
+check: vet race walk fuzz bench-short crash-short image-test ## what CI runs
 
 hacs: ## write the custom integration as a repository for HACS into out/hacs; REPOSITORY=OWNER/NAME on GitHub
 	go run ./gateway/homeassistant/hacs --version '$(VERSION)' --repository '$(REPOSITORY)' --out out/hacs
@@ -149,8 +155,8 @@ deps: ## install the Debian packages that the tests need, where that is allowed,
 	@packages='$(TEST_PACKAGES)'; $(install-packages)
 	@$(MAKE) -s --no-print-directory $(ORACLE)/node_modules/.package-lock.json
 
-$(ORACLE)/node_modules/.package-lock.json: $(ORACLE)/package-lock.json
-	npm ci --prefix $(ORACLE) --ignore-scripts --no-audit --no-fund --loglevel=error
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 deps-image:
