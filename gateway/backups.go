@@ -42,7 +42,7 @@ func (b backups) Restore(ctx context.Context, r io.Reader, passphrase string) (s
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", dashboard.ErrBackupRefused, strings.TrimPrefix(err.Error(), "restore: "))
 	}
-	time.AfterFunc(restartDelay, b.g.restart)
+	b.g.restartSoon()
 	return m.String(), nil
 }
 
@@ -61,6 +61,9 @@ func (u untilDone) Read(b []byte) (int, error) {
 
 // restartDelay is for the answer to reach the browser.
 const restartDelay = time.Second
+
+// restartSoon is restart when there was time to say so.
+func (g *gateway) restartSoon() { time.AfterFunc(restartDelay, g.restart) }
 
 // restart has Run end with ErrRestart.
 func (g *gateway) restart() {

@@ -17,9 +17,9 @@ import (
 // ChangeConfig has change change what the configuration file called name says, or would say
 // if there were one. Tables that stay the same stay as they are in the file, with their
 // comments; of the others the keys are written that are not as by default. What was there
-// before is kept beside it, as name.before. What is wrong with the new configuration, or
-// with the file, is an error, and nothing is written.
-func ChangeConfig(name string, change func(*Config)) error {
+// before is kept beside it, see keepVersion; by says who has changed it. What is wrong with the
+// new configuration, or with the file, is an error, and nothing is written.
+func ChangeConfig(name, by string, change func(*Config)) error {
 	old, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read configuration: %w", err)
@@ -28,10 +28,13 @@ func ChangeConfig(name string, change func(*Config)) error {
 	if err != nil || text == string(old) {
 		return err
 	}
-	if len(old) > 0 {
-		if err := renameio.WriteFile(name+".before", old, 0o600); err != nil {
-			return fmt.Errorf("write configuration: %w", err)
-		}
+	return writeConfig(name, string(old), text, by)
+}
+
+// writeConfig writes a configuration file, and keeps what it was before.
+func writeConfig(name, old, text, by string) error {
+	if err := keepVersion(name, old, by); err != nil {
+		return fmt.Errorf("keep the configuration as it was: %w", err)
 	}
 	if err := renameio.WriteFile(name, []byte(text), 0o600); err != nil { // there may be passwords in it
 		return fmt.Errorf("write configuration: %w", err)

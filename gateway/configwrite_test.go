@@ -41,7 +41,7 @@ func TestChangeConfig(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := ChangeConfig(name, test.change)
+			err := ChangeConfig(name, "somebody", test.change)
 			got, _ := os.ReadFile(name)
 			if test.want == "" {
 				if err == nil || string(got) != test.text {
@@ -52,8 +52,15 @@ func TestChangeConfig(t *testing.T) {
 			if err != nil || string(got) != test.want {
 				t.Fatalf("%v\n%q, want\n%q", err, got, test.want)
 			}
-			if before, _ := os.ReadFile(name + ".before"); test.text != test.want && string(before) != test.text {
-				t.Errorf("before: %q", before)
+			versions, err := readVersions(name)
+			if test.text == test.want {
+				if err != nil || len(versions) != 0 {
+					t.Errorf("nothing has changed, and %v, %v", versions, err)
+				}
+				return
+			}
+			if err != nil || len(versions) != 1 || versions[0].Text != test.text || versions[0].By != "somebody" {
+				t.Errorf("before: %v, %v", versions, err)
 			}
 		})
 	}

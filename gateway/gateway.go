@@ -52,6 +52,10 @@ type Options struct {
 	// empty: the network of the machine is not ours to set up.
 	Network string
 
+	// ConfigFile is what the configuration came from, into which the page of the settings writes,
+	// or where it would be; empty: there is none.
+	ConfigFile string
+
 	Reload <-chan os.Signal // the role file is to be read again; nil: never
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
 	Logger *slog.Logger     // nil: silent

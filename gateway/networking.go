@@ -18,7 +18,7 @@ func (g *gateway) buildNetwork() {
 // saveEthernet writes settings into a configuration file.
 func saveEthernet(file string) func(network.Addresses) error {
 	return func(a network.Addresses) error {
-		return ChangeConfig(file, func(c *Config) { c.Network.Ethernet = a })
+		return ChangeConfig(file, "the page of the network", func(c *Config) { c.Network.Ethernet = a })
 	}
 }
 

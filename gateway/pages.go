@@ -85,6 +85,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		HomeAssistant: page,
 		Bridge:        g.haBridge,
 
+		Settings: newConfigPage(g),
 		Users:    g.access.users,
 		Lockout:  g.access.lockout,
 		Sessions: g.access.sessions,

@@ -162,7 +162,7 @@ func (s *preseed) apply(file string) error {
 	if len(s.tables) == 0 {
 		return nil
 	}
-	err := ChangeConfig(file, func(c *Config) {
+	err := ChangeConfig(file, PreseedFile, func(c *Config) {
 		before := *c
 		if table, ok := s.tables["serial"].(map[string]any); ok && table["ports"] != nil {
 			c.Serial.Ports = nil

@@ -386,7 +386,7 @@ func TestSettingsAreTakenOnce(t *testing.T) {
 	if said := c.start(); !strings.Contains(said, PreseedFile+" cannot be removed: read-only") || strings.Contains(said, "battery") {
 		t.Errorf("said %q", said)
 	}
-	fail(t, ChangeConfig(c.o.Config, func(c *Config) { c.MDNS.Host = "cellar" }))
+	fail(t, ChangeConfig(c.o.Config, "test", func(c *Config) { c.MDNS.Host = "cellar" }))
 	c.start()
 	if got, err := LoadConfig(c.o.Config); err != nil || got.MDNS.Host != "cellar" {
 		t.Errorf("%q, %v", got.MDNS.Host, err)

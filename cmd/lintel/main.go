@@ -130,8 +130,12 @@ func serve(args []string, out io.Writer) error {
 		name = *configFile
 	}
 	onCard := gateway.ReadCard(gateway.CardOptions{Data: *data, Config: name, BootFiles: whereBootFiles(*bootFiles, *card, *data)})
-	if *configFile == "" && exists(name) {
+	switch {
+	case *configFile != "":
+	case exists(name):
 		*configFile = name
+	case exists(gateway.DefaultConfigFile):
+		name = gateway.DefaultConfigFile // what LoadConfig reads
 	}
 	config, err := gateway.LoadConfig(*configFile)
 	if err != nil {
@@ -188,19 +192,20 @@ func serve(args []string, out io.Writer) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = gateway.Run(ctx, config, gateway.Options{
-		Check:     checkStore(),
-		Clock:     system,
-		Network:   networkFile,
-		Data:      *data,
-		Simulate:  *simulate,
-		Version:   version,
-		Release:   release,
-		Machine:   machine,
-		Reload:    reload,
-		NoMachine: noMachine,
-		Card:      onCard,
-		Logger:    logger,
-		Ready:     func(e gateway.Endpoints) { announce(out, e) },
+		Check:      checkStore(),
+		Clock:      system,
+		Network:    networkFile,
+		ConfigFile: name,
+		Data:       *data,
+		Simulate:   *simulate,
+		Version:    version,
+		Release:    release,
+		Machine:    machine,
+		Reload:     reload,
+		NoMachine:  noMachine,
+		Card:       onCard,
+		Logger:     logger,
+		Ready:      func(e gateway.Endpoints) { announce(out, e) },
 	})
 	// During an update on trial an orderly reboot does not unmount the data.
 	unix.Sync()

@@ -50,6 +50,8 @@ const (
 
 	UpdateAsked  = "update asked for"
 	RestartAsked = "restart asked for"
+
+	SettingsChanged = "settings changed"
 )
 
 // Kinds returns the kinds of events that there are.
@@ -58,7 +60,7 @@ func Kinds() []string {
 		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
 		CertificateIssued, CertificateRevoked, CertificateRefused,
 		PairingShown, Paired, PairingRefused,
-		BridgeSet, BridgeRemoved, NetworkTried, NetworkSet, BackupTaken, BackupRestored, UpdateAsked, RestartAsked}
+		BridgeSet, BridgeRemoved, NetworkTried, NetworkSet, BackupTaken, BackupRestored, UpdateAsked, RestartAsked, SettingsChanged}
 }
 
 // Event is something that matters to who looks after the safety of the box.

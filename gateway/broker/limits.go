@@ -66,6 +66,14 @@ func (q *QueueFull) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (q QueueFull) MarshalText() ([]byte, error) {
+	if q < 0 || int(q) >= len(queueFullNames) {
+		return nil, fmt.Errorf("%d is no QueueFull", int(q))
+	}
+	return []byte(queueFullNames[q]), nil
+}
+
 // exceeded counts that something went over a limit.
 func (b *Broker) exceeded(l Limit) { b.stats.exceeded[l].Add(1) }
 

@@ -114,6 +114,13 @@
 //	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
 //	                               "kind", "divisor", "unit", "values", "settable"}]}; without a name it is taken away
 //	GET    /api/zigbee/learn/IEEE/definition.toml  that as a file, see serialbridge/zigbee/README.md
+//	GET    /api/settings           the configuration file: each key with its value, default and meaning, without secrets
+//	PATCH  /api/settings           {"settings": {"mqtt.max_inflight": 50}}: changes it; null is the default. "base" of the GET
+//	                               refuses what somebody else has changed meanwhile; "try" only tells what would change:
+//	                               {"diff": lines, "waiting": keys that take a restart}
+//	GET    /api/settings/versions  what it was before, the newest first
+//	POST   /api/settings/undo      {"number", "try"}: has it be as an earlier version
+//	POST   /api/settings/restart   {}: restarts Lintel, not the box; 202
 //	GET    /api/update             which version runs and which there is, what is being done: an update.Status
 //	POST   /api/update/check       {}: asks the feed; the same
 //	POST   /api/update/install     {}: begins to install what is available; 202 and the same

@@ -69,6 +69,7 @@ func (s *Server) routes() []route {
 		s.backupRoutes,
 		s.networkRoutes,
 		s.updateRoutes,
+		s.settingsRoutes,
 		s.logRoutes,
 		s.captureRoutes,
 	} {

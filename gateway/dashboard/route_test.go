@@ -99,7 +99,7 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 	g.o.Roles = policy.Roles
 	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
-	g.o.Updater = newUpdater()
+	g.o.Updater, g.o.Settings = newUpdater(), newNotebook()
 	g.o.Network, g.o.Time = newPlace(), timeStatus
 	g.o.Hosts = func() []string { return []string{"lintel.local", "lintel"} }
 	g.o.Explain = func(user, clientID string, a access.Action, topic string) (access.Verdict, error) {
@@ -242,11 +242,23 @@ var routeTable = map[string]struct {
 	"GET /icon.svg":                {"", 200, 200},
 	"GET /healthz":                 {"", 200, 200},
 	"GET /readyz":                  {"", 200, 200},
-	"GET /metrics":                 {"viewer", 200, 303},
-	"GET /ca.pem":                  {"", 200, 200},
-	"GET /claim":                   {"", 303, 200},
-	"POST /claim":                  {"", 409, 400},
-	"GET /api/claim":               {"", 200, 200},
+	"GET /settings":                {"admin", 200, 303},
+	"GET /settings/{section}":      {"admin", 404, 303},
+	"POST /settings/{section}":     {"admin", 404, 303},
+	"POST /settings/save":          {"admin", 409, 303},
+	"POST /settings/undo":          {"admin", 404, 303},
+	"POST /settings/restart":       {"admin", 303, 303},
+	"GET /api/settings":            {"admin", 200, 403},
+	"PATCH /api/settings":          {"admin", 400, 403},
+	"GET /api/settings/versions":   {"admin", 200, 403},
+	"POST /api/settings/undo":      {"admin", 404, 403},
+	"POST /api/settings/restart":   {"admin", 202, 403},
+
+	"GET /metrics":   {"viewer", 200, 303},
+	"GET /ca.pem":    {"", 200, 200},
+	"GET /claim":     {"", 303, 200},
+	"POST /claim":    {"", 409, 400},
+	"GET /api/claim": {"", 200, 200},
 
 	"POST /api/claim":  {"", 409, 400},
 	"GET /login":       {"", 200, 303},
@@ -358,7 +370,7 @@ var routeTable = map[string]struct {
 // empty returns a request for a route with nothing in it.
 func (rt route) empty() browse {
 	method, path, _ := strings.Cut(rt.pattern, " ")
-	b := browse{method: method, path: strings.NewReplacer("{$}", "", "{name}", "x", "{id}", "x", "{serial}", "x", "{ieee}", "x").Replace(path)}
+	b := browse{method: method, path: strings.NewReplacer("{$}", "", "{name}", "x", "{id}", "x", "{serial}", "x", "{ieee}", "x", "{section}", "x").Replace(path)}
 	switch {
 	case method == "GET" || method == "DELETE":
 	case rt.kind != "":

@@ -115,6 +115,9 @@ type Options struct {
 	Issue        func(name string, csr []byte) (certPEM, keyPEM []byte, err error) // nil: they let nobody in
 	Revoke       func(serial string) error                                         // disconnects who came with it
 
+	// Settings is the configuration file; nil: there is no page of it.
+	Settings Settings
+
 	// Backups of the whole box; nil: there are none.
 	Backups Backups
 
@@ -162,6 +165,7 @@ type Server struct {
 	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
 	meter       meter
+	drafts      drafts
 	pairing     access.Pairing
 	integration func() ([]byte, error) // the zip, made once
 
