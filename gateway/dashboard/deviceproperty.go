@@ -30,9 +30,11 @@ type propertyView struct {
 	On       any      `json:"on,omitempty"` // values of a switch, where it is not true and false
 	Off      any      `json:"off,omitempty"`
 
+	Device string `json:"-"` // its id, on the page of the device
+	Note   string `json:"-"` // what a person has to know to set it
+
 	precision int    // decimals; negative: not said
 	class     string // device class of Home Assistant
-	about     string // what a person has to know to set it
 }
 
 // control is how a property is set.
@@ -240,7 +242,7 @@ func zigbeeProperties(exposes []*devices.Expose, state map[string]any) []propert
 
 func zigbeeProperty(e *devices.Expose, state map[string]any) propertyView {
 	v := propertyView{Key: e.Property, Name: cmp.Or(e.Label, nameOfKey(e.Name)), Value: state[e.Property], Unit: e.Unit,
-		Category: e.Category, precision: -1, about: e.Description, class: e.Name}
+		Category: e.Category, precision: -1, Note: e.Description, class: e.Name}
 	settable := e.Access&devices.Settable != 0
 	if !settable && e.Type != "composite" {
 		return v

@@ -334,6 +334,11 @@ func (s *Server) deviceRoutes() []route {
 	}
 	const viewer, operator, admin = access.Viewer, access.Operator, access.Admin
 	return []route{
+		{pattern: "GET /devices", level: viewer, serve: s.live(s.devicesPage())},
+		{pattern: "GET /devices/{id}", level: viewer, serve: s.live(s.devicePage())},
+		{pattern: "POST /devices/{id}/set", level: operator, body: maxSet, serve: s.setForm},
+		{pattern: "POST /devices/{id}/change", level: admin, serve: s.changeDeviceForm},
+		{pattern: "POST /devices/{id}/remove", level: admin, serve: s.removeDeviceForm},
 		{pattern: "GET /api/devices", level: viewer, serve: s.devicesCall},
 		{pattern: "GET /api/devices/{id}", level: viewer, serve: s.deviceCall},
 		{pattern: "GET /api/devices/{id}/history", level: viewer, serve: s.historyCall},

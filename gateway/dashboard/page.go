@@ -43,6 +43,8 @@ func parsePages() map[string]*template.Template {
 		"code":      code,
 		"strong":    strong,
 		"anchor":    anchor,
+		"symbol":    drawingOf,
+		"seen":      formatSeen,
 	}).Funcs(speak(english)).ParseFS(pageFiles, "html/*.html"))
 	all := make(map[string]*template.Template)
 	for _, l := range languages {

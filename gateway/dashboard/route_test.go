@@ -98,6 +98,7 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 	check(err)
 	g.o.Roles = policy.Roles
 	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
+	g.o.DeviceBook = &book{devices: g.o.Devices, names: make(map[string]string)}
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
 	g.o.Updater, g.o.Settings = newUpdater(), newNotebook()
 	g.o.Network, g.o.Time = newPlace(), timeStatus
@@ -311,8 +312,20 @@ var routeTable = map[string]struct {
 	"POST /api/certificates":            {"admin", 400, 403},
 	"DELETE /api/certificates/{serial}": {"admin", 400, 403},
 
-	"GET /zigbee-devices":         {"viewer", 200, 303},
-	"POST /zigbee-devices/permit": {"admin", 400, 303},
+	"GET /zigbee-devices":           {"viewer", 200, 303},
+	"POST /zigbee-devices/permit":   {"admin", 400, 303},
+	"GET /devices":                  {"viewer", 200, 303},
+	"GET /devices/{id}":             {"viewer", 404, 303},
+	"POST /devices/{id}/set":        {"operator", 404, 303},
+	"POST /devices/{id}/change":     {"admin", 404, 303},
+	"POST /devices/{id}/remove":     {"admin", 404, 303},
+	"GET /api/devices":              {"viewer", 200, 403},
+	"GET /api/devices/{id}":         {"viewer", 404, 403},
+	"GET /api/devices/{id}/history": {"viewer", 404, 403},
+	"POST /api/devices/{id}/set":    {"operator", 400, 403},
+	"PATCH /api/devices/{id}":       {"admin", 404, 403},
+	"DELETE /api/devices/{id}":      {"admin", 404, 403},
+
 	"GET /zigbee-devices/{ieee}":  {"viewer", 404, 303},
 	"POST /zigbee-devices/{ieee}": {"admin", 404, 303},
 	"GET /api/zigbee/devices":     {"viewer", 200, 403},

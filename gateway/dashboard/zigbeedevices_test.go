@@ -154,8 +154,8 @@ func TestZigbeePages(t *testing.T) {
 			t.Errorf("a viewer is offered what it may not do on %s", p)
 		}
 	}
-	if a := g.want(200, browse{path: "/", as: "vera"}); !strings.Contains(a.body, `href="/zigbee-devices"`) {
-		t.Error("the first page does not lead there")
+	if a := g.want(200, browse{path: "/devices", as: "vera"}); !strings.Contains(a.body, `href="/zigbee-devices"`) {
+		t.Error("the page of the devices does not lead there")
 	}
 	g.zigbee().overview = z2m.Overview{}
 	if a := g.want(200, browse{path: "/zigbee-devices", as: "admin"}); !strings.Contains(a.body, "Plug one in") || strings.Contains(a.body, "/permit") {
