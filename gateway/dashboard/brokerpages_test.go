@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 	"golang.org/x/sync/errgroup"
@@ -85,7 +86,10 @@ func (g *brokerGate) connect(id string, clean bool) *paho.Client {
 		g.t.Fatal(err)
 	}
 	c := paho.NewClient(paho.ClientConfig{Conn: nc})
-	connect := &paho.Connect{ClientID: id, CleanStart: clean, KeepAlive: 30, WillMessage: &paho.WillMessage{Topic: "wills/" + id, Payload: []byte("bye")}}
+	connect := &paho.Connect{ClientID: id, CleanStart: clean, KeepAlive: 30}
+	if topic := "wills/" + id; mqtt.ValidTopicName(topic) {
+		connect.WillMessage = &paho.WillMessage{Topic: topic, Payload: []byte("bye")}
+	}
 	if !clean {
 		never := uint32(3600)
 		connect.Properties = &paho.ConnectProperties{SessionExpiryInterval: &never}
@@ -95,6 +99,18 @@ func (g *brokerGate) connect(id string, clean bool) *paho.Client {
 	}
 	g.t.Cleanup(func() { nc.Close() })
 	return c
+}
+
+// await waits for what the broker does a little later than it is seen from outside.
+func (g *brokerGate) await(reached func() bool) {
+	g.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !reached(); <-tick.C {
+		if time.Now().After(deadline) {
+			g.t.Fatal("waited in vain")
+		}
+	}
 }
 
 // publish publishes as a part of the house would.
@@ -176,6 +192,7 @@ func TestBrokerAPI(t *testing.T) {
 	}
 	worker.Disconnect(&paho.Disconnect{})
 	<-worker.Done()
+	g.await(func() bool { c, _ := g.broker.Session("worker"); return !c.Connected })
 	g.connect("other", true)
 	g.publish("jobs/1", "x", false)
 	var b BrokerState
@@ -355,5 +372,40 @@ func TestSameOrigin(t *testing.T) {
 		if got := sameOrigin(r); got != x.want {
 			t.Errorf("%+v: %t", x, got)
 		}
+	}
+}
+
+// TestBrokerPages: what the pages show of strangers is text, and they lead where they say.
+func TestBrokerPages(t *testing.T) {
+	g := newBrokerGate(t)
+	const id = "<script>alert(1)</script>/a?b#c"
+	c := g.connect(id, false)
+	if _, err := c.Subscribe(t.Context(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "$share/<b>/x/<i>", QoS: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []string{"/broker", "/clients", "/clients?q=script", "/clients/%3Cscript%3Ealert%281%29%3C%2Fscript%3E%2Fa%3Fb%23c"} {
+		for _, language := range []string{"en", "de"} {
+			a := g.want(200, browse{path: page, as: "admin", header: http.Header{"Accept-Language": {language}}})
+			if strings.Contains(a.body, "<script>alert") || strings.Contains(a.body, "<b>") || strings.Contains(a.body, "<i>") {
+				t.Errorf("%s shows markup of strangers", page)
+			}
+		}
+	}
+	a := g.want(200, browse{path: "/clients", as: "vera"})
+	_, rest, _ := strings.Cut(a.body, `<a href="/clients/%3c`)
+	if rest == "" {
+		_, rest, _ = strings.Cut(a.body, `<a href="/clients/%3C`)
+	}
+	path, _, _ := strings.Cut(rest, `"`)
+	a = g.want(200, browse{path: "/clients/%3C" + path, as: "vera"})
+	if !strings.Contains(a.body, "$share/&lt;b&gt;/x/&lt;i&gt;") || strings.Contains(a.body, "/disconnect") {
+		t.Error("a viewer sees another page of the client")
+	}
+	a = g.want(303, browse{path: "/clients/%3C" + path + "/disconnect", as: "olga", form: map[string][]string{"x": {""}}})
+	<-c.Done()
+	g.want(200, browse{path: strings.ReplaceAll(a.location(), "+", "%2B"), as: "olga"})
+	g.want(303, browse{path: "/clients/%3C" + path + "/end", as: "admin", form: map[string][]string{"x": {""}}})
+	if _, ok := g.broker.Session(id); ok {
+		t.Error("the session goes on")
 	}
 }

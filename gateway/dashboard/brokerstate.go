@@ -17,6 +17,7 @@ func (s *Server) brokerRoutes() []route {
 		return nil
 	}
 	return []route{
+		{pattern: "GET /broker", level: viewer, serve: s.live(s.brokerPage())},
 		{pattern: "GET /api/broker", level: viewer, serve: s.showBroker},
 	}
 }
@@ -120,7 +121,12 @@ func (s *Server) brokerListeners(clients []broker.ClientInfo) []BrokerListener {
 // slowClients returns those who do not keep up: their socket takes nothing, messages were
 // dropped for them, or many wait.
 func slowClients(clients []broker.ClientInfo, rate func(string) clientRate) []BrokerClient {
-	waits := func(c *broker.ClientInfo) int { return c.Queued - c.InFlight }
+	waits := func(c *broker.ClientInfo) int {
+		if c.Connected {
+			return c.Queued - c.InFlight
+		}
+		return c.Queued
+	}
 	slow := slices.Clone(clients)
 	slow = slices.DeleteFunc(slow, func(c broker.ClientInfo) bool { return !c.Blocked && c.Dropped == 0 && waits(&c) == 0 })
 	slices.SortFunc(slow, func(a, b broker.ClientInfo) int {

@@ -21,6 +21,10 @@ func (s *Server) clientRoutes() []route {
 		return nil
 	}
 	return []route{
+		{pattern: "GET /clients", level: viewer, serve: s.live(s.clientsPage())},
+		{pattern: "GET /clients/{id...}", level: viewer, serve: s.live(s.clientPage())},
+		{pattern: "POST /clients/{id}/disconnect", level: operator, serve: s.kickForm(false)},
+		{pattern: "POST /clients/{id}/end", level: admin, serve: s.kickForm(true)},
 		{pattern: "GET /api/clients", level: viewer, serve: s.listClients},
 		{pattern: "GET /api/clients/{id...}", level: viewer, serve: s.showClient},
 		// What it takes depends on the query: see kick.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,9 @@ func parsePages() map[string]*template.Template {
 		"moment":    func(t time.Time) string { return t.Format("2006-01-02 15:04") },
 		"ishome":    func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
 		"code":      code,
+		"pathpart":  url.PathEscape,
+		"size":      func(n int) string { return formatBytes(uint64(max(n, 0))) },
+		"expiry":    func(seconds *uint32) string { return formatDuration(time.Duration(*seconds) * time.Second) },
 		"strong":    strong,
 		"anchor":    anchor,
 		"symbol":    drawingOf,
@@ -56,9 +60,11 @@ func parsePages() map[string]*template.Template {
 // speak are the functions of templates that put things into words.
 func speak(lang string) template.FuncMap {
 	return template.FuncMap{
-		"t":     func(key string, args ...any) string { return translate(lang, key, args...) },
-		"rich":  func(key string, args ...any) template.HTML { return rich(lang, key, args...) },
-		"error": func(p *problem, field string) at { return errorAt(lang, p, field) },
+		"t":       func(key string, args ...any) string { return translate(lang, key, args...) },
+		"rich":    func(key string, args ...any) template.HTML { return rich(lang, key, args...) },
+		"dropped": func(why string) string { return said(lang, dropWords, why) },
+		"limit":   func(name string) string { return said(lang, limitWords, name) },
+		"error":   func(p *problem, field string) at { return errorAt(lang, p, field) },
 	}
 }
 

@@ -268,6 +268,11 @@ var routeTable = map[string]struct {
 	"POST /api/login":  {"", 400, 403},
 	"POST /api/logout": {"", 204, 403},
 
+	"GET /broker":                     {"viewer", 200, 303},
+	"GET /clients":                    {"viewer", 200, 303},
+	"GET /clients/{id...}":            {"viewer", 404, 303},
+	"POST /clients/{id}/disconnect":   {"operator", 404, 303},
+	"POST /clients/{id}/end":          {"admin", 404, 303},
 	"GET /api/broker":                 {"viewer", 200, 403},
 	"GET /api/clients":                {"viewer", 200, 403},
 	"GET /api/clients/{id...}":        {"viewer", 404, 403},
