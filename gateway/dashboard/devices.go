@@ -335,6 +335,7 @@ func (s *Server) deviceRoutes() []route {
 	const viewer, operator, admin = access.Viewer, access.Operator, access.Admin
 	return []route{
 		{pattern: "GET /devices", level: viewer, serve: s.live(s.devicesPage())},
+		{pattern: "GET /devices/sticks/{id}", level: viewer, serve: s.live(s.stickPage())},
 		{pattern: "GET /devices/{id}", level: viewer, serve: s.live(s.devicePage())},
 		{pattern: "POST /devices/{id}/set", level: operator, body: maxSet, serve: s.setForm},
 		{pattern: "POST /devices/{id}/change", level: admin, serve: s.changeDeviceForm},

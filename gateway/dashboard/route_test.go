@@ -320,6 +320,7 @@ var routeTable = map[string]struct {
 	"GET /zigbee-devices":           {"viewer", 200, 303},
 	"POST /zigbee-devices/permit":   {"admin", 400, 303},
 	"GET /devices":                  {"viewer", 200, 303},
+	"GET /devices/sticks/{id}":      {"viewer", 404, 303},
 	"GET /devices/{id}":             {"viewer", 404, 303},
 	"POST /devices/{id}/set":        {"operator", 404, 303},
 	"POST /devices/{id}/change":     {"admin", 404, 303},

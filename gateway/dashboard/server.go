@@ -152,6 +152,7 @@ type Server struct {
 	pageLevels map[string]access.Level // that the pages take, by their paths
 
 	history history // of what devices say
+	watches frameWatches
 	rates   clientRates
 	topics  topicViews
 	sockets chan struct{} // full: there are as many MQTT connections of pages as there may be
