@@ -7,6 +7,7 @@ import (
 
 	"lintel/gateway/clock"
 	"lintel/gateway/dashboard"
+	"lintel/persist"
 )
 
 // runDashboard serves the pages, which are told where each part of the house is.
@@ -25,6 +26,10 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		listeners = append(listeners, dashboard.Listener{Listener: g.https, TLS: g.tlsConfig(ClientCertificateOff)})
 	}
 	page, err := newHomeAssistantPage(g)
+	if err != nil {
+		return err
+	}
+	welcome, err := persist.NewBucket[dashboard.Welcome](g.store, "pages.welcome")
 	if err != nil {
 		return err
 	}
@@ -64,6 +69,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Ready:     g.ready,
 		Metrics:   g.writeMetrics,
 		Checks:    g.checkup,
+		Welcome:   welcome,
 		Losses:    g.losses,
 		Notices:   g.notices,
 		Updater:   g.updater,

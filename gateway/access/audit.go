@@ -30,6 +30,7 @@ const (
 	TokenDeleted   = "token deleted"
 	BoxClaimed     = "claimed"
 	BoxReset       = "reset"
+	BoxNamed       = "named"
 
 	CertificateIssued  = "certificate issued"
 	CertificateRevoked = "certificate revoked"
@@ -57,7 +58,7 @@ const (
 // Kinds returns the kinds of events that there are.
 func Kinds() []string {
 	return []string{LoggedIn, LoginRefused, LoginLockedOut, UserAdded, UserChanged, UserDeleted,
-		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset,
+		RulesChanged, RulesRefused, TokenAdded, TokenDeleted, BoxClaimed, BoxReset, BoxNamed,
 		CertificateIssued, CertificateRevoked, CertificateRefused,
 		PairingShown, Paired, PairingRefused,
 		BridgeSet, BridgeRemoved, NetworkTried, NetworkSet, BackupTaken, BackupRestored, UpdateAsked, RestartAsked, SettingsChanged}

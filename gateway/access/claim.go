@@ -24,6 +24,9 @@ const MinPassword = 8
 
 const maxBoxName = 64 // characters
 
+// ErrUnclaimed says that the box has no owner.
+var ErrUnclaimed = errors.New("nobody has claimed this box yet: claim it first")
+
 // ErrClaimed says that the box has an owner already.
 var ErrClaimed = errors.New("this box has been claimed already: log in with the password that was chosen then, or reset the box")
 
@@ -78,6 +81,21 @@ func (c *Claim) Claimed() bool {
 func (c *Claim) BoxName() string {
 	r, _ := c.bucket.Get(claimKey)
 	return r.BoxName
+}
+
+// SetBoxName gives the box another name; empty: none.
+func (c *Claim) SetBoxName(ctx context.Context, name string) error {
+	if err := CheckBoxName(name); err != nil {
+		return err
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	r, _ := c.bucket.Get(claimKey)
+	if !r.Claimed {
+		return ErrUnclaimed
+	}
+	r.BoxName = name
+	return c.bucket.Put(ctx, claimKey, r)
 }
 
 // Do claims the box: it makes the user admin with that password, and a login for Home

@@ -31,8 +31,17 @@ func TestClaim(t *testing.T) {
 	if h.claim.Claimed() || h.claim.BoxName() != "" {
 		t.Fatal("a new box is claimed")
 	}
-	password, err := h.claim.Do(t.Context(), ownersPassword, "Cellar")
+	if err := h.claim.SetBoxName(t.Context(), "Attic"); !errors.Is(err, ErrUnclaimed) {
+		t.Errorf("an unclaimed box gets a name: %v", err)
+	}
+	password, err := h.claim.Do(t.Context(), ownersPassword, "Attic")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.claim.SetBoxName(t.Context(), strings.Repeat("x", 100)); err == nil || h.claim.BoxName() != "Attic" {
+		t.Errorf("a long name: %v, %q", err, h.claim.BoxName())
+	}
+	if err := h.claim.SetBoxName(t.Context(), "Cellar"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

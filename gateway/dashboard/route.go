@@ -62,6 +62,7 @@ func (s *Server) routes() []route {
 		s.clientRoutes,
 		s.topicRoutes,
 		s.publishRoutes,
+		s.welcomeRoutes,
 		s.zigbeePageRoutes,
 		s.zigbeeRoutes,
 		s.homeAssistantRoutes,

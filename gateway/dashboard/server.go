@@ -21,6 +21,7 @@ import (
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/openmetrics"
 	"lintel/gateway/uplink"
+	"lintel/persist"
 	"lintel/serialbridge"
 )
 
@@ -54,6 +55,8 @@ type Options struct {
 	Healthy func() error           // nil: the house works
 	Ready   func() bool            // clients are let in; nil: as long as the house works
 	Checks  Checks                 // nil: nobody judges the house
+	// Welcome keeps what is left of the first visit; nil: there is no guide.
+	Welcome *persist.Bucket[Welcome]
 	Losses  func() []string        // what is known to be lost of what was stored
 	Notices func() []string        // what else a person should look after; nil: nothing
 	Machine func() []Fact          // what is known of the machine; nil: nothing
