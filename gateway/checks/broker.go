@@ -97,7 +97,7 @@ func connection(h House, u Uplink) (Verdict, Text) {
 	case u.Problem != "":
 		return Warning, say("It is connected to %s, but not everything goes through: %s", u.URL, ended(u.Problem))
 	}
-	return OK, say("It is connected to %s for %s.", u.URL, span(h.Now.Sub(u.Since)))
+	return OK, say("It is connected to %s for %s.", u.URL, Span(h.Now.Sub(u.Since)))
 }
 
 func homeAssistant(h House) Check {
@@ -132,7 +132,7 @@ func homeAssistant(h House) Check {
 	case !last.Used.IsZero() && h.Uptime < settling:
 		c.Verdict, c.Why = Unknown, say("It is expected back after the start.")
 	case !last.Used.IsZero():
-		c.Verdict, c.Why = Bad, say("It is not connected. It was here last %s ago: look whether it runs, and whether its MQTT integration asks for a new login.", span(h.Now.Sub(last.Used)))
+		c.Verdict, c.Why = Bad, say("It is not connected. It was here last %s ago: look whether it runs, and whether its MQTT integration asks for a new login.", Span(h.Now.Sub(last.Used)))
 	case len(a.Found) > 0:
 		c.Verdict, c.Why = Notice, say("%s is in this network and not connected yet.", names(a.Found))
 		c.Mend = open(say("Connect Home Assistant"), "/homeassistant")

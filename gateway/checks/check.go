@@ -167,8 +167,8 @@ func report(checks []Check) Report {
 	return r
 }
 
-// span is a time as a person tells it.
-func span(d time.Duration) Text {
+// Span is a time as a person tells it.
+func Span(d time.Duration) Text {
 	switch d = max(d, 0); {
 	case d < 2*time.Minute:
 		return say("%d s", int(d.Seconds()))

@@ -53,7 +53,7 @@ func stick(h House, s Stick) Check {
 	case serialbridge.Listening:
 		c.Verdict, c.Why = Unknown, say("It is being listened to: nothing is recognised yet.")
 		if h.Now.Sub(s.Since) > listenLong {
-			c.Verdict, c.Why = Notice, say("Nothing was recognised for %s. Look whether something is connected to it, or name its protocol in the configuration.", span(h.Now.Sub(s.Since)))
+			c.Verdict, c.Why = Notice, say("Nothing was recognised for %s. Look whether something is connected to it, or name its protocol in the configuration.", Span(h.Now.Sub(s.Since)))
 		}
 	default:
 		c.Verdict, c.Why = Notice, say("Nothing in this box speaks with such a stick. Name its protocol in the configuration, or unplug it.")

@@ -73,9 +73,9 @@ func certificates(h House) Check {
 	case left <= 0:
 		c.Verdict, c.Why = Warning, say("The certificate %s has run out on %s: who comes with it is refused.", first.Name, first.Until.Format(time.DateOnly))
 	case left <= certificateNow:
-		c.Verdict, c.Why = Warning, say("The certificate %s runs out in %s.", first.Name, span(left))
+		c.Verdict, c.Why = Warning, say("The certificate %s runs out in %s.", first.Name, Span(left))
 	case left <= certificateSoon:
-		c.Verdict, c.Why = Notice, say("The certificate %s runs out in %s.", first.Name, span(left))
+		c.Verdict, c.Why = Notice, say("The certificate %s runs out in %s.", first.Name, Span(left))
 	default:
 		c.Why = say("The next one runs out on %s.", first.Until.Format(time.DateOnly))
 	}
@@ -101,9 +101,9 @@ func backup(h House) Check {
 	case b.Taken.IsZero():
 		c.Verdict, c.Why = Notice, say("No backup is known to have been downloaded. If the card breaks, all settings and keys are lost.")
 	case h.Now.Sub(b.Taken) > backupOld:
-		c.Verdict, c.Why = Notice, say("The last backup was downloaded %s ago.", span(h.Now.Sub(b.Taken)))
+		c.Verdict, c.Why = Notice, say("The last backup was downloaded %s ago.", Span(h.Now.Sub(b.Taken)))
 	default:
-		c.Why = say("The last one was downloaded %s ago.", span(h.Now.Sub(b.Taken)))
+		c.Why = say("The last one was downloaded %s ago.", Span(h.Now.Sub(b.Taken)))
 	}
 	if c.Verdict.Well() {
 		c.Mend = nil

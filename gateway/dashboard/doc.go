@@ -1,7 +1,8 @@
 // Package dashboard serves the pages of the box and its JSON API: what is plugged in,
 // what it says, how the broker is doing, and who may do what.
 //
-//	/         the status: broker, sticks, devices, clients, and what else is on the network
+//	/         whether all is well, what is not and what mends it; the sticks, and what happened last
+//	/welcome  the first visit: five steps from the claim to the first device
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
 //	/users    logins of devices and of people, client certificates
@@ -26,6 +27,8 @@
 //	                               "cause", "mend": {"label", "method", "path", "fields", "level"}}]}; see package checks
 //	GET    /api/claim              whether the box is claimed
 //	POST   /api/claim              {"password", "name"}: claims it
+//	GET    /api/welcome            how far the first visit is: {"steps": [{"id", "done", "skipped"}], "complete", "dismissed"}
+//	POST   /api/welcome            any of "name" of the box, "skip" or "resume" and the id of a step, "dismiss"; the same
 //	POST   /api/login              {"user", "password"}: a session, as a cookie
 //	POST   /api/logout
 //	GET    /api/users              all users

@@ -49,10 +49,10 @@ func parsePages() map[string]*template.Template {
 		"anchor":    anchor,
 		"symbol":    drawingOf,
 		"seen":      formatSeen,
-	}).Funcs(speak(english)).ParseFS(pageFiles, "html/*.html"))
+	}).Funcs(speak(english)).Funcs(judge(english)).ParseFS(pageFiles, "html/*.html"))
 	all := make(map[string]*template.Template)
 	for _, l := range languages {
-		all[l.Code] = template.Must(english.Clone()).Funcs(speak(l.Code))
+		all[l.Code] = template.Must(english.Clone()).Funcs(speak(l.Code)).Funcs(judge(l.Code))
 	}
 	return all
 }

@@ -39,7 +39,7 @@ func (s *Server) routes() []route {
 		{pattern: "GET /icon.svg", level: everybody, unclaimed: true, serve: serveIcon},
 		{pattern: "POST /language", level: everybody, unclaimed: true, serve: s.chooseLanguage},
 		{pattern: "GET /healthz", level: everybody, unclaimed: true, serve: s.serveHealth},
-		{pattern: "GET /{$}", level: viewer, serve: s.servePage},
+		{pattern: "GET /{$}", level: viewer, serve: s.live(s.homePage())},
 		{pattern: "GET /api/status", level: viewer, serve: s.serveStatus},
 	}
 	all = append(all, s.metricsRoutes()...)

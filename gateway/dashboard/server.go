@@ -52,9 +52,9 @@ type Options struct {
 	Capture func(ctx context.Context, stick string, w io.Writer, flush func() error) error // as of [serialbridge.Supervisor]
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
-	Healthy func() error           // nil: the house works
-	Ready   func() bool            // clients are let in; nil: as long as the house works
-	Checks  Checks                 // nil: nobody judges the house
+	Healthy func() error // nil: the house works
+	Ready   func() bool  // clients are let in; nil: as long as the house works
+	Checks  Checks       // nil: nobody judges the house
 	// Welcome keeps what is left of the first visit; nil: there is no guide.
 	Welcome *persist.Bucket[Welcome]
 	Losses  func() []string        // what is known to be lost of what was stored
@@ -271,15 +271,6 @@ func (s *Server) name() string {
 		}
 	}
 	return s.o.Name
-}
-
-func (s *Server) servePage(w http.ResponseWriter, r *request) {
-	f := s.frame(r, "")
-	f.Refresh = true
-	s.show(w, r, http.StatusOK, "page.html", struct {
-		Status
-		Frame frame
-	}{s.status(), f})
 }
 
 func (s *Server) serveStatus(w http.ResponseWriter, _ *request) {

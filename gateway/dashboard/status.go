@@ -134,13 +134,7 @@ func (s *Server) status() Status {
 	if err := s.o.Healthy(); err != nil {
 		st.Problem = err.Error()
 	}
-	for _, k := range s.o.Sticks() {
-		st.Sticks = append(st.Sticks, Stick{
-			ID: k.ID, Name: stickName(k), Protocol: k.Protocol, Evidence: k.Evidence, State: string(k.State),
-			Since: k.Since, Error: k.Err, Frames: k.Frames, Damaged: k.Damaged, Ignored: k.Ignored, BySocket: k.BySocket,
-			Devices: append([]string{}, k.Devices...),
-		})
-	}
+	st.Sticks = append(st.Sticks, s.sticks()...)
 	for _, d := range s.o.Devices() {
 		v := s.values.get(d.ID)
 		device := Device{
@@ -168,6 +162,18 @@ func (s *Server) status() Status {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return st
+}
+
+// sticks are the dongles.
+func (s *Server) sticks() (all []Stick) {
+	for _, k := range s.o.Sticks() {
+		all = append(all, Stick{
+			ID: k.ID, Name: stickName(k), Protocol: k.Protocol, Evidence: k.Evidence, State: string(k.State),
+			Since: k.Since, Error: k.Err, Frames: k.Frames, Damaged: k.Damaged, Ignored: k.Ignored, BySocket: k.BySocket,
+			Devices: append([]string{}, k.Devices...),
+		})
+	}
+	return all
 }
 
 // machine is what is known of the machine.

@@ -87,7 +87,7 @@ func (s *Server) welcomeRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /welcome", level: access.Admin, serve: s.welcomePage},
+		{pattern: "GET /welcome", level: access.Admin, serve: s.live(s.welcomePage())},
 		{pattern: "POST /welcome/name", level: access.Admin, serve: s.nameForm},
 		{pattern: "POST /welcome/skip", level: access.Admin, serve: s.skipForm},
 		{pattern: "POST /welcome/dismiss", level: access.Admin, serve: s.dismissForm},
@@ -126,8 +126,13 @@ func (s *Server) welcome() welcomeState {
 	return state
 }
 
+func (s *Server) welcomePage() livePage {
+	return livePage{template: "welcome.html", fragments: []string{"welcome-steps"},
+		data: func(r *request) (any, error) { return s.welcomeView(r), nil }}
+}
+
 func (s *Server) welcomeView(r *request) *welcomeView {
-	v := &welcomeView{Frame: s.frame(r, "Welcome"), welcomeState: s.welcome(), Now: time.Now(), BoxName: s.o.Claim.BoxName(),
+	v := &welcomeView{Frame: s.frame(r, r.t("Welcome")), welcomeState: s.welcome(), Now: time.Now(), BoxName: s.o.Claim.BoxName(),
 		Zigbee: s.o.ZigbeeNetwork != nil}
 	if s.o.HomeAssistant != nil {
 		v.Logins, v.Found = s.o.HomeAssistant.Logins(), s.foundHomeAssistants()
@@ -274,7 +279,7 @@ func (s *Server) answerWelcome(w http.ResponseWriter, r *request, err error) {
 
 func (s *Server) failWelcome(w http.ResponseWriter, r *request, v *welcomeView, err error) {
 	v.Error = s.problemOf(r.Request, err)
-	s.show(w, v.Error.code, "welcome.html", v)
+	s.show(w, r, v.Error.code, "welcome.html", v)
 }
 
 // The JSON API.
