@@ -107,6 +107,7 @@ type gateway struct {
 	network   *network.Manager         // nil: the network is not ours
 	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
 	logins    *homeassistantLogins
+	journeys  *journeys
 	zigbee    *zigbeeHouse // nil: there is none
 	uplinks   []*uplink.Uplink
 	haBridge  *homeassistantBridge
@@ -155,6 +156,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		g.log = slog.New(slog.DiscardHandler)
 	}
 	g.log = slog.New(slog.NewMultiHandler(g.log.Handler(), g.lines))
+	g.journeys = &journeys{g: g}
 	if g.box, err = identify(o); err != nil {
 		return err
 	}
@@ -253,6 +255,7 @@ func (g *gateway) run(ctx context.Context) error {
 		g.o.Ready(g.endpoints())
 	}
 	err := modules.Wait()
+	g.journeys.close()
 	for _, c := range g.clients {
 		c.Close()
 	}
@@ -351,7 +354,8 @@ func (g *gateway) build() error {
 	g.bridge = serialbridge.New(serialbridge.Options{
 		Broker: bridgeClient, Drivers: c.Serial.drivers(r), Ports: ports, Root: g.o.Root, BaseTopic: c.Serial.BaseTopic,
 		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
-		OnDevice: g.onDevice, OnGone: g.onGone, Memory: learned, Logger: g.log})
+		OnDevice: g.onDevice, OnGone: g.onGone, Memory: learned,
+		Journeys: &g.journeys.book, Logger: g.log})
 	return nil
 }
 

@@ -76,7 +76,8 @@ func (g *gateway) buildZigbee() error {
 	}
 	z.options = z2m.Options{
 		Broker: client, Settings: settings, States: states, BaseTopic: c.BaseTopic, Version: g.o.Version,
-		Network: zigbee.Options{Store: known, Memory: memory, Form: c.network(), TakeOver: c.TakeOver, Answer: z.updates.updater.Handle},
+		Network: zigbee.Options{Store: known, Memory: memory, Form: c.network(), TakeOver: c.TakeOver, Answer: z.updates.updater.Handle,
+			Journeys: &g.journeys.book},
 		HomeAssistant: z2m.HomeAssistant{Enabled: g.config.HomeAssistant.Enabled, DiscoveryTopic: g.config.HomeAssistant.Prefix,
 			StatusTopic: g.config.HomeAssistant.Prefix + "/status"},
 		Updater: z.updates, Logger: g.log,

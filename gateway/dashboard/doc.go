@@ -12,6 +12,7 @@
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
 //	/zigbee-devices/IEEE  gives names to what such a device tells
 //	/update   new versions of the box: what there is, how a trial is going, upload, restart
+//	/journey  single messages of a device or topic, from the radio to all who receive them; /journey/ABOUT of one
 //	/homeassistant        the ways by which Home Assistant gets to know the box
 //	/homeassistant/lintel.zip  the custom integration for Home Assistant, for everybody
 //	/ca.pem   the certificate of the box's own authority
@@ -59,6 +60,8 @@
 //	GET    /api/denials?client=&user=  what was refused lately, the newest first: logins, and what clients wanted
 //	GET    /api/audit              what happened at the door, the newest first
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
+//	GET    /api/journey?device=    or topic=, a filter: the last messages of a device or topic, each with its stages and
+//	                               their times, since the first of these calls; with follow=true as server-sent events
 //	POST   /api/access/reload      reads the role file again
 //	GET    /api/broker             counters, throughput of the last hour, listeners, limits, who is slow, shared subscriptions
 //	GET    /api/clients?q=&page=   sessions of the broker, 100 at a time, with what was sent, waits and was dropped

@@ -41,6 +41,8 @@ func parsePages() map[string]*template.Template {
 		"megabytes": func(n int64) float64 { return float64(n) / 1e6 },
 		"moment":    func(t time.Time) string { return t.Format("2006-01-02 15:04") },
 		"ishome":    func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
+		"after":     formatAfter,
+		"clock":     func(t time.Time) string { return t.Format("15:04:05.000") },
 		"code":      code,
 		"pathpart":  url.PathEscape,
 		"size":      func(n int) string { return formatBytes(uint64(max(n, 0))) },

@@ -73,6 +73,8 @@ func (s *Server) routes() []route {
 		s.settingsRoutes,
 		s.logRoutes,
 		s.captureRoutes,
+		s.journeyRoutes,
+		s.traceRoutes,
 	} {
 		all = append(all, area()...)
 	}

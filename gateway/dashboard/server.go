@@ -67,6 +67,12 @@ type Options struct {
 	MQTT          *broker.Broker
 	MQTTListeners func() []BrokerListener // where it is reached; nil: not known
 
+	// Trace is that of the broker; nil: there is no page of it.
+	Trace func(ctx context.Context, o broker.TraceOptions) (<-chan broker.TraceEvent, error)
+	// Journeys returns the last messages of a device or a topic filter, of which one is
+	// empty; it watches them for a while from the first call on. nil: nobody can.
+	Journeys func(device, topic string) (Journeys, error)
+
 	// Neighbours are what makes itself known on the network; nil: nobody looks.
 	Neighbours func() []Neighbour
 

@@ -13,6 +13,7 @@ const (
 	maxWatches  = 8
 	maxJourneys = 50 // of each watch
 	maxStages   = 64 // of each journey
+	maxEarly    = 64 // stages of journeys that the broker has not told of yet
 )
 
 // ErrMany is the answer to one watch too many.
@@ -35,7 +36,15 @@ type Watch struct {
 	// Guarded by the book.
 	journeys []*Journey // the oldest first
 	known    map[uint64]*Journey
+	early    []early       // the oldest first
 	changed  chan struct{} // closed with the next stage; nil: nobody waits
+}
+
+// early is a stage of a message that the broker has numbered and not told of yet: what it
+// tells goes another way.
+type early struct {
+	number uint64
+	stage  Stage
 }
 
 // Watch begins to keep what is about devices with these IDs, and what Tell is told of.
@@ -108,10 +117,27 @@ func (b *Book) Tell(number uint64, s Stage) {
 		return
 	}
 	for _, w := range b.all() {
-		if w.knows(number) {
+		switch {
+		case w.knows(number):
 			w.Tell(number, s)
+		case number%2 == 1:
+			w.keep(early{number, s.bounded()})
 		}
 	}
+}
+
+// keep keeps a stage until its journey begins.
+func (w *Watch) keep(e early) {
+	w.book.mu.Lock()
+	defer w.book.mu.Unlock()
+	if w.known[e.number] != nil { // meanwhile
+		w.known[e.number].add(e.stage)
+		return
+	}
+	if len(w.early) >= maxEarly {
+		w.early = slices.Delete(w.early, 0, 1)
+	}
+	w.early = append(w.early, e)
 }
 
 func (w *Watch) knows(number uint64) bool {
@@ -144,19 +170,31 @@ func (w *Watch) tell(number uint64, s Stage, device string) {
 		j = &Journey{Number: number, Began: s.Time, Device: device}
 		w.journeys = append(w.journeys, j)
 		w.known[number] = j
+		defer func() {
+			w.early = slices.DeleteFunc(w.early, func(e early) bool {
+				if e.number == number {
+					j.add(e.stage)
+				}
+				return e.number == number
+			})
+		}()
 	}
+	j.add(s)
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+func (j *Journey) add(s Stage) {
 	if j.Topic == "" {
 		j.Topic = s.Topic
 	}
 	if len(j.Stages) >= maxStages {
 		j.More++
-	} else {
-		j.Stages = append(j.Stages, s)
+		return
 	}
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
+	j.Stages = append(j.Stages, s)
 }
 
 // Journeys returns the last ones, the newest first, and what is closed with the next stage.

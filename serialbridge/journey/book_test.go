@@ -84,6 +84,25 @@ func TestJourney(t *testing.T) {
 	}
 }
 
+// What a bridge tells of a message before the broker does is kept for it.
+func TestEarly(t *testing.T) {
+	b := new(Book)
+	w, err := b.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for number := range uint64(200) {
+		b.Tell(number, Stage{Time: start.Add(time.Millisecond), Kind: Command})
+	}
+	w.Tell(199, Stage{Time: start, Kind: "received", Topic: "a/set"})
+	w.Tell(1, Stage{Time: start, Kind: "received"})
+	got, _ := w.Journeys()
+	if len(got) != 2 || len(got[0].Stages) != 1 || len(got[1].Stages) != 2 || got[1].Stages[1].Kind != Command || len(w.early) != maxEarly-1 {
+		t.Errorf("kept %+v and %d early stages", got, len(w.early))
+	}
+}
+
 // A watch keeps the last journeys and the first stages of each.
 func TestBounds(t *testing.T) {
 	b := new(Book)

@@ -128,7 +128,10 @@ func (b *Bridge) command(c commandTopic, payload []byte, number uint64) {
 		return
 	}
 	id := e.id()
-	if !b.jobs.add(id, func(ctx context.Context) { _, _ = b.carryOut(ctx, id, of, c.get, message) }) {
+	if number != 0 {
+		b.journeys().Tell(number, journey.Stage{Kind: journey.Command, Detail: e.name(), Text: string(payload)})
+	}
+	if !b.jobs.add(id, func(ctx context.Context) { _, _ = b.carryOut(journey.With(ctx, number), id, of, c.get, message) }) {
 		b.refuse(number, fmt.Sprintf("Publish to '%s' failed: too many commands wait for it", e.name()))
 	}
 }
