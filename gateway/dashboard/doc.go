@@ -6,6 +6,9 @@
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
 //	/users    logins of devices and of people, client certificates
+//	/broker   throughput, who does not keep up, shared subscriptions, limits; /clients: who is connected, and why not
+//	/topics   the tree of topics and what is retained; /publish: publish and subscribe, by
+//	/mqtt     MQTT over WebSocket for the page, with the rights of who is logged in
 //	/network  the addresses of the box, and whether it knows the time
 //	/backup   a backup of the whole box, and the restore of one, on a box that nobody has claimed too
 //	/access   who may do what and why, sessions, API tokens, audit log
@@ -175,6 +178,11 @@
 //   - What comes for a name that is not one of the box, an IP address or localhost: 421. So
 //     nobody can lead a name of their own here (DNS rebinding).
 //   - Calls without their Content-Type, which a form cannot have.
+//
+// GET /mqtt is MQTT over WebSocket. Browsers let pages of other sites open one, and send our
+// cookie along: so it takes an Origin that is the one of the request. The connection is that
+// of the user of the session, whatever its CONNECT says, with the rights that the user has
+// at the broker, and ends within a second of the session. There are 16 at most.
 //
 // GET /homeassistant/callback connects a Home Assistant, which sends the browser there from a
 // page of another site. Browsers send our cookie along when the whole page goes over by a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ func (s *Server) publishRoutes() []route {
 		return nil
 	}
 	return []route{
+		{pattern: "GET /publish", level: operator, serve: s.publishPage},
+		{pattern: "POST /publish", level: operator, body: maxPublish, serve: s.publishForm},
 		{pattern: "GET /mqtt", level: operator, serve: s.serveMQTT},
 		{pattern: "POST /api/publish", level: operator, body: maxPublish, serve: s.publishCall},
 	}
@@ -148,4 +151,37 @@ func sameOrigin(r *http.Request) bool {
 	}
 	u, err := url.Parse(origins[0])
 	return err == nil && u.Scheme == scheme && strings.EqualFold(u.Host, r.Host) && u.User == nil && u.Path == ""
+}
+
+// publishView is the page.
+type publishView struct {
+	Frame                  frame
+	Topic, Payload, Filter string
+	Sent                   string // where something was published; empty: nothing was
+	Error                  *problem
+	ErrorText              string
+}
+
+func (s *Server) publishPage(w http.ResponseWriter, r *request) {
+	q := r.URL.Query()
+	s.show(w, r, http.StatusOK, "publish.html", publishView{Frame: s.frame(r, r.t("Publish")), Topic: q.Get("topic"), Filter: q.Get("filter"), Sent: q.Get("sent")})
+}
+
+func (s *Server) publishForm(w http.ResponseWriter, r *request) {
+	err := parse(r)
+	topic, payload := r.PostFormValue("topic"), r.PostFormValue("payload")
+	if err == nil {
+		qos, numberErr := strconv.ParseUint(r.PostFormValue("qos"), 10, 8)
+		if err = numberErr; err != nil {
+			err = wrong("qos", "qos is 0, 1 or 2.")
+		} else {
+			err = s.publish(r, mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: byte(qos), Retain: r.PostFormValue("retain") != ""})
+		}
+	}
+	if err != nil {
+		p := s.problemOf(r.Request, err)
+		s.show(w, r, p.code, "publish.html", publishView{Frame: s.frame(r, r.t("Publish")), Topic: topic, Payload: payload, Error: p, ErrorText: p.in(languageOf(r.Request))})
+		return
+	}
+	http.Redirect(w, r.Request, "/publish?"+url.Values{"sent": {topic}, "topic": {topic}}.Encode(), http.StatusSeeOther)
 }

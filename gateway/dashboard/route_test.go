@@ -280,6 +280,8 @@ var routeTable = map[string]struct {
 	"GET /api/topics":                 {"viewer", 200, 403},
 	"GET /api/retained/{topic...}":    {"viewer", 404, 403},
 	"DELETE /api/retained/{topic...}": {"operator", 404, 403},
+	"GET /publish":                    {"operator", 200, 303},
+	"POST /publish":                   {"operator", 400, 303},
 	"GET /mqtt":                       {"operator", 426, 303},
 	"POST /api/publish":               {"operator", 400, 403},
 
