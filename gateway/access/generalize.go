@@ -171,3 +171,15 @@ func widest(list []ObservedTopic) string {
 	}
 	return best
 }
+
+// GeneralTopic returns the topic of a rule for a topic or a filter: the names of id are %u, %c
+// and %i, and nothing else is wider.
+func GeneralTopic(id *Identity, topic string) string {
+	levels := strings.Split(topic, "/")
+	for i, level := range levels {
+		if i > 0 || topic == "" || topic[0] != '$' {
+			levels[i] = generalLevel(id, level)
+		}
+	}
+	return strings.Join(levels, "/")
+}

@@ -15,8 +15,6 @@ import (
 
 func (s *Server) certificateRoutes() []route {
 	return []route{
-		{pattern: "POST /users/certificates/issue", level: admin, body: 64 << 10, serve: s.issueForm},
-		{pattern: "POST /users/certificates/revoke", level: admin, serve: s.revokeForm},
 		{pattern: "GET /api/certificates", level: admin, serve: s.listCertificates},
 		{pattern: "POST /api/certificates", level: admin, body: 64 << 10, serve: s.issueCertificate},
 		{pattern: "DELETE /api/certificates/{serial}", level: admin, serve: s.revokeCertificate},
@@ -34,6 +32,15 @@ type Certificate struct {
 	Until   time.Time `json:"until,omitzero"`
 	Revoked bool      `json:"revoked"`
 }
+
+// runsOutSoon is how long before its end a certificate is told of.
+const runsOutSoon = 30 * 24 * time.Hour
+
+// Expired reports whether the certificate has ended, by the clock of the box.
+func (c Certificate) Expired() bool { return !c.Until.IsZero() && time.Now().After(c.Until) }
+
+// RunsOut reports whether it is about to end.
+func (c Certificate) RunsOut() bool { return !c.Until.IsZero() && time.Until(c.Until) < runsOutSoon }
 
 // issued is what is told of a new certificate once.
 type issued struct {
@@ -139,7 +146,7 @@ func (s *Server) revokeCertificate(w http.ResponseWriter, r *request) {
 
 // The page.
 
-// certificatesView is the part of the users page about client certificates.
+// certificatesView is the part of the page of tokens about client certificates.
 type certificatesView struct {
 	MayIssue bool
 	All      []Certificate // newest first
@@ -165,7 +172,7 @@ func (s *Server) issueForm(w http.ResponseWriter, r *request) {
 	if err == nil {
 		made, err = s.issue(r, name, csr)
 	}
-	v := s.usersView(r)
+	v := s.tokensView(r)
 	code := http.StatusOK
 	if err != nil {
 		v.Certificates.Error = s.problemOf(r.Request, err)
@@ -173,7 +180,7 @@ func (s *Server) issueForm(w http.ResponseWriter, r *request) {
 		code = v.Certificates.Error.code
 	}
 	v.Certificates.Made = made
-	s.show(w, r, code, "users.html", v)
+	s.show(w, r, code, "tokens.html", v)
 }
 
 func (s *Server) revokeForm(w http.ResponseWriter, r *request) {
@@ -182,10 +189,10 @@ func (s *Server) revokeForm(w http.ResponseWriter, r *request) {
 		_, err = s.revoke(r, r.PostFormValue("serial"))
 	}
 	if err == nil {
-		http.Redirect(w, r.Request, "/users#certificates", http.StatusSeeOther)
+		http.Redirect(w, r.Request, "/tokens#certificates", http.StatusSeeOther)
 		return
 	}
-	v := s.usersView(r)
+	v := s.tokensView(r)
 	v.Certificates.Error = s.problemOf(r.Request, err)
-	s.show(w, r, v.Certificates.Error.code, "users.html", v)
+	s.show(w, r, v.Certificates.Error.code, "tokens.html", v)
 }

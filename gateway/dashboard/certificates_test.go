@@ -94,7 +94,7 @@ func TestCertificatesOnThePage(t *testing.T) {
 	g := newGate(t)
 	issue := func(code int, name, csr string) string {
 		t.Helper()
-		return g.want(code, browse{path: "/users/certificates/issue", as: "admin", form: url.Values{"name": {name}, "csr": {csr}}}).body
+		return g.want(code, browse{path: "/tokens/certificates/issue", as: "admin", form: url.Values{"name": {name}, "csr": {csr}}}).body
 	}
 	page := issue(200, "lamp", "")
 	if !strings.Contains(page, "BEGIN CERTIFICATE") || !strings.Contains(page, "BEGIN PRIVATE KEY") || !strings.Contains(page, "There is no user of this name") {
@@ -110,15 +110,15 @@ func TestCertificatesOnThePage(t *testing.T) {
 		t.Errorf("the mistake is not shown beside the name:\n%s", page)
 	}
 	serial := g.o.Certificates()[0].Serial
-	page = g.want(200, browse{path: "/users", as: "admin"}).body
+	page = g.want(200, browse{path: "/tokens", as: "admin"}).body
 	if !strings.Contains(page, serial) || strings.Contains(page, "PRIVATE KEY") || strings.Contains(page, "BEGIN CERTIFICATE-") {
 		t.Errorf("the page later:\n%s", page)
 	}
-	revoke := browse{path: "/users/certificates/revoke", as: "admin", form: url.Values{"serial": {serial}}}
-	if a := g.want(303, revoke); a.location() != "/users#certificates" {
+	revoke := browse{path: "/tokens/certificates/revoke", as: "admin", form: url.Values{"serial": {serial}}}
+	if a := g.want(303, revoke); a.location() != "/tokens#certificates" {
 		t.Error(a.location())
 	}
-	if page := g.want(200, browse{path: "/users", as: "admin"}).body; strings.Count(page, ">revoked<") != 1 {
+	if page := g.want(200, browse{path: "/tokens", as: "admin"}).body; strings.Count(page, ">revoked<") != 1 {
 		t.Errorf("after one was revoked:\n%s", page)
 	}
 }
@@ -131,7 +131,7 @@ func TestCertificatesOfOthers(t *testing.T) {
 	t.Cleanup(server.Close)
 	g.url = server.URL
 	g.want(409, browse{path: "/api/certificates", as: "token admin", json: `{"name": "lamp"}`})
-	if a := g.want(200, browse{path: "/users", as: "admin"}); strings.Contains(a.body, "Issue a certificate") {
+	if a := g.want(200, browse{path: "/tokens", as: "admin"}); strings.Contains(a.body, "Issue a certificate") {
 		t.Error("the page offers it")
 	}
 }

@@ -197,7 +197,7 @@ func (s *Server) addAccess(h *checks.House) {
 	if s.o.Certificates != nil {
 		for _, c := range s.o.Certificates() {
 			if !c.Revoked {
-				h.Certificates = append(h.Certificates, checks.Certificate{Name: c.Name, Until: c.Until, Page: "/users"})
+				h.Certificates = append(h.Certificates, checks.Certificate{Name: c.Name, Until: c.Until, Page: "/tokens"})
 			}
 		}
 	}

@@ -5,13 +5,18 @@
 //	/welcome  the first visit: five steps from the claim to the first device
 //	/claim    how a new box gets its owner
 //	/login    and POST /logout
-//	/users    logins of devices and of people, client certificates
 //	/broker   throughput, who does not keep up, shared subscriptions, limits; /clients: who is connected, and why not
 //	/topics   the tree of topics and what is retained; /publish: publish and subscribe, by
 //	/mqtt     MQTT over WebSocket for the page, with the rights of who is logged in
+//	/users    logins of devices and of people, when and from where they came last
+//	/users/NAME  the rights of one, its password, what it really does, and the least rules for that
+//	/roles    the roles and their rules, the role file, and its earlier versions
+//	/roles/NAME  the rules of one: what a change would take or give whom, before it is saved
 //	/network  the addresses of the box, and whether it knows the time
 //	/backup   a backup of the whole box, and the restore of one, on a box that nobody has claimed too
-//	/access   who may do what and why, sessions, API tokens, audit log
+//	/access   who may do what and why, what was refused lately, and the rule that would allow it
+//	/tokens   API tokens, sessions of the pages, client certificates
+//	/audit    what happened at the door
 //	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
 //	/zigbee-devices/IEEE  gives names to what such a device tells
 //	/update   new versions of the box: what there is, how a trial is going, upload, restart
@@ -61,7 +66,8 @@
 //	GET    /api/access/observed?user=&days=  what a user was seen to do; without user, of whom anything is known
 //	POST   /api/access/propose     {"user", "role", "days"}: the least rules that let a user go on, and what is allowed today beyond that
 //	GET    /api/denials?client=&user=  what was refused lately, the newest first: logins, and what clients wanted
-//	GET    /api/audit              what happened at the door, the newest first
+//	GET    /api/audit?kind=&user=&address=&q=&format=  what happened at the door, the newest first; as JSON lines
+//	                               or for spreadsheets with format=jsonl or csv
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	GET    /api/journey?device=    or topic=, a filter: the last messages of a device or topic, each with its stages and
 //	                               their times, since the first of these calls; with follow=true as server-sent events

@@ -11,16 +11,10 @@ import (
 
 func (s *Server) accessRoutes() []route {
 	return []route{
-		{pattern: "GET /access", level: operator, serve: s.accessPage},
 		{pattern: "GET /api/explain", level: operator, serve: s.explain},
-		{pattern: "GET /api/audit", level: admin, serve: s.listAudit},
-		{pattern: "POST /access/reload", level: admin, serve: s.reloadForm},
 		{pattern: "POST /api/access/reload", level: admin, serve: s.reload},
-		{pattern: "POST /access/sessions/end", level: admin, serve: s.endSessionForm},
 		{pattern: "GET /api/sessions", level: admin, serve: s.listSessions},
 		{pattern: "DELETE /api/sessions/{id}", level: admin, serve: s.endSession},
-		{pattern: "POST /access/tokens/add", level: admin, serve: s.addTokenForm},
-		{pattern: "POST /access/tokens/revoke", level: admin, serve: s.revokeTokenForm},
 		{pattern: "GET /api/tokens", level: admin, serve: s.listTokens},
 		{pattern: "POST /api/tokens", level: admin, serve: s.addToken},
 		{pattern: "DELETE /api/tokens/{name}", level: admin, serve: s.revokeToken},
@@ -149,12 +143,6 @@ func (s *Server) explain(w http.ResponseWriter, r *request) {
 	s.answer(w, http.StatusOK, v)
 }
 
-func (s *Server) listAudit(w http.ResponseWriter, r *request) {
-	s.answer(w, http.StatusOK, struct {
-		Events []access.Event `json:"events"`
-	}{append([]access.Event{}, s.o.Audit.All()...)})
-}
-
 func (s *Server) reload(w http.ResponseWriter, r *request) {
 	if err := s.reloadRules(r); err != nil {
 		s.fail(w, r, err)
@@ -209,110 +197,4 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// The page.
-
-const maxEventRows = 200 // on the page; the JSON has them all
-
-// accessView is the page about who may do what. What is below Verdict is for admins.
-type accessView struct {
-	Frame frame
-
-	User, Client, Action, Topic string // that is asked
-	Verdict                     *Verdict
-	Error                       *problem
-	About                       string // what Error is about: explain, rules, session or token
-
-	Admin       bool
-	Events      []access.Event
-	More        int
-	Sessions    []Session
-	Tokens      []Token
-	Name        string // of a token to be made, as it was typed
-	Made        string // the name of the token that was made,
-	Secret      string // and it, shown this once
-	Reloaded    bool
-	Fingerprint string
-}
-
-func (s *Server) accessView(r *request) *accessView {
-	v := &accessView{Frame: s.frame(r, "Access"), Admin: may(r.level, access.Admin)}
-	if !v.Admin {
-		return v
-	}
-	v.Events = s.o.Audit.All()
-	if v.More = max(len(v.Events)-maxEventRows, 0); v.More > 0 {
-		v.Events = v.Events[:maxEventRows]
-	}
-	v.Sessions, v.Tokens = s.sessions(r), s.tokens()
-	if s.o.Root != nil {
-		_, v.Fingerprint = s.o.Root()
-	}
-	return v
-}
-
-func (s *Server) accessPage(w http.ResponseWriter, r *request) {
-	v := s.accessView(r)
-	q := r.URL.Query()
-	v.User, v.Client, v.Action, v.Topic = q.Get("user"), q.Get("client"), q.Get("action"), q.Get("topic")
-	v.Reloaded = q.Has("reloaded")
-	code := http.StatusOK
-	if v.Action != "" || v.Topic != "" {
-		verdict, err := s.ask(v.User, v.Client, v.Action, v.Topic)
-		if err == nil {
-			v.Verdict = &verdict
-		} else {
-			v.About, v.Error = "explain", s.problemOf(r.Request, err)
-			code = v.Error.code
-		}
-	}
-	s.show(w, r, code, "access.html", v)
-}
-
-// showAccess shows the page after something was done, or not.
-func (s *Server) showAccess(w http.ResponseWriter, r *request, about, where string, err error) {
-	if err == nil {
-		http.Redirect(w, r.Request, where, http.StatusSeeOther)
-		return
-	}
-	v := s.accessView(r)
-	v.About, v.Error = about, s.problemOf(r.Request, err)
-	v.Name = r.PostFormValue("name")
-	s.show(w, r, v.Error.code, "access.html", v)
-}
-
-func (s *Server) reloadForm(w http.ResponseWriter, r *request) {
-	s.showAccess(w, r, "rules", "/access?reloaded", s.reloadRules(r))
-}
-
-func (s *Server) endSessionForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.endOne(r, r.PostFormValue("id"))
-	}
-	s.showAccess(w, r, "session", "/access#sessions", err)
-}
-
-func (s *Server) addTokenForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	name, secret := r.PostFormValue("name"), ""
-	if err == nil {
-		secret, err = s.makeToken(r, name, access.Level(r.PostFormValue("level")))
-	}
-	if err != nil {
-		s.showAccess(w, r, "token", "", err)
-		return
-	}
-	v := s.accessView(r)
-	v.Made, v.Secret = name, secret
-	s.show(w, r, http.StatusOK, "access.html", v)
-}
-
-func (s *Server) revokeTokenForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.deleteToken(r, r.PostFormValue("name"))
-	}
-	s.showAccess(w, r, "token", "/access#tokens", err)
 }

@@ -43,6 +43,7 @@ func parsePages() map[string]*template.Template {
 		"ishome":    func(user string) bool { return strings.HasPrefix(user, access.HomeAssistantUser) },
 		"after":     formatAfter,
 		"clock":     func(t time.Time) string { return t.Format("15:04:05.000") },
+		"userpath":  userPath,
 		"code":      code,
 		"pathpart":  url.PathEscape,
 		"size":      func(n int) string { return formatBytes(uint64(max(n, 0))) },

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ func (s *Server) roleRoutes() []route {
 		{pattern: "GET /api/roles/{name}", level: admin, serve: s.showRole},
 		{pattern: "PUT /api/roles/{name}", level: admin, body: maxRoleBody, serve: s.putRole},
 		{pattern: "DELETE /api/roles/{name}", level: admin, serve: s.deleteRole},
+		{pattern: "POST /users/propose", level: admin, body: maxRoleBody, serve: s.proposalForm},
 		{pattern: "GET /api/access/observed", level: admin, serve: s.showObserved},
 		{pattern: "POST /api/access/propose", level: admin, serve: s.proposeCall},
 	}
@@ -141,6 +143,10 @@ func (s *Server) edit(c *roleChange) (roleEdit, error) {
 			return roleEdit{}, problemf(http.StatusConflict, "name", "This role is that of %s. Give them another one first.", strings.Join(users, ", "))
 		}
 		e.text, err = s.o.Control.EditRole(file, c.Name, "")
+	case c.Name == "":
+		return roleEdit{}, wrong("name", "Say which role it is about.")
+	case c.Text == "" && c.Rules == nil:
+		return roleEdit{}, wrong("rules", "Send rules, or the text of the role.")
 	default:
 		if e.role = c.Text; e.role == "" {
 			e.role = access.WriteRole(c.Name, c.Rules)
@@ -205,7 +211,15 @@ func (s *Server) restoreRoles(r *request, number int) error {
 // roleProblem returns what to answer because a change of roles was not made.
 func roleProblem(err error) error {
 	if bad, ok := errors.AsType[*access.RoleFileError](err); ok {
-		return problemf(http.StatusUnprocessableEntity, "rules", "%s", bad.Error())
+		p := problemf(http.StatusUnprocessableEntity, "", "%s.", bad.Error())
+		for _, m := range bad.Mistakes {
+			e := InputError{Detail: fmt.Sprintf("Line %d: %s.", m.Line, m.Text), Pointer: "#"}
+			if m.Rule > 0 {
+				e.Pointer = fmt.Sprintf("#/rules/%d", m.Rule-1)
+			}
+			p.inputs = append(p.inputs, e)
+		}
+		return p
 	}
 	switch {
 	case errors.Is(err, access.ErrRoleFileOther), errors.Is(err, access.ErrRoleFileManual), errors.Is(err, access.ErrNoRoleFile):

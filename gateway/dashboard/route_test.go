@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,10 +74,6 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 	g := &gate{t: t, o: house()}
 	g.o.MQTT = runBroker(t, store)
 	log := slog.New(slog.DiscardHandler)
-	policy, err := access.NewPolicy(access.BuiltIn("homeassistant"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	check := func(err error) {
 		if err != nil {
 			t.Fatal(err)
@@ -96,7 +93,24 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 	g.o.Control, err = access.NewControl(t.Context(), access.ControlOptions{Store: store, Users: g.o.Users, Lockout: g.o.Lockout,
 		Audit: g.o.Audit, Prefix: "homeassistant", Claimed: g.o.Claim.Claimed, ClockKnown: func() bool { return true }, Logger: log})
 	check(err)
-	g.o.Roles = policy.Roles
+	g.o.Denials = new(access.Denials)
+	g.o.Observed, err = access.NewObservations(access.ObservationsOptions{Store: store})
+	check(err)
+	g.o.Control, err = access.NewControl(t.Context(), access.ControlOptions{Store: store, Users: g.o.Users, Lockout: g.o.Lockout, Audit: g.o.Audit,
+		RoleFile: filepath.Join(t.TempDir(), "roles.toml"), Optional: true})
+	check(err)
+	policy := g.o.Control.Policy
+	g.o.Roles = func() []string { return policy().Roles() }
+	g.o.Effects = func(then *access.Policy) (effects []access.Effect, more int) {
+		for _, u := range g.o.Users.All() { // as if each had published to this
+			e := access.Effect{User: u.Name, Action: "publish", Topic: "garden/valve"}
+			id := g.o.Control.Identify(u, &access.Login{})
+			if e.Before, e.After = policy().Over(id, access.Publish, e.Topic), then.Over(id, access.Publish, e.Topic); e.Before != e.After {
+				effects = append(effects, e)
+			}
+		}
+		return effects, 0
+	}
 	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
 	g.o.DeviceBook = &book{devices: g.o.Devices, names: make(map[string]string)}
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
@@ -108,7 +122,10 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 		if !ok {
 			return access.Verdict{}, access.ErrNoUser
 		}
-		return policy.Explain(&access.Identity{User: u.Name, ClientID: clientID, Roles: u.Roles, Topics: u.Topics}, a, topic, nil), nil
+		id := g.o.Control.Identify(u, &access.Login{ClientID: clientID})
+		v := policy().Explain(id, a, topic, nil)
+		v.Way = policy().Way(id, a, topic)
+		return v, nil
 	}
 	g.o.Reload = func(context.Context) error { g.reloads++; return g.reloadError }
 	g.o.Root = func() ([]byte, string) { return []byte("-----BEGIN CERTIFICATE-----\n"), "AB:CD" }
@@ -299,6 +316,7 @@ var routeTable = map[string]struct {
 
 	"GET /api/capture": {"operator", 404, 403},
 	"GET /access":      {"operator", 200, 303},
+	"GET /api/denials": {"operator", 200, 403},
 	"GET /api/explain": {"operator", 400, 403},
 
 	"GET /users":               {"admin", 200, 303},
@@ -313,8 +331,8 @@ var routeTable = map[string]struct {
 	"PATCH /api/users/{name}":  {"admin", 404, 403},
 	"DELETE /api/users/{name}": {"admin", 404, 403},
 
-	"POST /users/certificates/issue":    {"admin", 400, 303},
-	"POST /users/certificates/revoke":   {"admin", 400, 303},
+	"POST /tokens/certificates/issue":   {"admin", 400, 303},
+	"POST /tokens/certificates/revoke":  {"admin", 400, 303},
 	"GET /api/certificates":             {"admin", 200, 403},
 	"POST /api/certificates":            {"admin", 400, 403},
 	"DELETE /api/certificates/{serial}": {"admin", 400, 403},
@@ -363,29 +381,50 @@ var routeTable = map[string]struct {
 	"GET /api/homeassistant":            {"viewer", 200, 403},
 	"POST /api/homeassistant/login":     {"admin", 201, 403},
 
-	"GET /update":                {"admin", 200, 303},
-	"POST /update/check":         {"admin", 303, 303},
-	"POST /update/install":       {"admin", 303, 303},
-	"POST /update/upload":        {"admin", 400, 303},
-	"POST /update/cancel":        {"admin", 303, 303},
-	"POST /update/restart":       {"admin", 303, 303},
-	"GET /api/update":            {"admin", 200, 403},
-	"POST /api/update/check":     {"admin", 200, 403},
-	"POST /api/update/install":   {"admin", 202, 403},
-	"POST /api/update/upload":    {"admin", 202, 403},
-	"POST /api/update/cancel":    {"admin", 202, 403},
-	"POST /api/update/restart":   {"admin", 202, 403},
-	"GET /api/audit":             {"admin", 200, 403},
-	"POST /access/reload":        {"admin", 303, 303},
-	"POST /api/access/reload":    {"admin", 204, 403},
-	"POST /access/sessions/end":  {"admin", 404, 303},
-	"GET /api/sessions":          {"admin", 200, 403},
-	"DELETE /api/sessions/{id}":  {"admin", 404, 403},
-	"POST /access/tokens/add":    {"admin", 400, 303},
-	"POST /access/tokens/revoke": {"admin", 404, 303},
-	"GET /api/tokens":            {"admin", 200, 403},
-	"POST /api/tokens":           {"admin", 400, 403},
-	"DELETE /api/tokens/{name}":  {"admin", 404, 403},
+	"GET /update":               {"admin", 200, 303},
+	"POST /update/check":        {"admin", 303, 303},
+	"POST /update/install":      {"admin", 303, 303},
+	"POST /update/upload":       {"admin", 400, 303},
+	"POST /update/cancel":       {"admin", 303, 303},
+	"POST /update/restart":      {"admin", 303, 303},
+	"GET /api/update":           {"admin", 200, 403},
+	"POST /api/update/check":    {"admin", 200, 403},
+	"POST /api/update/install":  {"admin", 202, 403},
+	"POST /api/update/upload":   {"admin", 202, 403},
+	"POST /api/update/cancel":   {"admin", 202, 403},
+	"POST /api/update/restart":  {"admin", 202, 403},
+	"GET /api/audit":            {"admin", 200, 403},
+	"GET /audit":                {"admin", 200, 303},
+	"GET /tokens":               {"admin", 200, 303},
+	"GET /users/{name}":         {"admin", 404, 303},
+	"POST /users/propose":       {"admin", 404, 303},
+	"POST /access/allow":        {"admin", 400, 303},
+	"GET /roles":                {"admin", 200, 303},
+	"POST /roles":               {"admin", 303, 303},
+	"POST /roles/new":           {"admin", 400, 303},
+	"POST /roles/restore":       {"admin", 404, 303},
+	"GET /roles/{name}":         {"admin", 200, 303},
+	"POST /roles/{name}/rules":  {"admin", 200, 303},
+	"POST /roles/{name}/delete": {"admin", 404, 303},
+	"GET /api/roles":            {"admin", 200, 403},
+	"PUT /api/roles":            {"admin", 200, 403},
+	"POST /api/roles/preview":   {"admin", 400, 403},
+	"POST /api/roles/restore":   {"admin", 404, 403},
+	"GET /api/roles/{name}":     {"admin", 404, 403},
+	"PUT /api/roles/{name}":     {"admin", 400, 403},
+	"DELETE /api/roles/{name}":  {"admin", 404, 403},
+	"GET /api/access/observed":  {"admin", 200, 403},
+	"POST /api/access/propose":  {"admin", 404, 403},
+	"POST /access/reload":       {"admin", 303, 303},
+	"POST /api/access/reload":   {"admin", 204, 403},
+	"POST /tokens/sessions/end": {"admin", 404, 303},
+	"GET /api/sessions":         {"admin", 200, 403},
+	"DELETE /api/sessions/{id}": {"admin", 404, 403},
+	"POST /tokens/add":          {"admin", 400, 303},
+	"POST /tokens/revoke":       {"admin", 404, 303},
+	"GET /api/tokens":           {"admin", 200, 403},
+	"POST /api/tokens":          {"admin", 400, 403},
+	"DELETE /api/tokens/{name}": {"admin", 404, 403},
 }
 
 // empty returns a request for a route with nothing in it.
@@ -597,7 +636,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	} {
 		g.want(tt.want, browse{path: tt.path, as: "admin", json: `{"name":"` + strings.Repeat("x", tt.size) + `"}`})
 	}
-	for _, path := range []string{"/login", "/users/add", "/access/tokens/add"} {
+	for _, path := range []string{"/login", "/users/add", "/tokens/add"} {
 		g.want(413, browse{path: path, as: "admin", form: url.Values{"name": {strings.Repeat("x", maxBody)}}})
 	}
 	text := http.Header{"Content-Type": {"text/plain"}}
@@ -648,7 +687,7 @@ func TestHostileEverywhere(t *testing.T) {
 		{path: "/users?q=" + q}, {path: "/users"}, {path: "/access?user=" + q + "&client=" + q + "&action=" + q + "&topic=" + q},
 		{path: "/access?action=publish&user=" + q + "&topic=" + q},
 		{path: "/login", form: url.Values{"user": {evil}, "next": {evil}}}, {path: "/users/add", form: url.Values{"name": {evil + "/"}}},
-		{path: "/access/tokens/add", form: url.Values{"name": {evil}, "level": {evil}}},
+		{path: "/tokens/add", form: url.Values{"name": {evil}, "level": {evil}}},
 		{path: "/", host: evil},
 	} {
 		b.cookie = token

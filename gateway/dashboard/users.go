@@ -14,11 +14,6 @@ import (
 
 func (s *Server) userRoutes() []route {
 	return []route{
-		{pattern: "GET /users", level: admin, serve: s.usersPage},
-		{pattern: "POST /users/add", level: admin, serve: s.addUserForm},
-		{pattern: "POST /users/change", level: admin, body: 64 << 10, serve: s.changeUserForm},
-		{pattern: "POST /users/password", level: admin, serve: s.passwordForm},
-		{pattern: "POST /users/delete", level: admin, serve: s.deleteUserForm},
 		{pattern: "GET /api/users", level: admin, serve: s.listUsers},
 		{pattern: "POST /api/users", level: admin, body: 64 << 10, serve: s.addUser},
 		{pattern: "POST /api/users/import", level: admin, body: maxImport, kind: "text/plain", serve: s.importUsers},
@@ -27,9 +22,6 @@ func (s *Server) userRoutes() []route {
 		{pattern: "DELETE /api/users/{name}", level: admin, serve: s.deleteUser},
 	}
 }
-
-// maxUserRows is how many users the page shows; the JSON has them all.
-const maxUserRows = 200
 
 // User is a user as GET /api/users tells it.
 type User struct {
