@@ -22,6 +22,7 @@ type zigbeeUpdates struct {
 	updater *ota.Updater
 	client  *broker.Client // by which a scheduled update is asked for
 	asked   chan asked
+	images  zigbeeImages
 
 	mu        sync.Mutex
 	scheduled map[zigbee.IEEEAddress]z2m.UpdateOptions
@@ -42,7 +43,8 @@ func newZigbeeUpdates(g *gateway, z *zigbeeHouse) (*zigbeeUpdates, error) {
 	client, err := g.client("lintel-zigbee-updates")
 	u := &zigbeeUpdates{g: g, z: z, client: client, asked: make(chan asked, 64),
 		scheduled: make(map[zigbee.IEEEAddress]z2m.UpdateOptions), looked: make(map[zigbee.IEEEAddress]time.Time)}
-	u.updater = ota.New(ota.Options{Index: g.config.Zigbee.OTAIndex, Folder: filepath.Join(g.o.Data, "zigbee-images"),
+	u.images.folder = filepath.Join(g.o.Data, "zigbee-images")
+	u.updater = ota.New(ota.Options{Index: g.config.Zigbee.OTAIndex, Folder: u.images.folder,
 		Asked: func(ieee zigbee.IEEEAddress, q ota.Query) {
 			select {
 			case u.asked <- asked{ieee, q}:

@@ -17,7 +17,12 @@
 //	/access   who may do what and why, what was refused lately, and the rule that would allow it
 //	/tokens   API tokens, sessions of the pages, client certificates
 //	/audit    what happened at the door
-//	/zigbee-devices       the Zigbee network, and what devices tell that nobody has described
+//	/zigbee               the Zigbee network: who may join, interviews step by step, channels, backup of the stick
+//	/zigbee-map           who hears whom
+//	/zigbee-groups, /zigbee-groups/ID    groups and their scenes
+//	/zigbee-firmware      firmware of devices, over the radio
+//	/zigbee-devices       the Zigbee devices, and what those tell that nobody has described
+//	/zigbee-devices/IEEE/technical  endpoints, clusters, bindings and reporting of a device
 //	/zigbee-devices/IEEE  gives names to what such a device tells
 //	/update   new versions of the box: what there is, how a trial is going, upload, restart
 //	/journey  single messages of a device or topic, from the radio to all who receive them; /journey/ABOUT of one
@@ -104,6 +109,8 @@
 //	GET    /api/zigbee/groups      groups with members and scenes
 //	GET    /api/zigbee/firmware    devices that take firmware over the radio, and what there is for them
 //	GET    /api/zigbee/map         the last map: who hears whom
+//	GET    /api/zigbee/images      firmware that was uploaded for devices; POST adds a file, as application/octet-stream
+//	DELETE /api/zigbee/images/NAME
 //	POST   /api/zigbee/backup      {}: the coordinator's backup, with the network key
 //	POST   /api/zigbee/NAME        does something, and answers with an act: 202 if it goes on. NAME and what is said:
 //	                               install_code {"value"}; map {}; energy_scan {}; coordinator_check {};
@@ -124,7 +131,7 @@
 //	GET    /api/zigbee/acts        what is being done, and the last that was
 //	GET    /api/zigbee/acts/ID     one of them
 //	DELETE /api/zigbee/acts/ID     gives it up
-//	POST   /api/zigbee/permit      {"seconds"}: opens it for new devices, 254 s at most; 0 closes it
+//	POST   /api/zigbee/permit      {"seconds", "via"}: opens it for new devices, 254 s at most; 0 closes it
 //	GET    /api/zigbee/learn/IEEE  the datapoints of a Tuya device that nobody has described
 //	POST   /api/zigbee/learn/IEEE  what they are: {"model", "vendor", "description", "datapoints": [{"dp", "name",
 //	                               "kind", "divisor", "unit", "values", "settable"}]}; without a name it is taken away

@@ -338,7 +338,6 @@ var routeTable = map[string]struct {
 	"DELETE /api/certificates/{serial}": {"admin", 400, 403},
 
 	"GET /zigbee-devices":           {"viewer", 200, 303},
-	"POST /zigbee-devices/permit":   {"admin", 400, 303},
 	"GET /devices":                  {"viewer", 200, 303},
 	"GET /devices/sticks/{id}":      {"viewer", 404, 303},
 	"GET /devices/{id}":             {"viewer", 404, 303},

@@ -23,6 +23,7 @@ import (
 	"lintel/gateway/uplink"
 	"lintel/persist"
 	"lintel/serialbridge"
+	"lintel/serialbridge/zigbee/z2m"
 )
 
 const (
@@ -174,8 +175,12 @@ type Server struct {
 	followers chan struct{} // of the log: likewise
 	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
-	meter       meter
-	drafts      drafts
+	meter    meter
+	drafts   drafts
+	mapMu    sync.Mutex // held while a map of the Zigbee network is drawn
+	mapOf    *z2m.NetworkMap
+	mapDrawn *drawnMap // of that
+
 	pairing     access.Pairing
 	integration func() ([]byte, error) // the zip, made once
 

@@ -264,7 +264,7 @@ func (s *Server) joinForm(w http.ResponseWriter, r *request) {
 	case s.o.ZigbeeNetwork == nil:
 		err = wrong("", "This box has no Zigbee network.")
 	default:
-		err = s.open(r, permitSeconds)
+		err = s.open(r, permitSeconds, "")
 	}
 	s.answerWelcome(w, r, err)
 }

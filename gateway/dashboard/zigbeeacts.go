@@ -152,6 +152,7 @@ func (s *Server) actRoutes() []route {
 		{pattern: "GET /api/zigbee/acts/{id}", level: access.Viewer, serve: s.showAct},
 		{pattern: "DELETE /api/zigbee/acts/{id}", level: access.Admin, serve: s.cancelActCall},
 		{pattern: "POST /zigbee-act/cancel", level: access.Admin, serve: s.cancelActForm},
+		{pattern: "POST /zigbee-act/open", level: access.Admin, serve: s.openForm},
 	}
 	for _, a := range zigbeeActs() {
 		all = append(all,
@@ -214,7 +215,7 @@ func (a *zigbeeAct) check(fields map[string]any) error {
 			}
 		}
 		if f := a.fields[i]; !f.kind.is(fields[name]) {
-			return wrong(name, "%s must be %s.", name, f.kind)
+			return f.wrong()
 		}
 	}
 	for _, f := range a.fields {
@@ -250,8 +251,21 @@ func (k actKind) is(v any) bool {
 	return false
 }
 
-func (k actKind) String() string {
-	return [...]string{"a text", "a number", "true or false", "a list of texts", "an object", "a text or a number"}[k]
+// wrong says what the field must be.
+func (f actField) wrong() *problem {
+	switch f.kind {
+	case actText:
+		return wrong(f.name, "%s must be a text.", f.name)
+	case actNumber:
+		return wrong(f.name, "%s must be a number.", f.name)
+	case actFlag:
+		return wrong(f.name, "%s must be true or false.", f.name)
+	case actList:
+		return wrong(f.name, "%s must be a list of texts, 100 at most.", f.name)
+	case actObject:
+		return wrong(f.name, "%s must be an object.", f.name)
+	}
+	return wrong(f.name, "%s must be a text or a number.", f.name)
 }
 
 // actForm does an act and leads back to the page that it came from, which shows how it goes.
@@ -275,9 +289,22 @@ func (s *Server) actForm(w http.ResponseWriter, r *request, a zigbeeAct) {
 	http.Redirect(w, r.Request, backTo(r.PostFormValue("back"), done.ID), http.StatusSeeOther)
 }
 
-// read turns a form into what a call would have said. Empty fields say nothing.
+// endpointFields are the fields that an endpoint has which is chosen together with its device.
+var endpointFields = map[string]string{"id": "endpoint", "device": "endpoint", "from": "from_endpoint", "to": "to_endpoint"}
+
+// read turns a form into what a call would have said. Empty fields say nothing. A device may
+// have its endpoint with it, as in DEVICE#ENDPOINT: no name has that in it.
 func (a *zigbeeAct) read(form url.Values) (map[string]any, error) {
 	fields := make(map[string]any)
+	for name, endpoint := range endpointFields {
+		if !slices.ContainsFunc(a.fields, func(f actField) bool { return f.name == endpoint }) {
+			continue
+		}
+		if device, number, ok := strings.Cut(form.Get(name), "#"); ok {
+			form.Set(name, device)
+			form.Set(endpoint, number)
+		}
+	}
 	for _, f := range a.fields {
 		text := strings.TrimSpace(form.Get(f.name))
 		if text == "" {
@@ -289,7 +316,7 @@ func (a *zigbeeAct) read(form url.Values) (map[string]any, error) {
 		case actNumber:
 			n, err := strconv.ParseFloat(text, 64)
 			if err != nil {
-				return nil, wrong(f.name, "%s must be %s.", f.name, f.kind)
+				return nil, f.wrong()
 			}
 			fields[f.name] = n
 		case actFlag:
@@ -307,7 +334,7 @@ func (a *zigbeeAct) read(form url.Values) (map[string]any, error) {
 		case actObject:
 			var object map[string]any
 			if err := json.Unmarshal([]byte(text), &object); err != nil {
-				return nil, wrong(f.name, "%s must be %s.", f.name, f.kind)
+				return nil, f.wrong()
 			}
 			fields[f.name] = object
 		default:

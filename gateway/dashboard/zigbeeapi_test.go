@@ -39,6 +39,17 @@ func init() {
 	}
 	add("POST /api/zigbee/backup", access.Admin, 503, 403)
 	add("POST /zigbee-act/backup", access.Admin, 503, 303)
+	add("POST /zigbee-act/open", access.Admin, 400, 303)
+	for _, page := range []string{"", "-map", "-groups", "-firmware"} {
+		add("GET /zigbee"+page, access.Viewer, 200, 303)
+	}
+	add("GET /zigbee-groups/{id}", access.Viewer, 404, 303)
+	add("GET /zigbee-devices/{ieee}/technical", access.Viewer, 404, 303)
+	add("POST /zigbee-firmware/upload", access.Admin, 400, 303)
+	add("POST /zigbee-firmware/remove", access.Admin, 409, 303)
+	add("GET /api/zigbee/images", access.Viewer, 200, 403)
+	add("POST /api/zigbee/images", access.Admin, 400, 403)
+	add("DELETE /api/zigbee/images/{name}", access.Admin, 409, 403)
 	add("POST /zigbee-act/cancel", access.Admin, 404, 303)
 	add("DELETE /api/zigbee/acts/{id}", access.Admin, 404, 403)
 	add("GET /api/zigbee/acts/{id}", access.Viewer, 404, 403)

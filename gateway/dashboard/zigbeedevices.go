@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -36,6 +35,11 @@ type ZigbeeNetwork interface {
 	States() map[zigbee.IEEEAddress]map[string]any
 	// Definition returns that as a file.
 	Definition(zigbee.IEEEAddress) (name string, text []byte, err error)
+	// Firmware returns the images that are offered to devices besides those of the index. It
+	// is asked each second.
+	Firmware() []Firmware
+	AddFirmware(ctx context.Context, image []byte) (Firmware, error)
+	RemoveFirmware(name string) error
 }
 
 // permitSeconds is how long a click opens the network for; maxPermit is the most that
@@ -50,19 +54,18 @@ type zigbeeView struct {
 	Frame frame
 	z2m.Overview
 	Now     time.Time
-	Open    int // seconds for which new devices may join
-	Offer   int // seconds that a click gives
-	More    int // devices that are not shown
+	Paging  paging
 	Lessons []lessonView
+	Acts    actsView
 	Admin   bool
-	Error   *problem
 }
 
 // lessonView is a device that nobody has described.
 type lessonView struct {
 	z2m.Lesson
-	Now  time.Time
-	Rows []lessonRow
+	Now   time.Time
+	Rows  []lessonRow
+	Admin bool
 }
 
 // lessonRow is a datapoint: what it says, and the fields of its form.
@@ -77,41 +80,33 @@ type lessonRow struct {
 	Settable                      bool
 }
 
-func (s *Server) zigbeePage(w http.ResponseWriter, r *request) {
-	v := s.zigbeeView(r)
-	v.Frame.Refresh = true
-	s.show(w, r, http.StatusOK, "zigbeedevices.html", v)
-}
-
-func (s *Server) zigbeeView(r *request) *zigbeeView {
-	v := &zigbeeView{Frame: s.frame(r, "Zigbee"), Overview: s.o.ZigbeeNetwork.Overview(), Now: time.Now(), Offer: permitSeconds,
-		Admin: may(r.level, access.Admin)}
-	if v.OpenUntil != nil {
-		v.Open = int(math.Ceil(v.OpenUntil.Sub(v.Now).Seconds()))
-	}
-	v.More = max(len(v.Devices)-maxRows, 0)
-	v.Devices = v.Devices[:min(len(v.Devices), maxRows)]
+func (s *Server) zigbeeView(r *request) (any, error) {
+	v := &zigbeeView{Frame: s.frame(r, r.t("Zigbee devices")), Overview: s.o.ZigbeeNetwork.Overview(), Now: time.Now(), Admin: may(r.level, access.Admin)}
+	v.Acts = s.actsView(r, v.Admin)
+	v.Devices, v.Paging = pageOf(r, v.Devices, func(d z2m.DeviceSummary, search string) bool {
+		return strings.Contains(strings.ToLower(strings.Join([]string{d.Name, d.IEEEAddress.String(), d.Vendor, d.Model, d.ModelID, d.Manufacturer}, " ")), search)
+	})
 	for _, l := range s.o.ZigbeeNetwork.Lessons() {
-		v.Lessons = append(v.Lessons, lessonViewOf(l))
+		v.Lessons = append(v.Lessons, lessonViewOf(r, l))
 	}
-	return v
+	return v, nil
 }
 
 // Title is what a person knows the model of a device by.
 func (l lessonView) Title() string { return strings.TrimSpace(l.ModelID + " " + l.Manufacturer) }
 
-func lessonViewOf(l z2m.Lesson) lessonView {
-	v := lessonView{Lesson: l, Now: time.Now()}
+func lessonViewOf(r *request, l z2m.Lesson) lessonView {
+	v := lessonView{Lesson: l, Now: time.Now(), Admin: may(r.level, access.Admin)}
 	for _, p := range l.Points {
 		row := lessonRow{Learnt: p, Shown: formatPoint(p.Value), Latest: p.ID == l.Latest}
 		if p.Count == 0 {
-			row.Shown = "not told yet"
+			row.Shown = r.t("not told yet")
 		} else {
 			row.Since = formatDuration(v.Now.Sub(p.Changed))
 			row.Fresh = len(p.Values) > 1 && v.Now.Sub(p.Changed) < 10*time.Second
 		}
 		if p.Type == "number" && p.Count > 0 && p.Min != p.Max {
-			row.Seen = formatPoint(p.Min) + " to " + formatPoint(p.Max)
+			row.Seen = r.t("%s to %s", formatPoint(p.Min), formatPoint(p.Max))
 		} else if len(p.Values) > 1 {
 			var seen []string
 			for _, value := range p.Values {
@@ -187,20 +182,21 @@ func (s *Server) teachView(r *request) (*teachView, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &teachView{Frame: s.frame(r, l.Name), lessonView: lessonViewOf(l), Admin: may(r.level, access.Admin), SaidModel: l.Manufacturer, SaidVendor: "Tuya"}
+	v := &teachView{Frame: s.frame(r, l.Name), lessonView: lessonViewOf(r, l), Admin: may(r.level, access.Admin), SaidModel: l.Manufacturer, SaidVendor: "Tuya"}
 	if l.Source == "external" {
 		v.Saved, v.SaidModel, v.SaidVendor, v.SaidDescription = true, l.Model, l.Vendor, l.Description
 	}
 	return v, nil
 }
 
-func (s *Server) lessonPage(w http.ResponseWriter, r *request) {
+// lessonView is the page on which datapoints get names.
+func (s *Server) lessonView(r *request) (any, error) {
 	v, err := s.teachView(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, err
 	}
-	s.show(w, r, http.StatusOK, "zigbeelearn.html", v)
+	v.Frame.Still = v.Admin
+	return v, nil
 }
 
 // teachForm saves the names of datapoints.
@@ -285,38 +281,24 @@ func (row *lessonRow) meaning() (devices.Meaning, error) {
 	return m, nil
 }
 
-// open opens the network for new devices, or closes it.
-func (s *Server) open(r *request, seconds float64) error {
+// open opens the network for new devices, through one device alone if via names it, or
+// closes it.
+func (s *Server) open(r *request, seconds float64, via string) error {
 	if !(seconds >= 0 && seconds <= maxPermit) {
 		return wrong("seconds", "New devices may join for at most %d seconds: say 0 to %d.", maxPermit, maxPermit)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), permitTime)
 	defer cancel()
+	if via != "" {
+		_, err := s.o.ZigbeeNetwork.Bridge().Do(ctx, r.user, "permit_join", map[string]any{"time": seconds, "device": via})
+		return err
+	}
 	return s.o.ZigbeeNetwork.Permit(ctx, time.Duration(seconds)*time.Second)
 }
 
 // permitTime is how long a stick has to say that the network is open: less than an answer may
 // take.
 const permitTime = 8 * time.Second
-
-func (s *Server) permitForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		seconds, bad := strconv.ParseFloat(r.PostFormValue("seconds"), 64)
-		if bad != nil {
-			seconds = -1
-		}
-		err = s.open(r, seconds)
-	}
-	if err != nil {
-		v := s.zigbeeView(r)
-		v.Error = s.problemOf(r.Request, err)
-		v.Error.field = ""
-		s.show(w, r, v.Error.code, "zigbeedevices.html", v)
-		return
-	}
-	http.Redirect(w, r.Request, "/zigbee-devices", http.StatusSeeOther)
-}
 
 func (s *Server) zigbeeDevices(w http.ResponseWriter, _ *request) {
 	s.answer(w, http.StatusOK, s.o.ZigbeeNetwork.Overview())
@@ -325,13 +307,14 @@ func (s *Server) zigbeeDevices(w http.ResponseWriter, _ *request) {
 func (s *Server) permit(w http.ResponseWriter, r *request) {
 	var call struct {
 		Seconds *float64 `json:"seconds"`
+		Via     string   `json:"via"` // the device through which alone; empty: all of them
 	}
 	err := decode(r, &call)
 	if err == nil && call.Seconds == nil {
 		err = wrong("seconds", `Say for how long: {"seconds": 240} opens the network, 0 closes it.`)
 	}
 	if err == nil {
-		err = s.open(r, *call.Seconds)
+		err = s.open(r, *call.Seconds, call.Via)
 	}
 	if err != nil {
 		s.fail(w, r, err)

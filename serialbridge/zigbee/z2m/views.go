@@ -290,8 +290,9 @@ func (b *Bridge) Groups() []GroupDetail {
 }
 
 const (
-	clusterOnOff = 0x0006
-	clusterOTA   = 0x0019
+	clusterGroups = 0x0004
+	clusterOnOff  = 0x0006
+	clusterOTA    = 0x0019
 )
 
 // Firmwares is what a device runs, and what it could.
@@ -360,4 +361,37 @@ func (b *Bridge) firmwareOf(d *device) Firmwares {
 		f.State = "checking"
 	}
 	return f
+}
+
+// Endpoint is an endpoint of a device, to choose from.
+type Endpoint struct {
+	IEEEAddress zigbee.IEEEAddress `json:"ieee_address"`
+	Name        string             `json:"friendly_name"`
+	Endpoint    uint8              `json:"endpoint"`
+	Called      string             `json:"name,omitempty"` // what its definition calls it
+	Several     bool               `json:"several"`        // the device has others too
+	Groups      bool               `json:"groups"`         // it can be in groups
+}
+
+// Key is ADDRESS#ENDPOINT.
+func (e Endpoint) Key() string { return e.IEEEAddress.String() + "#" + strconv.Itoa(int(e.Endpoint)) }
+
+// Endpoints returns the endpoints of all devices, by the name of the device.
+func (b *Bridge) Endpoints() []Endpoint {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := []Endpoint{}
+	for _, d := range b.devices {
+		for i := range d.Endpoints {
+			e := &d.Endpoints[i]
+			if e.ID == zigbee.EndpointGreenPower {
+				continue
+			}
+			list = append(list, Endpoint{d.ieee, d.name(), e.ID, d.endpointName(e.ID), len(d.Endpoints) > 1, slices.Contains(e.Input, clusterGroups)})
+		}
+	}
+	slices.SortFunc(list, func(x, y Endpoint) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.IEEEAddress, y.IEEEAddress), cmp.Compare(x.Endpoint, y.Endpoint))
+	})
+	return list
 }
