@@ -47,6 +47,7 @@ func parsePages() map[string]*template.Template {
 		"code":      code,
 		"pathpart":  url.PathEscape,
 		"size":      func(n int) string { return formatBytes(uint64(max(n, 0))) },
+		"age":       func(seconds *int64) string { return formatDuration(time.Duration(*seconds) * time.Second) },
 		"expiry":    func(seconds *uint32) string { return formatDuration(time.Duration(*seconds) * time.Second) },
 		"strong":    strong,
 		"anchor":    anchor,

@@ -16,6 +16,9 @@ func (s *Server) topicRoutes() []route {
 		return nil
 	}
 	return []route{
+		{pattern: "GET /topics", level: viewer, serve: s.topicsPage},
+		{pattern: "GET /topics/retained", level: viewer, serve: s.retainedPage},
+		{pattern: "POST /topics/delete", level: operator, serve: s.deleteRetainedForm},
 		{pattern: "GET /api/topics", level: viewer, serve: s.listTopics},
 		{pattern: "GET /api/retained/{topic...}", level: viewer, serve: s.showRetained},
 		{pattern: "DELETE /api/retained/{topic...}", level: operator, serve: s.deleteRetainedCall},
