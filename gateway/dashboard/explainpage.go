@@ -133,7 +133,7 @@ func (s *Server) addVerdict(r *request, v *explainView) {
 	a, change, err := s.allowing(v.User, v.Client, v.Action, v.Topic, "")
 	if err == nil {
 		var e roleEdit
-		if e, err = s.edit(change); err == nil {
+		if e, err = s.edit(change); err == nil && !a.New { // a new role is this user's alone
 			a.Effects = s.effects(e.policy)
 		}
 	}

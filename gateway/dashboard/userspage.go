@@ -211,7 +211,7 @@ func (s *Server) addProposal(r *request, v *userView) {
 		v.Days = 30
 	}
 	p, err := s.propose(v.User.Name, "", v.Days)
-	if err == nil {
+	if err == nil && slices.Contains(v.User.Roles, p.Role) { // else nobody has it yet
 		var e roleEdit
 		if e, err = s.edit(&roleChange{Name: p.Role, Text: p.Text}); err == nil {
 			v.Effects = s.effects(e.policy)
