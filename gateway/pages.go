@@ -64,7 +64,6 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Devices:   g.devices.devices,
 		Capture:   g.bridge.Capture,
 		Clients:   g.broker.Clients,
-		Trace:     g.broker.Trace,
 		Journeys:  g.journeys.Look,
 		Stats:     g.broker.Stats,
 		Healthy:   g.Health,

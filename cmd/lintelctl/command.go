@@ -46,6 +46,7 @@ func commands() []command {
 		explainCommand(),
 		flashCommand(),
 		logCommand(),
+		traceCommand(),
 		provisionCommand(),
 		pubCommand(),
 		restoreCommand(),

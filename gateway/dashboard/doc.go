@@ -26,6 +26,7 @@
 //	/zigbee-devices/IEEE  gives names to what such a device tells
 //	/update   new versions of the box: what there is, how a trial is going, upload, restart
 //	/journey  single messages of a device or topic, from the radio to all who receive them; /journey/ABOUT of one
+//	/trace    traces of clients, topics or addresses: start, look on, download as text or JSON lines
 //	/homeassistant        the ways by which Home Assistant gets to know the box
 //	/homeassistant/lintel.zip  the custom integration for Home Assistant, for everybody
 //	/ca.pem   the certificate of the box's own authority
@@ -76,6 +77,8 @@
 //	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
 //	GET    /api/journey?device=    or topic=, a filter: the last messages of a device or topic, each with its stages and
 //	                               their times, since the first of these calls; with follow=true as server-sent events
+//	GET    /api/trace?client=&topic=&address=&payload=true  what happens in the broker to a client, a topic filter or an address,
+//	                               for 15 minutes at most, as server-sent events; as lines with format=text
 //	POST   /api/access/reload      reads the role file again
 //	GET    /api/broker             counters, throughput of the last hour, listeners, limits, who is slow, shared subscriptions
 //	GET    /api/clients?q=&page=   sessions of the broker, 100 at a time, with what was sent, waits and was dropped

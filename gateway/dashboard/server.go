@@ -68,8 +68,6 @@ type Options struct {
 	MQTT          *broker.Broker
 	MQTTListeners func() []BrokerListener // where it is reached; nil: not known
 
-	// Trace is that of the broker; nil: there is no page of it.
-	Trace func(ctx context.Context, o broker.TraceOptions) (<-chan broker.TraceEvent, error)
 	// Journeys returns the last messages of a device or a topic filter, of which one is
 	// empty; it watches them for a while from the first call on. nil: nobody can.
 	Journeys func(device, topic string) (Journeys, error)
@@ -173,6 +171,8 @@ type Server struct {
 	captures  chan struct{} // full: there are as many as there may be
 	backups   chan struct{} // full: one is being made or restored
 	followers chan struct{} // of the log: likewise
+	tracers   chan struct{} // who follow a trace: likewise
+	recorded  recorded      // the traces that pages have begun
 	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
 	meter    meter
@@ -194,7 +194,7 @@ func New(o Options) *Server {
 		o.BaseTopic = "lintel"
 	}
 	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures), backups: make(chan struct{}, 1),
-		followers: make(chan struct{}, maxLogFollowers), sockets: make(chan struct{}, maxSockets), ending: make(chan struct{})}
+		followers: make(chan struct{}, maxLogFollowers), tracers: make(chan struct{}, maxTraces), sockets: make(chan struct{}, maxSockets), ending: make(chan struct{})}
 	s.views = views{interval: liveInterval, heartbeat: liveHeartbeat, open: make(map[viewKey]*view)}
 	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
