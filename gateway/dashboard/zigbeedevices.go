@@ -83,7 +83,7 @@ type lessonRow struct {
 func (s *Server) zigbeeView(r *request) (any, error) {
 	v := &zigbeeView{Frame: s.frame(r, r.t("Zigbee devices")), Overview: s.o.ZigbeeNetwork.Overview(), Now: time.Now(), Admin: may(r.level, access.Admin)}
 	v.Acts = s.actsView(r, v.Admin)
-	v.Devices, v.Paging = pageOf(r, v.Devices, func(d z2m.DeviceSummary, search string) bool {
+	v.Devices, v.Paging = pageOf(r, v.Devices, zigbeePerPage, func(d z2m.DeviceSummary, search string) bool {
 		return strings.Contains(strings.ToLower(strings.Join([]string{d.Name, d.IEEEAddress.String(), d.Vendor, d.Model, d.ModelID, d.Manufacturer}, " ")), search)
 	})
 	for _, l := range s.o.ZigbeeNetwork.Lessons() {

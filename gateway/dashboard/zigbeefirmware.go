@@ -50,7 +50,7 @@ func (s *Server) firmwarePageView(r *request) (any, error) {
 	v.Acts, v.Frame.Still = s.actsView(r, v.Admin), v.Admin
 	v.Images = s.o.ZigbeeNetwork.Firmware()
 	var devices []z2m.Firmwares
-	devices, v.Paging = pageOf(r, s.o.ZigbeeNetwork.Bridge().Firmware(), func(f z2m.Firmwares, search string) bool {
+	devices, v.Paging = pageOf(r, s.o.ZigbeeNetwork.Bridge().Firmware(), firmwarePerPage, func(f z2m.Firmwares, search string) bool {
 		return strings.Contains(strings.ToLower(f.Name+" "+f.Vendor+" "+f.Model), search)
 	})
 	for _, f := range devices {

@@ -9,8 +9,11 @@ import (
 	"lintel/serialbridge/zigbee/z2m"
 )
 
-// zigbeePerPage is how many rows of a list a page shows.
-const zigbeePerPage = 100
+// How many rows of a list a page shows.
+const (
+	zigbeePerPage   = 100
+	firmwarePerPage = 20 // each is more than a row
+)
 
 // paging leads through a list.
 type paging struct {
@@ -21,7 +24,7 @@ type paging struct {
 
 // pageOf returns the rows of a list that a request asks for by q and page. has says whether a
 // row is one that is searched for.
-func pageOf[T any](r *request, all []T, has func(row T, search string) bool) ([]T, paging) {
+func pageOf[T any](r *request, all []T, perPage int, has func(row T, search string) bool) ([]T, paging) {
 	p := paging{Query: strings.TrimSpace(r.URL.Query().Get("q")), Page: 1}
 	if len(p.Query) > 100 {
 		p.Query = ""
@@ -37,12 +40,12 @@ func pageOf[T any](r *request, all []T, has func(row T, search string) bool) ([]
 		all = found
 	}
 	p.Count = len(all)
-	p.Pages = max(1, (p.Count+zigbeePerPage-1)/zigbeePerPage)
+	p.Pages = max(1, (p.Count+perPage-1)/perPage)
 	if n, err := strconv.Atoi(r.URL.Query().Get("page")); err == nil {
 		p.Page = min(max(n, 1), p.Pages)
 	}
-	from := (p.Page - 1) * zigbeePerPage
-	return all[from:min(from+zigbeePerPage, p.Count)], p
+	from := (p.Page - 1) * perPage
+	return all[from:min(from+perPage, p.Count)], p
 }
 
 // Before and After are the pages next to this one; 0: there is none.
@@ -80,7 +83,7 @@ func (s *Server) groupsPageView(r *request) (any, error) {
 	v := &groupsView{Frame: s.frame(r, r.t("Groups of Zigbee devices")), Operator: may(r.level, access.Operator), Admin: may(r.level, access.Admin)}
 	v.Acts, v.Frame.Still = s.actsView(r, v.Admin), v.Admin
 	var groups []z2m.GroupDetail
-	groups, v.Paging = pageOf(r, s.o.ZigbeeNetwork.Bridge().Groups(), func(g z2m.GroupDetail, search string) bool {
+	groups, v.Paging = pageOf(r, s.o.ZigbeeNetwork.Bridge().Groups(), zigbeePerPage, func(g z2m.GroupDetail, search string) bool {
 		return strings.Contains(strings.ToLower(g.Name), search)
 	})
 	for _, g := range groups {
