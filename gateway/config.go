@@ -18,6 +18,7 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/network"
+	"lintel/gateway/syslog"
 	"lintel/persist"
 )
 
@@ -146,7 +147,9 @@ type HomeAssistantConfig struct {
 
 // LogConfig is what the log says.
 type LogConfig struct {
-	Level slog.Level `toml:"level"`
+	Level    slog.Level `toml:"level"`
+	Syslog   string     `toml:"syslog"`    // URL of a log server; empty: none
+	SyslogCA string     `toml:"syslog_ca"` // PEM file: the authorities of its certificate; empty: the system's
 }
 
 // DefaultConfig returns what holds where no file says otherwise.
@@ -342,6 +345,12 @@ func (c Config) problems() []problem {
 	c.Update.problems(bad)
 	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, c.Log.Level) {
 		bad("log.level", "%v is not a level; right are debug, info, warn and error", c.Log.Level)
+	}
+	if _, _, err := syslog.ParseURL(c.Log.Syslog); c.Log.Syslog != "" && err != nil {
+		bad("log.syslog", "%v", err)
+	}
+	if c.Log.SyslogCA != "" && !strings.HasPrefix(c.Log.Syslog, "tls:") {
+		bad("log.syslog_ca", "is of use with tls:// in log.syslog only")
 	}
 	return ps
 }

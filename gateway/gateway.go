@@ -20,6 +20,7 @@ import (
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
 	"lintel/gateway/network"
+	"lintel/gateway/syslog"
 	"lintel/gateway/update"
 	"lintel/gateway/uplink"
 	"lintel/mdns"
@@ -87,6 +88,7 @@ type gateway struct {
 	o      Options
 	log    *slog.Logger
 	lines  *dashboard.Log // the last ones of log
+	syslog *syslog.Sender // nil: there is no log server
 	box    homeassistant.Box
 
 	store     *persist.Store
@@ -126,6 +128,7 @@ type gateway struct {
 	certificates *access.ClientCertificates
 
 	serving   atomic.Int32 // listeners of the broker that are served
+	built     atomic.Bool  // all parts are there
 	hasZigbee atomic.Bool  // a Zigbee network was there since the start
 
 	clients []*broker.Client
@@ -155,7 +158,14 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
-	g.log = slog.New(slog.NewMultiHandler(g.log.Handler(), g.lines))
+	handlers := []slog.Handler{g.log.Handler(), g.lines}
+	if g.syslog, err = g.newSyslog(); err != nil {
+		return err
+	}
+	if g.syslog != nil {
+		handlers = append(handlers, g.syslog)
+	}
+	g.log = slog.New(slog.NewMultiHandler(handlers...))
 	g.journeys = &journeys{g: g}
 	if g.box, err = identify(o); err != nil {
 		return err
@@ -219,6 +229,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		g.closeListeners()
 		return err
 	}
+	g.built.Store(true)
 	return g.run(ctx)
 }
 
@@ -368,6 +379,9 @@ func (g *gateway) modules() []module {
 	}
 	g.accessModules(add)
 	add("authority", g.authority.Run)
+	if g.syslog != nil {
+		add("syslog", g.syslog.Run)
+	}
 	add("homeassistant logins", g.logins.run)
 	add("box", g.boxState.Run)
 	add("box commands", g.commands.run)

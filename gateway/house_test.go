@@ -15,6 +15,7 @@ import (
 var floors = map[string]int{
 	"lintel/gateway/mqtt":                       0,
 	"lintel/gateway/openmetrics":                0,
+	"lintel/gateway/syslog":                     0,
 	"lintel/serialbridge/zigbee/zcl":            0,
 	"lintel/mdns":                               0,
 	"lintel/hardware":                           0,

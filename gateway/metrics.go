@@ -33,6 +33,7 @@ func (g *gateway) writeMetrics(m *openmetrics.Writer) {
 	}
 	m.Family("lintel_clock_known", openmetrics.Gauge, "Whether the clock is known to be right")
 	m.Bool(g.clockKnown())
+	g.writeSyslog(m)
 	writeProcess(m)
 	writeRuntime(m)
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -119,5 +120,47 @@ func TestReadyTakesAnOwner(t *testing.T) {
 	claim(t, e)
 	if code := ready(); code != 200 {
 		t.Errorf("claimed: %d", code)
+	}
+}
+
+// TestGrafanaKnowsTheMetrics: each metric that the dashboard for Grafana names is told, but for
+// those of the machine that this one may not have.
+func TestGrafanaKnowsTheMetrics(t *testing.T) {
+	c := localConfig()
+	c.HTTP.Metrics = MetricsNetwork
+	e, stop := startWith(t, c, t.TempDir(), true)
+	defer stop()
+	o := claim(t, e)
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	o.get("/grafana.json", &board)
+	told := metricsOf(t, e, "") // families of which there is nothing yet included
+	source, err := os.ReadFile("metrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metric := regexp.MustCompile(`\b(?:lintel|process|go)_[a-z0-9_]+`)
+	n := 0
+	for _, panel := range board.Panels {
+		for _, target := range panel.Targets {
+			names := metric.FindAllString(target.Expr, -1)
+			if len(names) == 0 {
+				t.Errorf("%s: %s names no metric", panel.Title, target.Expr)
+			}
+			for _, name := range names {
+				n++
+				name = strings.TrimSuffix(name, "_bucket")
+				if !strings.Contains(told, "# TYPE "+name+" ") && !(strings.HasPrefix(name, "lintel_machine_") && strings.Contains(string(source), `"`+name+`"`)) {
+					t.Errorf("%s: there is no %s", panel.Title, name)
+				}
+			}
+		}
+	}
+	if n < 40 {
+		t.Errorf("%d metrics only", n)
 	}
 }

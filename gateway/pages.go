@@ -50,6 +50,7 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 	if g.clock != nil {
 		clockStatus = g.clock.Status
 	}
+	settings := newConfigPage(g)
 	return dashboard.New(dashboard.Options{
 		Listeners: listeners,
 		Name:      g.box.Name,
@@ -92,7 +93,8 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		HomeAssistant: page,
 		Bridge:        g.haBridge,
 
-		Settings: newConfigPage(g),
+		Settings: settings,
+		Support:  support{g, settings},
 		Users:    g.access.users,
 		Lockout:  g.access.lockout,
 		Sessions: g.access.sessions,

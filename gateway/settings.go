@@ -247,6 +247,9 @@ func (s *configPage) startable(c Config) (ps []problem) {
 			bad("access.jwt", err)
 		}
 	}
+	if _, err := c.Log.readCA(); err != nil {
+		bad("log.syslog_ca", err)
+	}
 	for i, u := range c.Uplinks {
 		if _, err := u.options(s.g.box.ID); err != nil {
 			bad(fmt.Sprintf("uplink[%d]", i), err)

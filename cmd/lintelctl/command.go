@@ -51,6 +51,7 @@ func commands() []command {
 		pubCommand(),
 		restoreCommand(),
 		subCommand(),
+		supportCommand(),
 		updateCommand(),
 		completionCommand(),
 		manCommand(),

@@ -30,6 +30,10 @@
 //	/homeassistant        the ways by which Home Assistant gets to know the box
 //	/homeassistant/lintel.zip  the custom integration for Home Assistant, for everybody
 //	/ca.pem   the certificate of the box's own authority
+//	/settings the configuration file: its keys by section, what a change would change, earlier versions
+//	/log      the last lines of the log, and those that come
+//	/support  a support bundle, and what programs watch the box by; /grafana.json is a dashboard of it
+//	/reset    takes the box from its owner
 //	/healthz  200 "ok" when the house works, else 503 "not ok", for everybody
 //	/readyz   200 "ready" when clients are let in too, else 503 "not ready", for everybody
 //	/metrics  all that is counted, for Prometheus, as text or OpenMetrics: for the level viewer,
@@ -74,7 +78,8 @@
 //	GET    /api/denials?client=&user=  what was refused lately, the newest first: logins, and what clients wanted
 //	GET    /api/audit?kind=&user=&address=&q=&format=  what happened at the door, the newest first; as JSON lines
 //	                               or for spreadsheets with format=jsonl or csv
-//	GET    /api/log?level=&lines=  the last lines of the log; with follow=true as server-sent events, and those that come
+//	GET    /api/log?level=&lines=&q=&attribute=&value=  the last lines of the log, those with a text and with an attribute
+//	                               whose value has another in it; with follow=true as server-sent events, and those that come
 //	GET    /api/journey?device=    or topic=, a filter: the last messages of a device or topic, each with its stages and
 //	                               their times, since the first of these calls; with follow=true as server-sent events
 //	GET    /api/trace?client=&topic=&address=&payload=true  what happens in the broker to a client, a topic filter or an address,
@@ -145,6 +150,8 @@
 //	                               {"diff": lines, "waiting": keys that take a restart}
 //	GET    /api/settings/versions  what it was before, the newest first
 //	POST   /api/settings/undo      {"number", "try"}: has it be as an earlier version
+//	GET    /api/support            a support bundle, a zip without secrets
+//	POST   /api/reset              {"confirm": name of the box}: takes the box from its owner, as the file lintel-reset does
 //	POST   /api/settings/restart   {}: restarts Lintel, not the box; 202
 //	GET    /api/update             which version runs and which there is, what is being done: an update.Status
 //	POST   /api/update/check       {}: asks the feed; the same

@@ -19,6 +19,8 @@ func (s *Server) logRoutes() []route {
 		return nil
 	}
 	return []route{
+		{pattern: "GET /log", level: operator, serve: s.logPage},
+		{pattern: "GET /log/lines.txt", level: operator, serve: s.serveLogText},
 		{pattern: "GET /api/log", level: operator, serve: s.serveLog},
 	}
 }
@@ -162,32 +164,81 @@ func (g *logRing) after(n uint64, level slog.Level, most int) (lines []LogLine, 
 	return lines[max(0, len(lines)-most):], g.last, g.changed
 }
 
+// logQuery is which lines of the log somebody wants.
+type logQuery struct {
+	level            slog.Level
+	text             string // that is in a line, in small letters
+	attribute, value string // the attribute whose value has this in it; empty: any
+	most             int
+}
+
+const maxLogQuery = 200 // bytes of each text
+
+func (s *Server) logQuery(r *request) (logQuery, error) {
+	q := logQuery{level: slog.LevelDebug, text: strings.ToLower(r.FormValue("q")), attribute: r.FormValue("attribute"), value: strings.ToLower(r.FormValue("value")), most: 100}
+	if text := r.FormValue("level"); text != "" && q.level.UnmarshalText([]byte(text)) != nil {
+		return q, wrong("level", "level is debug, info, warn or error.")
+	}
+	if text := r.FormValue("lines"); text != "" {
+		var err error
+		if q.most, err = strconv.Atoi(text); err != nil || q.most < 0 || q.most > maxLogLines {
+			return q, wrong("lines", "lines is a number from 0 to %d.", maxLogLines)
+		}
+	}
+	for field, text := range map[string]string{"q": q.text, "attribute": q.attribute, "value": q.value} {
+		if len(text) > maxLogQuery {
+			return q, wrong(field, "%s is longer than %d bytes.", field, maxLogQuery)
+		}
+	}
+	return q, nil
+}
+
+// choose returns the lines that are wanted of some.
+func (q logQuery) choose(lines []LogLine) []LogLine {
+	chosen := []LogLine{}
+	for _, l := range lines {
+		if q.matches(l) {
+			chosen = append(chosen, l)
+		}
+	}
+	return chosen[max(0, len(chosen)-q.most):]
+}
+
+func (q logQuery) matches(l LogLine) bool {
+	has := func(text, part string) bool { return strings.Contains(strings.ToLower(text), part) }
+	if q.attribute != "" {
+		if value, ok := l.Values[q.attribute]; !ok || !has(value, q.value) {
+			return false
+		}
+	} else if q.value != "" && !anyValue(l, func(text string) bool { return has(text, q.value) }) {
+		return false
+	}
+	return q.text == "" || has(l.Message, q.text) || anyValue(l, func(text string) bool { return has(text, q.text) })
+}
+
+func anyValue(l LogLine, ok func(string) bool) bool {
+	for _, text := range l.Values {
+		if ok(text) {
+			return true
+		}
+	}
+	return false
+}
+
 // serveLog answers with the last lines of the log, or as server-sent events with those that
 // come too:
 //
-//	GET /api/log?level=warn&lines=100
+//	GET /api/log?level=warn&lines=100&q=refused&attribute=client&value=phone
 //	GET /api/log?follow=true
 func (s *Server) serveLog(w http.ResponseWriter, r *request) {
-	var level slog.Level
-	if text := r.FormValue("level"); text == "" {
-		level = slog.LevelDebug
-	} else if err := level.UnmarshalText([]byte(text)); err != nil {
-		s.fail(w, r, wrong("level", "level is debug, info, warn or error."))
+	q, err := s.logQuery(r)
+	if err != nil {
+		s.fail(w, r, err)
 		return
 	}
-	most := 100
-	if text := r.FormValue("lines"); text != "" {
-		var err error
-		if most, err = strconv.Atoi(text); err != nil || most < 0 || most > maxLogLines {
-			s.fail(w, r, wrong("lines", "lines is a number from 0 to %d.", maxLogLines))
-			return
-		}
-	}
-	lines, last, changed := s.o.Log.ring.after(0, level, most)
+	all, last, changed := s.o.Log.ring.after(0, q.level, maxLogLines)
+	lines := q.choose(all)
 	if r.FormValue("follow") != "true" {
-		if lines == nil {
-			lines = []LogLine{}
-		}
 		s.answer(w, http.StatusOK, struct {
 			Lines []LogLine `json:"lines"`
 		}{lines})
@@ -203,7 +254,8 @@ func (s *Server) serveLog(w http.ResponseWriter, r *request) {
 	events := newEvents(w)
 	heartbeat := time.NewTicker(logHeartbeat)
 	defer heartbeat.Stop()
-	err := events.nothing() // so that the head of the answer goes out
+	q.most = maxLogLines   // of those that come
+	err = events.nothing() // so that the head of the answer goes out
 	for err == nil {
 		for _, line := range lines {
 			if err = events.send(line); err != nil {
@@ -222,7 +274,8 @@ func (s *Server) serveLog(w http.ResponseWriter, r *request) {
 		case <-heartbeat.C:
 			err = events.nothing()
 		case <-changed:
-			lines, last, changed = s.o.Log.ring.after(last, level, maxLogLines)
+			all, last, changed = s.o.Log.ring.after(last, q.level, maxLogLines)
+			lines = q.choose(all)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	_ "embed"
 	"maps"
 	"net/http"
 	"slices"
@@ -32,10 +33,22 @@ func (s *Server) metricsRoutes() []route {
 	if s.o.Users == nil {
 		return all
 	}
+	all = append(all, route{pattern: "GET /grafana.json", level: access.Viewer, serve: serveGrafana})
 	if s.o.OpenMetrics {
 		return append(all, route{pattern: "GET /metrics", level: nobody, serve: s.serveNearMetrics})
 	}
 	return append(all, route{pattern: "GET /metrics", level: access.Viewer, serve: s.serveMetrics})
+}
+
+// grafana is a dashboard of the metrics, to be imported into Grafana.
+//
+//go:embed grafana.json
+var grafana []byte
+
+func serveGrafana(w http.ResponseWriter, _ *request) {
+	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("Content-Disposition", `attachment; filename="lintel-grafana.json"`)
+	w.Write(grafana)
 }
 
 // serveReady tells whether clients are let in, and strangers no more than that.

@@ -76,6 +76,8 @@ func (s *Server) routes() []route {
 		s.networkRoutes,
 		s.updateRoutes,
 		s.settingsRoutes,
+		s.supportRoutes,
+		s.resetRoutes,
 		s.logRoutes,
 		s.captureRoutes,
 		s.journeyRoutes,

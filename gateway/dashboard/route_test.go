@@ -114,7 +114,7 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
 	g.o.DeviceBook = &book{devices: g.o.Devices, names: make(map[string]string)}
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
-	g.o.Updater, g.o.Settings = newUpdater(), newNotebook()
+	g.o.Updater, g.o.Settings, g.o.Support, g.o.Log = newUpdater(), newNotebook(), new(pocket), NewLog(slog.LevelInfo)
 	g.o.Network, g.o.Time = newPlace(), timeStatus
 	g.o.Hosts = func() []string { return []string{"lintel.local", "lintel"} }
 	g.o.Explain = func(user, clientID string, a access.Action, topic string) (access.Verdict, error) {
@@ -260,6 +260,15 @@ var routeTable = map[string]struct {
 	"GET /icon.svg":                {"", 200, 200},
 	"GET /healthz":                 {"", 200, 200},
 	"GET /readyz":                  {"", 200, 200},
+	"GET /log":                     {"operator", 200, 303},
+	"GET /log/lines.txt":           {"operator", 200, 303},
+	"GET /api/log":                 {"operator", 200, 403},
+	"GET /support":                 {"admin", 200, 303},
+	"GET /api/support":             {"admin", 200, 403},
+	"GET /reset":                   {"admin", 200, 303},
+	"POST /reset":                  {"admin", 400, 303},
+	"POST /api/reset":              {"admin", 400, 403},
+	"GET /grafana.json":            {"viewer", 200, 303},
 	"GET /settings":                {"admin", 200, 303},
 	"GET /settings/{section}":      {"admin", 404, 303},
 	"POST /settings/{section}":     {"admin", 404, 303},

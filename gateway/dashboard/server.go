@@ -123,6 +123,9 @@ type Options struct {
 	Issue        func(name string, csr []byte) (certPEM, keyPEM []byte, err error) // nil: they let nobody in
 	Revoke       func(serial string) error                                         // disconnects who came with it
 
+	// Support adds to support bundles; nil: there are none.
+	Support Support
+
 	// Settings is the configuration file; nil: there is no page of it.
 	Settings Settings
 
@@ -181,6 +184,7 @@ type Server struct {
 	mapOf    *z2m.NetworkMap
 	mapDrawn *drawnMap // of that
 
+	supporting  sync.Mutex // held while a bundle is made
 	pairing     access.Pairing
 	integration func() ([]byte, error) // the zip, made once
 
