@@ -102,6 +102,7 @@ type gateway struct {
 	commands  *boxCommands
 	sticks    *sticks
 	devices   *deviceBook
+	simulated *simulations
 	clock     *clock.Client // nil: something else sets the clock
 	updater   *update.Updater
 	health    *houseHealth
@@ -322,6 +323,9 @@ func (g *gateway) build() error {
 	if err := g.buildBox(boxClient); err != nil {
 		return err
 	}
+	if g.simulated, err = newSimulations(context.Background(), g); err != nil {
+		return err
+	}
 	if c.HomeAssistant.Enabled {
 		memory, err := persist.NewBucket[map[string]string](g.store, "homeassistant")
 		if err != nil {
@@ -347,9 +351,9 @@ func (g *gateway) build() error {
 	}
 	ports := c.Serial.ports(r)
 	if g.o.Simulate {
-		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr"})
+		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr", Simulated: true})
 		if g.zigbee != nil {
-			ports = append(ports, serialbridge.NamedPort{Path: g.simulatedStick(), Protocol: dongle.Protocol})
+			ports = append(ports, serialbridge.NamedPort{Path: g.simulatedStick(), Protocol: dongle.Protocol, Simulated: true})
 		}
 	}
 	if err := g.buildUplinks(); err != nil {
@@ -420,6 +424,7 @@ func (g *gateway) modules() []module {
 	}
 	add("serialbridge", g.bridge.Run)
 	add("sticks", g.sticks.run)
+	add("simulated sticks", g.simulated.run)
 	for _, u := range g.uplinks {
 		add("uplink", u.Run)
 	}
@@ -452,6 +457,7 @@ func (g *gateway) client(id string) (*broker.Client, error) {
 func (g *gateway) onDevice(d serialbridge.Device) {
 	if g.publisher != nil {
 		g.sticks.look() // below which it hangs
+		g.simulated.heard(&d)
 		g.devices.apply(&d)
 		g.publisher.Device(d)
 	}

@@ -80,6 +80,9 @@ func (g *gateway) runDashboard(ctx context.Context) error {
 		Uplinks:   g.uplinkStatus,
 
 		DeviceBook: g.devices,
+
+		Simulations: g.simulated,
+
 		Neighbours: g.neighbours,
 
 		MQTT:          g.broker,

@@ -137,6 +137,8 @@ func (s *sticks) describe(status *serialbridge.StickStatus) homeassistant.Stick 
 	}
 	switch {
 	case told.Name != "":
+	case status.Simulated:
+		told.Name = "Simulated stick " + status.Protocol
 	case usb.VendorID != "":
 		told.Name = "USB stick " + usb.VendorID + ":" + usb.ProductID
 	default:

@@ -42,8 +42,11 @@ func (st *stick) suffix() string {
 const stickPrefix = "stick_"
 
 // deviceID returns the ID of the stick where one of a device is wanted.
-func (st *stick) deviceID() string {
-	name := strings.TrimSuffix(strings.TrimLeft(st.id, "/"), ":00")
+func (st *stick) deviceID() string { return StickID(st.id) }
+
+// StickID returns StickStatus.Device of the stick with that StickStatus.ID.
+func StickID(id string) string {
+	name := strings.TrimSuffix(strings.TrimLeft(id, "/"), ":00")
 	name = stickPrefix + strings.Map(func(r rune) rune {
 		if !validID(string(r)) {
 			return '_'
@@ -52,7 +55,7 @@ func (st *stick) deviceID() string {
 	}, name)
 	if len(name) > maxID {
 		h := fnv.New32a()
-		h.Write([]byte(st.id))
+		h.Write([]byte(id))
 		name = fmt.Sprintf("%s_%08x", name[:maxID-9], h.Sum32())
 	}
 	return name

@@ -22,17 +22,18 @@ const (
 
 // StickStatus is what a person may want to know of a stick.
 type StickStatus struct {
-	ID       string              // hardware.SerialPort.ID, or the path of a port without USB facts
-	Device   string              // the stick's ID where one of a device is wanted, as in the topic of its availability
-	Port     string              // device node, as last seen
-	USB      hardware.SerialPort // zero for a port without USB facts
-	Protocol string              // Driver.Protocol; empty while nothing is recognised
-	Evidence string              // why it is that protocol, in words for a person
-	BySocket bool                // it has no serial number: ID is good as long as it stays in its socket
-	State    StickState
-	Since    time.Time // of State
-	Err      string    // the last failure and what to do next; empty after a good run
-	Retries  int       // failures in a row
+	ID        string              // hardware.SerialPort.ID, or the path of a port without USB facts
+	Device    string              // the stick's ID where one of a device is wanted, as in the topic of its availability
+	Port      string              // device node, as last seen
+	USB       hardware.SerialPort // zero for a port without USB facts
+	Protocol  string              // Driver.Protocol; empty while nothing is recognised
+	Evidence  string              // why it is that protocol, in words for a person
+	Simulated bool                // there is no stick, but a program that plays one
+	BySocket  bool                // it has no serial number: ID is good as long as it stays in its socket
+	State     StickState
+	Since     time.Time // of State
+	Err       string    // the last failure and what to do next; empty after a good run
+	Retries   int       // failures in a row
 
 	Frames  uint64            // readings passed on
 	Damaged map[string]uint64 // frames thrown away, by reason
@@ -50,7 +51,7 @@ func (s *Supervisor) Sticks() []StickStatus {
 		st := s.sticks[id]
 		status := StickStatus{
 			ID: id, Device: st.deviceID(), Port: st.usb.Path, USB: st.usb,
-			Protocol: st.protocol, Evidence: st.evidence,
+			Protocol: st.protocol, Evidence: st.evidence, Simulated: st.pinned.Simulated,
 			State: st.state, Since: st.since, Err: st.err, Retries: st.retries,
 			Frames: st.frames, Damaged: maps.Clone(st.damaged), Ignored: maps.Clone(st.ignored), Refused: st.refused,
 		}

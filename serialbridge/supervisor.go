@@ -26,6 +26,8 @@ type NamedPort struct {
 	Driver   *Driver // in place of Protocol: one that has settings for this port; nil: none
 
 	Interval time.Duration // in place of Options.Interval; 0: that one
+
+	Simulated bool // there is no stick there, but a program that plays one
 }
 
 // Options of New.
@@ -110,6 +112,8 @@ type Supervisor struct {
 	t    timing
 	done chan struct{} // closed when nothing is published any more
 
+	asked chan func(running, publish context.Context) // of Run, by Plug
+
 	subscribed bool          // Settle and Run
 	caughtUp   chan struct{} // closed when all that was retained has come
 	catchUp    sync.Once
@@ -143,6 +147,7 @@ func New(o Options) *Supervisor {
 	return &Supervisor{
 		o: o, log: o.Logger, t: defaultTiming(),
 		done:     make(chan struct{}),
+		asked:    make(chan func(running, publish context.Context)),
 		caughtUp: make(chan struct{}),
 		memory:   newMemory(o.Memory),
 		sticks:   make(map[string]*stick),
@@ -177,6 +182,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	s.keepers.Go(func() { s.sweep(ctx) })
+	s.keepers.Go(func() { s.answer(ctx, publish) })
 	s.keepers.Go(func() {
 		s.memory.keep(ctx, func(err error) { s.log.Error("cannot remember what a stick said", "err", err) })
 	})

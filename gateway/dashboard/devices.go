@@ -54,6 +54,7 @@ type deviceRow struct {
 	LinkQuality  *uint8     `json:"link_quality,omitempty"` // of a Zigbee device, at most 255
 	Signal       *float64   `json:"signal,omitempty"`       // of another one, in dBm
 	Icon         string     `json:"icon,omitempty"`         // mdi:NAME, as its owner has chosen it
+	Simulated    bool       `json:"simulated,omitempty"`    // there is no such device: it is played
 
 	kind string // what it is first; see symbolOf
 }
@@ -222,11 +223,13 @@ func (s *Server) deviceRows() []deviceRow {
 	devices := s.o.Devices()
 	sticks := s.o.Sticks()
 	rows := make([]deviceRow, 0, len(devices))
+	simulated := make(map[string]bool)
 	heard := s.o.DeviceBook.Heard()
 	protocols := make(map[string]string, len(sticks))
 	zigbeeStick := ""
 	for i := range sticks {
 		protocols[sticks[i].Device] = sticks[i].Protocol
+		simulated[sticks[i].Device] = sticks[i].Simulated
 		if sticks[i].Protocol == zigbeeBridge {
 			zigbeeStick = sticks[i].Device
 		}
@@ -239,6 +242,9 @@ func (s *Server) deviceRows() []deviceRow {
 		for i := range o.Devices {
 			rows = append(rows, zigbeeRow(&o.Devices[i], zigbeeStick))
 		}
+	}
+	for i := range rows {
+		rows[i].Simulated = simulated[rows[i].Stick]
 	}
 	return rows
 }

@@ -110,6 +110,9 @@
 //	                               waits up to 3 s: {"key", "value", "confirmed"}, what the device says then
 //	PATCH  /api/devices/ID         any of "name" and "icon" (mdi:NAME), here and in Home Assistant
 //	DELETE /api/devices/ID?force=  takes it away; with force=true a Zigbee device that does not answer too
+//	GET    /api/simulate           simulated sticks: those that play, and the kinds that there are
+//	POST   /api/simulate           {"kind"}: plugs one in; it is gone after a restart
+//	DELETE /api/simulate/KIND      pulls it, with all that there is of its devices
 //	GET    /api/zigbee             the Zigbee network: channel, stick, until when it is open, health
 //	GET    /api/zigbee/devices     its devices
 //	GET    /api/zigbee/devices/IEEE  a device: endpoints, clusters, bindings, reporting, groups, firmware

@@ -63,6 +63,7 @@ func (s *Server) routes() []route {
 		s.rolePageRoutes,
 		s.checkRoutes,
 		s.deviceRoutes,
+		s.simulateRoutes,
 		s.brokerRoutes,
 		s.clientRoutes,
 		s.topicRoutes,

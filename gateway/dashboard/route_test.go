@@ -113,6 +113,7 @@ func newBox(t *testing.T, more ...func(*Options)) *gate {
 	}
 	g.o.ZigbeeNetwork = newZigbeeNetwork(t, store)
 	g.o.DeviceBook = &book{devices: g.o.Devices, names: make(map[string]string)}
+	g.o.Simulations = new(plays)
 	g.o.HomeAssistant, g.o.Bridge = newHome(), newBridge()
 	g.o.Updater, g.o.Settings, g.o.Support, g.o.Log = newUpdater(), newNotebook(), new(pocket), NewLog(slog.LevelInfo)
 	g.o.Network, g.o.Time = newPlace(), timeStatus
@@ -351,6 +352,12 @@ var routeTable = map[string]struct {
 
 	"GET /zigbee-devices":           {"viewer", 200, 303},
 	"GET /devices":                  {"viewer", 200, 303},
+	"GET /simulate":                 {"admin", 200, 303},
+	"POST /simulate/start":          {"admin", 409, 303},
+	"POST /simulate/stop":           {"admin", 409, 303},
+	"GET /api/simulate":             {"admin", 200, 403},
+	"POST /api/simulate":            {"admin", 400, 403},
+	"DELETE /api/simulate/{kind}":   {"admin", 409, 403},
 	"GET /devices/sticks/{id}":      {"viewer", 404, 303},
 	"GET /devices/{id}":             {"viewer", 404, 303},
 	"POST /devices/{id}/set":        {"operator", 404, 303},

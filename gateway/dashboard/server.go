@@ -64,6 +64,8 @@ type Options struct {
 	Uplinks func() []uplink.Status // other brokers; nil: none
 	// DeviceBook names devices and takes them away; nil: there are no pages of devices.
 	DeviceBook DeviceBook
+	// Simulations are sticks for trying out; nil: there are none.
+	Simulations Simulations
 	// MQTT is the broker itself, for its pages; nil: there are none.
 	MQTT          *broker.Broker
 	MQTTListeners func() []BrokerListener // where it is reached; nil: not known
