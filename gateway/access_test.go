@@ -21,7 +21,7 @@ import (
 
 // owner is a person at the page of a house.
 type owner struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	http http.Client
 

@@ -60,7 +60,10 @@ func TestHouseProcess(t *testing.T) {
 }
 
 // wiring is where the house listens and where its sticks are.
-type wiring struct{ Broker, Page, Meter, Stick string }
+type wiring struct {
+	Broker, Page, Meter, Stick string
+	Lines                      string // a stick that prints lines of JSON; empty: there is none
+}
 
 func (w wiring) config() Config {
 	c := localConfig()
@@ -68,6 +71,11 @@ func (w wiring) config() Config {
 	c.HTTP.Listen = w.Page
 	c.Zigbee.OTAIndex = ""
 	c.Serial.Interval = 0
+	if w.Lines != "" {
+		c.Zigbee.Enabled = false
+		c.Serial.Ports = []PortConfig{{Path: w.Lines, Protocol: "jsonlines"}}
+		return c
+	}
 	c.Serial.Ports = []PortConfig{{Path: w.Meter, Protocol: "dsmr"}, {Path: "tcp://" + w.Stick, Protocol: "zigbee"}}
 	return c
 }
@@ -75,7 +83,7 @@ func (w wiring) config() Config {
 // homeStage is a house in a process of its own, with a meter and a Zigbee network that
 // do not stop when it does, and a Home Assistant.
 type homeStage struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	wiring wiring
 	home   *fakehome.Home
@@ -102,7 +110,7 @@ func homeDevices() []air.Device {
 const plugIEEE = "0xb43522fffe77a001"
 
 // freePort returns an address of the loopback on which nobody listens.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,7 +124,7 @@ func freePort(t *testing.T) string {
 func newHomeStage(t *testing.T) *homeStage {
 	t.Helper()
 	s := &homeStage{t: t, dir: t.TempDir(), ids: make(map[string]string)}
-	s.wiring = wiring{freePort(t), freePort(t), filepath.Join(s.dir, "meter"), freePort(t)}
+	s.wiring = wiring{Broker: freePort(t), Page: freePort(t), Meter: filepath.Join(s.dir, "meter"), Stick: freePort(t)}
 	meter := simulator.New(simulator.Options{Link: s.wiring.Meter, Device: simulator.P1Meter(simulator.NewHousehold(0))})
 	network, err := zigbeehouse.New(zigbeehouse.Options{Kind: "zigbee-znp", At: "tcp:" + s.wiring.Stick, JoinEvery: 100 * time.Millisecond, Devices: homeDevices()})
 	if err != nil {

@@ -36,7 +36,7 @@ func newWalk(t *testing.T) *walk {
 	w.config.HTTP.Listen, w.config.MQTT.Listen, w.config.MQTT.WebSocket = freePort(t), []string{freePort(t)}, nil
 	w.url = "http://" + w.config.HTTP.Listen
 	stick, meter := freePort(t), filepath.Join(dir, "meter")
-	w.config.Serial.Ports = []PortConfig{{Path: meter, Protocol: "dsmr"}, {Path: "tcp:" + stick, Protocol: "zigbee"}}
+	w.config.Serial.Ports = []PortConfig{{Path: meter, Protocol: "dsmr"}, {Path: "tcp://" + stick, Protocol: "zigbee"}}
 	w.config.Zigbee.OTAIndex = ""
 	feed, keys := signedFeed(t)
 	w.config.Update.Feed = feed
