@@ -62,7 +62,7 @@ func TestHouseProcess(t *testing.T) {
 // wiring is where the house listens and where its sticks are.
 type wiring struct {
 	Broker, Page, Meter, Stick string
-	Lines                      string // a stick that prints lines of JSON; empty: there is none
+	Lines                      []string // sticks that print lines of JSON, in place of the others
 }
 
 func (w wiring) config() Config {
@@ -71,9 +71,11 @@ func (w wiring) config() Config {
 	c.HTTP.Listen = w.Page
 	c.Zigbee.OTAIndex = ""
 	c.Serial.Interval = 0
-	if w.Lines != "" {
-		c.Zigbee.Enabled = false
-		c.Serial.Ports = []PortConfig{{Path: w.Lines, Protocol: "jsonlines"}}
+	if len(w.Lines) > 0 {
+		c.Zigbee.Enabled, c.Serial.Ports = false, nil
+		for _, path := range w.Lines {
+			c.Serial.Ports = append(c.Serial.Ports, PortConfig{Path: path, Protocol: "jsonlines"})
+		}
 		return c
 	}
 	c.Serial.Ports = []PortConfig{{Path: w.Meter, Protocol: "dsmr"}, {Path: "tcp://" + w.Stick, Protocol: "zigbee"}}

@@ -19,6 +19,7 @@ import (
 // The house of the benchmark: as many devices and topics as a page is to stay fluid with,
 // which say something as often as sensors do.
 const (
+	manySticks   = 5
 	manyDevices  = 1000
 	manyTopics   = 5000
 	linesASecond = manyDevices / 60 // each device speaks once a minute
@@ -114,22 +115,39 @@ func BenchmarkPageWithManyDevices(b *testing.B) {
 func crowdedHouse(b *testing.B) (s *homeStage, say func(device, value int)) {
 	b.Helper()
 	s = &homeStage{t: b, dir: b.TempDir()}
-	far, near, err := pty.Open()
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { far.Close(); near.Close() })
-	s.wiring = wiring{Broker: freePort(b), Page: freePort(b), Lines: filepath.Join(s.dir, "lines")}
-	if err := os.Symlink(near.Name(), s.wiring.Lines); err != nil {
-		b.Fatal(err)
+	s.wiring = wiring{Broker: freePort(b), Page: freePort(b)}
+	var sticks []*os.File
+	for i := range manySticks {
+		far, near, err := pty.Open()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { far.Close(); near.Close() })
+		link := filepath.Join(s.dir, fmt.Sprintf("lines%d", i))
+		if err := os.Symlink(near.Name(), link); err != nil {
+			b.Fatal(err)
+		}
+		s.wiring.Lines = append(s.wiring.Lines, link)
+		sticks = append(sticks, far)
 	}
 	say = func(device, value int) {
 		device %= manyDevices
-		fmt.Fprintf(far, "{\"id\":\"A4:C1:38:74:%02X:%02X\",\"brand\":\"Oria\",\"model\":\"TH Sensor\",\"tempc\":%.1f,\"hum\":43,\"batt\":90,\"rssi\":-70}\n",
+		fmt.Fprintf(sticks[device%manySticks], "{\"id\":\"A4:C1:38:74:%02X:%02X\",\"brand\":\"Oria\",\"model\":\"TH Sensor\",\"tempc\":%.1f,\"hum\":43,\"batt\":90,\"rssi\":-70}\n",
 			device>>8, device&0xff, 15+float64(value%100)/10)
 	}
 	s.start()
 	s.owner.call("POST", "/api/claim", map[string]string{"password": ownerPassword}, nil)
+	s.until("the sticks", func() bool { // a terminal that nobody has open answers each line
+		var status struct{ Sticks []struct{ State string } }
+		s.owner.get("/api/status", &status)
+		online := 0
+		for _, stick := range status.Sticks {
+			if stick.State == "online" {
+				online++
+			}
+		}
+		return online == manySticks
+	})
 	go func() {
 		for round := range 3 {
 			for device := range manyDevices {
