@@ -27,7 +27,7 @@ const (
 )
 
 // openPages are ten pages that somebody has open at the same time.
-var openPages = []string{"/", "/", "/devices", "/devices?q=A4", "/devices?page=5", "/devices/jsonlines_A4C138740001", "/broker", "/clients", "/users", "/journey"}
+var openPages = []string{"/", "/", "/devices", "/devices?q=A4", "/devices?page=5", "/devices/jsonlines_A4C138740001", "/broker", "/clients", "/welcome", "/devices?sort=name"}
 
 // BenchmarkOpenPages measures what ten open pages cost a house with 1,000 devices and 5,000
 // topics: %core is how much more of a processor the house takes than without them. pages/s and
@@ -52,6 +52,7 @@ func BenchmarkOpenPages(b *testing.B) {
 			}
 		}
 	}()
+	s.processorTime(measuredTime) // what all devices have said at once is being told still
 	for b.Loop() {
 		alone := s.processorTime(measuredTime)
 		var open []io.Closer

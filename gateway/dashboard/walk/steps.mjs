@@ -1,6 +1,38 @@
 // What the owner of a box does, in this order.
 
 export function steps({w, home, password}) {
+  const box = (path) => new URL(path, w.box).href;
+
+  // call asks the API as who is logged in in a browser.
+  const call = async (context, method, path, data) => {
+    const answer = await context.request.fetch(box(path), {method, data, headers: data === undefined ? {} : {"Content-Type": "application/json"}});
+    const text = await answer.text();
+    return {status: answer.status(), body: text ? JSON.parse(text) : undefined};
+  };
+
+  // until waits for what the API tells.
+  const until = async (what, path, wanted) => {
+    for (const late = Date.now() + 60_000; Date.now() < late;) {
+      const {status, body} = await call(w.context, "GET", path);
+      if (status === 200) {
+        const found = wanted(body);
+        if (found) return found;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`waited in vain for ${what}`);
+  };
+
+  const login = async (page, user, secret) => {
+    await page.goto(box("/login"));
+    await page.fill("#user", user);
+    await page.fill("#password", secret);
+    await page.click("main form[action='/login'] button");
+    await page.waitForURL((url) => url.pathname === "/");
+  };
+
+  let plug; // its id
+
   return {
     async "a new box shows nothing but the claim"(page) {
       await w.go("/");
@@ -17,19 +49,105 @@ export function steps({w, home, password}) {
       await w.look("claimed");
     },
 
-    async "log in"(page) {
-      await w.go("/login?next=/");
-      if (new URL(page.url()).pathname === "/login") {
-        await w.look("login");
-        await page.fill("#user", "admin");
-        await page.fill("#password", password);
-        await page.click("main form[action='/login'] button");
-        await page.waitForURL((url) => url.pathname === "/");
-      }
+    async "log in, and out again"(page) {
+      await page.click("form[action='/logout'] button");
+      await page.waitForURL("**/login");
+      await w.look("login");
+      await login(page, "admin", password);
+    },
+
+    async "be guided through the first visit"(page) {
+      await w.go("/welcome");
+      await page.locator("#step-sticks .state.ok").waitFor();
+      await w.look("welcome");
+      await page.locator("#step-name input[name=name]").fill("Walkers' box");
+      await page.click("#step-name form[action='/welcome/name'] button");
+      await page.locator("#step-name .state.ok").waitFor();
+    },
+
+    async "connect Home Assistant"(page) {
+      await w.go("/homeassistant");
+      await page.fill("#address", home);
+      await page.click("form:has(#address) button");
+      await page.locator("#login").waitFor(); // Home Assistant's own page
+      await page.click("button");
+      await page.waitForURL(box("/homeassistant"));
+      await page.getByText("homeassistant", {exact: true}).first().waitFor();
+      await w.look("homeassistant-connected");
+    },
+
+    async "let a Zigbee device join, and see how it is asked what it is"(page) {
+      await w.go("/welcome");
+      const open = page.locator("form[action='/welcome/join'] button");
+      await open.click();
+      await page.locator("#step-device [role=status], #step-devices [role=status], progress[aria-label]").first().waitFor();
+      plug = await until("the plug", "/api/zigbee/devices", ({devices}) =>
+        devices.find((d) => /plug/i.test(`${d.model} ${d.description} ${d.model_id}`) && d.interview === "SUCCESSFUL")?.ieee_address);
+      await w.go("/zigbee-devices");
+      await page.getByText(plug).first().waitFor();
+    },
+
+    async "rename it"(page) {
+      await w.go(`/devices/${plug}`);
+      await w.look("device");
+      await page.fill("#name", "Kettle");
+      await page.click("form[action$='/change'] button");
+      await page.getByRole("heading", {name: "Kettle"}).first().waitFor();
+      const {body} = await call(w.context, "GET", "/api/zigbee/devices");
+      if (!body.devices.some((d) => d.ieee_address === plug && d.name === "Kettle")) throw new Error("the network does not know the new name");
+    },
+
+    async "switch it on and see that it is"(page) {
+      const on = page.locator("#device-properties button[value=on]").first();
+      await on.click();
+      await page.locator("#device-properties button[value=on][aria-pressed=true]").first().waitFor();
     },
 
     async "every page, on a desktop and on a phone"() {
-      await w.everywhere(await w.paths());
+      const paths = await w.paths();
+      await w.everywhere([...paths, "/welcome", `/devices/${plug}`]);
+    },
+
+    async "speak German"(page) {
+      await w.go("/devices");
+      await page.selectOption("#language", "de");
+      await page.getByRole("heading", {name: "Geräte", exact: true}).waitFor();
+      await w.look("devices-german");
+      await page.selectOption("#language", "en");
+      await page.getByRole("heading", {name: "Devices", exact: true}).waitFor();
+    },
+
+    async "make a backup"(page) {
+      await w.go("/backup");
+      await page.locator("form[action='/backup'] input[name=passphrase]").fill("a passphrase of four words");
+      await page.locator("form[action='/backup'] input[name=again]").fill("a passphrase of four words");
+      const [download] = await Promise.all([page.waitForEvent("download"), page.locator("form[action='/backup'] button").click()]);
+      await download.saveAs(`${w.out}/backup.lintel`);
+    },
+
+    async "restore it"(page) {
+      await w.go("/backup");
+      const form = page.locator("form[action='/backup/restore']");
+      await form.locator("input[name=passphrase]").fill("a passphrase of four words");
+      await form.locator("input[type=file]").setInputFiles(`${w.out}/backup.lintel`);
+      w.expected.push(/ERR_CONNECTION|Failed to load resource|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE|ERR_SOCKET/); // the box restarts
+      await form.locator("button").click();
+      const dialog = page.locator("dialog button[value=yes]");
+      if (await dialog.isVisible({timeout: 2000}).catch(() => false)) await dialog.click();
+      await until("the box with its backup", "/api/zigbee/devices", ({devices}) => devices.some((d) => d.name === "Kettle")).catch(async () => {
+        await login(page, "admin", password); // its sessions are those of the backup
+        await until("the box with its backup", "/api/zigbee/devices", ({devices}) => devices.some((d) => d.name === "Kettle"));
+      });
+    },
+
+    async "install an update"(page) {
+      await w.go("/update");
+      await page.click("form[action='/update/check'] button");
+      await page.locator("form[action='/update/install'] button").click();
+      await until("version 1.1", "/api/update", (s) => s.version === "1.1" && s.phase === "idle");
+      await w.go("/update");
+      await w.look("updated");
+      w.expected = [];
     },
   };
 }
