@@ -20,7 +20,7 @@ import (
 
 // followed reads server-sent events of an owner.
 type followed struct {
-	t     *testing.T
+	t     testing.TB
 	lines *bufio.Scanner
 	close func() error
 }
