@@ -28,6 +28,9 @@ type walk struct {
 	machine *laptop
 }
 
+// trialTime is how long a new version is on trial, in which clients have to come back.
+const trialTime = 20 * time.Second
+
 // newWalk starts everything.
 func newWalk(t *testing.T) *walk {
 	t.Helper()
@@ -68,7 +71,7 @@ func newWalk(t *testing.T) *walk {
 }
 
 // run runs the box. When it wants to restart for an update, the version that it has written
-// is on trial next, and is soon found healthy.
+// is on trial next.
 func (w *walk) run(ctx context.Context) error {
 	o := w.o
 	for {
@@ -83,7 +86,10 @@ func (w *walk) run(ctx context.Context) error {
 				case <-started.Done():
 					return
 				case done := <-machine.done:
-					if done == "reboot" {
+					switch done {
+					case "return":
+						w.t.Error("the box goes back to the version before")
+					case "reboot":
 						close(reboots)
 						return
 					}
@@ -100,7 +106,8 @@ func (w *walk) run(ctx context.Context) error {
 				next := newLaptop()
 				next.situation = update.TrialStart
 				next.record = &update.Record{Version: "1.1", Counter: 2, Patience: 690, Alive: machine.alive}
-				next.timeIsUp()
+				soon := time.AfterFunc(trialTime, next.timeIsUp)
+				defer soon.Stop()
 				o.Version, o.Release.Counter, o.Machine = "1.1", 2, next
 				continue
 			}

@@ -13,7 +13,7 @@ export function steps({w, home, password}) {
   // until waits for what the API tells.
   const until = async (what, path, wanted) => {
     for (const late = Date.now() + 60_000; Date.now() < late;) {
-      const {status, body} = await call(w.context, "GET", path);
+      const {status, body} = await call(w.context, "GET", path).catch(() => ({})); // it may be restarting
       if (status === 200) {
         const found = wanted(body);
         if (found) return found;
@@ -144,6 +144,9 @@ export function steps({w, home, password}) {
       await w.go("/update");
       await page.click("form[action='/update/check'] button");
       await page.locator("form[action='/update/install'] button").click();
+      await until("the trial", "/api/update", (s) => s.version === "1.1" && s.phase === "trial");
+      await w.go("/update");
+      await w.look("update-trial");
       await until("version 1.1", "/api/update", (s) => s.version === "1.1" && s.phase === "idle");
       await w.go("/update");
       await w.look("updated");
