@@ -52,7 +52,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, code int, what string
 	s.show(w, r, code, "message.html", struct {
 		Frame   frame
 		Message string
-	}{s.frame(r, http.StatusText(code)), r.t(what)})
+	}{s.frame(r, r.t("That did not work")), r.t(what)})
 }
 
 // problem is an error that tells the person at the browser, or the program, what to do.

@@ -62,7 +62,7 @@ type backupView struct {
 }
 
 func (s *Server) backupView(r *request) backupView {
-	return backupView{Frame: s.frame(r, "Backup"), Now: time.Now(), Last: s.o.Backups.Last(),
+	return backupView{Frame: s.frame(r, r.t("Backup")), Now: time.Now(), Last: s.o.Backups.Last(),
 		Claim: !s.o.Claim.Claimed(), Far: !near(address(r.Request))}
 }
 

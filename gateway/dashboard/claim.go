@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"lintel/gateway/access"
 )
@@ -22,6 +23,7 @@ type claimView struct {
 	Done        bool
 	Kept        bool // the login of Home Assistant was there before
 	Connect     bool // there is a page that connects it
+	Guide       bool // through the rest of the set-up
 	Restore     bool // a backup can be restored in place of a claim
 	Login       brokerLogin
 }
@@ -53,7 +55,7 @@ func (s *Server) brokerLogin(r *request, user, password string) brokerLogin {
 }
 
 func (s *Server) claimView(r *request) claimView {
-	v := claimView{Frame: s.frame(r, "Claim this box"), Restore: s.o.Backups != nil, Far: !near(address(r.Request))}
+	v := claimView{Frame: s.frame(r, r.t("Claim this box")), Restore: s.o.Backups != nil, Far: !near(address(r.Request))}
 	if !v.Far {
 		v.Notices = s.notices()
 	}
@@ -88,6 +90,7 @@ func (s *Server) claimForm(w http.ResponseWriter, r *request) {
 		s.show(w, r, v.Error.code, "claim.html", v)
 		return
 	}
+	v.Guide = s.o.Welcome != nil
 	v.Done, v.Kept, v.Connect = true, homeassistant == "", s.o.HomeAssistant != nil
 	v.Login = s.brokerLogin(r, access.HomeAssistantUser, homeassistant)
 	s.show(w, r, http.StatusOK, "claim.html", v)
@@ -137,8 +140,8 @@ func (s *Server) claim(w http.ResponseWriter, r *request, password, name string)
 	if s.o.Claim.Claimed() {
 		return "", access.ErrClaimed
 	}
-	if err := access.CheckPassword([]byte(password)); err != nil {
-		return "", wrong("password", "%s", sentence(err))
+	if err := passwordProblem(password); err != nil {
+		return "", err
 	}
 	if err := access.CheckBoxName(name); err != nil {
 		return "", wrong("name", "%s", sentence(err))
@@ -158,6 +161,21 @@ func (s *Server) claim(w http.ResponseWriter, r *request, password, name string)
 		}
 	}
 	return homeassistant, nil
+}
+
+// passwordProblem says what is wrong with a password that a person has chosen, in their
+// language.
+func passwordProblem(password string) error {
+	err := access.CheckPassword([]byte(password))
+	switch {
+	case err == nil:
+		return nil
+	case len(password) > access.MaxPassword:
+		return wrong("password", "The password is longer than %d bytes: choose a shorter one.", access.MaxPassword)
+	case utf8.RuneCountInString(password) < access.MinPassword:
+		return wrong("password", "The password has fewer than %d characters: choose a longer one, three or four words are easy to remember.", access.MinPassword)
+	}
+	return wrong("password", "This password is one of the first that anybody tries: choose another one, three or four words are easy to remember.")
 }
 
 // near reports whether an address is in the network of the box: one that no router

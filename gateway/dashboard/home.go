@@ -7,6 +7,7 @@ import (
 
 	"lintel/gateway/access"
 	"lintel/gateway/checks"
+	"lintel/gateway/update"
 	"lintel/serialbridge"
 )
 
@@ -117,6 +118,8 @@ func judge(lang string) template.FuncMap {
 		"verdict":    func(v checks.Verdict) string { return inWords(lang, v) },
 		"stickstate": func(state string) string { return stickState(lang, state) },
 		"span":       func(d time.Duration) string { return translateText(lang, checks.Span(d)) },
+		"phase":      func(p update.Phase) string { return phaseInWords(lang, p) },
+		"seconds":    func(n int64) string { return translateText(lang, checks.Span(time.Duration(n)*time.Second)) },
 		"since":      func(now, then time.Time) string { return translateText(lang, checks.Span(now.Sub(then))) },
 	}
 }

@@ -18,7 +18,7 @@ func (s *Server) networkRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /network", level: admin, serve: s.networkPage},
+		{pattern: "GET /network", level: admin, serve: s.live(s.networkPage())},
 		{pattern: "POST /network", level: admin, serve: s.networkForm},
 		{pattern: "POST /network/confirm", level: admin, serve: s.networkAct(s.confirmNetwork)},
 		{pattern: "POST /network/revert", level: admin, serve: s.networkAct(s.revertNetwork)},
@@ -50,10 +50,9 @@ type networkView struct {
 }
 
 func (s *Server) networkView(r *request) *networkView {
-	v := &networkView{Frame: s.frame(r, "Network"), Status: s.o.Network.Status(), Now: time.Now()}
-	v.Form = v.Status.Settings
+	v := &networkView{Frame: s.frame(r, r.t("Network")), Status: s.o.Network.Status(), Now: time.Now()}
+	v.Form, v.Frame.Still = v.Status.Settings, v.Status.Trial == nil
 	if t := v.Status.Trial; t != nil {
-		v.Frame.Refresh = true // it asks until somebody answers
 		v.Form = *t
 		for _, text := range []string{t.IPv4, t.IPv6} {
 			if p, err := netip.ParsePrefix(text); err == nil {
@@ -85,8 +84,9 @@ func (s *Server) urlAt(r *request, a netip.Addr) string {
 	return u.String()
 }
 
-func (s *Server) networkPage(w http.ResponseWriter, r *request) {
-	s.show(w, r, http.StatusOK, "network.html", s.networkView(r))
+func (s *Server) networkPage() livePage {
+	return livePage{template: "network.html", fragments: []string{"network-trial", "network-addresses", "network-time"},
+		data: func(r *request) (any, error) { return s.networkView(r), nil }}
 }
 
 func (s *Server) networkForm(w http.ResponseWriter, r *request) {
@@ -104,7 +104,6 @@ func (s *Server) networkForm(w http.ResponseWriter, r *request) {
 	if err != nil {
 		p := s.problemOf(r.Request, err)
 		v := s.networkView(r)
-		v.Frame.Refresh = false
 		v.Form, v.Error = in, p
 		v.Manual = in.IPv4 != network.DHCP
 		s.show(w, r, p.code, "network.html", v)

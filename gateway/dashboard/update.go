@@ -17,7 +17,7 @@ func (s *Server) updateRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /update", level: admin, serve: s.updatePage},
+		{pattern: "GET /update", level: admin, serve: s.live(s.updatePage())},
 		{pattern: "POST /update/check", level: admin, serve: s.checkForm},
 		{pattern: "POST /update/install", level: admin, serve: s.installForm},
 		{pattern: "POST /update/upload", level: admin, body: maxUpload, kind: fileType, serve: s.uploadForm},
@@ -65,19 +65,36 @@ type updateView struct {
 }
 
 func (s *Server) updateView(r *request) *updateView {
-	v := &updateView{Frame: s.frame(r, "Update"), Status: s.o.Updater.Status()}
-	switch v.Status.Phase {
-	case update.Idle:
-	case update.Restarting:
-		v.Wait = true
-	default:
-		v.Frame.Refresh = r.Method == http.MethodGet
-	}
+	v := &updateView{Frame: s.frame(r, r.t("Update")), Status: s.o.Updater.Status()}
+	v.Wait = v.Status.Phase == update.Restarting
+	v.Frame.Still = v.Status.Phase == update.Idle || v.Wait
 	return v
 }
 
-func (s *Server) updatePage(w http.ResponseWriter, r *request) {
-	s.show(w, r, http.StatusOK, "update.html", s.updateView(r))
+func (s *Server) updatePage() livePage {
+	return livePage{template: "update.html", fragments: []string{"update-now", "update-new", "update-file"},
+		data: func(r *request) (any, error) { return s.updateView(r), nil }}
+}
+
+// phaseInWords is what the updater is doing.
+func phaseInWords(lang string, p update.Phase) string {
+	switch p {
+	case update.Checking:
+		return translate(lang, "checking")
+	case update.Downloading:
+		return translate(lang, "downloading")
+	case update.Writing:
+		return translate(lang, "writing")
+	case update.Arming:
+		return translate(lang, "reading back")
+	case update.Restarting:
+		return translate(lang, "restarting")
+	case update.OnTrial:
+		return translate(lang, "on trial")
+	case update.Committing:
+		return translate(lang, "is kept")
+	}
+	return string(p)
 }
 
 // showUpdate shows the page after something was done, or not.
@@ -88,7 +105,6 @@ func (s *Server) showUpdate(w http.ResponseWriter, r *request, err error) {
 	}
 	v := s.updateView(r)
 	v.Error = s.problemOf(r.Request, err)
-	v.Frame.Refresh = false // what is wrong is to be read
 	s.show(w, r, v.Error.code, "update.html", v)
 }
 

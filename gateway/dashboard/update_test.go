@@ -110,7 +110,7 @@ func TestUpdatePage(t *testing.T) {
 	u.set(func(s *update.Status) {
 		s.Phase, s.Percentage, s.Installing, s.CanCancel = update.Writing, 42, "1.1", true
 	})
-	if body := page("writing, 42 %", `<progress max="100" value="42">`, `action="/update/cancel"`, `http-equiv="refresh"`); strings.Contains(body, `action="/update/install"`) {
+	if body := page("writing, 42 %", `<progress max="100" value="42"`, `action="/update/cancel"`, `http-equiv="refresh"`); strings.Contains(body, `action="/update/install"`) {
 		t.Error("a second update is offered while one is installed")
 	}
 	u.set(func(s *update.Status) { s.Phase, s.Percentage, s.CanCancel = update.Restarting, -1, false })
@@ -120,7 +120,7 @@ func TestUpdatePage(t *testing.T) {
 	u.set(func(s *update.Status) {
 		s.Phase, s.Trial = update.OnTrial, &update.Trial{SecondsLeft: 300, Missing: []string{"The stick A is away."}, Waiting: []string{"One lamp."}, Back: []string{"3 of 4 clients"}}
 	})
-	page("on trial", "The stick A is away.", "One lamp.", "There again: 3 of 4 clients.", "in 5 min at the latest")
+	page("on trial", "The stick A is away.", "One lamp.", "There again: 3 of 4 clients.", "in 5 minutes at the latest")
 	u.set(func(s *update.Status) {
 		*s = update.Status{Version: "1.0", Phase: update.Idle, Percentage: -1, Unable: "Put the new program in its place."}
 	})

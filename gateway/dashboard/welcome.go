@@ -134,6 +134,7 @@ func (s *Server) welcomePage() livePage {
 func (s *Server) welcomeView(r *request) *welcomeView {
 	v := &welcomeView{Frame: s.frame(r, r.t("Welcome")), welcomeState: s.welcome(), Now: time.Now(), BoxName: s.o.Claim.BoxName(),
 		Zigbee: s.o.ZigbeeNetwork != nil}
+	v.Frame.Still = true
 	if s.o.HomeAssistant != nil {
 		v.Logins, v.Found = s.o.HomeAssistant.Logins(), s.foundHomeAssistants()
 	}
