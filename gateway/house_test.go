@@ -68,6 +68,7 @@ var floors = map[string]int{
 	"lintel/gateway/checks":                     3,
 	"lintel/serialbridge/simulator":             4,
 	"lintel/gateway/dashboard":                  5,
+	"lintel/gateway/dashboard/apicheck":         0,
 	"lintel/gateway":                            6,
 	"lintel/cmd/lintel":                         7,
 	"lintel/cmd/lintelctl":                      7,

@@ -33,7 +33,7 @@ func TestCapture(t *testing.T) {
 		"":                            "There is no stick",
 		"?stick=nobody":               "There is no stick",
 		"?stick=x&seconds=0":          "seconds is a number",
-		"?stick=x&seconds=one":        "seconds is a number",
+		"?stick=x&seconds=one":        "seconds: This is to be a whole number.",
 		"?stick=x&seconds=3601":       "seconds is a number",
 		"?stick=/dev/pts/3&seconds=1": "# stick /dev/pts/3",
 	} {

@@ -119,10 +119,7 @@ func (s *Server) listCertificates(w http.ResponseWriter, _ *request) {
 }
 
 func (s *Server) issueCertificate(w http.ResponseWriter, r *request) {
-	var in struct {
-		Name string `json:"name"`
-		CSR  string `json:"csr"`
-	}
+	var in certificateRequest
 	err := decode(r, &in)
 	var made *issued
 	if err == nil {

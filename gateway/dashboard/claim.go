@@ -106,7 +106,7 @@ func (s *Server) claimState(w http.ResponseWriter, r *request) {
 
 func (s *Server) claimCall(w http.ResponseWriter, r *request) {
 	var in struct {
-		Password string `json:"password"`
+		Password string `json:"password" api:"required"`
 		Name     string `json:"name"`
 	}
 	err := decode(r, &in)

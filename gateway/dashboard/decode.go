@@ -134,7 +134,7 @@ func (c *checker) value(at string, t reflect.Type, depth int) error {
 	kind := t.Kind()
 	switch token := token.(type) {
 	case nil:
-		if !nullable && kind != reflect.Slice && kind != reflect.Map {
+		if depth == 0 || !nullable && kind != reflect.Slice && kind != reflect.Map {
 			c.add(at, "This is null: send %s.", kindName(t))
 		}
 	case string:

@@ -248,10 +248,7 @@ func (t *target) parseValue(text string) (any, error) {
 }
 
 func (s *Server) setCall(w http.ResponseWriter, r *request) {
-	var call struct {
-		Key   *string `json:"key"`
-		Value any     `json:"value"`
-	}
+	var call setRequest
 	err := decode(r, &call)
 	if err == nil && (call.Key == nil || call.Value == nil) {
 		err = wrong("key", `Say what is to be set: {"key": "state", "value": "ON"}.`)

@@ -144,7 +144,11 @@ func (s *Server) explain(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *request) {
-	if err := s.reloadRules(r); err != nil {
+	err := decode(r, &struct{}{})
+	if err == nil {
+		err = s.reloadRules(r)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -172,10 +176,7 @@ func (s *Server) listTokens(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) addToken(w http.ResponseWriter, r *request) {
-	var in struct {
-		Name  string       `json:"name"`
-		Level access.Level `json:"level"`
-	}
+	var in tokenRequest
 	err := decode(r, &in)
 	secret := ""
 	if err == nil {

@@ -122,10 +122,7 @@ func (s *Server) connect(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) connectReturn(w http.ResponseWriter, r *request) {
-	var in struct {
-		State string `json:"state"`
-		Code  string `json:"code"`
-	}
+	var in callbackRequest
 	err := decode(r, &in)
 	var c homeassistant.Connection
 	if err == nil {

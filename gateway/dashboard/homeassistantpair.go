@@ -109,10 +109,7 @@ func (u *unpaired) Error() string { return u.Text }
 
 // pairCall gives the custom integration a login for a code.
 func (s *Server) pairCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		Code   string `json:"code"`
-		Client string `json:"client"`
-	}
+	var in pairRequest
 	err := decode(r, &in)
 	if err == nil && in.Client != "homeassistant" {
 		err = wrong("client", "Logins are given to the client homeassistant only: make others on the page of the users.")

@@ -197,10 +197,7 @@ func (s *Server) loginForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) loginCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		User     string `json:"user"`
-		Password string `json:"password"`
-	}
+	var in loginRequest
 	err := decode(r, &in)
 	var u access.User
 	if err == nil {
@@ -238,7 +235,11 @@ func (s *Server) logoutForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) logoutCall(w http.ResponseWriter, r *request) {
-	if err := s.logout(w, r); err != nil {
+	err := decode(r, &struct{}{})
+	if err == nil {
+		err = s.logout(w, r)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}

@@ -150,11 +150,7 @@ func (s *Server) showObserved(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) proposeCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		User string `json:"user"`
-		Role string `json:"role"` // empty: one after the user
-		Days int    `json:"days"` // 0: a week
-	}
+	var in proposeRequest
 	err := decode(r, &in)
 	var p Proposal
 	if err == nil {

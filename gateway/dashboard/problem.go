@@ -43,6 +43,13 @@ const (
 	connectProblem = "/api#problem-connect" // a Home Assistant cannot be connected: see reason
 )
 
+// problemKinds are what the page about the API tells of these types.
+var problemKinds = []struct{ Type, About string }{
+	{inputProblem, "Something is wrong with what was sent. errors lists what: detail says it, and pointer (into the body, RFC 6901), parameter (of the path or the query) or header says where."},
+	{pairProblem, "Home Assistant gets no login. reason is wrong_code, no_code, wait, unclaimed, no_listener, no_login, far or busy."},
+	{connectProblem, "A Home Assistant cannot be connected. reason says why in a word; with certificate there is the fingerprint that is to be compared."},
+}
+
 // titles are what kinds of problems are called. That of about:blank is the status.
 var titles = map[string]string{
 	inputProblem:   "What was sent is not valid",
@@ -70,8 +77,7 @@ func answerProblem(w http.ResponseWriter, p Problem) {
 	w.Write(append(b, '\n'))
 }
 
-// inputErrors returns what a problem is about. Fields of the body have names as they are in
-// JSON; below them they are parted by slashes.
+// inputErrors returns what a problem is about.
 func (p *problem) inputErrors(r *request) []InputError {
 	if p.inputs != nil || p.field == "" {
 		return p.inputs
@@ -80,10 +86,7 @@ func (p *problem) inputErrors(r *request) []InputError {
 	if r.route.takes(p.field) {
 		e.Parameter = p.field
 	} else {
-		e.Pointer = "#"
-		for name := range strings.SplitSeq(p.field, "/") {
-			e.Pointer = pointerTo(e.Pointer, name)
-		}
+		e.Pointer = pointerTo("#", p.field)
 	}
 	return []InputError{e}
 }

@@ -59,10 +59,10 @@ func TestProblemsNameTheField(t *testing.T) {
 	}{
 		{browse{path: "/api/tokens", json: `{"name":"","level":"viewer"}`}, 400, "#/name"},
 		{browse{path: "/api/tokens", json: `{"name":"x","level":"king"}`}, 400, "#/level"},
-		{browse{path: "/api/tokens", json: `{"name":"x","levle":"viewer"}`}, 400, "#/levle"},
+		{browse{path: "/api/tokens", json: `{"name":"x","levle":"viewer"}`}, 400, "#/levle #/level"},
 		{browse{path: "/api/tokens", json: `{"name":7,"level":[]}`}, 400, "#/name #/level"},
 		{browse{path: "/api/tokens", json: `{`}, 400, "#"},
-		{browse{path: "/api/tokens", json: `{}`, header: http.Header{"Content-Encoding": {"gzip"}}}, 400, "#/name"},
+		{browse{path: "/api/tokens", json: `{}`, header: http.Header{"Content-Encoding": {"gzip"}}}, 400, "#/name #/level"},
 		{browse{path: "/api/tokens", body: `{}`}, 415, "Content-Type"},
 		{browse{path: "/api/tokens", json: strings.Repeat(" ", maxBody+1)}, 413, "#"},
 		{browse{path: "/api/users", json: `{"name":"x","roles":["king"]}`}, 400, "#/roles"},

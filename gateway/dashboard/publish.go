@@ -54,12 +54,7 @@ func (s *Server) publish(r *request, m mqtt.Message) error {
 }
 
 func (s *Server) publishCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		Topic   string `json:"topic"`
-		Payload string `json:"payload"`
-		QoS     byte   `json:"qos"`
-		Retain  bool   `json:"retain"`
-	}
+	var in publishRequest
 	err := decode(r, &in)
 	if err == nil {
 		err = s.publish(r, mqtt.Message{Topic: in.Topic, Payload: []byte(in.Payload), QoS: in.QoS, Retain: in.Retain})

@@ -40,9 +40,7 @@ func (s *Server) resetForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) resetCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		Confirm string `json:"confirm"`
-	}
+	var in resetRequest
 	err := decode(r, &in)
 	if err == nil {
 		err = s.reset(r, in.Confirm)

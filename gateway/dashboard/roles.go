@@ -251,10 +251,7 @@ func (s *Server) showRole(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) putRoleFile(w http.ResponseWriter, r *request) {
-	var in struct {
-		Text    string `json:"text"`
-		Version string `json:"version"`
-	}
+	var in roleFileRequest
 	err := decode(r, &in)
 	if err == nil {
 		err = s.changeRoles(r, &roleChange{File: &in.Text, Version: in.Version})
@@ -267,11 +264,7 @@ func (s *Server) putRoleFile(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) putRole(w http.ResponseWriter, r *request) {
-	var in struct {
-		Rules   []access.RuleSpec `json:"rules"`
-		Text    string            `json:"text"`
-		Version string            `json:"version"`
-	}
+	var in roleRequest
 	err := decode(r, &in)
 	if err == nil {
 		err = s.changeRoles(r, &roleChange{Name: r.PathValue("name"), Rules: in.Rules, Text: in.Text, Version: in.Version})
@@ -293,9 +286,7 @@ func (s *Server) deleteRole(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) restoreRolesCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		Number int `json:"number"`
-	}
+	var in restoreRequest
 	err := decode(r, &in)
 	if err == nil {
 		err = s.restoreRoles(r, in.Number)

@@ -19,6 +19,8 @@ type route struct {
 	body      int64        // bytes it may have; 0: maxBody
 	kind      string       // media type that it must have; empty: that of a form, and JSON in the API
 	serve     func(w http.ResponseWriter, r *request)
+
+	call // what the API tells of it; see describedCalls
 }
 
 const (
@@ -43,11 +45,12 @@ func (s *Server) routes() []route {
 		{pattern: "GET /api/status", level: viewer, serve: s.serveStatus},
 	}
 	all = append(all, s.metricsRoutes()...)
+	all = append(all, s.apiRoutes()...)
 	if s.o.Users == nil {
 		for i := range all {
 			all[i].level, all[i].unclaimed = everybody, true
 		}
-		return all
+		return describe(all)
 	}
 	for _, area := range []func() []route{
 		s.doorRoutes,
@@ -86,7 +89,7 @@ func (s *Server) routes() []route {
 	} {
 		all = append(all, area()...)
 	}
-	return all
+	return describe(all)
 }
 
 // request is a request and who makes it.
@@ -210,13 +213,26 @@ func (s *Server) guard(rt route) http.Handler {
 			s.fail(w, r, err)
 			return
 		}
-		limit := rt.body
-		if limit == 0 {
-			limit = maxBody
+		if err := rt.checkQuery(hr); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		limit := rt.limit()
+		if rt.hasBody() && isCall(hr) && hr.ContentLength > limit { // a browser reads no answer before all is sent
+			s.fail(w, r, tooLarge(&http.MaxBytesError{Limit: limit}))
+			return
 		}
 		hr.Body = http.MaxBytesReader(plain, hr.Body, limit) // it knows the writer of net/http
 		rt.serve(w, r)
 	})
+}
+
+// limit is how many bytes a body may have.
+func (rt *route) limit() int64 {
+	if rt.body == 0 {
+		return maxBody
+	}
+	return rt.body
 }
 
 // refuseLevel answers somebody who may not do what they want.

@@ -163,11 +163,7 @@ func (s *Server) showSettings(w http.ResponseWriter, _ *request) {
 }
 
 func (s *Server) changeSettings(w http.ResponseWriter, r *request) {
-	var in struct {
-		Base     string         `json:"base"`
-		Settings map[string]any `json:"settings"`
-		Try      bool           `json:"try"`
-	}
+	var in settingsRequest
 	if err := decode(r, &in); err != nil {
 		s.fail(w, r, err)
 		return
@@ -204,10 +200,7 @@ func (s *Server) listSettingsVersions(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) undoSettings(w http.ResponseWriter, r *request) {
-	var in struct {
-		Number int  `json:"number"`
-		Try    bool `json:"try"`
-	}
+	var in undoRequest
 	if err := decode(r, &in); err != nil {
 		s.fail(w, r, err)
 		return
@@ -246,7 +239,11 @@ func (s *Server) restartHouse(r *request) {
 // settingsProblem says to people what an error of Settings means.
 func settingsProblem(err error) error {
 	if e, ok := errors.AsType[*SettingsError](err); ok {
-		return problemf(http.StatusBadRequest, e.Problems[0].Key, "%s", sentence(e))
+		p := problemf(http.StatusBadRequest, e.Problems[0].Key, "%s", sentence(e))
+		for _, one := range e.Problems[:min(len(e.Problems), maxInputErrors)] {
+			p.inputs = append(p.inputs, InputError{Pointer: pointerTo("#/settings", one.Key), Detail: sentence(errors.New(one.Text))})
+		}
+		return p
 	}
 	switch {
 	case errors.Is(err, ErrSettingsChanged):

@@ -104,9 +104,7 @@ func (s *Server) simulateState(w http.ResponseWriter, _ *request) {
 }
 
 func (s *Server) simulateCall(w http.ResponseWriter, r *request) {
-	var call struct {
-		Kind string `json:"kind"`
-	}
+	var call simulateRequest
 	err := decode(r, &call)
 	if err == nil && call.Kind == "" {
 		err = wrong("kind", `Say which stick: {"kind": "dsmr"}.`)

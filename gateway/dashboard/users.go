@@ -252,10 +252,7 @@ func (s *Server) showUser(w http.ResponseWriter, r *request) {
 
 // addUser makes a user. One of whom no more is said than the name is a device.
 func (s *Server) addUser(w http.ResponseWriter, r *request) {
-	var in struct {
-		Name string `json:"name"`
-		userChange
-	}
+	var in userRequest
 	err := decode(r, &in)
 	var u access.User
 	var password string

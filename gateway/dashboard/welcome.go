@@ -290,12 +290,7 @@ func (s *Server) showWelcome(w http.ResponseWriter, _ *request) {
 }
 
 func (s *Server) changeWelcome(w http.ResponseWriter, r *request) {
-	var in struct {
-		Name    *string `json:"name"`
-		Skip    *string `json:"skip"`
-		Resume  *string `json:"resume"`
-		Dismiss *bool   `json:"dismiss"`
-	}
+	var in welcomeRequest
 	err := decode(r, &in)
 	if err == nil && in.Name != nil {
 		err = s.nameBox(r, *in.Name)

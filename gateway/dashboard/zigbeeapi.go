@@ -57,6 +57,12 @@ func (s *Server) showZigbeeDevice(w http.ResponseWriter, r *request) {
 
 // coordinatorBackup reads a backup from the stick and hands it out. The network key is in it.
 func (s *Server) coordinatorBackup(w http.ResponseWriter, r *request) {
+	if isCall(r.Request) {
+		if err := decode(r, &struct{}{}); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), permitTime)
 	defer cancel()
 	b, err := s.o.ZigbeeNetwork.Bridge().Network().Backup(ctx)

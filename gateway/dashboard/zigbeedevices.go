@@ -305,10 +305,7 @@ func (s *Server) zigbeeDevices(w http.ResponseWriter, _ *request) {
 }
 
 func (s *Server) permit(w http.ResponseWriter, r *request) {
-	var call struct {
-		Seconds *float64 `json:"seconds"`
-		Via     string   `json:"via"` // the device through which alone; empty: all of them
-	}
+	var call permitRequest
 	err := decode(r, &call)
 	if err == nil && call.Seconds == nil {
 		err = wrong("seconds", `Say for how long: {"seconds": 240} opens the network, 0 closes it.`)
@@ -320,9 +317,7 @@ func (s *Server) permit(w http.ResponseWriter, r *request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, http.StatusOK, struct {
-		OpenUntil *time.Time `json:"open_until"`
-	}{s.o.ZigbeeNetwork.Overview().OpenUntil})
+	s.answer(w, http.StatusOK, permitAnswer{s.o.ZigbeeNetwork.Overview().OpenUntil})
 }
 
 func (s *Server) showLesson(w http.ResponseWriter, r *request) {
