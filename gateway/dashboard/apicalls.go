@@ -117,9 +117,12 @@ func describedCalls() map[string]call {
 			out: struct {
 				Denials []access.Denial `json:"denials"`
 			}{}},
-		"GET /api/audit": {about: "What happened at the door, the newest first", out: struct {
-			Events []access.Event `json:"events"`
-		}{}},
+		"GET /api/audit": {about: "What happened at the door, the newest first", query: []parameter{
+			{"kind", "login refused", "Of this kind"}, {"user", "garden", "Of this user"}, {"address", "192.0.2.0/24", "From this address or network"},
+			{"q", "admin", "Search for"}, {"format", "csv", "jsonl or csv, else JSON"}},
+			out: either{struct {
+				Events []access.Event `json:"events"`
+			}{}, media("application/jsonl"), media("text/csv; charset=utf-8")}},
 		"POST /api/access/reload": {about: "Reads the role file again"},
 		"GET /api/roles":          {about: "The role file, its roles and its earlier versions", out: RoleFile{}},
 		"PUT /api/roles":          {about: "Replaces the role file", out: RoleFile{}, in: roleFileRequest{}},
@@ -251,7 +254,8 @@ func describedCalls() map[string]call {
 		"POST /api/update/cancel":    {about: "Ends an installation", out: update.Status{}, done: http.StatusAccepted},
 		"POST /api/update/restart":   {about: "Restarts the box", out: update.Status{}, done: http.StatusAccepted},
 		"GET /api/log": {about: "The last lines of the log, with follow also those that come", query: []parameter{
-			{"level", "warn", "debug, info, warn or error, and above"}, {"lines", 100, "How many, 1000 at most"}, {"follow", true, "As server-sent events, which go on"}},
+			{"level", "warn", "debug, info, warn or error, and above"}, {"q", "meter", "Lines with this text"},
+			{"attribute", "client", "Lines with this attribute"}, {"value", "garden-1", "And with this text in it"}, {"lines", 100, "How many, 1000 at most"}, {"follow", true, "As server-sent events, which go on"}},
 			out: either{struct {
 				Lines []LogLine `json:"lines"`
 			}{}, media("text/event-stream")}},
