@@ -103,6 +103,65 @@ export function steps({w, home, password}) {
       await page.locator("#device-properties button[value=on][aria-pressed=true]").first().waitFor();
     },
 
+    async "subscribe and publish in the page"(page) {
+      await w.go("/publish");
+      await page.fill("#filter", "walk/#");
+      await page.click("#subscribe button");
+      await page.locator("#subscriptions").getByText("walk/#").first().waitFor();
+      await page.fill("#topic", "walk/here");
+      await page.fill("#payload", "a step");
+      await page.check("#publish input[name=retain]");
+      await page.click("#publish > button");
+      await page.locator("#messages").getByText("a step").first().waitFor();
+      await w.look("published");
+    },
+
+    async "see the topic in the tree"(page) {
+      await w.go("/topics");
+      await page.getByText("walk").first().waitFor();
+      await w.look("topics-tree");
+    },
+
+    async "follow a message from the radio to its receivers"(page) {
+      await w.go(`/journey?device=${plug}`);
+      await page.locator("body:not(.stale)").waitFor();
+      const shown = page.locator("#journey-list article").first();
+      for (let on = false; !await shown.isVisible(); on = !on) { // what came before the page listened is not followed
+        await call(w.context, "POST", `/api/devices/${plug}/set`, {key: "state", value: on ? "ON" : "OFF"});
+        await shown.waitFor({timeout: 5_000}).catch(() => {});
+      }
+      await w.look("journey-of-a-device");
+    },
+
+    async "be told why somebody was refused, and allow it"(page) {
+      const {status} = await call(w.context, "POST", "/api/users", {name: "olga", password: "another good password", page: "operator"});
+      if (status >= 300) throw new Error(`olga cannot be made: ${status}`);
+      const other = await w.browser.newContext({locale: "en-GB"});
+      const theirs = await other.newPage();
+      await login(theirs, "olga", "another good password");
+      const refused = await call(other, "POST", "/api/publish", {topic: "garden/pump/set", payload: "ON"});
+      if (refused.status !== 403) throw new Error(`olga may publish: ${refused.status}`);
+      await w.go("/access");
+      await page.locator("#access-denials tr", {hasText: "garden/pump/set"}).getByRole("link", {name: "Explain"}).first().click();
+      await page.locator(".verdict").getByText("denied").waitFor();
+      await w.look("explained");
+      await page.click("form[action='/access/allow'] button");
+      await page.waitForLoadState();
+      const allowed = await call(other, "POST", "/api/publish", {topic: "garden/pump/set", payload: "ON"});
+      if (allowed.status >= 300) throw new Error(`olga may not publish yet: ${allowed.status}`);
+      await other.close();
+    },
+
+    async "trace a topic"(page) {
+      await w.go("/trace");
+      await page.fill("input[name=topic]", "garden/#");
+      await page.click("main form:has(input[name=topic]) button");
+      await page.locator("#trace-events").waitFor();
+      await call(w.context, "POST", "/api/publish", {topic: "garden/pump/set", payload: "OFF"});
+      await page.locator("#trace-events").getByText("garden/pump/set").first().waitFor();
+      await w.look("traced");
+    },
+
     async "every page, on a desktop and on a phone"() {
       const paths = await w.paths();
       await w.everywhere([...paths, "/welcome", `/devices/${plug}`]);
