@@ -75,6 +75,9 @@ func newWalk(t *testing.T) *walk {
 func (w *walk) run(ctx context.Context) error {
 	o := w.o
 	for {
+		if _, err := FinishRestore(o.Data); err != nil {
+			return err
+		}
 		started, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- Run(started, w.config, o) }()
