@@ -19,15 +19,19 @@ import (
 type livePage struct {
 	template  string
 	fragments []string
-	// data is what the page shows. It is called once a second for each URL, user and
+	// data is what the page shows. It is called about once a second for each URL, user and
 	// language with somebody who looks: it has to be quick.
 	data func(r *request) (any, error)
 }
 
 const (
-	liveInterval  = time.Second
-	liveHeartbeat = 15 * time.Second
-	maxLive       = 40 // pages that are open
+	liveInterval = time.Second
+	// A page takes a thousandth of a processor at most: one that takes long to make is made
+	// less often.
+	liveShare       = 1000
+	maxLiveInterval = 15 * time.Second
+	liveHeartbeat   = 15 * time.Second
+	maxLive         = 40 // pages that are open
 )
 
 // live serves a page and what changes on it.
@@ -112,10 +116,18 @@ func (s *Server) look(r *request, p livePage) (*view, func()) {
 
 // keep makes the fragments anew as long as somebody looks.
 func (s *Server) keep(ctx context.Context, v *view, p livePage, r *request) {
-	ticker := time.NewTicker(s.views.interval)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	var b bytes.Buffer
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ending:
+			return
+		case <-timer.C:
+		}
+		began := time.Now()
 		// What cannot be made stays as it is: the next full page says why.
 		if data, err := p.data(r); err == nil {
 			for _, name := range p.fragments {
@@ -128,13 +140,7 @@ func (s *Server) keep(ctx context.Context, v *view, p livePage, r *request) {
 			}
 			v.tell()
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.ending:
-			return
-		case <-ticker.C:
-		}
+		timer.Reset(min(max(s.views.interval, time.Since(began)*liveShare), maxLiveInterval))
 	}
 }
 
