@@ -15,7 +15,7 @@ func (s *Server) homeAssistantRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /homeassistant", level: viewer, serve: s.homeassistantPage},
+		{pattern: "GET /homeassistant", level: viewer, serve: s.live(s.homeassistantPage())},
 		{pattern: "POST /homeassistant/login", level: admin, serve: s.homeassistantLoginForm},
 		{pattern: "POST /homeassistant/connect", level: admin, serve: s.connectForm},
 		// A GET that changes something: see doc.go.
@@ -61,10 +61,9 @@ type HomeAssistantLogin struct {
 
 // homeassistantView is the page of Home Assistant: a section for each way. Bridge mode and
 // the integration have files of their own for theirs, with a template each that
-// homeassistant.html calls with a field of the view.
+// homeassistant.html calls.
 type homeassistantView struct {
 	Frame  frame
-	Now    time.Time
 	Admin  bool
 	Logins []HomeAssistantLogin
 	Found  []foundView
@@ -88,7 +87,7 @@ type foundView struct {
 }
 
 func (s *Server) homeassistantView(r *request) *homeassistantView {
-	v := &homeassistantView{Frame: s.frame(r, "Home Assistant"), Now: time.Now(), Admin: may(r.level, "admin"),
+	v := &homeassistantView{Frame: s.frame(r, r.t("Home Assistant")), Admin: may(r.level, "admin"),
 		Logins: s.o.HomeAssistant.Logins(), Broker: s.brokerLogin(r, "", ""),
 		Pairing: s.pairingView(r), Bridging: s.o.Bridge != nil, Bridge: s.bridgeView(r)}
 	for _, f := range s.o.HomeAssistant.Found() {
@@ -103,8 +102,16 @@ func (s *Server) homeassistantView(r *request) *homeassistantView {
 	return v
 }
 
-func (s *Server) homeassistantPage(w http.ResponseWriter, r *request) {
-	s.show(w, r, http.StatusOK, "homeassistant.html", s.homeassistantView(r))
+func (s *Server) homeassistantPage() livePage {
+	return livePage{
+		template:  "homeassistant.html",
+		fragments: []string{"homeassistant-logins", "homeassistant-found", "homeassistant-code", "homeassistant-uplink"},
+		data: func(r *request) (any, error) {
+			v := s.homeassistantView(r)
+			v.Frame.Still = v.Admin
+			return v, nil
+		},
+	}
 }
 
 // failHomeAssistant shows the page with an error in a section.

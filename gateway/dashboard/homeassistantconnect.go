@@ -88,7 +88,7 @@ func (s *Server) connectForm(w http.ResponseWriter, r *request) {
 	s.show(w, r, http.StatusOK, "homeassistantgo.html", struct {
 		Frame     frame
 		Authorize string
-	}{s.frame(r, "Home Assistant"), authorize})
+	}{s.frame(r, r.t("Home Assistant")), authorize})
 }
 
 // connectCallback is where Home Assistant sends the browser back to. See doc.go for why a

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"html/template"
 	"math"
 	"net"
 	"net/http"
@@ -26,6 +27,9 @@ type pairingView struct {
 	Code    string // that is shown; empty: none
 	Seconds int64  // for which the code is good
 }
+
+// Shown is the code as it stands on the page.
+func (v pairingView) Shown() template.HTML { return "<strong>" + code(v.Code) + "</strong>" }
 
 func (s *Server) pairingView(r *request) pairingView {
 	v := pairingView{Admin: may(r.level, access.Admin), Version: homeassistant.IntegrationVersion(s.o.Version)}

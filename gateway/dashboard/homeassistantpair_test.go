@@ -48,6 +48,25 @@ func other(code string) string {
 	return "0" + code[1:]
 }
 
+func TestPairingIsSeenLive(t *testing.T) {
+	g := newGate(t)
+	live := g.stream(browse{path: "/homeassistant", as: "admin"})
+	first := live.next()
+	if !strings.Contains(first["homeassistant-logins"], "192.168.1.2:50123") || !strings.Contains(first["homeassistant-found"], `value="1234"`) ||
+		!strings.Contains(first["homeassistant-uplink"], "mqtt://192.168.1.2:1883") {
+		t.Errorf("at first: %v", first)
+	}
+	code := g.newCode()
+	shown := code[:4] + " " + code[4:]
+	if changed := live.next(); len(changed) != 1 || !strings.Contains(changed["homeassistant-code"], shown) {
+		t.Errorf("after the code was shown: %v", changed)
+	}
+	g.pairs(200, "", code)
+	if changed := live.next(); !strings.Contains(changed["homeassistant-code"], "<form") || strings.Contains(changed["homeassistant-code"], shown) {
+		t.Errorf("after the code was used: %v", changed)
+	}
+}
+
 func TestPairing(t *testing.T) {
 	g := newGate(t)
 	g.pairs(403, "no_code", "12345678")

@@ -339,7 +339,7 @@ type apiParameter struct{ Name, About string }
 type apiProblem struct{ ID, Type, About string }
 
 func (s *Server) apiPage(w http.ResponseWriter, r *request) {
-	v := apiView{Frame: s.frame(r, "API"), About: apiAbout}
+	v := apiView{Frame: s.frame(r, r.t("API")), About: apiAbout}
 	for _, p := range problemKinds {
 		_, id, _ := strings.Cut(p.Type, "#")
 		v.Problems = append(v.Problems, apiProblem{id, p.Type, p.About})

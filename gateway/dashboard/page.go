@@ -16,7 +16,7 @@ import (
 	"lintel/serialbridge"
 )
 
-// maxRows is how many clients the page shows; the JSON has them all.
+// maxRows is how many lines of a kind a page shows at most; the JSON has them all.
 const maxRows = 200
 
 //go:embed html
@@ -31,11 +31,8 @@ func parsePages() map[string]*template.Template {
 		"count":     formatCount,
 		"figure":    formatFigure,
 		"duration":  func(seconds int64) string { return formatDuration(time.Duration(seconds) * time.Second) },
-		"heard":     formatHeard,
 		"ago":       func(now, then time.Time) string { return formatDuration(now.Sub(then)) },
 		"protocol":  formatProtocol,
-		"rows":      func(c []Client) []Client { return c[:min(len(c), maxRows)] },
-		"more":      func(c []Client) int { return max(len(c)-maxRows, 0) },
 		"damaged":   formatDamaged,
 		"join":      strings.Join,
 		"megabytes": func(n int64) float64 { return float64(n) / 1e6 },
@@ -87,33 +84,6 @@ func errorAt(lang string, p *problem, field string) at {
 	return at{"error-" + field, p.in(lang)}
 }
 
-// Row is a property as a person reads it.
-type Row struct {
-	Name, Value, Unit string
-	Quiet             bool // diagnostic or a setting
-}
-
-// Rows returns the properties that have a value, what the device is for first.
-func (d Device) Rows() []Row {
-	var loud, quiet []Row
-	for _, p := range d.properties {
-		v, ok := d.Values[p.Key]
-		if !ok || v == nil {
-			continue
-		}
-		r := Row{Name: p.Name, Value: formatValue(p, v), Unit: p.Unit, Quiet: p.Category != ""}
-		if r.Name == "" {
-			r.Name = p.Key
-		}
-		if r.Quiet {
-			quiet = append(quiet, r)
-		} else {
-			loud = append(loud, r)
-		}
-	}
-	return append(loud, quiet...)
-}
-
 // formatValue writes a value as it came from the JSON of a state topic.
 func formatValue(p serialbridge.Property, v any) string {
 	switch v := v.(type) {
@@ -157,14 +127,6 @@ func formatDuration(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d days", s/86400)
 	}
-}
-
-func formatHeard(now, then time.Time) string {
-	d := now.Sub(then)
-	if d < 10*time.Second {
-		return "heard just now"
-	}
-	return "heard " + formatDuration(d) + " ago"
 }
 
 func formatBytes(n uint64) string {

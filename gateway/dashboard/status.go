@@ -90,8 +90,6 @@ type Device struct {
 	Availability string         `json:"availability,omitempty"`
 	Heard        *time.Time     `json:"heard,omitempty"`
 	Values       map[string]any `json:"values,omitempty"`
-
-	properties []serialbridge.Property
 }
 
 // Client is a session of the broker.
@@ -139,7 +137,7 @@ func (s *Server) status() Status {
 		v := s.values.get(d.ID)
 		device := Device{
 			ID: d.ID, Name: cmp.Or(d.Name, d.ID), Vendor: d.Vendor, Model: d.Model, Via: d.Via,
-			Availability: v.availability, Values: v.values, properties: d.Properties,
+			Availability: v.availability, Values: v.values,
 		}
 		if !v.at.IsZero() {
 			device.Heard = &v.at
