@@ -110,7 +110,8 @@ func (s *Server) serveMQTT(w http.ResponseWriter, r *request) {
 	s.o.MQTT.WebSocketOf(ctx, PageListener, Visitor{r.user}).ServeHTTP(w, r.Request)
 }
 
-// watchSocket ends a connection when the session has ended, or the user has another level.
+// watchSocket ends a connection when the session has ended, or the user has no longer the
+// level that the route takes.
 func (s *Server) watchSocket(ctx context.Context, r *request, end context.CancelCauseFunc) {
 	ticker := time.NewTicker(socketLook)
 	defer ticker.Stop()
@@ -123,7 +124,7 @@ func (s *Server) watchSocket(ctx context.Context, r *request, end context.Cancel
 			return
 		case <-ticker.C:
 		}
-		if now := s.identify(r.Request); now.user != r.user || !may(now.level, operator) {
+		if now := s.identify(r.Request); now.user != r.user || !may(now.level, r.route.level) {
 			end(&broker.Refusal{Code: mqtt.AdministrativeAction, Reason: "the session on the page has ended: log in again"})
 			return
 		}

@@ -1,6 +1,10 @@
 package dashboard
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+	"strings"
+)
 
 func (s *Server) zigbeePageRoutes() []route {
 	var all []route
@@ -43,5 +47,12 @@ func (s *Server) zigbeePageRoutes() []route {
 func (s *Server) serveZigbee(w http.ResponseWriter, r *request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "+
 		"img-src 'self' data: blob: https:; font-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-	http.StripPrefix("/zigbee", s.o.Zigbee).ServeHTTP(w, r.Request)
+	hr := r.Request
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") { // it would outlive a logout
+		ctx, stop := context.WithCancelCause(r.Context())
+		defer stop(nil)
+		go s.watchSocket(ctx, r, stop)
+		hr = hr.WithContext(ctx)
+	}
+	http.StripPrefix("/zigbee", s.o.Zigbee).ServeHTTP(w, hr)
 }
