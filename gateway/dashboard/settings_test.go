@@ -15,7 +15,6 @@ import (
 type notebook struct {
 	mu       sync.Mutex
 	values   map[string]any
-	versions []map[string]any
 	by       []string
 	restarts int
 }

@@ -35,7 +35,7 @@ func parse(text string) (m parsed, err error) {
 	if rest, ok = strings.CutPrefix(rest, "1 "); !ok {
 		return fail("VERSION")
 	}
-	stamp, rest, ok := strings.Cut(rest, " ")
+	stamp, rest, _ := strings.Cut(rest, " ")
 	if stamp != "-" {
 		if m.time, err = time.Parse("2006-01-02T15:04:05.999999Z07:00", stamp); err != nil || len(stamp) > 32 {
 			return fail("TIMESTAMP")
