@@ -86,6 +86,8 @@ func (s *sticks) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			s.look() // what came since the last time
+			s.write(context.WithoutCancel(ctx))
 			return nil
 		case id := <-s.forget:
 			if err := s.drop(ctx, id); err != nil {
