@@ -69,7 +69,7 @@ func (u *Uplink) dropped(format string, args ...any) {
 func (u *Uplink) connected(r *relay) {
 	u.log.Info("uplink connected", "version", byte(r.remote.version))
 	u.count(func(s *Status) {
-		s.Connected, s.Since, s.Version, s.Error, s.Problem = true, time.Now(), byte(r.remote.version), "", ""
+		s.Connected, s.Since, s.Version, s.Error = true, time.Now(), byte(r.remote.version), ""
 	})
 }
 

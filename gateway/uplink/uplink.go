@@ -387,6 +387,7 @@ func (u *Uplink) session(ctx context.Context) error {
 		return err
 	}
 	defer remote.net.Close()
+	u.count(func(s *Status) { s.Problem = "" }) // that of the connection before: what comes now may have its own
 	u.startClean = false
 	window := max(1, min(remote.receiveMaximum-1, inWindow))
 	if u.suspect.times > 0 {
