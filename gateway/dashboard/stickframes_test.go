@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +14,10 @@ import (
 func TestFramesOfAStick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := house()
-		running := 0
+		var running atomic.Int64
 		o.Capture = func(ctx context.Context, stick string, w io.Writer, flush func() error) error {
-			running++
-			defer func() { running-- }()
+			running.Add(1)
+			defer running.Add(-1)
 			fmt.Fprintf(w, "# lintel capture 1\n# stick %s\n0.000000 = 115200 8N1\n", stick)
 			for i := range 200 {
 				fmt.Fprintf(w, "%d.000000 < 2f4953%04x\n", i, i)
@@ -29,8 +30,8 @@ func TestFramesOfAStick(t *testing.T) {
 		s.frames("a")
 		synctest.Wait()
 		lines, full := s.frames("a")
-		if full || len(lines) != maxFrames || running != 1 {
-			t.Fatalf("%d lines of %d captures", len(lines), running)
+		if full || len(lines) != maxFrames || running.Load() != 1 {
+			t.Fatalf("%d lines of %d captures", len(lines), running.Load())
 		}
 		last := lines[maxFrames-1]
 		if last.What != "unplugged" || last.Text != "" {
@@ -45,13 +46,13 @@ func TestFramesOfAStick(t *testing.T) {
 		for i := range 10 {
 			_, full = s.frames(fmt.Sprint(i))
 		}
-		if synctest.Wait(); !full || running != maxWatched {
-			t.Errorf("%d sticks are watched", running)
+		if synctest.Wait(); !full || running.Load() != maxWatched {
+			t.Errorf("%d sticks are watched", running.Load())
 		}
 		// When nobody looks any more nothing is taken.
 		time.Sleep(2 * framesForgot)
-		if synctest.Wait(); running != 0 {
-			t.Errorf("%d captures go on", running)
+		if synctest.Wait(); running.Load() != 0 {
+			t.Errorf("%d captures go on", running.Load())
 		}
 	})
 }
