@@ -44,6 +44,9 @@ func runBackup(flags *flag.FlagSet) action {
 		if len(args) != 1 {
 			return fmt.Errorf("name the file to write: %w", errUsage)
 		}
+		if _, err := os.Stat(filepath.Dir(args[0])); err != nil {
+			return err // before the box makes one for nothing
+		}
 		passphrase, err := readPassphrase(*passphraseFile)
 		if err != nil {
 			return err
