@@ -398,12 +398,20 @@ func (u *Uplink) session(ctx context.Context) error {
 		return err
 	}
 	defer local.net.Close()
+	// Before anything says that the box is there: what is to be said when it is gone.
+	var wills []*conn
+	for i := 1; i < len(u.o.Wills); i++ {
+		c, err := u.connectRemote(ctx, mqtt.Connect{ClientID: fmt.Sprintf("%s-will-%d", u.o.ClientID, i), CleanStart: true, Will: &u.o.Wills[i]})
+		if err != nil {
+			return err
+		}
+		defer c.net.Close()
+		wills = append(wills, c)
+	}
 	r := newRelay(u, local, remote)
 	all, ctx := errgroup.WithContext(ctx)
-	for i := range u.o.Wills {
-		if i > 0 {
-			all.Go(func() error { return u.holdWill(ctx, i) })
-		}
+	for _, c := range wills {
+		all.Go(func() error { return c.holdWill(ctx) })
 	}
 	for _, c := range []*conn{local, remote} {
 		all.Go(func() error {
@@ -464,13 +472,7 @@ func (c *conn) ping(ctx context.Context) error {
 }
 
 // holdWill keeps a connection that is there for nothing but its will: one has one only.
-func (u *Uplink) holdWill(ctx context.Context, i int) error {
-	connect := mqtt.Connect{ClientID: fmt.Sprintf("%s-will-%d", u.o.ClientID, i), CleanStart: true, Will: &u.o.Wills[i]}
-	c, err := u.connectRemote(ctx, connect)
-	if err != nil {
-		return err
-	}
-	defer c.net.Close()
+func (c *conn) holdWill(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error {
 		defer c.net.Close()
