@@ -254,9 +254,8 @@
 // changes on the levels that are open, 6 KiB a second at most, however much happens.
 //
 // Limits: 6 trees of topics (admins share one) of 20,000 topics and 8 MiB, 200 levels right
-// below one; 16 MQTT connections of pages; 64 KiB of a message that is published here.
-//
-// Limits: 64 connections of each listener, 16 KiB of request header, 4 KiB of body
+// below one; 16 MQTT connections of pages; 64 KiB of a message that is published here; 40 live
+// pages; 64 connections of each listener, 16 KiB of request header, 4 KiB of body
 // (64 KiB for a user or a certificate, 128 KiB for datapoints, 512 KiB for what is done with the Zigbee network, 1 MiB for an import, 501 MiB for an update, which may take as long as it
 // goes on), 10 s for a request, 1,000 lines of the log with four who follow it, 1,000
 // devices with 64 KiB of state each, 200 clients, users, certificates or events on a page.

@@ -15,7 +15,6 @@ type frame struct {
 	Title     string // of the page; empty: it is the first one
 	Box       string // its name
 	Live      bool   // it changes by itself; a browser without scripts asks again and again
-	Refresh   bool   // the browser is to ask again and again
 	Still     bool   // it has fields to write in, so that a browser without scripts does not ask again
 	User      string // who is logged in; empty: nobody
 	Path      string // of the page
