@@ -62,19 +62,24 @@ func runBackup(flags *flag.FlagSet) action {
 			return err
 		}
 		defer answer.Body.Close()
-		size, err := keepFile(args[0], answer.Body)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(c.out, struct {
-				File  string `json:"file"`
-				Bytes int64  `json:"bytes"`
-			}{args[0], size})
-		}
-		_, err = fmt.Fprintf(c.out, "%s, %d bytes\n", args[0], size)
+		return keepAnswer(c, args[0], answer.Body, *asJSON)
+	}
+}
+
+// keepAnswer writes what a box sends into a file, and says how much it was.
+func keepAnswer(c *call, name string, body io.Reader, asJSON bool) error {
+	size, err := keepFile(name, body)
+	if err != nil {
 		return err
 	}
+	if asJSON {
+		return writeJSON(c.out, struct {
+			File  string `json:"file"`
+			Bytes int64  `json:"bytes"`
+		}{name, size})
+	}
+	_, err = fmt.Fprintf(c.out, "%s, %d bytes\n", name, size)
+	return err
 }
 
 func restoreCommand() command {

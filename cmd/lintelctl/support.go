@@ -36,17 +36,6 @@ func runSupport(flags *flag.FlagSet) action {
 			return err
 		}
 		defer answer.Body.Close()
-		size, err := keepFile(args[0], answer.Body)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(c.out, struct {
-				File  string `json:"file"`
-				Bytes int64  `json:"bytes"`
-			}{args[0], size})
-		}
-		_, err = fmt.Fprintf(c.out, "%s, %d bytes\n", args[0], size)
-		return err
+		return keepAnswer(c, args[0], answer.Body, *asJSON)
 	}
 }

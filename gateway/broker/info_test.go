@@ -87,8 +87,8 @@ func TestDropsByReason(t *testing.T) {
 func TestShares(t *testing.T) {
 	s := newServer(t)
 	one, two := connect(t, s, durable(mqtt.V50, "one")), connect(t, s, durable(mqtt.V50, "two"))
-	one.subscribe(filter("$share/work/jobs/#", 1), filter("plain", 1))
-	two.subscribe(filter("$share/work/jobs/#", 1))
+	one.subscribe(filter("$share/crew/jobs/#", 1), filter("plain", 1))
+	two.subscribe(filter("$share/crew/jobs/#", 1))
 	two.drop()
 	one.drop()
 	house, err := s.NewClient("house")
@@ -102,7 +102,7 @@ func TestShares(t *testing.T) {
 		}
 	}
 	shares := s.Shares()
-	if len(shares) != 1 || shares[0].Filter != "$share/work/jobs/#" || shares[0].Waiting != 3 || len(shares[0].Members) != 2 ||
+	if len(shares) != 1 || shares[0].Filter != "$share/crew/jobs/#" || shares[0].Waiting != 3 || len(shares[0].Members) != 2 ||
 		shares[0].Members[0].ClientID != "one" || shares[0].Members[0].Connected || shares[0].Members[0].QoS != 1 {
 		t.Errorf("%+v", shares)
 	}

@@ -205,7 +205,7 @@ func (s *Server) serveJourney(w http.ResponseWriter, r *request) {
 		case <-s.ending:
 			return
 		case <-heartbeat.C:
-			if now := s.identify(r.Request); now.user != r.user || now.level != r.level {
+			if !s.stays(r) {
 				return
 			}
 			err = events.nothing()

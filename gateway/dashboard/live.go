@@ -212,7 +212,7 @@ func (s *Server) follow(w http.ResponseWriter, r *request, p livePage) {
 		case <-s.ending:
 			return
 		case <-heartbeat.C:
-			if now := s.identify(r.Request); s.o.Users != nil && (now.user != r.user || now.level != r.level) {
+			if !s.stays(r) {
 				return
 			}
 			err = events.nothing()

@@ -301,6 +301,13 @@ func (s *Server) identify(r *http.Request) *request {
 	return none
 }
 
+// stays reports whether who made a request that goes on is still who they were, with the
+// same level.
+func (s *Server) stays(r *request) bool {
+	now := s.identify(r.Request)
+	return now.user == r.user && now.level == r.level
+}
+
 // address returns where a request comes from; zero: not known.
 func address(r *http.Request) netip.Addr {
 	a, _ := netip.ParseAddrPort(r.RemoteAddr)

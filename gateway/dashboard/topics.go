@@ -150,8 +150,7 @@ func (s *Server) followTree(w http.ResponseWriter, r *request, filter []string) 
 			return
 		case <-ticker.C:
 		}
-		now := s.identify(r.Request)
-		if now.user != r.user || now.level != r.level {
+		if !s.stays(r) {
 			return
 		}
 		if !may(r.level, admin) {

@@ -363,7 +363,7 @@ func (s *Server) serveTrace(w http.ResponseWriter, r *request) {
 		case <-s.ending:
 			return
 		case <-heartbeat.C:
-			if now := s.identify(r.Request); now.user != r.user || now.level != r.level {
+			if !s.stays(r) {
 				return
 			}
 			sees = s.sees(r)
