@@ -156,9 +156,11 @@ func TestJourneyOfLamp(t *testing.T) {
 	}
 	c.Publish("zigbee2mqtt/"+lamp+"/get", 1, false, `{"state":""}`)
 	j = events.await("the report", func(j journey.Journey) bool {
-		return j.Device == lamp && has(j, "heard", "parsed", "converted", "published", "received lintel-zigbee") && strings.Contains(stagesOf(j), "sent ")
+		// The lamp may still be saying what it was asked when it joined: only its state is the answer.
+		return j.Device == lamp && strings.Contains(j.Stages[0].Detail, "cluster 0x0006") &&
+			has(j, "heard", "parsed", "converted", "published", "received lintel-zigbee") && strings.Contains(stagesOf(j), "sent ")
 	})
-	if !strings.Contains(j.Stages[0].Detail, "cluster 0x0006") || len(j.Stages[0].Bytes) == 0 {
+	if len(j.Stages[0].Bytes) == 0 {
 		t.Errorf("heard %+v", j.Stages[0])
 	}
 	c.Publish("zigbee2mqtt/"+lamp+"/set", 1, false, `nonsense`)
