@@ -18,7 +18,7 @@ WALK           := gateway/dashboard/walk
 IMAGE_PACKAGES := qemu-system-arm qemu-system-x86 qemu-efi-aarch64 ovmf mtools e2fsprogs squashfs-tools xz-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront walk vet vuln check hacs image image-test image-crash image-test-long image-update-kill image-reproducible release interop oracle deps deps-image clean
+.PHONY: help build dist run test race fuzz bench bench-short bench-wear profile crash crash-short soak zigbee-soak homeassistant-soak windfront walk vet vuln check hacs image image-test image-crash image-test-long image-update-kill image-reproducible release interop mutate oracle deps deps-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ race: deps ## all tests with the race detector; the broker's once more without p
 interop: deps ## only the tests against programs of others: mosquitto, paho, avahi, zigbee-herdsman
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
 	LINTEL_NEED_ALL=1 go test -count=1 -v ./serialbridge/simulator/herdsman
+
+mutate: ## break what keeps promises, one place at a time, and see a test go red for each: table in Markdown (an hour; ONLY=NAME)
+	@go run ./gateway/mutate $(if $(ONLY),--only '$(ONLY)')
 
 oracle: ## compare with zigbee2mqtt what Zigbee devices say; made anew by its own converters where Node is there
 	go test -count=1 -v -run 'TestOracle' ./serialbridge/zigbee/devices

@@ -75,6 +75,7 @@ var floors = map[string]int{
 	"lintel/cmd/guard":                          7,
 	"lintel/gateway/broker/bench":               7,
 	"lintel/gateway/broker/crash":               7,
+	"lintel/gateway/mutate":                     7,
 	"lintel/gokrazy/bundle":                     7,
 	"lintel/gokrazy/imagetest":                  7,
 	"lintel/gokrazy/imagetest/panic":            7,

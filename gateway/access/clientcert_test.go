@@ -193,6 +193,7 @@ func TestIntermediateAuthorities(t *testing.T) {
 	room := newIssuer(t, "room", floor)
 	lamp := room.client(t, "lamp", nil, room, floor)
 	fan := room.client(t, "fan", nil, room, floor)
+	servers := newIssuer(t, "servers", root, x509.ExtKeyUsageServerAuth)
 	rootFile := fileWith(t, certificatePEM(root.cert.Raw))
 	other := newIssuer(t, "room", nil) // the same name, another key
 	tests := []struct {
@@ -207,6 +208,7 @@ func TestIntermediateAuthorities(t *testing.T) {
 		{"chain incomplete", rootFile, nil, tls.Certificate{Certificate: lamp.Certificate[:2], PrivateKey: lamp.PrivateKey}, false},
 		{"intermediate trusted", fileWith(t, certificatePEM(room.cert.Raw)), nil, tls.Certificate{Certificate: lamp.Certificate[:1], PrivateKey: lamp.PrivateKey}, true},
 		{"chain too long", rootFile, nil, tls.Certificate{Certificate: [][]byte{lamp.Certificate[0], lamp.Certificate[1], lamp.Certificate[2], lamp.Certificate[1], lamp.Certificate[2], lamp.Certificate[1]}, PrivateKey: lamp.PrivateKey}, false},
+		{"intermediate for servers", rootFile, nil, servers.client(t, "lamp", nil, servers), false},
 		{"list of the intermediate", rootFile, []string{fileWith(t, crlPEM(room.crl(t, nil, fan)))}, lamp, true},
 		{"revoked by the intermediate", rootFile, []string{fileWith(t, crlPEM(room.crl(t, nil, fan)))}, fan, false},
 		{"revoked by the intermediate, DER", rootFile, []string{fileWith(t, room.crl(t, nil, fan))}, fan, false},

@@ -27,11 +27,11 @@ type foreignAuthority struct {
 }
 
 // newIssuer makes an authority under another one, or for itself if that is nil.
-func newIssuer(t *testing.T, name string, parent *foreignAuthority) *foreignAuthority {
+func newIssuer(t *testing.T, name string, parent *foreignAuthority, only ...x509.ExtKeyUsage) *foreignAuthority {
 	t.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ExtKeyUsage: only,
 	}
 	made := new(foreignAuthority)
 	der := made.make(t, template, parent)

@@ -18,32 +18,41 @@ import (
 func TestRetainFlag(t *testing.T) {
 	s := newServer(t)
 	forVersions(t, func(t *testing.T, v mqtt.Version) {
-		topic := "flag/" + versionName(v)
-		from := connect(t, s, clean(v, "from"))
-		want := func(c *rawClient, payload string, retain bool) {
-			t.Helper()
-			if m := c.wantMessage(topic, payload, 0); m.Retain != retain {
-				t.Fatalf("%q with RETAIN %t", payload, m.Retain)
+		for qos := range mqtt.QoS(2) {
+			topic, options := fmt.Sprintf("flag/%s/%d", versionName(v), qos), mqtt.SubscriptionOptions(qos)
+			from := connect(t, s, clean(v, "from"))
+			want := func(c *rawClient, payload string, retain bool) {
+				t.Helper()
+				m := c.wantMessage(topic, payload, qos)
+				if m.Retain != retain {
+					t.Fatalf("%q with RETAIN %t", payload, m.Retain)
+				}
+				if qos > 0 {
+					c.ack(mqtt.PUBACK, m.PacketID)
+				}
+			}
+			from.publish(topic, "first", qos, true)
+			plain := connect(t, s, clean(v, "plain"))
+			plain.subscribe(filter(topic, options))
+			want(plain, "first", true)
+			published := connect(t, s, clean(mqtt.V50, "published"))
+			published.subscribe(filter(topic, options|mqtt.RetainAsPublished))
+			want(published, "first", true)
+			for _, m := range []struct {
+				payload string
+				retain  bool
+			}{{"second", true}, {"third", false}, {"", true}} {
+				from.publish(topic, m.payload, qos, m.retain)
+				want(plain, m.payload, false)
+				want(published, m.payload, m.retain)
+			}
+			late := connect(t, s, clean(v, "late"))
+			late.subscribe(filter(topic, options))
+			late.barrier()
+			for _, c := range []*rawClient{from, plain, published, late} {
+				c.bye()
 			}
 		}
-		from.publish(topic, "first", 0, true)
-		plain := connect(t, s, clean(v, "plain"))
-		plain.subscribe(filter(topic, 0))
-		want(plain, "first", true)
-		published := connect(t, s, clean(mqtt.V50, "published"))
-		published.subscribe(filter(topic, mqtt.RetainAsPublished))
-		want(published, "first", true)
-		for _, m := range []struct {
-			payload string
-			retain  bool
-		}{{"second", true}, {"third", false}, {"", true}} {
-			from.publish(topic, m.payload, 0, m.retain)
-			want(plain, m.payload, false)
-			want(published, m.payload, m.retain)
-		}
-		late := connect(t, s, clean(v, "late"))
-		late.subscribe(filter(topic, 0))
-		late.barrier()
 	}, versions...)
 }
 

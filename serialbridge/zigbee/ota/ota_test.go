@@ -269,6 +269,7 @@ func TestIndex(t *testing.T) {
 				{FileVersion: 201, ManufacturerCode: 0x1234, ImageType: 7, URL: base + "/none", ManufacturerName: []string{"Others"}},
 				{FileVersion: 202, ManufacturerCode: 0x1234, ImageType: 7, URL: base + "/none", MinFileVersion: number(97)},
 				{FileVersion: 203, ManufacturerCode: 0x1234, ImageType: 8, URL: base + "/none"},
+				{FileVersion: 204, ManufacturerCode: 0x1234, ImageType: 7, URL: base + "/good", MinFileVersion: number(150)},
 			})
 		case "/good":
 			w.Write(good)
@@ -292,6 +293,10 @@ func TestIndex(t *testing.T) {
 	q.FileVersion = 99
 	if _, _, err := u.fetch(t.Context(), d, q, UpdateOptions{}); err == nil {
 		t.Error("an image that is not there was installed")
+	}
+	q.FileVersion = 150
+	if e, _, err := u.fetch(t.Context(), d, q, UpdateOptions{}); err == nil || e == nil || e.FileVersion != 204 {
+		t.Errorf("an image that is another one than the index says: %v", err)
 	}
 	q.ImageType = 9
 	if _, _, err := u.fetch(t.Context(), d, q, UpdateOptions{}); !errors.Is(err, ErrNoImage) {
