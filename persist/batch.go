@@ -3,8 +3,8 @@ package persist
 import "lintel/gateway/mqtt"
 
 // Batch collects changes that belong together. The zero Batch is ready for use.
-// It is filled by one goroutine and then given to Append, AppendPatient or
-// AppendLazy, after which nobody touches it, nor the messages in it.
+// It is filled by one goroutine and then given to one of the Append methods of a
+// Store, after which nobody touches it, nor the messages in it.
 type Batch struct {
 	ops     []op
 	bytes   int64  // upper bound of what it writes, for budgets

@@ -96,6 +96,7 @@ func (s *Store) callDone() {
 		if s.Err() != nil {
 			return
 		}
+		s.answered.Store(int64(time.Since(s.opened))) // before: a client may be quick to go on
 		for _, done := range group {
 			done()
 		}
@@ -140,7 +141,7 @@ func (s *Store) take() (group []item, superfluous, closed bool) {
 	s.queue = slices.Delete(s.queue, 0, n)
 	s.passed = 0
 	if len(s.queue) == 0 {
-		s.due = false
+		s.due, s.spared = false, 0
 		s.stopTimer()
 	}
 	return group, false, s.closed

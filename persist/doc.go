@@ -5,16 +5,18 @@
 //
 // A [Store] holds sessions, subscriptions, queued messages, incoming QoS 2
 // packet ids, retained messages and buckets. Changes are collected in a [Batch] by one
-// goroutine and given away with [Store.Append], [Store.AppendPatient] or
-// [Store.AppendLazy], all safe for any goroutine and never blocking. One committer
-// goroutine takes what waits, in the order of arrival across the lanes, encodes it
+// goroutine and given away with [Store.Append], [Store.AppendSparing],
+// [Store.AppendPatient] or [Store.AppendLazy], all safe for any goroutine and never
+// blocking. One committer goroutine takes what waits, in the order of arrival across the lanes, encodes it
 // and commits it as ONE Badger transaction with SyncWrites: that way, and no other,
 // nothing that was acknowledged is lost when the power fails. A second goroutine
 // then calls the done functions, so that the next commit overlaps with them.
 //
-// What Append is given makes a group due at once. A patient batch, whose entries
-// are all with connected clients, waits for them for Options.Patience, a lazy one for
-// others a second; with a thousand operations, or Options.Budget, waiting nobody waits any longer.
+// What Append is given makes a group due at once. A sparing batch waits for a few others
+// for Options.Sparing, unless it is one of a row that come one after the other; a patient
+// one, whose entries are all with connected clients, waits for them for Options.Patience,
+// and a lazy one for others a second; with a thousand operations, or Options.Budget,
+// waiting nobody waits any longer.
 //
 // Done functions and GroupDone may call Append, AppendLazy and Stats. They must
 // not call Wait or Close, and must not wait for somebody who waits for a commit:

@@ -40,6 +40,16 @@ const (
 	// nothing makes publishers wait this long only until its window is full: what
 	// comes then is queued, and such batches are not patient.
 	defaultPatience = 50 * time.Millisecond
+
+	// defaultSparing: a house says some eight things a second, and each commit costs a
+	// card a page and its journal. What comes in a fifth of a second shares one.
+	defaultSparing = 200 * time.Millisecond
+	// With so many sparing batches waiting there is enough to share.
+	company = 8
+	// A sparing batch that comes so soon after done functions were called comes from
+	// somebody who sends one message after the other: it does not wait, or such a
+	// client would send five a second.
+	inARow = 5 * time.Millisecond
 )
 
 // Options are the choices of a Store. The zero value is ready for use.
@@ -56,6 +66,9 @@ type Options struct {
 	// Patience is how long a batch of AppendPatient waits to become superfluous;
 	// 0 is 50 ms.
 	Patience time.Duration
+
+	// Sparing is how long a batch of AppendSparing waits for others; 0 is 200 ms.
+	Sparing time.Duration
 
 	// Ballast is the size of a file of zeros beside the folder, which is given up
 	// when a store on a full disk has to be opened, and written again when there
@@ -123,6 +136,7 @@ type Store struct {
 	budget  int64
 	limits  limits
 	patient time.Duration // Options.Patience
+	sparing time.Duration // Options.Sparing
 	done    func()        // GroupDone
 	damaged []string
 	clock   *clock
@@ -131,6 +145,8 @@ type Store struct {
 
 	// committed is the lsn of the last transaction that is on the disk.
 	committed atomic.Uint64
+	// answered is when done functions were last called, as a Duration after opened.
+	answered atomic.Int64
 
 	wake    chan struct{} // capacity 1: there is something to commit
 	groups  chan []func() // from the committer to the caller of done functions
@@ -159,6 +175,7 @@ type Store struct {
 	due     bool          // the queue is not to wait any longer
 	timer   *time.Timer   // makes it due
 	timerAt time.Duration // when it does, after opened; 0: it is stopped
+	spared  int           // items of AppendSparing that wait
 	passed  int           // items at the front of queue that are to be written and that nobody waits for
 	stats   Stats
 	report  Report
@@ -171,6 +188,8 @@ type item struct {
 	batch *Batch
 	done  func()
 	due   time.Duration // when it waits no longer, after Store.opened; 0: at once
+
+	spares bool // of AppendSparing
 }
 
 // Open opens the store in the folder dir, which it creates if need be, and locks
@@ -188,6 +207,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
 	}
+	if o.Sparing == 0 {
+		o.Sparing = defaultSparing
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -200,6 +222,7 @@ func Open(dir string, o Options) (*Store, error) {
 		badger:    &badgerLog{log: o.Logger},
 		budget:    o.Budget,
 		patient:   o.Patience,
+		sparing:   o.Sparing,
 		done:      o.GroupDone,
 		wake:      make(chan struct{}, 1),
 		groups:    make(chan []func(), 1),
@@ -346,6 +369,18 @@ func (s *Store) AppendPatient(b *Batch, done func()) {
 	s.append(item{batch: b, done: done}, s.patient)
 }
 
+// AppendSparing is Append for a batch that is to reach the card but may wait for
+// others to share a commit with: until eight such batches wait, any batch makes a group
+// due, or Options.Sparing is over. Who appends one after the other, each when the one
+// before it is done, does not wait.
+func (s *Store) AppendSparing(b *Batch, done func()) {
+	wait := s.sparing
+	if time.Since(s.opened)-time.Duration(s.answered.Load()) < inARow {
+		wait = 0
+	}
+	s.append(item{batch: b, done: done, spares: wait > 0}, wait)
+}
+
 // AppendLazy gives a batch to the committer that nobody waits for: it keeps its
 // place in the order, but rides with the next group, at the latest after a second.
 func (s *Store) AppendLazy(b *Batch) {
@@ -370,8 +405,11 @@ func (s *Store) append(it item, patience time.Duration) {
 	s.queue = append(s.queue, it)
 	s.stats.PendingOperations += it.batch.Len()
 	s.stats.PendingBytes += it.batch.bytes
+	if it.spares {
+		s.spared++
+	}
 	switch {
-	case patience == 0, s.stats.PendingOperations >= s.limits.operations, s.stats.PendingBytes > s.budget:
+	case patience == 0, s.spared >= company, s.stats.PendingOperations >= s.limits.operations, s.stats.PendingBytes > s.budget:
 		s.due = true
 		s.wakeUp()
 		return

@@ -85,8 +85,8 @@ func TestNotAcknowledgedIsWritten(t *testing.T) {
 }
 
 // Only what is with the clients may wait for them: a message that is queued for one
-// is written at once, with the entries of the others.
-func TestQueuedIsWrittenAtOnce(t *testing.T) {
+// is written before it is acknowledged, with the entries of the others.
+func TestQueuedIsWritten(t *testing.T) {
 	s := newServer(t)
 	away := connect(t, s, durable(mqtt.V50, "away"))
 	away.subscribe(filter("t", 1))

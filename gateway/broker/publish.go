@@ -53,10 +53,11 @@ func (r *router) route(topic []byte) *route {
 // keeping is what the store has to hold before the publisher of a message is
 // told that it is safe, and the QoS 2 entries that may only be sent then.
 type keeping struct {
-	batch persist.Batch
-	held  []*entry
-	sent  int  // operations of batch that put what a client was sent with QoS 1 just now
-	after bool // what the store was given before must be committed, too
+	batch  persist.Batch
+	held   []*entry
+	sent   int  // operations of batch that put what a client was sent with QoS 1 just now
+	after  bool // what the store was given before must be committed, too
+	urgent bool // a connected client gets the message only when it is committed
 
 	traced *tracedKeeping // nil: nobody follows the message
 }
@@ -167,8 +168,11 @@ func (s *session) keeps() bool {
 // keep gives k to the store. done is called when it is committed, or when nothing of
 // it has to be, on the store's goroutine; what it sends goes to b.committed.
 func (b *Broker) keep(k *keeping, done func()) {
-	do := b.store.Append
-	if k.sent > 0 && k.sent == k.batch.Len() && !k.after {
+	do := b.store.AppendSparing
+	switch {
+	case k.urgent:
+		do = b.store.Append
+	case k.sent > 0 && k.sent == k.batch.Len() && !k.after:
 		do = b.store.AppendPatient // all may be acknowledged before it is written
 	}
 	do(&k.batch, func() {

@@ -228,6 +228,7 @@ func (s *session) add(e *entry, k *keeping, f *flushList) {
 			s.traceQueued(e)
 		}
 	}
+	k.urgent = k.urgent || e.held && s.peer != nil
 	if s.persistent {
 		if k.traced != nil {
 			k.traced.refs = append(k.traced.refs, e.ref)
