@@ -22,6 +22,7 @@ var floors = map[string]int{
 	"lintel/persist":                            1,
 	"lintel/gateway/broker/witness":             1,
 	"lintel/serialbridge/journey":               0,
+	"lintel/serialbridge/crc":                   0,
 	"lintel/serialbridge":                       1,
 	"lintel/gateway/access":                     2,
 	"lintel/serialbridge/zigbee":                2,

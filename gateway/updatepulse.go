@@ -56,7 +56,7 @@ func (p *pulse) run(ctx context.Context) error {
 
 // take takes note of who was heard since the last time.
 func (p *pulse) take() {
-	heard := p.g.bridge.LastHeard()
+	heard := p.g.bridge.Heard()
 	devices := p.g.bridge.Devices()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +68,7 @@ func (p *pulse) take() {
 		}
 	}
 	for _, d := range devices {
-		if at, ok := heard[d.ID]; ok {
+		if at, ok := heard[d.ID]; ok && !d.WhenUsed {
 			p.hear(d.ID, heartbeat{name: d.Name, via: d.Stick, mark: at.UnixNano(), last: at})
 		}
 	}

@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"lintel/gateway/mqtt"
+	"lintel/serialbridge/journey"
 )
 
 const (
@@ -27,6 +30,44 @@ var (
 	errTooMany   = errors.New("too many commands at once")
 	errLongValue = fmt.Errorf("longer than %d bytes", maxCommand)
 )
+
+// command takes a message on a set topic: BASE/DEVICE/set with a JSON object,
+// or BASE/DEVICE/set/KEY with a bare value.
+func (s *Supervisor) command(m mqtt.Message) {
+	rest, _ := strings.CutPrefix(m.Topic, s.o.BaseTopic+"/")
+	id, rest, _ := strings.Cut(rest, "/")
+	_, key, single := strings.Cut(rest, "/")
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[id]
+	if d == nil {
+		s.log.Debug("command for an unknown device", "topic", m.Topic)
+		return
+	}
+	var commands []Command
+	var err error
+	switch {
+	case m.Retain:
+		// It was meant for the moment it was sent, not for each start.
+		err = errRetained
+	case single:
+		commands, err = d.parseValue(key, m.Payload)
+	default:
+		commands, err = d.parseObject(m.Payload)
+	}
+	if err == nil {
+		if m.Trace != 0 {
+			s.o.Journeys.Tell(m.Trace, commanded(commands))
+		}
+		err = d.owner.follow(m.Trace, commands)
+	}
+	if err != nil {
+		s.o.Journeys.Tell(m.Trace, journey.Stage{Kind: journey.Failed, Detail: err.Error()})
+		d.owner.refused++
+		s.log.Warn("command refused", "topic", m.Topic, "device", id, "err", err)
+	}
+}
 
 // parseObject reads the JSON object of a set topic. It is taken as a whole or
 // not at all.

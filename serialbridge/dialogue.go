@@ -10,9 +10,6 @@ import (
 // dialogue is given up.
 const silence = time.Minute
 
-// damagedNoAnswer is the reason of a question that was not answered in time.
-const damagedNoAnswer = "no answer"
-
 // Dialogue is the talk with a device that speaks only when it is asked: one
 // question at a time, and whatever is heard goes to the decoder. It is for one
 // goroutine.
@@ -54,7 +51,7 @@ func (d *Dialogue) Ask(ctx context.Context, question []byte, patience time.Durat
 				return false, err
 			}
 		case <-end.C:
-			d.Sink.Damaged(damagedNoAnswer)
+			d.Sink.Damaged(DamagedNoAnswer)
 			if time.Since(d.alive) >= silence {
 				return false, errors.New(d.Mute)
 			}

@@ -19,7 +19,7 @@
 //
 // All are published with quality of service 1, but states with 0: the next one
 // replaces it. A state is published at most each second as long as only numbers
-// change, a tenth of that if anything else does, and at least each minute if the
+// change, each 100 ms if anything else does, and at least each minute if the
 // device speaks (Options.Interval, Options.AtLeast). What a device does not know any
 // more is null. After a restart a device goes on from the state that is retained.
 //
@@ -36,15 +36,15 @@
 // once the device was listened to for eight times as long. Time is that of the
 // processor: it does not matter when the clock is set.
 //
-//	usual pause           silent for too long
+//	usual pause                silent for too long
 //	not known for an hour yet  1 h
-//	up to 12 s            1 min
-//	up to 5 h             5 pauses
-//	up to 8 h 20 min      25 h
-//	more                  3 pauses, of a week each at most
-//	speaks when used      never: it is there as long as its stick is
-//	measures nothing, and  never, as long as
-//	nothing was heard     its stick is there
+//	up to 12 s                 1 min
+//	up to 5 h                  5 pauses
+//	up to 8 h 20 min           25 h
+//	more                       3 pauses, of a week each at most
+//	speaks when used           never: it is there as long as its stick is
+//	measures nothing, and      never, as long as
+//	nothing was heard          its stick is there
 //
 // The habit and the stick of a device are kept, seldom written, and so is that it was
 // silent for too long. After a restart everything begins offline (Settle); when a stick is back,
@@ -77,7 +77,8 @@
 //
 // Locks: one mutex in Supervisor guards what is known of sticks and devices. It
 // is never held while a driver, the broker or OnDevice is called. TTY, the memory of
-// drivers and the captures of a stick have their own, under which no other is taken.
+// drivers, the captures of a stick and what is overheard of it have their own, under
+// which none is taken but that of journey.Book.
 //
 // Limits: 64 sticks are remembered and 1024 devices; a device has at most 256
 // properties. Each device waits at most once in its stick's queue to the broker

@@ -19,6 +19,20 @@ const (
 	Sure                // the USB strings name the product
 )
 
+// Converter is the confidence in the converters that cables are made of, which keep their
+// own strings whatever they are sold with: Possible; No in all else.
+func Converter(p hardware.SerialPort) Confidence {
+	switch p.VendorID + ":" + p.ProductID {
+	case "0403:6001", // FTDI FT232R
+		"0403:6015", // FTDI FT-X
+		"1a86:7523", // WCH CH340
+		"10c4:ea60", // Silicon Labs CP210x
+		"067b:2303": // Prolific PL2303
+		return Possible
+	}
+	return No
+}
+
 // Port is an open serial line, or something that behaves like one: a pty, a
 // TCP connection, a file that is replayed. Read blocks until there is at least
 // one byte, and fails with ErrUnplugged when the stick is gone. Close unblocks
@@ -59,6 +73,17 @@ type Sink interface {
 	// counted as damage and not kept.
 	Remember(key, value string)
 }
+
+// Reasons for Sink.Damaged that many drivers have.
+const (
+	DamagedChecksum    = "checksum"
+	DamagedSyntax      = "syntax"          // a form that it does not have
+	DamagedTruncated   = "truncated"       // the end is missing
+	DamagedTooLong     = "too long"        // the same, and it has as many bytes as it may
+	DamagedImplausible = "implausible"     // a value that cannot be
+	DamagedRefused     = "command refused" // by the stick
+	DamagedNoAnswer    = "no answer"       // to a question, in time
+)
 
 // Decoder turns the bytes of a stick into devices and readings. It is pure: no
 // I/O, no goroutines, no clock but the times that it is given. Any bytes may

@@ -1,9 +1,6 @@
 package serialbridge
 
-import (
-	"errors"
-	"slices"
-)
+import "errors"
 
 // Forget drops a stick that is gone for good, by StickStatus.Device. One that is plugged in
 // again is a new one. It fails if the stick is there, or if the configuration names it; one
@@ -11,7 +8,7 @@ import (
 func (s *Supervisor) Forget(device string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, st := range s.sticks {
+	for _, st := range s.sticks {
 		if st.deviceID() != device {
 			continue
 		}
@@ -21,9 +18,7 @@ func (s *Supervisor) Forget(device string) error {
 		case st.cancel != nil:
 			return errors.New("it is plugged in: unplug it first")
 		}
-		st.forgotten()
-		delete(s.sticks, id)
-		s.wanted = slices.DeleteFunc(s.wanted, func(other *stick) bool { return other == st })
+		s.drop(st)
 	}
 	return nil
 }

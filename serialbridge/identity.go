@@ -24,18 +24,17 @@ func (st *stick) suffix() string {
 			_, name, _ = strings.Cut(name, ":")
 		}
 	}
-	name = strings.Map(func(r rune) rune {
-		if !validID(string(r)) {
-			return '_'
-		}
-		return r
-	}, name)
-	if len(name) > maxSuffix {
-		h := fnv.New32a()
-		h.Write([]byte(st.id))
-		name = fmt.Sprintf("%s_%08x", name[:maxSuffix-9], h.Sum32())
+	return shortened(IDPart(name), maxSuffix, st.id)
+}
+
+// shortened returns name in at most limit bytes: a hash of id stands for what is cut off.
+func shortened(name string, limit int, id string) string {
+	if len(name) <= limit {
+		return name
 	}
-	return name
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return fmt.Sprintf("%s_%08x", name[:limit-9], h.Sum32())
 }
 
 // stickPrefix begins the IDs of sticks, and those of no devices.
@@ -47,18 +46,7 @@ func (st *stick) deviceID() string { return StickID(st.id) }
 // StickID returns StickStatus.Device of the stick with that StickStatus.ID.
 func StickID(id string) string {
 	name := strings.TrimSuffix(strings.TrimLeft(id, "/"), ":00")
-	name = stickPrefix + strings.Map(func(r rune) rune {
-		if !validID(string(r)) {
-			return '_'
-		}
-		return r
-	}, name)
-	if len(name) > maxID {
-		h := fnv.New32a()
-		h.Write([]byte(id))
-		name = fmt.Sprintf("%s_%08x", name[:maxID-9], h.Sum32())
-	}
-	return name
+	return shortened(stickPrefix+IDPart(name), maxID, id)
 }
 
 // memoryOf returns the name under which what a driver remembers is kept.

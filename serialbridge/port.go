@@ -34,7 +34,7 @@ const (
 
 // PortOptions of OpenPort.
 type PortOptions struct {
-	WriteTimeout time.Duration       // for one Write; zero is 5 s
+	writeTimeout time.Duration       // for one Write; zero is 5 s
 	USB          hardware.SerialPort // what is told by TTY.USB
 
 	// Observe is told what was read and written, and each setting of the line;
@@ -76,8 +76,8 @@ var _ Port = (*TTY)(nil)
 
 // OpenPort opens a serial port and throws away what it has received so far.
 func OpenPort(path string, l Line, o PortOptions) (*TTY, error) {
-	if o.WriteTimeout <= 0 {
-		o.WriteTimeout = defaultWriteTimeout
+	if o.writeTimeout <= 0 {
+		o.writeTimeout = defaultWriteTimeout
 	}
 	// Both descriptors must be of the same node, also when path is a link
 	// that is just being changed.
@@ -201,25 +201,6 @@ func (p *TTY) SetLine(l Line) error {
 // USB tells which stick it is; it is empty if USB does not know.
 func (p *TTY) USB() hardware.SerialPort { return p.o.USB }
 
-// SetModemLines sets DTR and RTS, by which some sticks are reset or kept in their boot
-// loader. A pty has none and returns an error.
-func (p *TTY) SetModemLines(dtr, rts bool) error {
-	var on, off int
-	for _, l := range []struct {
-		set bool
-		bit int
-	}{{dtr, unix.TIOCM_DTR}, {rts, unix.TIOCM_RTS}} {
-		if l.set {
-			on |= l.bit
-		} else {
-			off |= l.bit
-		}
-	}
-	return p.failure("set DTR and RTS of", p.control(func(fd int) error {
-		return errors.Join(unix.IoctlSetPointerInt(fd, unix.TIOCMBIC, off), unix.IoctlSetPointerInt(fd, unix.TIOCMBIS, on))
-	}))
-}
-
 // SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on. The zero
 // time means never. A Read that is waiting follows.
 func (p *TTY) SetReadDeadline(t time.Time) {
@@ -318,7 +299,7 @@ func (p *TTY) Write(b []byte) (int, error) {
 		p.mu.Unlock()
 		return 0, fmt.Errorf("write %s: %w", p.path, os.ErrClosed)
 	}
-	p.side.SetWriteDeadline(time.Now().Add(p.o.WriteTimeout))
+	p.side.SetWriteDeadline(time.Now().Add(p.o.writeTimeout))
 	p.mu.Unlock()
 	n, err := p.side.Write(b)
 	if n > 0 {
@@ -326,7 +307,7 @@ func (p *TTY) Write(b []byte) (int, error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && !p.isClosed() {
 		p.dropOutput()
-		return n, fmt.Errorf("write %s: the device took no data for %v: %w", p.path, p.o.WriteTimeout, os.ErrDeadlineExceeded)
+		return n, fmt.Errorf("write %s: the device took no data for %v: %w", p.path, p.o.writeTimeout, os.ErrDeadlineExceeded)
 	}
 	return n, p.failure("write", err)
 }

@@ -48,8 +48,8 @@ func dialPort(ctx context.Context, path string, o PortOptions) (*remotePort, err
 	if err != nil {
 		return nil, fmt.Errorf("open the port %s: %w (is the device on, and does nobody else use it?)", path, err)
 	}
-	if o.WriteTimeout <= 0 {
-		o.WriteTimeout = defaultWriteTimeout
+	if o.writeTimeout <= 0 {
+		o.writeTimeout = defaultWriteTimeout
 	}
 	return &remotePort{conn, o}, nil
 }
@@ -70,7 +70,7 @@ func (p *remotePort) Read(b []byte) (int, error) {
 }
 
 func (p *remotePort) Write(b []byte) (int, error) {
-	p.SetWriteDeadline(time.Now().Add(p.o.WriteTimeout))
+	p.SetWriteDeadline(time.Now().Add(p.o.writeTimeout))
 	n, err := p.Conn.Write(b)
 	if n > 0 {
 		p.o.observe(Sent, b[:n])

@@ -1,7 +1,9 @@
 package serialbridge
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +19,86 @@ const (
 	// was not heard since.
 	stale = 24 * time.Hour
 )
+
+// Settle takes up what an earlier run has left at the broker, and returns when the box,
+// its sticks and all devices are offline there. It is for the time before the broker
+// lets others in: after a power cut all that was online is retained as that, and
+// who connects would believe it. It may be called once, before Run; what it has
+// subscribed to is heard until ctx ends.
+func (s *Supervisor) Settle(ctx context.Context) error {
+	if err := s.subscribe(ctx); err != nil {
+		return err
+	}
+	// The box's own word comes back to the subscription when all that was retained
+	// before has come.
+	m := mqtt.Message{Topic: s.o.BaseTopic + "/gateway/availability", Payload: []byte("offline"), QoS: 1, Retain: true}
+	if err := s.o.Broker.Publish(ctx, m); err != nil {
+		return fmt.Errorf("publish to %s: %w", m.Topic, err)
+	}
+	select {
+	case <-s.caughtUp:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// subscribe asks the broker for what the supervisor wants to hear, once.
+func (s *Supervisor) subscribe(ctx context.Context) error {
+	if s.subscribed {
+		return nil
+	}
+	s.subscribed = true
+	for _, want := range []struct {
+		filter string
+		o      mqtt.SubscriptionOptions
+		handle func(mqtt.Message)
+	}{
+		{"/+/state", mqtt.NoLocal, s.recall},
+		{"/+/set", 1, s.command},
+		{"/+/set/+", 1, s.command},
+		{"/+/availability", 1, func(m mqtt.Message) { s.correct(ctx, m) }},
+	} {
+		if err := s.o.Broker.Subscribe(ctx, s.o.BaseTopic+want.filter, want.o, want.handle); err != nil {
+			return fmt.Errorf("subscribe to the topics of devices: %w", err)
+		}
+	}
+	return nil
+}
+
+// correct says offline for a device or a stick that was left online: the power failed,
+// and the stick was gone when it came back. What is heard again says online itself.
+func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
+	id := strings.Split(strings.TrimPrefix(m.Topic, s.o.BaseTopic+"/"), "/")[0]
+	if id == "gateway" && !m.Retain {
+		s.catchUp.Do(func() { close(s.caughtUp) })
+	}
+	if !m.Retain || string(m.Payload) != "online" || !validID(id) {
+		return
+	}
+	heard := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if d := s.devices[id]; d != nil {
+			d.owner.enqueue(d, dirtyAvailability)
+			return true
+		}
+		for _, st := range s.sticks {
+			if st.deviceID() == id {
+				st.enqueueSelf()
+				return true
+			}
+		}
+		return false
+	}
+	if heard() {
+		return
+	}
+	if err := s.o.Broker.Publish(ctx, mqtt.Message{Topic: m.Topic, Payload: []byte("offline"), QoS: 1, Retain: true}); err != nil && ctx.Err() == nil {
+		s.log.Warn("cannot publish", "device", id, "err", err)
+	}
+	heard() // in the meantime: then the last word is not ours
+}
 
 // recall notes the state of a device that was published before this start, until
 // the device is heard.

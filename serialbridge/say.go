@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // UnknownDeviceError says that no device with that ID was heard.
@@ -39,20 +38,6 @@ func (s *Supervisor) Check(device string, payload []byte) error {
 func CheckCommand(d Device, payload []byte) error {
 	_, err := (&device{Device: d}).parseObject(payload)
 	return err
-}
-
-// Heard tells when each of Devices had a reading last, as far as its stick was not opened anew
-// since.
-func (s *Supervisor) Heard() map[string]time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	heard := make(map[string]time.Time, len(s.devices))
-	for id, d := range s.devices {
-		if !d.awaited && !d.heard.IsZero() {
-			heard[id] = d.heard
-		}
-	}
-	return heard
 }
 
 // Announce has OnDevice called for a device once more: what a person calls it has changed.

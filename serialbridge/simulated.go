@@ -65,9 +65,7 @@ func (s *Supervisor) Unplug(ctx context.Context, path string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.forgotten()
-	delete(s.sticks, path)
-	s.wanted = slices.DeleteFunc(s.wanted, func(other *stick) bool { return other == st })
+	s.drop(st)
 	return nil
 }
 

@@ -84,14 +84,14 @@ func (s *Supervisor) Devices() []Device {
 	return devices
 }
 
-// LastHeard tells when each of Devices had a reading last, as far as its stick was not opened
-// anew since. Those that speak only when something happens to them are left out.
-func (s *Supervisor) LastHeard() map[string]time.Time {
+// Heard tells when each of Devices had a reading last, as far as its stick was not opened anew
+// since.
+func (s *Supervisor) Heard() map[string]time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	heard := make(map[string]time.Time)
+	heard := make(map[string]time.Time, len(s.devices))
 	for id, d := range s.devices {
-		if !d.awaited && !d.WhenUsed && !d.heard.IsZero() {
+		if !d.awaited && !d.heard.IsZero() {
 			heard[id] = d.heard
 		}
 	}

@@ -6,67 +6,11 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"lintel/gateway/mqtt"
 	"lintel/hardware"
-	"lintel/serialbridge/journey"
 )
-
-// NamedPort is a port that is used although USB does not tell of it: the pty
-// of a simulator, a UART on the board's header. It is also how a protocol is
-// laid down for a stick that cannot be recognised. It has either a Path or a
-// Stick.
-type NamedPort struct {
-	Path     string
-	Protocol string  // Driver.Protocol; empty: listen
-	Stick    string  // StickStatus.ID of one that USB tells of, wherever it is plugged in
-	Driver   *Driver // in place of Protocol: one that has settings for this port; nil: none
-
-	Interval time.Duration // in place of Options.Interval; 0: that one
-
-	Simulated bool // there is no stick there, but a program that plays one
-}
-
-// Options of New.
-type Options struct {
-	Broker  Broker
-	Drivers []Driver
-	Ports   []NamedPort
-
-	// Root is the file system that the USB inventory is read from; empty
-	// is the machine's own.
-	Root string
-
-	// BaseTopic is the first level of all topics; empty is "lintel".
-	BaseTopic string
-
-	// OnDevice is called for each device that is new or has changed, before
-	// its state is published. Devices of different sticks may call it at
-	// the same time. It may block: that delays what the same stick
-	// publishes, but not what it hears.
-	OnDevice func(Device)
-
-	// OnGone is called for each device that is withdrawn, in the same way.
-	OnGone func(id string)
-
-	// Interval is the least time between two states of one device, as far as
-	// only measured values change; 0: a second, negative: none. AtLeast is how
-	// often a state is published that does not change; 0: each minute.
-	Interval, AtLeast time.Duration
-
-	// Memory keeps what drivers remember; nil: until the end of the program.
-	// Nobody else writes to it.
-	Memory Memory
-
-	// Journeys is told what happens to single readings and commands while somebody
-	// watches; nil: nobody does.
-	Journeys *journey.Book
-
-	Logger *slog.Logger // nil: silent
-}
 
 const (
 	maxSticks  = 64   // remembered; those that are plugged in come first
@@ -76,34 +20,6 @@ const (
 	// last messages.
 	goodbye = 2 * time.Second
 )
-
-// timing is every duration that the supervisor goes by.
-type timing struct {
-	retryMin, retryMax time.Duration // between two tries of a stick that fails
-	existMin, existMax time.Duration // between two looks for a port that is not there
-	goodRun            time.Duration // after which a failure is the first one again
-	listen             time.Duration // at one line setting; the slowest meters send every 10 s
-	listenMore         time.Duration // after a first valid frame, for the second one
-	listenMax          time.Duration // at one line setting in all
-	silence            time.Duration // without a frame, before a driver found by listening is doubted
-	quiet              time.Duration // without a reading before a device is offline, at least
-	quietOnce          time.Duration // the same for a device that was heard just once
-	sweep              time.Duration // between two looks for quiet devices
-	look               time.Duration // hardware.WatchOptions.Interval
-	stop               time.Duration // what a driver has to end in
-}
-
-func defaultTiming() timing {
-	return timing{
-		retryMin: time.Second, retryMax: time.Minute,
-		existMin: time.Second, existMax: 2 * time.Second,
-		goodRun: time.Minute,
-		listen:  11 * time.Second, listenMore: 25 * time.Second, listenMax: time.Minute,
-		silence: 2 * time.Minute,
-		quiet:   time.Minute, quietOnce: time.Hour, sweep: 5 * time.Second,
-		stop: 3 * time.Second,
-	}
-}
 
 // Supervisor finds the sticks and keeps a driver running on each.
 type Supervisor struct {
@@ -198,52 +114,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return err
 }
 
-// Settle takes up what an earlier run has left at the broker, and returns when the box,
-// its sticks and all devices are offline there. It is for the time before the broker
-// lets others in: after a power cut all that was online is retained as that, and
-// who connects would believe it. It may be called once, before Run; what it has
-// subscribed to is heard until ctx ends.
-func (s *Supervisor) Settle(ctx context.Context) error {
-	if err := s.subscribe(ctx); err != nil {
-		return err
-	}
-	// The box's own word comes back to the subscription when all that was retained
-	// before has come.
-	m := mqtt.Message{Topic: s.o.BaseTopic + "/gateway/availability", Payload: []byte("offline"), QoS: 1, Retain: true}
-	if err := s.o.Broker.Publish(ctx, m); err != nil {
-		return fmt.Errorf("publish to %s: %w", m.Topic, err)
-	}
-	select {
-	case <-s.caughtUp:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// subscribe asks the broker for what the supervisor wants to hear, once.
-func (s *Supervisor) subscribe(ctx context.Context) error {
-	if s.subscribed {
-		return nil
-	}
-	s.subscribed = true
-	for _, want := range []struct {
-		filter string
-		o      mqtt.SubscriptionOptions
-		handle func(mqtt.Message)
-	}{
-		{"/+/state", mqtt.NoLocal, s.recall},
-		{"/+/set", 1, s.command},
-		{"/+/set/+", 1, s.command},
-		{"/+/availability", 1, func(m mqtt.Message) { s.correct(ctx, m) }},
-	} {
-		if err := s.o.Broker.Subscribe(ctx, s.o.BaseTopic+want.filter, want.o, want.handle); err != nil {
-			return fmt.Errorf("subscribe to the topics of devices: %w", err)
-		}
-	}
-	return nil
-}
-
 // reconcile compares the ports that are there with the sticks that are kept.
 func (s *Supervisor) reconcile(ctx, publish context.Context, ports []hardware.SerialPort) {
 	s.mu.Lock()
@@ -321,10 +191,15 @@ func (s *Supervisor) forget() {
 		if st.named || st.cancel != nil || st.owes() {
 			continue
 		}
-		st.forgotten()
-		delete(s.sticks, st.id)
-		s.wanted = slices.DeleteFunc(s.wanted, func(other *stick) bool { return other == st })
+		s.drop(st)
 	}
+}
+
+// drop forgets a stick that is not kept any more. The caller holds the lock.
+func (s *Supervisor) drop(st *stick) {
+	st.forgotten()
+	delete(s.sticks, st.id)
+	s.wanted = slices.DeleteFunc(s.wanted, func(other *stick) bool { return other == st })
 }
 
 // appear starts to keep a stick that was plugged in.
@@ -393,40 +268,6 @@ func (s *Supervisor) flush(ctx context.Context) error {
 	return nil
 }
 
-// correct says offline for a device or a stick that was left online: the power failed,
-// and the stick was gone when it came back. What is heard again says online itself.
-func (s *Supervisor) correct(ctx context.Context, m mqtt.Message) {
-	id := strings.Split(strings.TrimPrefix(m.Topic, s.o.BaseTopic+"/"), "/")[0]
-	if id == "gateway" && !m.Retain {
-		s.catchUp.Do(func() { close(s.caughtUp) })
-	}
-	if !m.Retain || string(m.Payload) != "online" || !validID(id) {
-		return
-	}
-	heard := func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if d := s.devices[id]; d != nil {
-			d.owner.enqueue(d, dirtyAvailability)
-			return true
-		}
-		for _, st := range s.sticks {
-			if st.deviceID() == id {
-				st.enqueueSelf()
-				return true
-			}
-		}
-		return false
-	}
-	if heard() {
-		return
-	}
-	if err := s.o.Broker.Publish(ctx, mqtt.Message{Topic: m.Topic, Payload: []byte("offline"), QoS: 1, Retain: true}); err != nil && ctx.Err() == nil {
-		s.log.Warn("cannot publish", "device", id, "err", err)
-	}
-	heard() // in the meantime: then the last word is not ours
-}
-
 // sweep says offline for devices that are quiet for too long.
 func (s *Supervisor) sweep(ctx context.Context) {
 	tick := time.NewTicker(s.t.sweep)
@@ -453,43 +294,5 @@ func (s *Supervisor) sweep(ctx context.Context) {
 			}
 			s.mu.Unlock()
 		}
-	}
-}
-
-// command takes a message on a set topic: BASE/DEVICE/set with a JSON object,
-// or BASE/DEVICE/set/KEY with a bare value.
-func (s *Supervisor) command(m mqtt.Message) {
-	rest, _ := strings.CutPrefix(m.Topic, s.o.BaseTopic+"/")
-	id, rest, _ := strings.Cut(rest, "/")
-	_, key, single := strings.Cut(rest, "/")
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := s.devices[id]
-	if d == nil {
-		s.log.Debug("command for an unknown device", "topic", m.Topic)
-		return
-	}
-	var commands []Command
-	var err error
-	switch {
-	case m.Retain:
-		// It was meant for the moment it was sent, not for each start.
-		err = errRetained
-	case single:
-		commands, err = d.parseValue(key, m.Payload)
-	default:
-		commands, err = d.parseObject(m.Payload)
-	}
-	if err == nil {
-		if m.Trace != 0 {
-			s.o.Journeys.Tell(m.Trace, commanded(commands))
-		}
-		err = d.owner.follow(m.Trace, commands)
-	}
-	if err != nil {
-		s.o.Journeys.Tell(m.Trace, journey.Stage{Kind: journey.Failed, Detail: err.Error()})
-		d.owner.refused++
-		s.log.Warn("command refused", "topic", m.Topic, "device", id, "err", err)
 	}
 }

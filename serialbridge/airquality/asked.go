@@ -88,10 +88,10 @@ func button(key, name string) serialbridge.Property {
 
 // problem is whether a sensor says that it is in trouble.
 func problem() serialbridge.Property {
-	return diagnostic(serialbridge.Property{Key: "problem", Name: "Problem", Kind: serialbridge.Binary, Class: "problem", Precision: -1})
+	return serialbridge.Flag("problem", "Problem", "problem").AsDiagnostic()
 }
 
 // carbonDioxide is in ppm.
 func carbonDioxide() serialbridge.Property {
-	return measurement("carbon_dioxide", "CO\u2082", "ppm", "carbon_dioxide", 0)
+	return serialbridge.Measured("carbon_dioxide", "CO\u2082", "ppm", "carbon_dioxide", 0)
 }

@@ -2,28 +2,18 @@ package airquality
 
 import (
 	"fmt"
-	"reflect"
 	"time"
 
 	"lintel/serialbridge"
-)
-
-// maxDevices bounds what is remembered of announced devices.
-const maxDevices = 64
-
-// Reasons for throwing a frame away.
-const (
-	damagedChecksum = "checksum"
-	damagedSyntax   = "syntax"
-	damagedTooLong  = "too long"
 )
 
 // A decoder finds frames in a stream of bytes. Only what may still become
 // a frame is kept; of a frame that is none, the first byte is dropped and the
 // rest looked at again, so that a frame within is found.
 type decoder struct {
-	announcer
-	forms []form
+	sink    serialbridge.Sink
+	devices serialbridge.Announcer
+	forms   []form
 
 	frame   []byte            // what may be the beginning of a frame
 	valid   uint64            // frames whose sum was right
@@ -35,9 +25,10 @@ type decoder struct {
 
 func newDecoder(sink serialbridge.Sink, forms []form) *decoder {
 	return &decoder{
-		announcer: announcer{sink: sink, announced: make(map[string]serialbridge.Device)},
-		forms:     forms,
-		answers:   make(map[string]uint64),
+		sink:    sink,
+		devices: serialbridge.Announcer{Sink: sink},
+		forms:   forms,
+		answers: make(map[string]uint64),
 	}
 }
 
@@ -70,7 +61,7 @@ func (d *decoder) scan(received time.Time) int {
 		}
 		size = f.size // no header is the beginning of another
 		if !f.valid(d.frame[:size]) {
-			d.sink.Damaged(damagedChecksum)
+			d.sink.Damaged(serialbridge.DamagedChecksum)
 			return 1
 		}
 		d.valid++
@@ -89,7 +80,7 @@ func (d *decoder) end(frame []byte, received time.Time) {
 	f, quiet := d.formOf(frame)
 	if f == nil {
 		if !quiet {
-			d.sink.Damaged(damagedSyntax)
+			d.sink.Damaged(serialbridge.DamagedSyntax)
 		}
 		return
 	}
@@ -101,7 +92,7 @@ func (d *decoder) end(frame []byte, received time.Time) {
 	}
 	values, ok := f.values(frame)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	device := f.device(frame, d.serial)
@@ -110,7 +101,7 @@ func (d *decoder) end(frame []byte, received time.Time) {
 	if before != device.ID {
 		return // one frame is not enough to believe in a device
 	}
-	d.announce(device)
+	d.devices.Announce(device)
 	d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
 }
 
@@ -170,23 +161,4 @@ func (s *sensor) device(serial string) serialbridge.Device {
 		device.ID += "_" + serial
 	}
 	return device
-}
-
-// An announcer remembers what it announced.
-type announcer struct {
-	sink      serialbridge.Sink
-	announced map[string]serialbridge.Device
-}
-
-// announce passes on a device that is new or has changed.
-func (a *announcer) announce(device serialbridge.Device) {
-	last, known := a.announced[device.ID]
-	if known && reflect.DeepEqual(last, device) {
-		return
-	}
-	if !known && len(a.announced) >= maxDevices {
-		clear(a.announced) // a stick has one; this is noise
-	}
-	a.announced[device.ID] = device
-	a.sink.Device(device)
 }

@@ -5,23 +5,16 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523", Product: "USB Serial"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
+	drivertest.Match(t, Driver(), map[hardware.SerialPort]serialbridge.Confidence{
+		{VendorID: "1a86", ProductID: "7523", Product: "USB Serial"}: serialbridge.Possible,
+		{VendorID: "0403", ProductID: "6001"}:                        serialbridge.Possible,
+		{VendorID: "10c4", ProductID: "ea60"}:                        serialbridge.Possible,
+		{VendorID: "0451", ProductID: "16a8"}:                        serialbridge.No,
+	})
 }
 
 func TestDriver(t *testing.T) {

@@ -36,7 +36,7 @@ func forms() []form {
 		{
 			sensor: &sds198, header: "\xAA\xCF", size: 10, valid: validSDS, idAt: 6,
 			fields: []field{
-				{4, u16le, 1, 0, 0, measurement("pm100", "PM100", microgram, "", 0)},
+				{4, u16le, 1, 0, 0, serialbridge.Measured("pm100", "PM100", microgram, "", 0)},
 			},
 		},
 		{
@@ -65,7 +65,7 @@ func forms() []form {
 		{
 			sensor: &pms5003st, header: "\x42\x4D\x00\x24", size: 40, valid: validPlantower,
 			fields: append(append(append(concentrations(), counts(6)...),
-				field{word(12), u16, 1, 0, 0, measurement("formaldehyde", "Formaldehyde", microgram, "volatile_organic_compounds", 0)}),
+				field{word(12), u16, 1, 0, 0, serialbridge.Measured("formaldehyde", "Formaldehyde", microgram, "volatile_organic_compounds", 0)}),
 				climate(13)...),
 		},
 		// Honeywell's answers to "read particle measuring results": nobody
@@ -86,13 +86,13 @@ func forms() []form {
 			// index's accuracy, which shares two bytes with it.
 			sensor: &mcu680, header: "\x5A\x5A\x3F\x0F", size: 20, valid: validMCU680,
 			fields: []field{
-				{4, i16, 100, -4000, 8500, measurement("temperature", "Temperature", "°C", "temperature", 1)},
-				{6, u16, 100, 0, 10000, measurement("humidity", "Humidity", "%", "humidity", 1)},
-				{8, u24, 100, 30000, 110000, measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 2)},
-				{11, u12, 1, 0, 500, measurement("iaq", "Indoor air quality index", "", "aqi", 0)},
-				{11, high, 1, 0, 3, diagnostic(measurement("iaq_accuracy", "Accuracy of the index", "", "", 0))},
-				{13, u32, 1000, 0, 0, diagnostic(measurement("gas_resistance", "Gas resistance", "kΩ", "", 1))},
-				{17, i16, 1, 0, 0, diagnostic(measurement("altitude", "Altitude by pressure", "m", "distance", 0))},
+				{4, i16, 100, -4000, 8500, serialbridge.Measured("temperature", "Temperature", "°C", "temperature", 1)},
+				{6, u16, 100, 0, 10000, serialbridge.Measured("humidity", "Humidity", "%", "humidity", 1)},
+				{8, u24, 100, 30000, 110000, serialbridge.Measured("pressure", "Pressure", "hPa", "atmospheric_pressure", 2)},
+				{11, u12, 1, 0, 500, serialbridge.Measured("iaq", "Indoor air quality index", "", "aqi", 0)},
+				{11, high, 1, 0, 3, serialbridge.Measured("iaq_accuracy", "Accuracy of the index", "", "", 0).AsDiagnostic()},
+				{13, u32, 1000, 0, 0, serialbridge.Measured("gas_resistance", "Gas resistance", "kΩ", "", 1).AsDiagnostic()},
+				{17, i16, 1, 0, 0, serialbridge.Measured("altitude", "Altitude by pressure", "m", "distance", 0).AsDiagnostic()},
 			},
 		},
 	}
@@ -130,8 +130,7 @@ func counts(n int) []field {
 	for i, size := range []struct{ key, name string }{
 		{"0_3", "0.3"}, {"0_5", "0.5"}, {"1_0", "1.0"}, {"2_5", "2.5"}, {"5_0", "5.0"}, {"10_0", "10"},
 	}[:n] {
-		fields = append(fields, field{word(6 + i), u16, 100, 0, 0, diagnostic(
-			measurement("particles_"+size.key, "Particles larger than "+size.name+" µm", "1/cm³", "", 2))})
+		fields = append(fields, field{word(6 + i), u16, 100, 0, 0, serialbridge.Measured("particles_"+size.key, "Particles larger than "+size.name+" µm", "1/cm³", "", 2).AsDiagnostic()})
 	}
 	return fields
 }
@@ -139,8 +138,8 @@ func counts(n int) []field {
 // climate is temperature and humidity, from the n-th number on.
 func climate(n int) []field {
 	return []field{
-		{word(n), i16, 10, coldest, hottest, measurement("temperature", "Temperature", "°C", "temperature", 1)},
-		{word(n + 1), u16, 10, 0, wettest, measurement("humidity", "Humidity", "%", "humidity", 1)},
+		{word(n), i16, 10, coldest, hottest, serialbridge.Measured("temperature", "Temperature", "°C", "temperature", 1)},
+		{word(n + 1), u16, 10, 0, wettest, serialbridge.Measured("humidity", "Humidity", "%", "humidity", 1)},
 	}
 }
 
@@ -156,24 +155,12 @@ const (
 // dust is a concentration of particles below a size, named by Home Assistant's
 // class.
 func dust(class, name string, precision int) serialbridge.Property {
-	return measurement(class, name, microgram, class, precision)
+	return serialbridge.Measured(class, name, microgram, class, precision)
 }
 
 // standard is a concentration for which the sensor was calibrated.
 func standard(class, name string) serialbridge.Property {
 	p := dust(class, name+" (standard particle)", 0)
 	p.Key += "_standard"
-	return diagnostic(p)
-}
-
-func measurement(key, name, unit, class string, precision int) serialbridge.Property {
-	return serialbridge.Property{
-		Key: key, Name: name, Kind: serialbridge.Measurement,
-		Unit: unit, Class: class, StateClass: "measurement", Precision: precision,
-	}
-}
-
-func diagnostic(p serialbridge.Property) serialbridge.Property {
-	p.Category = serialbridge.Diagnostic
-	return p
+	return p.AsDiagnostic()
 }

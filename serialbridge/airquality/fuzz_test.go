@@ -1,8 +1,10 @@
 package airquality
 
 import (
+	"encoding/hex"
 	"reflect"
 	"testing"
+	"time"
 )
 
 func FuzzDecoder(f *testing.F) {
@@ -35,8 +37,8 @@ func FuzzDecoder(f *testing.F) {
 		d := newDecoder(pieces, forms())
 		for i := range data {
 			d.Decode(data[i:i+1], received)
-			if len(d.frame) >= 40 || cap(d.frame) > 128 || len(d.announced) > maxDevices {
-				t.Fatalf("holds %d bytes, %d devices", len(d.frame), len(d.announced))
+			if len(d.frame) >= 40 || cap(d.frame) > 128 {
+				t.Fatalf("holds %d bytes", len(d.frame))
 			}
 		}
 		if !reflect.DeepEqual(pieces, whole) {
@@ -67,4 +69,58 @@ func validFrames(data []byte) (n int) {
 		}
 	}
 	return n
+}
+
+func FuzzAskedDecoder(f *testing.F) {
+	good := goodAnswers(f)
+	for _, g := range good {
+		f.Add(append(g.answer[3:], g.answer...))
+	}
+	f.Add(senseairID(f, "071F 24D1"))
+	f.Add(shdlcReply(sps30Info, 0, []byte("95BCE4C9AF3B8B9A\x00")))
+	f.Add([]byte("~\x00}1C\x00\xab~~"))
+
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for name, g := range good {
+			inputs := [][]byte{data}
+			switch {
+			case name == "sps30": // with its sum set right, so that the values are reached
+				inputs = append(inputs, shdlcReply(sps30Read, 0, data[:min(len(data), 255)]), shdlcReply(sps30Info, 0, data[:min(len(data), 255)]))
+			case name == "senseair" && len(data) >= 8:
+				inputs = append(inputs, modbus(t, senseairExample[:9]+hex.EncodeToString(data[:8])))
+			}
+			for _, data := range inputs {
+				whole := decodeAs(t, g.driver, data, data)
+				pieces := newRecorder()
+				d := g.driver.NewDecoder(pieces)
+				for range 2 {
+					for i := range data {
+						d.Decode(data[i:i+1], received)
+					}
+				}
+				switch d := d.(type) {
+				case *decoder:
+					if len(d.frame) > 17 || cap(d.frame) > 64 || len(d.answers) > 3 {
+						t.Fatalf("holds %d bytes", len(d.frame))
+					}
+				case *sps30Decoder:
+					if len(d.frame) > shdlcMaxFrame || cap(d.frame) > 2*shdlcMaxFrame {
+						t.Fatalf("holds %d bytes", len(d.frame))
+					}
+				}
+				if !reflect.DeepEqual(pieces, whole) {
+					t.Fatalf("%s in pieces: %+v, whole: %+v", name, pieces, whole)
+				}
+				if len(whole.Readings) > len(data)/4 {
+					t.Fatalf("%d readings of %d bytes", len(whole.Readings), len(data))
+				}
+				for range 4 {
+					d.Decode(g.answer, received.Add(time.Minute))
+				}
+				if len(pieces.Readings) == 0 || pieces.Disorder != "" {
+					t.Fatalf("%s: valid frames behind are not found: damaged %q", name, pieces.Damage)
+				}
+			}
+		}
+	})
 }

@@ -43,7 +43,7 @@ func mhz19Forms() []form {
 			claims: func(frame []byte) claim { return certainly(warm(frame)) },
 			fields: []field{
 				co2,
-				{4, above40, 1, 0, 0, diagnostic(measurement("temperature", "Temperature of the sensor", "°C", "temperature", 0))},
+				{4, above40, 1, 0, 0, serialbridge.Measured("temperature", "Temperature of the sensor", "°C", "temperature", 0).AsDiagnostic()},
 			},
 		},
 		{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/crc"
 )
 
 const senseairMute = "the sensor does not answer: check that RX and TX are not swapped and that it has 5 V"
@@ -65,26 +66,10 @@ func senseairForms() []form {
 	}
 }
 
-// crc16 is the checksum of Modbus RTU ("MODBUS over serial line" 1.02, 6.2.2).
-func crc16(b []byte) uint16 {
-	crc := uint16(0xFFFF)
-	for _, c := range b {
-		crc ^= uint16(c)
-		for range 8 {
-			odd := crc&1 != 0
-			crc >>= 1
-			if odd {
-				crc ^= 0xA001
-			}
-		}
-	}
-	return crc
-}
-
 // validModbus checks a frame that ends with its CRC, lower byte first.
 func validModbus(frame []byte) bool {
 	end := len(frame) - 2
-	return binary.LittleEndian.Uint16(frame[end:]) == crc16(frame[:end])
+	return binary.LittleEndian.Uint16(frame[end:]) == crc.Modbus(frame[:end])
 }
 
 // modbusRequest returns a request that concerns a register: how many are read
@@ -93,7 +78,7 @@ func modbusRequest(function byte, register, value uint16) []byte {
 	b := []byte{anySensor, function}
 	b = binary.BigEndian.AppendUint16(b, register-1)
 	b = binary.BigEndian.AppendUint16(b, value)
-	return binary.LittleEndian.AppendUint16(b, crc16(b))
+	return binary.LittleEndian.AppendUint16(b, crc.Modbus(b))
 }
 
 // Senseair returns the driver for the CO2 sensor S8 of Senseair. It is asked, so

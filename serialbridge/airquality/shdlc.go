@@ -1,6 +1,10 @@
 package airquality
 
-import "time"
+import (
+	"time"
+
+	"lintel/serialbridge"
+)
 
 // SHDLC puts a frame between flags and escapes what could be taken for a flag
 // (Sensirion, SPS30 data sheet 1.0, 4.1).
@@ -42,7 +46,7 @@ func (d *shdlcDecoder) Decode(data []byte, received time.Time) {
 			d.inside, d.escaped, d.frame = true, false, d.frame[:0]
 		case !d.inside:
 		case len(d.frame) == shdlcMaxFrame:
-			d.damaged(damagedTooLong)
+			d.damaged(serialbridge.DamagedTooLong)
 			d.inside, d.frame = false, d.frame[:0]
 		case b == shdlcEscape:
 			d.escaped = true
@@ -59,7 +63,7 @@ func (d *shdlcDecoder) Decode(data []byte, received time.Time) {
 func (d *shdlcDecoder) end(received time.Time) {
 	f := d.frame
 	if len(f) < shdlcMinFrame || len(f) != shdlcMinFrame+int(f[3]) || sum8(f) != 0xFF {
-		d.damaged(damagedChecksum)
+		d.damaged(serialbridge.DamagedChecksum)
 		return
 	}
 	d.take(reply{command: f[1], state: f[2], data: f[4 : len(f)-1]}, received)

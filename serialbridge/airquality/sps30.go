@@ -49,12 +49,12 @@ var sps30Fields = []struct {
 	{100, smaller("2_5", "2.5")},
 	{100, smaller("4_0", "4.0")},
 	{100, smaller("10_0", "10")},
-	{100, diagnostic(measurement("particle_size", "Typical particle size", "µm", "", 2))},
+	{100, serialbridge.Measured("particle_size", "Typical particle size", "µm", "", 2).AsDiagnostic()},
 }
 
 // smaller is a count of particles from 0.3 µm to a size.
 func smaller(key, size string) serialbridge.Property {
-	return diagnostic(measurement("particles_to_"+key, "Particles up to "+size+" µm", "1/cm³", "", 2))
+	return serialbridge.Measured("particles_to_"+key, "Particles up to "+size+" µm", "1/cm³", "", 2).AsDiagnostic()
 }
 
 // sps30Most is more than any value of a sensor that works.
@@ -63,7 +63,8 @@ const sps30Most = 100_000
 // An sps30Decoder reads what an SPS30 says.
 type sps30Decoder struct {
 	shdlcDecoder
-	announcer
+	sink    serialbridge.Sink
+	devices serialbridge.Announcer
 
 	valid   uint64
 	answers [256]uint64 // replies, by command
@@ -73,7 +74,7 @@ type sps30Decoder struct {
 }
 
 func newSPS30Decoder(sink serialbridge.Sink) *sps30Decoder {
-	d := &sps30Decoder{announcer: announcer{sink: sink, announced: make(map[string]serialbridge.Device)}}
+	d := &sps30Decoder{sink: sink, devices: serialbridge.Announcer{Sink: sink}}
 	d.shdlcDecoder.take, d.shdlcDecoder.damaged = d.takeReply, sink.Damaged
 	return d
 }
@@ -105,7 +106,7 @@ func (d *sps30Decoder) takeMeasurement(r reply, received time.Time) {
 	}
 	values, ok := sps30Values(r.data)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	values[problem().Key] = r.state&sps30Fault != 0
@@ -119,7 +120,7 @@ func (d *sps30Decoder) takeMeasurement(r reply, received time.Time) {
 	if before != device.ID {
 		return // one frame is not enough to believe in a device
 	}
-	d.announce(device)
+	d.devices.Announce(device)
 	d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
 }
 

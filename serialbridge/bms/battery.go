@@ -2,7 +2,6 @@ package bms
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 
 	"lintel/serialbridge"
@@ -81,31 +80,11 @@ func thousandths(n int64) float64 { return float64(n) / 1000 }
 func hundredths(n int64) float64  { return float64(n) / 100 }
 func tenths(n int64) float64      { return float64(n) / 10 }
 
-// An announcer remembers what it announced last.
-type announcer struct {
-	sink serialbridge.Sink
-	last serialbridge.Device
-}
-
-// announce passes on a device that is new or has changed.
-func (a *announcer) announce(device serialbridge.Device) {
-	if reflect.DeepEqual(a.last, device) {
-		return
-	}
-	a.last = device
-	a.sink.Device(device)
-}
-
 // deviceID makes a serialbridge.Device.ID of a protocol and an identifier.
 func deviceID(protocol, identifier string) string {
 	const limit = 40
 	identifier = identifier[:min(len(identifier), limit)]
-	return protocol + "_" + strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, identifier)
+	return protocol + "_" + serialbridge.IDPart(identifier)
 }
 
 // text returns what a field of text says, without what fills it; ok is false if
@@ -122,56 +101,29 @@ func text(b []byte) (s string, ok bool) {
 
 // The properties that all batteries have.
 var (
-	voltage            = measurement("voltage", "Voltage", "V", "voltage", 2)
-	current            = measurement("current", "Current", "A", "current", 2)
-	power              = measurement("power", "Power", "W", "power", 1)
-	stateOfCharge      = measurement("state_of_charge", "State of charge", "%", "battery", 1)
-	capacity           = diagnostic(measurement("capacity", "Capacity", "Ah", "", 1))
-	lowestCellVoltage  = measurement("cell_voltage_min", "Lowest cell voltage", "V", "voltage", 3)
-	highestCellVoltage = measurement("cell_voltage_max", "Highest cell voltage", "V", "voltage", 3)
-	cellDifference     = measurement("cell_voltage_difference", "Cell voltage difference", "V", "voltage", 3)
-	averageCellVoltage = measurement("cell_voltage_average", "Average cell voltage", "V", "voltage", 3)
-	lowestCell         = diagnostic(plain("lowest_cell", "Number of the lowest cell"))
-	highestCell        = diagnostic(plain("highest_cell", "Number of the highest cell"))
-	cycles             = diagnostic(counter("cycles", "Charge cycles", "", ""))
-	chargingMOSFET     = diagnostic(flag("charging_mosfet", "Charging MOSFET", ""))
-	dischargingMOSFET  = diagnostic(flag("discharging_mosfet", "Discharging MOSFET", ""))
-	balancing          = diagnostic(flag("balancing", "Balancing", "running"))
-	problem            = diagnostic(flag("problem", "Alarm", "problem"))
-	alarmText          = diagnostic(serialbridge.Property{Key: "alarms", Name: "Alarms", Kind: serialbridge.State, Precision: -1})
+	voltage            = serialbridge.Measured("voltage", "Voltage", "V", "voltage", 2)
+	current            = serialbridge.Measured("current", "Current", "A", "current", 2)
+	power              = serialbridge.Measured("power", "Power", "W", "power", 1)
+	stateOfCharge      = serialbridge.Measured("state_of_charge", "State of charge", "%", "battery", 1)
+	capacity           = serialbridge.Measured("capacity", "Capacity", "Ah", "", 1).AsDiagnostic()
+	lowestCellVoltage  = serialbridge.Measured("cell_voltage_min", "Lowest cell voltage", "V", "voltage", 3)
+	highestCellVoltage = serialbridge.Measured("cell_voltage_max", "Highest cell voltage", "V", "voltage", 3)
+	cellDifference     = serialbridge.Measured("cell_voltage_difference", "Cell voltage difference", "V", "voltage", 3)
+	averageCellVoltage = serialbridge.Measured("cell_voltage_average", "Average cell voltage", "V", "voltage", 3)
+	lowestCell         = serialbridge.Number("lowest_cell", "Number of the lowest cell", "", "", 0).AsDiagnostic()
+	highestCell        = serialbridge.Number("highest_cell", "Number of the highest cell", "", "", 0).AsDiagnostic()
+	cycles             = serialbridge.Counted("cycles", "Charge cycles", "", "", 0).AsDiagnostic()
+	chargingMOSFET     = serialbridge.Flag("charging_mosfet", "Charging MOSFET", "").AsDiagnostic()
+	dischargingMOSFET  = serialbridge.Flag("discharging_mosfet", "Discharging MOSFET", "").AsDiagnostic()
+	balancing          = serialbridge.Flag("balancing", "Balancing", "running").AsDiagnostic()
+	problem            = serialbridge.Flag("problem", "Alarm", "problem").AsDiagnostic()
+	alarmText          = serialbridge.Said("alarms", "Alarms").AsDiagnostic()
 )
 
 func cellVoltage(n int) serialbridge.Property {
-	return measurement(fmt.Sprintf("cell_%d_voltage", n), fmt.Sprintf("Cell %d voltage", n), "V", "voltage", 3)
+	return serialbridge.Measured(fmt.Sprintf("cell_%d_voltage", n), fmt.Sprintf("Cell %d voltage", n), "V", "voltage", 3)
 }
 
 func temperature(n int) serialbridge.Property {
-	return measurement(fmt.Sprintf("temperature_%d", n), fmt.Sprintf("Temperature %d", n), "°C", "temperature", 0)
-}
-
-func measurement(key, name, unit, class string, precision int) serialbridge.Property {
-	return serialbridge.Property{
-		Key: key, Name: name, Kind: serialbridge.Measurement,
-		Unit: unit, Class: class, StateClass: "measurement", Precision: precision,
-	}
-}
-
-// plain is a number without a meaning for statistics.
-func plain(key, name string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement}
-}
-
-func counter(key, name, unit, class string) serialbridge.Property {
-	p := measurement(key, name, unit, class, 0)
-	p.StateClass = "total_increasing"
-	return p
-}
-
-func flag(key, name, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1}
-}
-
-func diagnostic(p serialbridge.Property) serialbridge.Property {
-	p.Category = serialbridge.Diagnostic
-	return p
+	return serialbridge.Measured(fmt.Sprintf("temperature_%d", n), fmt.Sprintf("Temperature %d", n), "°C", "temperature", 0)
 }

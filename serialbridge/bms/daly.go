@@ -64,7 +64,8 @@ func dalyValid(frame []byte) bool {
 // A dalyDecoder reads what a Daly BMS says.
 type dalyDecoder struct {
 	deframer
-	devices announcer
+	devices serialbridge.Announcer
+	device  string // ID of the battery, once it is announced
 	options DalyOptions
 
 	valid   uint64      // frames of the battery
@@ -88,7 +89,7 @@ type dalyDecoder struct {
 }
 
 func newDalyDecoder(sink serialbridge.Sink, o DalyOptions) *dalyDecoder {
-	d := &dalyDecoder{devices: announcer{sink: sink}, options: o}
+	d := &dalyDecoder{devices: serialbridge.Announcer{Sink: sink}, options: o}
 	d.deframer = deframer{sink: sink, header: dalyHeader, size: dalySize, valid: dalyValid, take: d.takeFrame}
 	return d
 }
@@ -119,9 +120,9 @@ func (d *dalyDecoder) takeFrame(frame []byte, received time.Time) {
 	values, ok := d.values(command, b)
 	switch {
 	case !ok:
-		d.devices.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 	case len(values) > 0:
-		d.devices.sink.Reading(serialbridge.Reading{Device: d.devices.last.ID, Time: received, Values: values})
+		d.sink.Reading(serialbridge.Reading{Device: d.device, Time: received, Values: values})
 	}
 }
 
@@ -131,7 +132,7 @@ func (d *dalyDecoder) takeCounts(b []byte) bool {
 	before := d.counts
 	d.counts = [2]byte(b)
 	if b[0] == 0 || b[0] > maxCells || b[1] > dalyMaxSensors {
-		d.devices.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return false
 	}
 	if before != d.counts {
@@ -149,7 +150,8 @@ func (d *dalyDecoder) takeCounts(b []byte) bool {
 	if d.serial != "" {
 		device.ID, device.SerialNumber, device.Anonymous = deviceID(device.ID, d.serial), d.serial, false
 	}
-	d.devices.announce(device)
+	d.devices.Announce(device)
+	d.device = device.ID
 	return true
 }
 

@@ -52,12 +52,12 @@ var dalyAlarmNames = [][]string{
 }
 
 var (
-	dalyState             = serialbridge.Property{Key: "state", Name: "State", Kind: serialbridge.State, Class: "enum", Options: dalyStates, Precision: -1}
-	dalyRemaining         = measurement("remaining_capacity", "Remaining capacity", "Ah", "", 1)
-	dalyHighestTemp       = measurement("temperature_max", "Highest temperature", "°C", "temperature", 0)
-	dalyLowestTemp        = measurement("temperature_min", "Lowest temperature", "°C", "temperature", 0)
-	dalyChargerProperty   = diagnostic(flag("charger", "Charger", "plug"))
-	dalyLoadProperty      = diagnostic(flag("load", "Load", "plug"))
+	dalyState             = serialbridge.OneOf("state", "State", dalyStates...)
+	dalyRemaining         = serialbridge.Measured("remaining_capacity", "Remaining capacity", "Ah", "", 1)
+	dalyHighestTemp       = serialbridge.Measured("temperature_max", "Highest temperature", "°C", "temperature", 0)
+	dalyLowestTemp        = serialbridge.Measured("temperature_min", "Lowest temperature", "°C", "temperature", 0)
+	dalyChargerProperty   = serialbridge.Flag("charger", "Charger", "plug").AsDiagnostic()
+	dalyLoadProperty      = serialbridge.Flag("load", "Load", "plug").AsDiagnostic()
 	dalyAlwaysThere       = []serialbridge.Property{voltage, current, power, stateOfCharge, dalyRemaining, dalyState, highestCellVoltage, lowestCellVoltage, cellDifference}
 	dalyAlwaysThereBehind = []serialbridge.Property{dalyHighestTemp, dalyLowestTemp, highestCell, lowestCell, cycles, capacity,
 		chargingMOSFET, dischargingMOSFET, balancing, dalyChargerProperty, dalyLoadProperty, problem, alarmText}

@@ -10,13 +10,6 @@ import (
 // frameGap ends a frame that is not complete: no battery pauses within one.
 const frameGap = time.Second
 
-// Reasons for throwing a frame away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-)
-
 // A deframer finds frames in a stream of bytes. Of what is no frame the first
 // byte is dropped and the rest looked at again, so that a frame within is found.
 type deframer struct {
@@ -67,11 +60,11 @@ func (d *deframer) scan(received time.Time, more bool) {
 				return
 			}
 			if size > 0 {
-				d.sink.Damaged(damagedTruncated)
+				d.sink.Damaged(serialbridge.DamagedTruncated)
 			}
 			b = b[1:]
 		case !d.valid(b[:size]):
-			d.sink.Damaged(damagedChecksum)
+			d.sink.Damaged(serialbridge.DamagedChecksum)
 			b = b[1:]
 		default:
 			d.take(b[:size], received)

@@ -68,6 +68,6 @@
 //
 // A decoder is not safe for concurrent use, starts no goroutine and calls its
 // sink from Decode. It holds at most one frame of 512 bytes besides the bytes it
-// is given, and the last announcement. Run starts the goroutine of
+// is given, and the last announcement of 64 devices. Run starts the goroutine of
 // [serialbridge.Hear].
 package bms

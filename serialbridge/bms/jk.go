@@ -94,7 +94,7 @@ func jkValid(frame []byte) bool {
 // A jkDecoder reads what a JK BMS says.
 type jkDecoder struct {
 	deframer
-	devices announcer
+	devices serialbridge.Announcer
 
 	valid   uint64 // frames of the battery
 	reports uint64 // answers that say everything
@@ -104,7 +104,7 @@ type jkDecoder struct {
 }
 
 func newJKDecoder(sink serialbridge.Sink) *jkDecoder {
-	d := &jkDecoder{devices: announcer{sink: sink}}
+	d := &jkDecoder{devices: serialbridge.Announcer{Sink: sink}}
 	d.deframer = deframer{sink: sink, header: jkHeader, size: jkSize, valid: jkValid, take: d.takeFrame}
 	return d
 }
@@ -121,19 +121,18 @@ func (d *jkDecoder) takeFrame(frame []byte, received time.Time) {
 		return
 	}
 	d.reports++
-	sink := d.devices.sink
 	fields, unknown, ok := parseJKFields(frame[jkData : len(frame)-jkTrailer])
 	if !ok {
-		sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	r, ok := fields.report(unknown)
 	if !ok {
-		sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	if unknown != 0 {
-		sink.Ignored(fmt.Sprintf("the battery tells a field %02X that is not known here: nothing behind it is read", unknown))
+		d.sink.Ignored(fmt.Sprintf("the battery tells a field %02X that is not known here: nothing behind it is read", unknown))
 	}
 	r.device = d.device(fields, binary.BigEndian.Uint32(frame[4:]), r.device.Properties)
 	before := d.said
@@ -141,8 +140,8 @@ func (d *jkDecoder) takeFrame(frame []byte, received time.Time) {
 	if before != r.device.ID || len(r.values) == 0 {
 		return // a sum is weak, and a device is for ever
 	}
-	d.devices.announce(r.device)
-	sink.Reading(serialbridge.Reading{Device: r.device.ID, Time: received, Values: r.values})
+	d.devices.Announce(r.device)
+	d.sink.Reading(serialbridge.Reading{Device: r.device.ID, Time: received, Values: r.values})
 }
 
 func (d *jkDecoder) device(fields jkFields, terminal uint32, properties []serialbridge.Property) serialbridge.Device {
@@ -205,7 +204,7 @@ func runJK(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, 
 // without a password, in frames of type 2.
 func (d *jkDecoder) commandFrame(c serialbridge.Command) (frame []byte, ok bool) {
 	on, isBool := c.Value.(bool)
-	if !isBool || c.Device != d.devices.last.ID {
+	if !isBool || c.Device != d.said {
 		return nil, false
 	}
 	for _, s := range jkSwitches {

@@ -66,11 +66,10 @@ var jkAlarmNames = []string{
 var jkChemistries = []string{"lithium iron phosphate", "ternary lithium", "lithium titanate"}
 
 var (
-	jkMOSFETTemperatureProperty = diagnostic(measurement("mosfet_temperature", "MOSFET temperature", "°C", "temperature", 0))
-	jkCycledCapacityProperty    = diagnostic(counter("cycled_capacity", "Capacity of all cycles", "Ah", ""))
-	jkRuntimeProperty           = diagnostic(counter("runtime", "Time in operation", "min", "duration"))
-	jkChemistryProperty         = diagnostic(serialbridge.Property{
-		Key: "chemistry", Name: "Chemistry", Kind: serialbridge.State, Class: "enum", Options: jkChemistries, Precision: -1})
+	jkMOSFETTemperatureProperty = serialbridge.Measured("mosfet_temperature", "MOSFET temperature", "°C", "temperature", 0).AsDiagnostic()
+	jkCycledCapacityProperty    = serialbridge.Counted("cycled_capacity", "Capacity of all cycles", "Ah", "", 0).AsDiagnostic()
+	jkRuntimeProperty           = serialbridge.Counted("runtime", "Time in operation", "min", "duration", 0).AsDiagnostic()
+	jkChemistryProperty         = serialbridge.OneOf("chemistry", "Chemistry", jkChemistries...).AsDiagnostic()
 )
 
 // jkSwitch is a switch of the battery that can be written.

@@ -1,4 +1,3 @@
-// Package drivertest has what the tests of all drivers need.
 package drivertest
 
 import (

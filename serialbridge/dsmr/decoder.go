@@ -2,12 +2,11 @@ package dsmr
 
 import (
 	"bytes"
-	"reflect"
-	"slices"
 	"strconv"
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/crc"
 )
 
 const (
@@ -17,18 +16,12 @@ const (
 	// maxHeader bounds the identification line; IEC 62056-21 allows 16
 	// characters after the mode digit.
 	maxHeader = 64
-	// maxDevices bounds what is remembered of announced devices.
-	maxDevices = 64
+	// maxMeters bounds the meters whose counters are remembered.
+	maxMeters = 64
 )
 
-// Reasons for throwing a telegram away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-	damagedTooLong   = "too long"
-	damagedReplayed  = "replayed"
-)
+// damagedReplayed is a reason for throwing something away.
+const damagedReplayed = "replayed"
 
 // position is where in a telegram the decoder is.
 type position byte
@@ -44,9 +37,9 @@ const (
 // A decoder finds telegrams in a stream of bytes, line by line. What does not
 // fit is dropped where it stands, so that a telegram right behind is found.
 type decoder struct {
-	sink     serialbridge.Sink
-	registry map[string]definition
-	keys     []key
+	sink        serialbridge.Sink
+	definitions map[string]definition
+	keys        []key
 
 	position position
 	line     []byte // the current line so far
@@ -60,16 +53,16 @@ type decoder struct {
 	title  string         // of the sealed telegram that the lines come from
 	meters map[systemTitle]openedMeter
 
-	announced map[string]serialbridge.Device
+	devices serialbridge.Announcer
 }
 
-func newDecoder(sink serialbridge.Sink, registry map[string]definition, keys []key) *decoder {
+func newDecoder(sink serialbridge.Sink, definitions map[string]definition, keys []key) *decoder {
 	return &decoder{
-		sink:      sink,
-		registry:  registry,
-		keys:      keys,
-		meters:    make(map[systemTitle]openedMeter),
-		announced: make(map[string]serialbridge.Device),
+		sink:        sink,
+		definitions: definitions,
+		keys:        keys,
+		meters:      make(map[systemTitle]openedMeter),
+		devices:     serialbridge.Announcer{Sink: sink},
 	}
 }
 
@@ -83,7 +76,7 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 		// before, and so bytes that got lost cost only one telegram.
 		if n, ok := sealedSize(d.tail[:]); ok {
 			if d.position > inHeader {
-				d.sink.Damaged(damagedTruncated)
+				d.sink.Damaged(serialbridge.DamagedTruncated)
 			}
 			d.position, d.need = inSealed, n
 			d.sealed = append(d.sealed[:0], d.tail[:]...)
@@ -107,7 +100,7 @@ func (d *decoder) next(b byte, received time.Time) {
 	if b == '/' && (d.position == outside || d.position == inHeader) {
 		d.begin()
 	} else if b == '/' && d.position == inBody && len(d.line) == 0 {
-		d.sink.Damaged(damagedTruncated)
+		d.sink.Damaged(serialbridge.DamagedTruncated)
 		d.begin()
 	}
 	if d.position == outside {
@@ -116,7 +109,7 @@ func (d *decoder) next(b byte, received time.Time) {
 
 	d.size++
 	if d.position != inEnd {
-		d.crc = crc16(d.crc, b)
+		d.crc = crc.IBM.Update(d.crc, b)
 	}
 	if d.position == inBody && b == '!' && len(d.line) == 0 {
 		d.position = inEnd
@@ -129,19 +122,19 @@ func (d *decoder) next(b byte, received time.Time) {
 
 	switch {
 	case d.size > maxTelegram:
-		d.drop(damagedTooLong)
+		d.drop(serialbridge.DamagedTooLong)
 	case d.position == inHeader:
 		d.header(b)
 	case d.position == inBody && b == '\n':
 		if !d.telegram.addLine(trimEOL(d.line)) {
-			d.drop(damagedSyntax)
+			d.drop(serialbridge.DamagedSyntax)
 			return
 		}
 		d.line = d.line[:0]
 	case d.position == inEnd && b == '\n':
 		d.end(received)
 	case d.position == inEnd && (!isHex(b) || len(d.line) > 4):
-		d.drop(damagedSyntax)
+		d.drop(serialbridge.DamagedSyntax)
 	}
 }
 
@@ -196,51 +189,28 @@ func (d *decoder) end(received time.Time) {
 	switch {
 	case d.telegram.checked:
 		// Some meters do not pad the number, so it is compared as one.
-		crc, err := strconv.ParseUint(string(digits), 16, 16)
-		if err != nil || uint16(crc) != d.crc {
-			d.sink.Damaged(damagedChecksum)
+		sum, err := strconv.ParseUint(string(digits), 16, 16)
+		if err != nil || uint16(sum) != d.crc {
+			d.sink.Damaged(serialbridge.DamagedChecksum)
 			return
 		}
 	case d.telegram.has("0-0:1.0.0"):
 		// The clock came with DSMR 4.0, as did the CRC: it got lost.
-		d.sink.Damaged(damagedChecksum)
+		d.sink.Damaged(serialbridge.DamagedChecksum)
 		return
 	}
-	reports, ok := interpret(&d.telegram, d.registry)
+	reports, ok := interpret(&d.telegram, d.definitions)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	for _, r := range reports {
-		d.announce(r.device)
+		// Some objects are not in every telegram.
+		d.devices.Announce(d.devices.Complete(r.device))
 	}
 	for _, r := range reports {
 		d.sink.Reading(serialbridge.Reading{Device: r.device.ID, Time: received, Values: r.values})
 	}
-}
-
-// announce passes on a device that is new or has changed. A property that was
-// seen once stays: some objects are not in every telegram.
-func (d *decoder) announce(device serialbridge.Device) {
-	last, known := d.announced[device.ID]
-	properties := slices.Clone(last.Properties)
-	for _, p := range device.Properties {
-		i := slices.IndexFunc(properties, func(q serialbridge.Property) bool { return q.Key == p.Key })
-		if i < 0 {
-			properties = append(properties, p)
-		} else {
-			properties[i] = p
-		}
-	}
-	device.Properties = properties
-	if known && reflect.DeepEqual(last, device) {
-		return
-	}
-	if !known && len(d.announced) >= maxDevices {
-		clear(d.announced) // a house has a handful; this is noise
-	}
-	d.announced[device.ID] = device
-	d.sink.Device(device)
 }
 
 // trimEOL cuts one line end, CR LF or LF alone.

@@ -10,7 +10,7 @@ import (
 // Driver returns the driver for P1 ports, with options that have passed Check. A
 // P1 port only talks: the driver has no Run, and its devices take no commands.
 func Driver(o Options) serialbridge.Driver {
-	registry := definitions()
+	objects := definitions()
 	keys := o.keyring()
 	lines := []serialbridge.Line{
 		{Baud: 115200, DataBits: 8, Parity: 'N', StopBits: 1}, // DSMR 4 and later
@@ -27,7 +27,7 @@ func Driver(o Options) serialbridge.Driver {
 		Match:    match,
 		Lines:    lines,
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink, registry, keys)
+			return newDecoder(sink, objects, keys)
 		},
 	}
 }
@@ -40,13 +40,5 @@ func match(p hardware.SerialPort) serialbridge.Confidence {
 	if productName.MatchString(p.Product) || productName.MatchString(p.Manufacturer) {
 		return serialbridge.Sure
 	}
-	switch p.VendorID + ":" + p.ProductID {
-	case "0403:6001", // FTDI FT232R
-		"0403:6015", // FTDI FT-X
-		"1a86:7523", // WCH CH340
-		"10c4:ea60", // Silicon Labs CP210x
-		"067b:2303": // Prolific PL2303
-		return serialbridge.Possible
-	}
-	return serialbridge.No
+	return serialbridge.Converter(p)
 }

@@ -35,27 +35,26 @@ func FuzzDecoder(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := &recorder{}
-		newDecoder(whole, registry(), keys).Decode(data, received)
+		newDecoder(whole, objects(), keys).Decode(data, received)
 		if whole.Disorder != "" {
 			t.Fatal(whole.Disorder)
 		}
 
 		// The pieces do not matter, nor does what a decoder heard before.
 		pieces := &recorder{}
-		d := newDecoder(pieces, registry(), keys)
+		d := newDecoder(pieces, objects(), keys)
 		for i := range data {
 			d.Decode(data[i:i+1], received)
-			if len(d.line) > maxTelegram+1 || d.size > maxTelegram+1 || len(d.sealed) > maxTelegram ||
-				len(d.announced) > maxDevices || len(d.meters) > maxDevices {
-				t.Fatalf("holds a line of %d bytes, a telegram of %d, a sealed one of %d, %d devices, %d meters",
-					len(d.line), d.size, len(d.sealed), len(d.announced), len(d.meters))
+			if len(d.line) > maxTelegram+1 || d.size > maxTelegram+1 || len(d.sealed) > maxTelegram || len(d.meters) > maxMeters {
+				t.Fatalf("holds a line of %d bytes, a telegram of %d, a sealed one of %d, %d meters",
+					len(d.line), d.size, len(d.sealed), len(d.meters))
 			}
 		}
 		if !reflect.DeepEqual(pieces, whole) {
 			t.Fatalf("in pieces: %+v, whole: %+v", pieces, whole)
 		}
 		again := &recorder{}
-		newDecoder(again, registry(), keys).Decode(data, received)
+		newDecoder(again, objects(), keys).Decode(data, received)
 		if !reflect.DeepEqual(again, whole) {
 			t.Fatalf("again: %+v, first: %+v", again, whole)
 		}
@@ -93,7 +92,7 @@ func FuzzSealed(f *testing.F) {
 			return
 		}
 		r := &recorder{}
-		d := newDecoder(r, registry(), keys)
+		d := newDecoder(r, objects(), keys)
 		d.Decode(seal(t, lux, 1, plain), received)
 		if clear := decode(t, plain); len(r.Readings) > len(clear.Readings) {
 			t.Fatalf("%d readings, %d in the clear", len(r.Readings), len(clear.Readings))

@@ -3,6 +3,8 @@ package dsmr
 import (
 	"cmp"
 	"strings"
+
+	"lintel/serialbridge"
 )
 
 // identity returns the ID of the electricity meter and the number that it is
@@ -49,12 +51,7 @@ func equipment(s string) string {
 func deviceID(identifier string) string {
 	const limit = 64
 	identifier = identifier[:min(len(identifier), limit)]
-	return "dsmr_" + strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, identifier)
+	return "dsmr_" + serialbridge.IDPart(identifier)
 }
 
 // version returns which P1 the meter speaks: 50 is 5.0 (DSMR 5.0.2 P1);

@@ -34,7 +34,7 @@ const (
 
 // interpret returns what a telegram says, the electricity meter first, or that
 // it cannot be trusted.
-func interpret(t *telegram, registry map[string]definition) ([]report, bool) {
+func interpret(t *telegram, definitions map[string]definition) ([]report, bool) {
 	meter := report{values: make(map[string]any)}
 	channels := make(map[int][]object)
 	seen := make(map[string]bool)
@@ -44,7 +44,7 @@ func interpret(t *telegram, registry map[string]definition) ([]report, bool) {
 		}
 		seen[o.code] = true
 		f := good
-		if d, known := registry[o.code]; known {
+		if d, known := definitions[o.code]; known {
 			f = meter.add(d, o.values)
 		} else if n, ok := channel(o.code); ok {
 			channels[n] = append(channels[n], o)
@@ -53,7 +53,7 @@ func interpret(t *telegram, registry map[string]definition) ([]report, bool) {
 			case "1-0:99.97.0":
 				f = meter.addFailureLog(o.values)
 			case "0-0:98.1.0":
-				f = meter.addHistory(o.values, registry)
+				f = meter.addHistory(o.values, definitions)
 			}
 		}
 		if !acceptable(f, t.checked) {
@@ -180,7 +180,7 @@ func (r *report) addTime(value, key, name string) fit {
 	if !ok {
 		return odd
 	}
-	r.set(moment(key, name), t)
+	r.set(serialbridge.Moment(key, name), t)
 	return good
 }
 
@@ -202,19 +202,19 @@ func (r *report) addFailureLog(values []string) fit {
 		// By the digits: the letter matters for one hour in the year.
 		if end == "" || values[i] > end {
 			end, duration = values[i], values[i+1]
-			r.set(moment("last_power_failure_end", "End of last long power failure"), t)
+			r.set(serialbridge.Moment("last_power_failure_end", "End of last long power failure"), t)
 		}
 	}
 	if end == "" {
 		return empty
 	}
-	return r.addNumber(duration, diagnostic(plain("last_power_failure_duration", "Duration of last long power failure", "s", "duration", 0)))
+	return r.addNumber(duration, serialbridge.Number("last_power_failure_duration", "Duration of last long power failure", "s", "duration", 0).AsDiagnostic())
 }
 
 // addHistory adds the latest entry of the monthly history. Belgium sends
 // (count)(1-0:1.6.0)(1-0:1.6.0) and then (end of month)(time of peak)(peak) for
 // each month, E.ON Hungary one time and the registers of monthEnd.
-func (r *report) addHistory(values []string, registry map[string]definition) fit {
+func (r *report) addHistory(values []string, definitions map[string]definition) fit {
 	codes := strings.Fields(monthEnd)
 	switch {
 	case len(values) == 1+len(codes):
@@ -222,7 +222,7 @@ func (r *report) addHistory(values []string, registry map[string]definition) fit
 			return f
 		}
 		for i, code := range codes {
-			if f := r.addNumber(values[i+1], monthEndProperty(code, registry)); f != good {
+			if f := r.addNumber(values[i+1], monthEndProperty(code, definitions)); f != good {
 				return f
 			}
 		}
@@ -234,7 +234,7 @@ func (r *report) addHistory(values []string, registry map[string]definition) fit
 				latest = i
 			}
 		}
-		peak := measurement("peak_demand_last_month", "Peak demand of last month", "kW", "power", 3)
+		peak := serialbridge.Measured("peak_demand_last_month", "Peak demand of last month", "kW", "power", 3)
 		peak.StateClass = ""
 		return r.add(definition{stamped, []serialbridge.Property{peak}}, values[latest+1:latest+3])
 	}
@@ -292,7 +292,7 @@ func interpretChannel(objects []object) (report, fit) {
 	if len(r.values) == 0 {
 		return r, empty
 	}
-	valve := definition{enumerated, []serialbridge.Property{diagnostic(options("valve", "Valve", breakerStates()))}}
+	valve := definition{enumerated, []serialbridge.Property{serialbridge.OneOf("valve", "Valve", breakerStates()...).AsDiagnostic()}}
 	for _, o := range others {
 		if f := r.add(valve, o.values); f == wrong {
 			return r, f
@@ -343,7 +343,7 @@ func (r *report) addChannelValue(suffix string, values []string, deviceType int)
 	}
 	r.set(p, n)
 	if timeOK {
-		r.set(moment("time", "Time of reading"), t)
+		r.set(serialbridge.Moment("time", "Time of reading"), t)
 	}
 	return good
 }

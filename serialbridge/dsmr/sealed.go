@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lintel/serialbridge"
+	"lintel/serialbridge/crc"
 )
 
 // A sealed telegram is the APDU general-glo-ciphering of DLMS/COSEM (IEC
@@ -138,15 +141,8 @@ func beginsTelegram(plain []byte) bool {
 // CRC that is right.
 func wholeTelegram(plain []byte) bool {
 	end := bytes.LastIndexByte(plain, '!') + 1
-	crc, err := strconv.ParseUint(string(trimEOL(plain[end:])), 16, 16)
-	if end == 0 || err != nil {
-		return false
-	}
-	var sum uint16
-	for _, b := range plain[:end] {
-		sum = crc16(sum, b)
-	}
-	return uint16(crc) == sum
+	sum, err := strconv.ParseUint(string(trimEOL(plain[end:])), 16, 16)
+	return end > 0 && err == nil && uint16(sum) == crc.IBM.Update(0, plain[:end]...)
 }
 
 // An opened meter is one whose key is known.
@@ -180,7 +176,7 @@ func (d *decoder) unseal(received time.Time) {
 		d.sink.Ignored(title.describe() + " is encrypted: ask the network operator for its key, and set it")
 		return
 	case f == damaged, opened && (f < vouchedByCRC || meter.tag && f < vouchedByTag):
-		d.sink.Damaged(damagedChecksum)
+		d.sink.Damaged(serialbridge.DamagedChecksum)
 		return
 	case f == wrongKey:
 		d.sink.Ignored("the key does not fit " + title.describe() + ": compare it with what the network operator sent")
@@ -192,7 +188,7 @@ func (d *decoder) unseal(received time.Time) {
 		d.sink.Damaged(damagedReplayed)
 		return
 	}
-	if !opened && len(d.meters) >= maxDevices {
+	if !opened && len(d.meters) >= maxMeters {
 		clear(d.meters)
 	}
 	meter.tag = meter.tag || f == vouchedByTag
@@ -208,7 +204,7 @@ func (d *decoder) unseal(received time.Time) {
 	}
 	d.title = ""
 	if d.position != outside {
-		d.sink.Damaged(damagedTruncated)
+		d.sink.Damaged(serialbridge.DamagedTruncated)
 		d.position = outside
 	}
 }

@@ -95,8 +95,8 @@ func (a actuator) properties() []serialbridge.Property {
 
 // hardwareState is the error level of a channel; level 3 is "not supported".
 func hardwareState() serialbridge.Property {
-	return diagnostic(serialbridge.Property{Key: "hardware", Name: "Hardware", Kind: serialbridge.State, Precision: -1,
-		Options: []string{"ok", "warning", "failure"}})
+	return serialbridge.Property{Key: "hardware", Name: "Hardware", Kind: serialbridge.State, Precision: -1,
+		Options: []string{"ok", "warning", "failure"}}.AsDiagnostic()
 }
 
 func (a actuator) read(payload []byte, values map[string]any) ([]serialbridge.Property, bool) {
@@ -136,7 +136,7 @@ func (a actuator) readStatus(payload []byte, values map[string]any) []serialbrid
 	default:
 		values[p.Key] = map[string]any{"state": "ON", "brightness": math.Round(float64(v) * 255 / 100), "color_mode": "brightness"}
 	}
-	overload := a.numbered(diagnostic(condition("overload", "Overload", "problem")), channel)
+	overload := a.numbered(serialbridge.Flag("overload", "Overload", "problem").AsDiagnostic(), channel)
 	ps = append(ps, overload)
 	values[overload.Key] = payload[1]&0x80 != 0
 	hardware := a.numbered(hardwareState(), channel)
@@ -145,7 +145,7 @@ func (a actuator) readStatus(payload []byte, values map[string]any) []serialbrid
 		values[hardware.Key] = hardware.Options[level]
 	}
 	if payload[0]&0x80 != 0 { // looks for power failures
-		failure := diagnostic(condition("power_failure", "Power failure", "problem"))
+		failure := serialbridge.Flag("power_failure", "Power failure", "problem").AsDiagnostic()
 		ps = append(ps, failure)
 		values[failure.Key] = payload[0]&0x40 != 0
 	}
@@ -159,7 +159,7 @@ func (a actuator) readMeasurement(payload []byte, values map[string]any) []seria
 		return nil
 	}
 	n := int64(binary.BigEndian.Uint32(payload[2:]))
-	p := total("energy", "Energy", "kWh", "energy")
+	p := serialbridge.Counted("energy", "Energy", "kWh", "energy", 0)
 	var value float64
 	switch payload[1] >> 5 {
 	case 0: // Ws
@@ -172,10 +172,10 @@ func (a actuator) readMeasurement(payload []byte, values map[string]any) []seria
 		p.Precision = 3
 		value = float64(n)
 	case 3: // W
-		p = measurement("power", "Power", "W", "power", 0)
+		p = serialbridge.Measured("power", "Power", "W", "power", 0)
 		value = float64(n)
 	case 4: // kW
-		p = measurement("power", "Power", "W", "power", 0)
+		p = serialbridge.Measured("power", "Power", "W", "power", 0)
 		value = float64(n * 1000)
 	default:
 		return nil

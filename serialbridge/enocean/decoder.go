@@ -7,9 +7,6 @@ import (
 	"lintel/serialbridge"
 )
 
-// damagedSyntax is the reason for throwing a telegram away.
-const damagedSyntax = "syntax"
-
 // noProfile says why nothing can be made of a sender whose profile is known.
 const noProfile = "has the profile %v, which is none of this gateway"
 
@@ -20,19 +17,18 @@ type decoder struct {
 	deframer deframer
 	received time.Time // when the bytes came that are being decoded
 
-	senders map[senderID]*sender
-	own     []serialbridge.Property // that every device has besides those of its profile
-	learn   *window                 // when senders are learned; nil: always
+	senders     map[senderID]*sender
+	forgettable bool    // what is remembered can be forgotten by command
+	learn       *window // when senders are learned; nil: always
 
 	// Of use to Run; nil elsewhere.
 	onResponse func(packet)
 	onQuery    func(telegram, uteQuery)
 }
 
-// newDecoder returns a decoder that knows what was learned before, and announces
-// it. Each device gets the properties own, too.
-func newDecoder(sink serialbridge.Sink, profiles map[profileID]*profile, own ...serialbridge.Property) *decoder {
-	d := &decoder{sink: sink, profiles: profiles, senders: make(map[senderID]*sender), own: own}
+// newDecoder returns a decoder that knows what is remembered, and announces it.
+func newDecoder(sink serialbridge.Sink, profiles map[profileID]*profile, forgettable bool) *decoder {
+	d := &decoder{sink: sink, profiles: profiles, senders: make(map[senderID]*sender), forgettable: forgettable}
 	d.deframer.take = d.packet
 	d.deframer.damaged = sink.Damaged
 	d.recall()
@@ -53,7 +49,7 @@ func (d *decoder) packet(p packet) {
 	case radioERP1:
 		t, ok := parseTelegram(p)
 		if !ok {
-			d.sink.Damaged(damagedSyntax)
+			d.sink.Damaged(serialbridge.DamagedSyntax)
 			return
 		}
 		d.telegram(t)
@@ -105,7 +101,7 @@ func (d *decoder) ignore(id senderID, format string, a ...any) {
 }
 
 func signal() serialbridge.Property {
-	return diagnostic(measurement("signal", "Signal", "dBm", "signal_strength", 0))
+	return serialbridge.Measured("signal", "Signal", "dBm", "signal_strength", 0).AsDiagnostic()
 }
 
 // switched takes an RPS telegram. There is no teach-in for it.
@@ -182,7 +178,7 @@ func (d *decoder) actuator(t telegram, values map[string]any) *sender {
 	e, _ := executorOf(s.profile)
 	properties, ok := e.read(t.payload, values)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return nil
 	}
 	for _, property := range properties {

@@ -33,7 +33,7 @@ var known = profiles()
 func decode(t testing.TB, pieces ...[]byte) *recorder {
 	t.Helper()
 	r := &recorder{}
-	drivertest.Decode(t, r, newDecoder(r, known), received, pieces)
+	drivertest.Decode(t, r, newDecoder(r, known, false), received, pieces)
 	return r
 }
 
@@ -93,7 +93,7 @@ func TestVectors(t *testing.T) {
 	for _, v := range readVectors(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			r := &recorder{}
-			d := newDecoder(r, known)
+			d := newDecoder(r, known, false)
 			if v.Taught != "" {
 				d.Decode(taught(parseID(t, v.Taught), 0x0181B744), received)
 				d.Decode(taught(parseID(t, v.Taught), 0x0194E3B9), received)
@@ -204,16 +204,16 @@ func TestDamage(t *testing.T) {
 	}{
 		{"header", slices.Concat(good, header, good), 2, []string{damagedHeader}},
 		{"data", slices.Concat(good, data, good), 2, []string{damagedData}},
-		{"too long", slices.Concat(long, good), 1, []string{damagedTooLong}},
+		{"too long", slices.Concat(long, good), 1, []string{serialbridge.DamagedTooLong}},
 		{"half, then whole", slices.Concat(half, again, again), 4, []string{damagedData}},
 		{"text", slices.Concat([]byte("20;00;Nodo RadioFrequencyLink;\r\n"), good), 1, nil},
 		{"syncs", slices.Concat([]byte{syncByte, syncByte, syncByte}, good), 1, []string{damagedHeader}},
 		{"SML", slices.Concat([]byte{0x1b, 0x1b, 0x1b, 0x1b, 1, 1, 1, 1, 0x76, 5}, good), 1, nil},
-		{"short telegram", slices.Concat(packet{radioERP1, []byte{0xA5, 1, 2, 3, 4, 5, 6}, nil}.bytes(), good), 1, []string{damagedSyntax}},
-		{"no telegram", packet{radioERP1, nil, nil}.bytes(), 0, []string{damagedSyntax}},
+		{"short telegram", slices.Concat(packet{radioERP1, []byte{0xA5, 1, 2, 3, 4, 5, 6}, nil}.bytes(), good), 1, []string{serialbridge.DamagedSyntax}},
+		{"no telegram", packet{radioERP1, nil, nil}.bytes(), 0, []string{serialbridge.DamagedSyntax}},
 		{"unknown RORG", packet{radioERP1, []byte{0x11, 1, 2, 3, 4, 5, 6}, nil}.bytes(), 0, nil},
 		{"ERP2", packet{radioERP2, []byte{1, 2, 3}, nil}.bytes(), 0, nil},
-		{"long VLD", packet{radioERP1, append([]byte{0xD2}, make([]byte, 20)...), nil}.bytes(), 0, []string{damagedSyntax}},
+		{"long VLD", packet{radioERP1, append([]byte{0xD2}, make([]byte, 20)...), nil}.bytes(), 0, []string{serialbridge.DamagedSyntax}},
 	} {
 		r := decode(t, test.input)
 		if len(r.Readings) != test.readings || !slices.Equal(r.Damage, test.damaged) {
@@ -226,10 +226,10 @@ func TestDamage(t *testing.T) {
 func TestPause(t *testing.T) {
 	good := readVectors(t)[3].data
 	r := &recorder{}
-	d := newDecoder(r, known)
+	d := newDecoder(r, known, false)
 	d.Decode(good[:12], received)
 	d.Decode(good, received.Add(time.Second))
-	if len(r.Readings) != 1 || !slices.Equal(r.Damage, []string{damagedTruncated}) {
+	if len(r.Readings) != 1 || !slices.Equal(r.Damage, []string{serialbridge.DamagedTruncated}) {
 		t.Errorf("%d readings, damaged %q", len(r.Readings), r.Damage)
 	}
 	d.Decode(good[:12], received.Add(2*time.Second))
@@ -255,7 +255,7 @@ func TestChangedBytes(t *testing.T) {
 
 func TestManySenders(t *testing.T) {
 	r := &recorder{}
-	d := newDecoder(r, known)
+	d := newDecoder(r, known, false)
 	for i := range 2 * maxSenders {
 		d.Decode(telegram{rorg: bs1, payload: []byte{9}, sender: senderID(i + 1)}.packet(broadcast).bytes(), received)
 	}

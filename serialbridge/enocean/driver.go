@@ -18,7 +18,7 @@ func Driver() serialbridge.Driver {
 			{Baud: 57600, DataBits: 8, Parity: 'N', StopBits: 1}, // ESP3 1.4
 		},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink, known)
+			return newDecoder(sink, known, false)
 		},
 		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, commands <-chan serialbridge.Command) error {
 			return newTransceiver(port, sink, known).run(ctx, commands)

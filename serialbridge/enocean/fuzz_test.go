@@ -25,7 +25,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// The pieces do not matter, nor does what a decoder heard before.
 		pieces := &recorder{}
-		d := newDecoder(pieces, known)
+		d := newDecoder(pieces, known, false)
 		for i := range data {
 			d.Decode(data[i:i+1], received)
 			if len(d.deframer.buf) > maxPacket || len(d.senders) > maxSenders {
@@ -38,7 +38,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// What was learned is known again.
 		again := &recorder{Memory: whole.Memory}
-		newDecoder(again, known)
+		newDecoder(again, known, false)
 		for id := range again.Devices {
 			if _, ok := whole.Devices[id]; !ok {
 				t.Fatalf("remembered %s, which was not announced", id)

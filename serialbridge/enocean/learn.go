@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lintel/serialbridge"
 )
 
 // maxSenders bounds what is learned. A house has some dozens.
@@ -113,8 +115,8 @@ func (d *decoder) become(s *sender, p profileID, m manufacturerID) {
 		s.is(p.String())
 		return // it gets no properties
 	}
-	for _, property := range d.own {
-		s.has(property)
+	if d.forgettable {
+		s.has(serialbridge.ForgetButton())
 	}
 }
 

@@ -88,7 +88,7 @@ func TestRemember(t *testing.T) {
 			t.Errorf("%s: remembers %q, want %q", test.name, before.Memory, want)
 		}
 		r := &recorder{Memory: before.Memory}
-		d := newDecoder(r, known)
+		d := newDecoder(r, known, false)
 		if len(r.Announcements) != 1 || len(r.Readings) != 0 {
 			t.Errorf("%s: %v, readings %v", test.name, r.Announcements, r.Readings)
 			continue
@@ -126,7 +126,7 @@ func TestRecallDamaged(t *testing.T) {
 		"0102030B": "A5-02-05 00D 08",
 		"0102030C": "A5-12-01 00D " + string(make([]byte, 900)),
 	}}
-	newDecoder(r, known)
+	newDecoder(r, known, false)
 	if got := slices.Sorted(maps.Keys(r.Devices)); !slices.Equal(got, []string{"enocean_0102030A", "enocean_0102030B", "enocean_0102030C"}) {
 		t.Errorf("devices %q", got)
 	}
@@ -136,7 +136,7 @@ func TestRecallDamaged(t *testing.T) {
 // change.
 func TestLearnWindow(t *testing.T) {
 	r := &recorder{Memory: map[string]string{"01020304": "A5-02-05 00D"}}
-	d := newDecoder(r, known)
+	d := newDecoder(r, known, false)
 	d.learn = &window{until: received}
 	for _, data := range [][]byte{
 		sent(bs4, 0, 0x10, 0x08, 0x0D, 0x80),       // the known one as A5-04-01

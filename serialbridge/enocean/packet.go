@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"lintel/serialbridge"
 )
 
 // packetType is the type of an ESP3 packet (ESP3 1.5, 1.8).
@@ -48,10 +50,8 @@ func (p packet) bytes() []byte {
 
 // Reasons for throwing a packet away.
 const (
-	damagedHeader    = "header checksum"
-	damagedData      = "data checksum"
-	damagedTruncated = "truncated"
-	damagedTooLong   = "too long"
+	damagedHeader = "header checksum"
+	damagedData   = "data checksum"
 )
 
 // A deframer finds packets in a stream of bytes. Of a packet that turns out to be
@@ -69,7 +69,7 @@ type deframer struct {
 // next takes a byte.
 func (f *deframer) next(b byte, received time.Time) {
 	for len(f.buf) > 0 && received.Sub(f.last) > pause {
-		f.drop(damagedTruncated)
+		f.drop(serialbridge.DamagedTruncated)
 	}
 	f.last = received
 	f.buf = append(f.buf, b)
@@ -92,7 +92,7 @@ func (f *deframer) scan() {
 		}
 		data, optional := int(binary.BigEndian.Uint16(f.buf[1:])), int(f.buf[3])
 		if data > maxData {
-			f.dropOne(damagedTooLong)
+			f.dropOne(serialbridge.DamagedTooLong)
 			continue
 		}
 		size := headerSize + data + optional + 1

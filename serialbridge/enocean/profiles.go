@@ -128,23 +128,3 @@ func (p *profile) properties() []serialbridge.Property {
 	}
 	return p.read(make([]byte, 4), make(map[string]any))
 }
-
-func measurement(key, name, unit, class string, precision int) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement,
-		Unit: unit, Class: class, StateClass: "measurement", Precision: precision}
-}
-
-func total(key, name, unit, class string) serialbridge.Property {
-	p := measurement(key, name, unit, class, 0)
-	p.StateClass = "total_increasing"
-	return p
-}
-
-func condition(key, name, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1}
-}
-
-func diagnostic(p serialbridge.Property) serialbridge.Property {
-	p.Category = serialbridge.Diagnostic
-	return p
-}

@@ -10,12 +10,12 @@ func profiles() map[profileID]*profile {
 		m[profileID{bs4, fn, typ}] = &profile{model: model, fields: fields, flags: flags}
 	}
 
-	temperature := measurement("temperature", "Temperature", "°C", "temperature", 1)
-	humidity := measurement("humidity", "Humidity", "%", "humidity", 1)
-	illuminance := measurement("illuminance", "Illuminance", "lx", "illuminance", 0)
-	voltage := diagnostic(measurement("supply_voltage", "Supply voltage", "V", "voltage", 2))
-	motion := condition("motion", "Motion", "motion")
-	occupancy := condition("occupancy", "Occupancy", "occupancy")
+	temperature := serialbridge.Measured("temperature", "Temperature", "°C", "temperature", 1)
+	humidity := serialbridge.Measured("humidity", "Humidity", "%", "humidity", 1)
+	illuminance := serialbridge.Measured("illuminance", "Illuminance", "lx", "illuminance", 0)
+	voltage := serialbridge.Measured("supply_voltage", "Supply voltage", "V", "voltage", 2).AsDiagnostic()
+	motion := serialbridge.Flag("motion", "Motion", "motion")
+	occupancy := serialbridge.Flag("occupancy", "Occupancy", "occupancy")
 
 	// A5-02: temperature in DB1, 255 to 0. Types 01 to 0B cover 40 K, 10 to
 	// 1B 80 K, each type 10 K higher than the one before.
@@ -75,31 +75,31 @@ func profiles() map[profileID]*profile {
 
 	// A5-12: automated meter reading.
 	for typ, meter := range []meter{
-		{serialbridge.Property{Key: "count", Name: "Count", Kind: serialbridge.Measurement, StateClass: "total_increasing"},
-			measurement("rate", "Rate", "1/s", "", 0)},
-		{total("energy", "Energy", "kWh", "energy"), measurement("power", "Power", "W", "power", 0)},
-		{total("gas", "Gas", "m³", "gas"), measurement("flow", "Flow", "L/s", "volume_flow_rate", 0)},
-		{total("water", "Water", "m³", "water"), measurement("flow", "Flow", "L/s", "volume_flow_rate", 0)},
+		{serialbridge.Counted("count", "Count", "", "", 0),
+			serialbridge.Measured("rate", "Rate", "1/s", "", 0)},
+		{serialbridge.Counted("energy", "Energy", "kWh", "energy", 0), serialbridge.Measured("power", "Power", "W", "power", 0)},
+		{serialbridge.Counted("gas", "Gas", "m³", "gas", 0), serialbridge.Measured("flow", "Flow", "L/s", "volume_flow_rate", 0)},
+		{serialbridge.Counted("water", "Water", "m³", "water", 0), serialbridge.Measured("flow", "Flow", "L/s", "volume_flow_rate", 0)},
 	} {
 		m[profileID{bs4, 0x12, byte(typ)}] = &profile{model: meterModels[typ], meter: &meter}
 	}
 	// It has up to 16 channels in the place of tariffs.
 	m[profileID{bs4, 0x12, 0x10}] = &profile{model: "current meter", meter: &meter{
-		total("charge", "Charge", "Ah", ""), measurement("current", "Current", "mA", "current", 0)}}
+		serialbridge.Counted("charge", "Charge", "Ah", "", 0), serialbridge.Measured("current", "Current", "mA", "current", 0)}}
 
 	// A5-20-01: battery powered actuator at a radiator.
 	add(0x20, 0x01, "radiator actuator", []field{
-		{property: measurement("valve", "Valve", "%", "", 0), offset: 0, size: 8, from: 0, to: 100, low: 0, high: 100},
+		{property: serialbridge.Measured("valve", "Valve", "%", "", 0), offset: 0, size: 8, from: 0, to: 100, low: 0, high: 100},
 		{property: temperature, offset: 16, size: 8, from: 0, to: 255, low: 0, high: 400},
 	},
-		flag{diagnostic(condition("service", "Service", "")), 8, 1},
-		flag{diagnostic(condition("energy_input", "Energy input", "")), 9, 1},
-		flag{diagnostic(condition("charged", "Storage charged", "")), 10, 1},
-		flag{diagnostic(condition("battery_low", "Battery", "battery")), 11, 1},
-		flag{diagnostic(condition("cover_open", "Cover", "opening")), 12, 1},
-		flag{diagnostic(condition("sensor_fault", "Temperature sensor", "problem")), 13, 1},
-		flag{condition("window_open", "Window", "window"), 14, 1},
-		flag{diagnostic(condition("obstructed", "Obstruction", "problem")), 15, 1},
+		flag{serialbridge.Flag("service", "Service", "").AsDiagnostic(), 8, 1},
+		flag{serialbridge.Flag("energy_input", "Energy input", "").AsDiagnostic(), 9, 1},
+		flag{serialbridge.Flag("charged", "Storage charged", "").AsDiagnostic(), 10, 1},
+		flag{serialbridge.Flag("battery_low", "Battery", "battery").AsDiagnostic(), 11, 1},
+		flag{serialbridge.Flag("cover_open", "Cover", "opening").AsDiagnostic(), 12, 1},
+		flag{serialbridge.Flag("sensor_fault", "Temperature sensor", "problem").AsDiagnostic(), 13, 1},
+		flag{serialbridge.Flag("window_open", "Window", "window"), 14, 1},
+		flag{serialbridge.Flag("obstructed", "Obstruction", "problem").AsDiagnostic(), 15, 1},
 	)
 
 	// A5-20-04: the same with a set point of its own. DB2 is the temperature
@@ -111,13 +111,13 @@ func profiles() map[profileID]*profile {
 	feed.Key, feed.Name = "feed_temperature", "Feed temperature"
 	setPoint.Key, setPoint.Name = "set_point", "Set point"
 	add(0x20, 0x04, "radiator actuator", []field{
-		{property: measurement("valve", "Valve", "%", "", 0), offset: 0, size: 8, from: 0, to: 100, low: 0, high: 100},
+		{property: serialbridge.Measured("valve", "Valve", "%", "", 0), offset: 0, size: 8, from: 0, to: 100, low: 0, high: 100},
 		{property: feed, offset: 8, size: 8, from: 0, to: 255, low: 200, high: 800, unless: mst | ts},
 		{property: setPoint, offset: 8, size: 8, from: 0, to: 255, low: 100, high: 300, available: 30},
 		{property: temperature, offset: 16, size: 8, from: 0, to: 255, low: 100, high: 300, unless: mst | fl},
 	},
-		flag{diagnostic(condition("locked", "Buttons locked", "")), 29, 1},
-		flag{diagnostic(condition("failure", "Failure", "problem")), 31, 1},
+		flag{serialbridge.Flag("locked", "Buttons locked", "").AsDiagnostic(), 29, 1},
+		flag{serialbridge.Flag("failure", "Failure", "problem").AsDiagnostic(), 31, 1},
 	)
 	return m
 }

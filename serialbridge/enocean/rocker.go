@@ -77,4 +77,4 @@ func readRPS(t telegram) (form profileID, p serialbridge.Property, value string)
 }
 
 // contact is what D5-00-01 tells: bit 0 is 0 when the contact is open.
-func contact() serialbridge.Property { return condition("contact", "Contact", "opening") }
+func contact() serialbridge.Property { return serialbridge.Flag("contact", "Contact", "opening") }

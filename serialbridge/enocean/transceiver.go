@@ -62,7 +62,7 @@ type question struct {
 }
 
 func newTransceiver(port serialbridge.Port, sink serialbridge.Sink, known map[profileID]*profile) *transceiver {
-	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known, serialbridge.ForgetButton())}
+	x := &transceiver{port: port, sink: sink, decoder: newDecoder(sink, known, true)}
 	x.decoder.learn = &window{}
 	x.decoder.onResponse = x.answered
 	x.decoder.onQuery = x.asked

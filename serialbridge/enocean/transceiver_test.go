@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
@@ -305,22 +304,4 @@ func TestRunUnplugged(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Manufacturer: "EnOcean GmbH", Product: "EnOcean USB 300 DB"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "TCM310"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "FT232R USB UART"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
 }

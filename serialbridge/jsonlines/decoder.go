@@ -20,20 +20,14 @@ const (
 	samePress = time.Second
 )
 
-// Reasons for throwing a line away.
-const (
-	damagedSyntax  = "syntax"
-	damagedTooLong = "too long"
-)
-
 // A decoder finds objects in a stream of bytes, line by line.
 type decoder struct {
 	sink        serialbridge.Sink
 	definitions map[string]definition // of Bluetooth sensors
 	radio       map[string]definition // of radio sensors
 
-	line    []byte
-	passing bool // over the rest of a line
+	line []byte
+	skip bool // over the rest of a line
 
 	sensors map[string]*sensor // by device ID
 	radios  int                // of these that are radio sensors and were announced
@@ -81,16 +75,16 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 				d.end(received)
 			}
 			d.line = d.line[:0]
-			d.passing = false
-		case d.passing:
+			d.skip = false
+		case d.skip:
 		case len(d.line) == 0 && b != '{' && b != logged[0][0]:
-			d.passing = true
+			d.skip = true
 		case len(d.line) == maxLine:
 			if d.line[0] == '{' {
-				d.sink.Damaged(damagedTooLong)
+				d.sink.Damaged(serialbridge.DamagedTooLong)
 			}
 			d.line = d.line[:0]
-			d.passing = true
+			d.skip = true
 		default:
 			d.line = append(d.line, b)
 		}
@@ -124,7 +118,7 @@ func (d *decoder) end(received time.Time) {
 	}
 	members, ok := object(line)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	var r report

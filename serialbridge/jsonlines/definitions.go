@@ -31,31 +31,31 @@ func (d *definition) value(member any) (any, bool) {
 // out: it says what Celsius says.
 func definitions() map[string]definition {
 	m := map[string]definition{
-		"tempc":     {measurement("temperature", "Temperature", "°C", "temperature", 1), -100, 1000},
-		"tempc2_dp": {measurement("dew_point", "Dew point", "°C", "temperature", 1), -100, 100},
-		"hum":       {measurement("humidity", "Humidity", "%", "humidity", 1), 0, 100},
+		"tempc":     {serialbridge.Measured("temperature", "Temperature", "°C", "temperature", 1), -100, 1000},
+		"tempc2_dp": {serialbridge.Measured("dew_point", "Dew point", "°C", "temperature", 1), -100, 100},
+		"hum":       {serialbridge.Measured("humidity", "Humidity", "%", "humidity", 1), 0, 100},
 		// Some tell the pressure of tyres by this name, in bar.
-		"pres": {measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
-		"lux":  {measurement("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
-		"moi":  {measurement("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
+		"pres": {serialbridge.Measured("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
+		"lux":  {serialbridge.Measured("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
+		"moi":  {serialbridge.Measured("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
 		// Home Assistant's unit has the Greek letter, not the micro sign.
-		"fer":       {measurement("fertility", "Soil fertility", "\u03bcS/cm", "conductivity", 0), 0, 65535},
-		"co2":       {measurement("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
-		"for":       {measurement("formaldehyde", "Formaldehyde", "mg/m³", "volatile_organic_compounds", 2), 0, 100},
-		"windspeed": {measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), 0, 150},
-		"rot":       {measurement("rotation", "Rotation", "°", "", 1), -360, 360},
-		"open":      {binary("open", "Contact", "opening"), 0, 0},
-		"motion":    {binary("motion", "Motion", "motion"), 0, 0},
+		"fer":       {serialbridge.Measured("fertility", "Soil fertility", "\u03bcS/cm", "conductivity", 0), 0, 65535},
+		"co2":       {serialbridge.Measured("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
+		"for":       {serialbridge.Measured("formaldehyde", "Formaldehyde", "mg/m³", "volatile_organic_compounds", 2), 0, 100},
+		"windspeed": {serialbridge.Measured("wind_speed", "Wind speed", "m/s", "wind_speed", 1), 0, 150},
+		"rot":       {serialbridge.Measured("rotation", "Rotation", "°", "", 1), -360, 360},
+		"open":      {serialbridge.Flag("open", "Contact", "opening"), 0, 0},
+		"motion":    {serialbridge.Flag("motion", "Motion", "motion"), 0, 0},
 
-		"batt":     {diagnostic(measurement("battery", "Battery", "%", "battery", 0)), 0, 100},
-		"volt":     {diagnostic(measurement("voltage", "Voltage", "V", "voltage", 2)), 0, 100},
-		"batt_low": {diagnostic(binary("battery_low", "Battery low", "battery")), 0, 0},
-		"lowbatt":  {diagnostic(binary("battery_low", "Battery low", "battery")), 0, 0},
-		"rssi":     {diagnostic(measurement("signal", "Signal", "dBm", "signal_strength", 0)), -150, 30},
+		"batt":     {serialbridge.Measured("battery", "Battery", "%", "battery", 0).AsDiagnostic(), 0, 100},
+		"volt":     {serialbridge.Measured("voltage", "Voltage", "V", "voltage", 2).AsDiagnostic(), 0, 100},
+		"batt_low": {serialbridge.Flag("battery_low", "Battery low", "battery").AsDiagnostic(), 0, 0},
+		"lowbatt":  {serialbridge.Flag("battery_low", "Battery low", "battery").AsDiagnostic(), 0, 0},
+		"rssi":     {serialbridge.Measured("signal", "Signal", "dBm", "signal_strength", 0).AsDiagnostic(), -150, 30},
 	}
 	for probe := range 6 {
 		n := strconv.Itoa(probe + 1)
-		m["tempc"+n] = definition{measurement("temperature_"+n, "Temperature "+n, "°C", "temperature", 1), -100, 1000}
+		m["tempc"+n] = definition{serialbridge.Measured("temperature_"+n, "Temperature "+n, "°C", "temperature", 1), -100, 1000}
 	}
 	return m
 }
@@ -77,20 +77,4 @@ func (r *report) addPress(members map[string]any) {
 				Options: []string{"single", "double", "triple", "long", "hold"}, Precision: -1}, what)
 		}
 	}
-}
-
-func measurement(key, name, unit, class string, precision int) serialbridge.Property {
-	return serialbridge.Property{
-		Key: key, Name: name, Kind: serialbridge.Measurement,
-		Unit: unit, Class: class, StateClass: "measurement", Precision: precision,
-	}
-}
-
-func binary(key, name, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1}
-}
-
-func diagnostic(p serialbridge.Property) serialbridge.Property {
-	p.Category = serialbridge.Diagnostic
-	return p
 }

@@ -5,24 +5,17 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "303a", ProductID: "1001", Product: "USB JTAG/serial debug unit"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "55d4"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "2341", ProductID: "0043"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "303a", ProductID: "4001", Product: "Theengs Bridge"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
+	drivertest.Match(t, Driver(), map[hardware.SerialPort]serialbridge.Confidence{
+		{VendorID: "303a", ProductID: "1001", Product: "USB JTAG/serial debug unit"}: serialbridge.Possible,
+		{VendorID: "1a86", ProductID: "55d4"}:                                        serialbridge.Possible,
+		{VendorID: "2341", ProductID: "0043"}:                                        serialbridge.Possible,
+		{VendorID: "303a", ProductID: "4001", Product: "Theengs Bridge"}:             serialbridge.Sure,
+		{VendorID: "0451", ProductID: "16a8"}:                                        serialbridge.No,
+	})
 }
 
 func TestDriver(t *testing.T) {

@@ -28,8 +28,9 @@ func identifyRadio(members map[string]any) (serialbridge.Device, bool) {
 	if model == "" || id == "" && channel == "" || text(members, "type") == "TPMS" {
 		return serialbridge.Device{}, false
 	}
+	kind := serialbridge.IDPart(model)
 	d := serialbridge.Device{
-		ID: "jsonlines_rf_" + word(model)[:min(len(word(model)), maxModel)], Name: model, Model: model,
+		ID: "jsonlines_rf_" + kind[:min(len(kind), maxModel)], Name: model, Model: model,
 		Vendor: text(members, "brand"), SerialNumber: id,
 	}
 	// The name of a model is MANUFACTURER-MODEL.
@@ -73,20 +74,10 @@ func identifier(member any, limit int) string {
 	} else if !isText {
 		return ""
 	}
-	if s == "" || len(s) > limit || word(s) != s {
+	if s == "" || len(s) > limit || serialbridge.IDPart(s) != s {
 		return ""
 	}
 	return s
-}
-
-// word returns s with what may not be in the ID of a device replaced.
-func word(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, s)
 }
 
 // interpretRadio returns what is known of the members of a radio sensor.
@@ -114,9 +105,9 @@ func (r *report) addBattery(member any) {
 	if err != nil || level < 0 || level > 1 {
 		return
 	}
-	r.add(diagnostic(binary("battery_low", "Battery low", "battery")), level <= 0.1)
+	r.add(serialbridge.Flag("battery_low", "Battery low", "battery").AsDiagnostic(), level <= 0.1)
 	if level > 0 && level < 1 {
-		r.add(diagnostic(measurement("battery", "Battery", "%", "battery", 0)), float64(int(level*100+0.5)))
+		r.add(serialbridge.Measured("battery", "Battery", "%", "battery", 0).AsDiagnostic(), float64(int(level*100+0.5)))
 	}
 }
 
@@ -128,7 +119,7 @@ func (r *report) addState(members map[string]any) {
 	command, _, _ = strings.Cut(command, " (") // and its number
 	switch {
 	case state == "on" || state == "off" || command == "on" || command == "off":
-		p := binary("switch", "Switch", "")
+		p := serialbridge.Flag("switch", "Switch", "")
 		if unit := identifier(members["unit"], 4); unit != "" && strings.Trim(unit, "0123456789") == "" {
 			p.Key, p.Name = p.Key+"_"+unit, p.Name+" "+unit
 		}
@@ -137,7 +128,7 @@ func (r *report) addState(members map[string]any) {
 		}
 		r.add(p, state == "on" || command == "on")
 	case state == "open" || state == "close" || state == "closed":
-		r.add(binary("open", "Contact", "opening"), state == "open")
+		r.add(serialbridge.Flag("open", "Contact", "opening"), state == "open")
 	case state == "motion":
 		r.addMotion()
 	default:
@@ -194,51 +185,51 @@ func (d *definition) radioValue(member any) (any, bool) {
 // TYPE_UNIT. A property has the unit that the sensor has.
 func radioDefinitions() map[string]definition {
 	m := map[string]definition{
-		"humidity":       {measurement("humidity", "Humidity", "%", "humidity", 0), 0, 100},
-		"moisture":       {measurement("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
-		"pressure_hPa":   {measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
-		"pressure_kPa":   {measurement("pressure", "Pressure", "kPa", "pressure", 1), 0, 2000},
-		"pressure_psi":   {measurement("pressure", "Pressure", "psi", "pressure", 1), 0, 300},
-		"rain_mm":        {total("rain", "Rain", "mm", "precipitation", 1), 0, 1e6},
-		"rain_in":        {total("rain", "Rain", "in", "precipitation", 2), 0, 1e5},
-		"rain_rate_mm_h": {measurement("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1), 0, 1000},
-		"rain_mm_h":      {measurement("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1), 0, 1000},
-		"rain_rate_in_h": {measurement("rain_rate", "Rain rate", "in/h", "precipitation_intensity", 2), 0, 50},
-		"light_lux":      {measurement("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
-		"lux":            {measurement("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
-		"uv":             {measurement("uv", "UV index", "", "", 1), 0, 30},
-		"uvi":            {measurement("uv", "UV index", "", "", 1), 0, 30},
-		"co2_ppm":        {measurement("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
-		"depth_cm":       {measurement("depth", "Depth", "cm", "distance", 0), 0, 5000},
-		"power_W":        {measurement("power", "Power", "W", "power", 0), -1e6, 1e6},
-		"energy_kWh":     {total("energy", "Energy", "kWh", "energy", 3), 0, 1e9},
-		"current_A":      {measurement("current", "Current", "A", "current", 2), -1000, 1000},
-		"voltage_V":      {measurement("voltage", "Voltage", "V", "voltage", 1), 0, 1000},
-		"strike_count":   {total("strikes", "Lightning strikes", "", "", 0), 0, 65535},
+		"humidity":       {serialbridge.Measured("humidity", "Humidity", "%", "humidity", 0), 0, 100},
+		"moisture":       {serialbridge.Measured("moisture", "Soil moisture", "%", "moisture", 0), 0, 100},
+		"pressure_hPa":   {serialbridge.Measured("pressure", "Pressure", "hPa", "atmospheric_pressure", 1), 300, 1200},
+		"pressure_kPa":   {serialbridge.Measured("pressure", "Pressure", "kPa", "pressure", 1), 0, 2000},
+		"pressure_psi":   {serialbridge.Measured("pressure", "Pressure", "psi", "pressure", 1), 0, 300},
+		"rain_mm":        {serialbridge.Counted("rain", "Rain", "mm", "precipitation", 1), 0, 1e6},
+		"rain_in":        {serialbridge.Counted("rain", "Rain", "in", "precipitation", 2), 0, 1e5},
+		"rain_rate_mm_h": {serialbridge.Measured("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1), 0, 1000},
+		"rain_mm_h":      {serialbridge.Measured("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 1), 0, 1000},
+		"rain_rate_in_h": {serialbridge.Measured("rain_rate", "Rain rate", "in/h", "precipitation_intensity", 2), 0, 50},
+		"light_lux":      {serialbridge.Measured("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
+		"lux":            {serialbridge.Measured("illuminance", "Illuminance", "lx", "illuminance", 0), 0, 200_000},
+		"uv":             {serialbridge.Measured("uv", "UV index", "", "", 1), 0, 30},
+		"uvi":            {serialbridge.Measured("uv", "UV index", "", "", 1), 0, 30},
+		"co2_ppm":        {serialbridge.Measured("co2", "Carbon dioxide", "ppm", "carbon_dioxide", 0), 0, 65535},
+		"depth_cm":       {serialbridge.Measured("depth", "Depth", "cm", "distance", 0), 0, 5000},
+		"power_W":        {serialbridge.Measured("power", "Power", "W", "power", 0), -1e6, 1e6},
+		"energy_kWh":     {serialbridge.Counted("energy", "Energy", "kWh", "energy", 3), 0, 1e9},
+		"current_A":      {serialbridge.Measured("current", "Current", "A", "current", 2), -1000, 1000},
+		"voltage_V":      {serialbridge.Measured("voltage", "Voltage", "V", "voltage", 1), 0, 1000},
+		"strike_count":   {serialbridge.Counted("strikes", "Lightning strikes", "", "", 0), 0, 65535},
 
-		"contact_open": {binary("open", "Contact", "opening"), 0, 0},
-		"opened":       {binary("open", "Contact", "opening"), 0, 0},
-		"reed_open":    {binary("open", "Contact", "opening"), 0, 0},
-		"water":        {binary("wet", "Water", "moisture"), 0, 0},
-		"detect_wet":   {binary("wet", "Water", "moisture"), 0, 0},
-		"alarm":        {binary("alarm", "Alarm", "safety"), 0, 0},
-		"tamper":       {diagnostic(binary("tamper", "Tamper", "tamper")), 0, 0},
+		"contact_open": {serialbridge.Flag("open", "Contact", "opening"), 0, 0},
+		"opened":       {serialbridge.Flag("open", "Contact", "opening"), 0, 0},
+		"reed_open":    {serialbridge.Flag("open", "Contact", "opening"), 0, 0},
+		"water":        {serialbridge.Flag("wet", "Water", "moisture"), 0, 0},
+		"detect_wet":   {serialbridge.Flag("wet", "Water", "moisture"), 0, 0},
+		"alarm":        {serialbridge.Flag("alarm", "Alarm", "safety"), 0, 0},
+		"tamper":       {serialbridge.Flag("tamper", "Tamper", "tamper").AsDiagnostic(), 0, 0},
 
-		"battery_V":   {diagnostic(measurement("battery_voltage", "Battery voltage", "V", "voltage", 2)), 0, 30},
-		"battery_mV":  {diagnostic(measurement("battery_voltage", "Battery voltage", "mV", "voltage", 0)), 0, 30_000},
-		"battery_pct": {diagnostic(measurement("battery", "Battery", "%", "battery", 0)), 0, 100},
-		"rssi":        {diagnostic(measurement("signal", "Signal", "dBm", "signal_strength", 0)), -150, 30},
+		"battery_V":   {serialbridge.Measured("battery_voltage", "Battery voltage", "V", "voltage", 2).AsDiagnostic(), 0, 30},
+		"battery_mV":  {serialbridge.Measured("battery_voltage", "Battery voltage", "mV", "voltage", 0).AsDiagnostic(), 0, 30_000},
+		"battery_pct": {serialbridge.Measured("battery", "Battery", "%", "battery", 0).AsDiagnostic(), 0, 100},
+		"rssi":        {serialbridge.Measured("signal", "Signal", "dBm", "signal_strength", 0).AsDiagnostic(), -150, 30},
 	}
 	temperatures := func(name, key, text string) {
-		m[name+"_C"] = definition{measurement(key, text, "°C", "temperature", 1), -100, 1000}
-		m[name+"_F"] = definition{measurement(key, text, "°F", "temperature", 1), -148, 1832}
+		m[name+"_C"] = definition{serialbridge.Measured(key, text, "°C", "temperature", 1), -100, 1000}
+		m[name+"_F"] = definition{serialbridge.Measured(key, text, "°F", "temperature", 1), -148, 1832}
 	}
 	temperatures("temperature", "temperature", "Temperature")
 	temperatures("setpoint", "setpoint", "Set point")
 	for probe := range 8 {
 		n := strconv.Itoa(probe + 1)
 		temperatures("temperature_"+n, "temperature_"+n, "Temperature "+n)
-		m["switch"+n] = definition{binary("contact_"+n, "Contact "+n, "opening"), 0, 0}
+		m["switch"+n] = definition{serialbridge.Flag("contact_"+n, "Contact "+n, "opening"), 0, 0}
 	}
 	for _, wind := range []struct{ name, key, text string }{
 		{"wind_avg", "wind_speed", "Wind speed"},
@@ -246,23 +237,17 @@ func radioDefinitions() map[string]definition {
 		{"wind_max", "wind_gust", "Wind gust"},
 		{"gust_speed", "wind_gust", "Wind gust"},
 	} {
-		m[wind.name+"_m_s"] = definition{measurement(wind.key, wind.text, "m/s", "wind_speed", 1), 0, 150}
-		m[wind.name+"_km_h"] = definition{measurement(wind.key, wind.text, "km/h", "wind_speed", 1), 0, 500}
-		m[wind.name+"_mi_h"] = definition{measurement(wind.key, wind.text, "mph", "wind_speed", 1), 0, 350}
+		m[wind.name+"_m_s"] = definition{serialbridge.Measured(wind.key, wind.text, "m/s", "wind_speed", 1), 0, 150}
+		m[wind.name+"_km_h"] = definition{serialbridge.Measured(wind.key, wind.text, "km/h", "wind_speed", 1), 0, 500}
+		m[wind.name+"_mi_h"] = definition{serialbridge.Measured(wind.key, wind.text, "mph", "wind_speed", 1), 0, 350}
 	}
-	direction := measurement("wind_direction", "Wind direction", "°", "wind_direction", 1)
+	direction := serialbridge.Measured("wind_direction", "Wind direction", "°", "wind_direction", 1)
 	direction.StateClass = "measurement_angle"
 	m["wind_dir_deg"] = definition{direction, 0, 360}
 	for _, size := range []struct{ name, key, text string }{
 		{"pm1_ug_m3", "pm1", "PM1"}, {"pm2_5_ug_m3", "pm25", "PM2.5"}, {"pm4_ug_m3", "pm4", "PM4"}, {"pm10_ug_m3", "pm10", "PM10"},
 	} {
-		m[size.name] = definition{measurement(size.key, size.text, "\u03bcg/m³", size.key, 0), 0, 10_000}
+		m[size.name] = definition{serialbridge.Measured(size.key, size.text, "\u03bcg/m³", size.key, 0), 0, 10_000}
 	}
 	return m
-}
-
-func total(key, name, unit, class string, precision int) serialbridge.Property {
-	p := measurement(key, name, unit, class, precision)
-	p.StateClass = "total_increasing"
-	return p
 }

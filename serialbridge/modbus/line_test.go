@@ -31,16 +31,16 @@ func TestBadLine(t *testing.T) {
 		damage  []string
 		ignored []string
 	}{
-		{"wrong CRC", func(a []byte) []byte { a[5] ^= 0x10; return a }, []string{damagedChecksum}, nil},
+		{"wrong CRC", func(a []byte) []byte { a[5] ^= 0x10; return a }, []string{serialbridge.DamagedChecksum}, nil},
 		{"half", func(a []byte) []byte { return a[:len(a)-3] }, []string{damagedShort}, nil},
-		{"lost", func([]byte) []byte { return nil }, []string{damagedSilence}, nil},
+		{"lost", func([]byte) []byte { return nil }, []string{serialbridge.DamagedNoAnswer}, nil},
 		{"noise before", func(a []byte) []byte { return slices.Concat([]byte{0, 0xFE}, a) }, []string{damagedNoise}, nil},
 		{"noise that seems long", func(a []byte) []byte { return slices.Concat([]byte{1, 3, 0xFA}, a) }, []string{damagedNoise}, nil},
 		{"noise behind", func(a []byte) []byte { return slices.Concat(a, []byte{0xFE, 0xFE}) }, []string{damagedNoise}, nil},
 		{"noise only", func(a []byte) []byte { return []byte{0xFE, 0xFD, 0xFC} }, []string{damagedNoise}, nil},
-		{"of another unit", func([]byte) []byte { return slices.Clone(foreign) }, []string{damagedSilence}, []string{"unit 9 answers without being asked"}},
+		{"of another unit", func([]byte) []byte { return slices.Clone(foreign) }, []string{serialbridge.DamagedNoAnswer}, []string{"unit 9 answers without being asked"}},
 		{"of another unit before", func(a []byte) []byte { return slices.Concat(foreign, a) }, nil, []string{"unit 9 answers without being asked"}},
-		{"of another length", func([]byte) []byte { return reading(1, readInputRegisters, 1, 2, 3) }, []string{damagedSilence}, []string{"unit 1 answers without being asked"}},
+		{"of another length", func([]byte) []byte { return reading(1, readInputRegisters, 1, 2, 3) }, []string{serialbridge.DamagedNoAnswer}, []string{"unit 1 answers without being asked"}},
 		{"busy", func([]byte) []byte { return seal([]byte{1, 0x84, 6}) }, nil, []string{"Power meter (unit 1) refuses to read input registers 0 to 9: it is busy"}},
 		{"another master", func(a []byte) []byte { return slices.Concat(asks(5, 3, 0, 1), a) }, nil,
 			[]string{"another master asks on this bus: only one may, so take it off or set listen"}},
@@ -82,7 +82,7 @@ func TestSlow(t *testing.T) {
 		if got := last(heard, "modbus_own_1"); got["a"] != int64(111) || got["b"] != int64(999) || len(heard.Readings) < 15 {
 			t.Errorf("%d readings: %v", len(heard.Readings), got)
 		}
-		if want := []string{damagedSilence, damagedLate}; !slices.Equal(heard.Damage, want) {
+		if want := []string{serialbridge.DamagedNoAnswer, damagedLate}; !slices.Equal(heard.Damage, want) {
 			t.Errorf("damaged %q", heard.Damage)
 		}
 		end()

@@ -26,8 +26,7 @@ const (
 
 // Reasons for counting a frame as damaged besides those of the scanner.
 const (
-	damagedSilence = "no answer"
-	damagedLate    = "late answer"
+	damagedLate = "late answer"
 )
 
 // A master asks the units, one at a time.

@@ -167,7 +167,7 @@ func TestSilence(t *testing.T) {
 			t.Error("one that never answered was announced")
 		}
 		for _, reason := range heard.Damage {
-			if reason != damagedSilence {
+			if reason != serialbridge.DamagedNoAnswer {
 				t.Errorf("damaged %q", reason)
 			}
 		}

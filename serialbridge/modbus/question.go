@@ -174,7 +174,7 @@ func (m *master) giveUp(ctx context.Context) error {
 	}
 	m.scanner.waiting = false
 	if !m.harmed {
-		m.sink.Damaged(damagedSilence)
+		m.sink.Damaged(serialbridge.DamagedNoAnswer)
 	}
 	_, err := m.wait(ctx, time.Now().Add(m.timeout(m.current.unit)), nil)
 	return err

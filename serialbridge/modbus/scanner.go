@@ -3,6 +3,8 @@ package modbus
 import (
 	"bytes"
 	"time"
+
+	"lintel/serialbridge"
 )
 
 const (
@@ -22,9 +24,8 @@ const (
 
 // Reasons for throwing bytes away.
 const (
-	damagedChecksum = "checksum"
-	damagedNoise    = "noise"
-	damagedShort    = "short"
+	damagedNoise = "noise"
+	damagedShort = "short"
 )
 
 // A scanner finds frames among the bytes of a bus. A frame does not tell whether
@@ -116,7 +117,7 @@ func (s *scanner) resolve() {
 		case nothing:
 			s.drop(1, damagedNoise)
 		case broken:
-			s.drop(1, damagedChecksum)
+			s.drop(1, serialbridge.DamagedChecksum)
 		default:
 			s.take(v, n)
 		}
@@ -130,7 +131,7 @@ func (s *scanner) flush() {
 		case nothing:
 			s.drop(1, damagedNoise)
 		case broken:
-			s.drop(1, damagedChecksum)
+			s.drop(1, serialbridge.DamagedChecksum)
 		case stub, partial:
 			s.drop(1, damagedShort)
 		default:

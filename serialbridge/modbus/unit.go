@@ -40,12 +40,7 @@ func newUnit(settings Unit, t *table) *unit {
 func (u *unit) id(serial string) (id string, anonymous bool) {
 	prefix := "modbus_" + u.table.Name + "_"
 	if serial != "" {
-		return prefix + strings.Map(func(r rune) rune {
-			if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
-				return r
-			}
-			return '_'
-		}, serial), false
+		return prefix + serialbridge.IDPart(serial), false
 	}
 	return prefix + strconv.Itoa(u.Address), true
 }

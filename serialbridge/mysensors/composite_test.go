@@ -93,7 +93,7 @@ func TestOrders(t *testing.T) {
 		{"place", "38", nil, `{"latitude":1}`, nil},
 	} {
 		r := &recorder{}
-		d := newDecoder(r, known)
+		d := newDecoder(r, known, false)
 		hearOnce(d)
 		d.Decode([]byte("\n7;3;0;0;"+test.child+";\n"), received)
 		for _, s := range test.said {
@@ -135,7 +135,7 @@ func TestBecomes(t *testing.T) {
 		t.Errorf("it has %q: %s", got, r.Disorder)
 	}
 	r = &recorder{Memory: r.Memory}
-	newDecoder(r, known)
+	newDecoder(r, known, false)
 	if got := keys(); !slices.Equal(got, []string{"light_3", "power_3", "temperature_4"}) {
 		t.Errorf("it is remembered with %q", got)
 	}

@@ -17,13 +17,8 @@ import (
 // maxProperties bounds those of one node.
 const maxProperties = 128
 
-// Reasons for throwing something away.
-const (
-	damagedSyntax      = "syntax"
-	damagedImplausible = "implausible"
-	damagedTooLong     = "too long"
-	damagedMany        = "too many properties"
-)
+// damagedMany is a reason for throwing something away.
+const damagedMany = "too many properties"
 
 // A child is one sensor or actuator of a node.
 type child struct {
@@ -71,22 +66,21 @@ type decoder struct {
 	sink      serialbridge.Sink
 	variables map[int]*variable
 
-	line  []byte // the current line so far
-	skip  bool   // up to the end of the line
-	first bool   // it is the first line
-	nodes map[int]*node
-	once  map[int]heard           // of nodes that were heard once, which are not believed yet
-	own   []serialbridge.Property // that every node but the gateway's has besides those of its children
-	given map[int]bool            // numbers that nodes got and have not used yet
+	line        []byte // the current line so far
+	skip        bool   // up to the end of the line
+	first       bool   // it is the first line
+	nodes       map[int]*node
+	once        map[int]heard // of nodes that were heard once, which are not believed yet
+	forgettable bool          // what is remembered can be forgotten by command
+	given       map[int]bool  // numbers that nodes got and have not used yet
 
 	// Of use to Run; nil elsewhere.
 	onMessage func(message)
 }
 
 // newDecoder returns a decoder that knows what is remembered, and announces it.
-// Each node gets the properties own, too.
-func newDecoder(sink serialbridge.Sink, variables map[int]*variable, own ...serialbridge.Property) *decoder {
-	d := &decoder{sink: sink, variables: variables, nodes: make(map[int]*node), once: make(map[int]heard), own: own, given: make(map[int]bool)}
+func newDecoder(sink serialbridge.Sink, variables map[int]*variable, forgettable bool) *decoder {
+	d := &decoder{sink: sink, variables: variables, nodes: make(map[int]*node), once: make(map[int]heard), forgettable: forgettable, given: make(map[int]bool)}
 	d.first = true
 	d.recall()
 	return d
@@ -103,7 +97,7 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 			d.line, d.skip, d.first = d.line[:0], false, false
 		case d.skip:
 		case len(d.line) == maxLine:
-			d.sink.Damaged(damagedTooLong)
+			d.sink.Damaged(serialbridge.DamagedTooLong)
 			d.skip = true
 		default:
 			d.line = append(d.line, b)
@@ -123,7 +117,7 @@ func (d *decoder) end(line string, received time.Time) {
 	}
 	m, ok := parseMessage(line)
 	if !ok || m.node == nobody && m.command != internal {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	if d.stranger(m.node) {
@@ -157,7 +151,7 @@ func (d *decoder) tell(m message) {
 func (d *decoder) take(m message, received time.Time) bool {
 	values, ok := d.message(m)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return false
 	}
 	if n := d.nodes[m.node]; n != nil {
@@ -207,7 +201,7 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 		part := n != nil && m.payload == "1" && n.compositeOf(m.child, m.typ) != nil
 		if value == nil && !part {
 			if v.property.Kind != serialbridge.Button {
-				d.sink.Damaged(damagedImplausible)
+				d.sink.Damaged(serialbridge.DamagedImplausible)
 			}
 			return nil, true
 		}
@@ -238,7 +232,7 @@ func (d *decoder) message(m message) (values map[string]any, ok bool) {
 				return nil, false
 			}
 			if percent > 100 {
-				d.sink.Damaged(damagedImplausible)
+				d.sink.Damaged(serialbridge.DamagedImplausible)
 				return nil, true
 			}
 			if d.add(d.node(m.node), battery()) {
@@ -261,7 +255,7 @@ func (d *decoder) set(n *node, child, typ int, value any) (values map[string]any
 	v := d.variables[typ]
 	key := v.of(child, unknownChild, "").Key
 	if !n.believes(key, value, v.jump) {
-		d.sink.Damaged(damagedImplausible)
+		d.sink.Damaged(serialbridge.DamagedImplausible)
 		return nil, true
 	}
 	values = make(map[string]any)
@@ -282,8 +276,7 @@ func (d *decoder) set(n *node, child, typ int, value any) (values map[string]any
 }
 
 func battery() serialbridge.Property {
-	return serialbridge.Property{Key: "battery", Name: "Battery", Kind: serialbridge.Measurement, Unit: "%", Class: "battery",
-		StateClass: "measurement", Category: serialbridge.Diagnostic}
+	return serialbridge.Measured("battery", "Battery", "%", "battery", 0).AsDiagnostic()
 }
 
 // node returns a node, which is new if it was not heard before.
@@ -301,8 +294,8 @@ func (d *decoder) begin(number int) *node {
 	n := &node{number: number, changed: true, children: make(map[int]child), places: make(map[string]place), heard: make(map[place]bool),
 		last: make(map[string]float64), doubted: make(map[string]float64),
 		device: serialbridge.Device{ID: "mysensors_" + strconv.Itoa(number), Name: nameless(number), Model: "MySensors", Anonymous: true}}
-	if number != 0 {
-		n.device.Properties = slices.Clone(d.own)
+	if d.forgettable && number != 0 {
+		n.device.Properties = []serialbridge.Property{serialbridge.ForgetButton()}
 	}
 	d.nodes[number] = n
 	delete(d.given, number)

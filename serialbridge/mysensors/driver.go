@@ -20,7 +20,7 @@ func Driver() serialbridge.Driver {
 			{Baud: 38400, DataBits: 8, Parity: 'N', StopBits: 1}, // boards with 8 MHz
 		},
 		NewDecoder: func(sink serialbridge.Sink) serialbridge.Decoder {
-			return newDecoder(sink, known)
+			return newDecoder(sink, known, false)
 		},
 		Run: func(ctx context.Context, port serialbridge.Port, sink serialbridge.Sink, commands <-chan serialbridge.Command) error {
 			return newGateway(port, sink, known).run(ctx, commands)

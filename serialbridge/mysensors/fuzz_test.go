@@ -20,7 +20,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// The pieces do not matter, nor does what a decoder heard before.
 		pieces := &recorder{}
-		d := newDecoder(pieces, known)
+		d := newDecoder(pieces, known, false)
 		d.Decode([]byte("\n"), received)
 		hearOnce(d)
 		for i := range data {
@@ -40,7 +40,7 @@ func FuzzDecoder(f *testing.F) {
 
 		// What was remembered is known again.
 		again := &recorder{Memory: whole.Memory}
-		newDecoder(again, known)
+		newDecoder(again, known, false)
 		if len(again.Devices) != len(whole.Devices) || len(again.Readings) > 0 {
 			t.Fatalf("remembered %v, was %v", again.Devices, whole.Devices)
 		}

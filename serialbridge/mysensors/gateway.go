@@ -21,7 +21,7 @@ type gateway struct {
 }
 
 func newGateway(port serialbridge.Port, sink serialbridge.Sink, known map[int]*variable) *gateway {
-	g := &gateway{port: port, decoder: newDecoder(sink, known, serialbridge.ForgetButton()), asked: make(map[int]bool)}
+	g := &gateway{port: port, decoder: newDecoder(sink, known, true), asked: make(map[int]bool)}
 	g.decoder.onMessage = g.answer
 	return g
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
@@ -179,21 +178,4 @@ func TestRunFails(t *testing.T) {
 		}
 		l.Close()
 	})
-}
-
-func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523", Product: "USB Serial"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "2341", ProductID: "0043"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "2341", ProductID: "8036", Product: "MySensors Gateway"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
 }

@@ -157,8 +157,7 @@ var children = map[int][]int{
 func variables() map[int]*variable {
 	m := make(map[int]*variable)
 	number := func(typ int, key, name, unit, class string, precision int, low, high float64) *variable {
-		m[typ] = &variable{min: low, max: high, property: serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement,
-			Unit: unit, Class: class, StateClass: "measurement", Precision: precision}}
+		m[typ] = &variable{min: low, max: high, property: serialbridge.Measured(key, name, unit, class, precision)}
 		return m[typ]
 	}
 	total := func(typ int, key, name, unit, class string, precision int) *variable {

@@ -1,6 +1,7 @@
 package nmea
 
 import (
+	"encoding/hex"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,14 +17,6 @@ const (
 	maxDevices = 64
 	// addressLength is that of "$GPRMC,".
 	addressLength = 7
-)
-
-// Reasons for throwing a sentence away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-	damagedTooLong   = "too long"
 )
 
 // moving are the properties that are not known any more when the fix is lost.
@@ -59,16 +52,16 @@ func (d *decoder) next(b byte, received time.Time) {
 	switch {
 	case b == '$':
 		if len(d.sentence) > 0 {
-			d.drop(damagedTruncated)
+			d.drop(serialbridge.DamagedTruncated)
 		}
 		d.sentence = append(d.sentence, b)
 	case len(d.sentence) == 0:
 	case b == '\r' || b == '\n':
 		d.end(received)
 	case b < ' ' || b > '~':
-		d.drop(damagedSyntax)
+		d.drop(serialbridge.DamagedSyntax)
 	case len(d.sentence) == maxSentence:
-		d.drop(damagedTooLong)
+		d.drop(serialbridge.DamagedTooLong)
 	default:
 		d.sentence = append(d.sentence, b)
 		if n := len(d.sentence); n <= addressLength && !addressByte(n, b) {
@@ -98,7 +91,7 @@ func (d *decoder) drop(reason string) {
 func (d *decoder) end(received time.Time) {
 	text := string(d.sentence)
 	if !checked(text) {
-		d.drop(damagedChecksum)
+		d.drop(serialbridge.DamagedChecksum)
 		return
 	}
 	talker, formatter := text[1:3], text[3:6]
@@ -112,7 +105,7 @@ func (d *decoder) end(received time.Time) {
 	was := d.receivers[id]
 	r := report{valid: was != nil && was.valid, values: make(map[string]any)}
 	if !parse(&r, fields) {
-		d.drop(damagedSyntax)
+		d.drop(serialbridge.DamagedSyntax)
 		return
 	}
 	d.sentence = d.sentence[:0]
@@ -155,21 +148,8 @@ func checked(sentence string) bool {
 	for _, b := range []byte(sentence[1:star]) {
 		sum ^= b
 	}
-	high, ok1 := hexDigit(sentence[star+1])
-	low, ok2 := hexDigit(sentence[star+2])
-	return ok1 && ok2 && high<<4|low == sum
-}
-
-func hexDigit(b byte) (byte, bool) {
-	switch {
-	case '0' <= b && b <= '9':
-		return b - '0', true
-	case 'A' <= b && b <= 'F':
-		return b - 'A' + 10, true
-	case 'a' <= b && b <= 'f':
-		return b - 'a' + 10, true
-	}
-	return 0, false
+	want, err := hex.DecodeString(sentence[star+1:])
+	return err == nil && want[0] == sum
 }
 
 // announce passes on a device whose properties have become more: each kind of

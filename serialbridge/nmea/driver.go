@@ -39,12 +39,6 @@ func match(p hardware.SerialPort) serialbridge.Confidence {
 		"1546:01a8", // u-blox 8
 		"1546:01a9": // u-blox 9
 		return serialbridge.Sure
-	case "0403:6001", // FTDI FT232R
-		"0403:6015", // FTDI FT-X
-		"1a86:7523", // WCH CH340
-		"10c4:ea60", // Silicon Labs CP210x
-		"067b:2303": // Prolific PL2303
-		return serialbridge.Possible
 	}
-	return serialbridge.No
+	return serialbridge.Converter(p)
 }

@@ -10,23 +10,23 @@ import (
 // announced.
 var properties = []serialbridge.Property{
 	{Key: positionKey, Name: "Position", Kind: serialbridge.Tracker, Precision: -1},
-	measurement("latitude", "Latitude", "°", "", 6),
-	measurement("longitude", "Longitude", "°", "", 6),
-	measurement("altitude", "Altitude", "m", "distance", 1),
-	measurement("speed", "Speed", "km/h", "speed", 1),
-	// An average of 359° and 1° is not 180°: no statistics.
-	plain("course", "Course", "°", 0),
-	{Key: "fix", Name: "Position fix", Kind: serialbridge.Binary, Precision: -1},
-	measurement("satellites", "Satellites used", "", "", 0),
-	diagnostic(options("fix_quality", "Fix quality", qualities())),
-	diagnostic(options("fix_type", "Fix type", types())),
-	diagnostic(measurement("hdop", "Horizontal dilution of precision", "", "", 2)),
-	diagnostic(measurement("vdop", "Vertical dilution of precision", "", "", 2)),
-	diagnostic(measurement("pdop", "Dilution of precision", "", "", 2)),
-	diagnostic(plain("magnetic_course", "Magnetic course", "°", 0)),
-	diagnostic(plain("magnetic_variation", "Magnetic variation", "°", 1)),
-	diagnostic(measurement("geoid_separation", "Geoid separation", "m", "distance", 1)),
-	diagnostic(serialbridge.Property{Key: "time", Name: "Time", Kind: serialbridge.State, Class: "timestamp", Precision: -1}),
+	serialbridge.Measured("latitude", "Latitude", "°", "", 6),
+	serialbridge.Measured("longitude", "Longitude", "°", "", 6),
+	serialbridge.Measured("altitude", "Altitude", "m", "distance", 1),
+	serialbridge.Measured("speed", "Speed", "km/h", "speed", 1),
+
+	serialbridge.Number("course", "Course", "°", "", 0),
+	serialbridge.Flag("fix", "Position fix", ""),
+	serialbridge.Measured("satellites", "Satellites used", "", "", 0),
+	serialbridge.OneOf("fix_quality", "Fix quality", qualities()...).AsDiagnostic(),
+	serialbridge.OneOf("fix_type", "Fix type", types()...).AsDiagnostic(),
+	serialbridge.Measured("hdop", "Horizontal dilution of precision", "", "", 2).AsDiagnostic(),
+	serialbridge.Measured("vdop", "Vertical dilution of precision", "", "", 2).AsDiagnostic(),
+	serialbridge.Measured("pdop", "Dilution of precision", "", "", 2).AsDiagnostic(),
+	serialbridge.Number("magnetic_course", "Magnetic course", "°", "", 0).AsDiagnostic(),
+	serialbridge.Number("magnetic_variation", "Magnetic variation", "°", "", 1).AsDiagnostic(),
+	serialbridge.Measured("geoid_separation", "Geoid separation", "m", "distance", 1).AsDiagnostic(),
+	serialbridge.Moment("time", "Time"),
 }
 
 // positionKey is that of latitude and longitude together, which is what a map shows.
@@ -60,23 +60,3 @@ func qualities() []string {
 
 // types are the values of GSA's second field, from 1.
 func types() []string { return []string{"none", "2D", "3D"} }
-
-func plain(key, name, unit string, precision int) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement, Unit: unit, Precision: precision}
-}
-
-func measurement(key, name, unit, class string, precision int) serialbridge.Property {
-	p := plain(key, name, unit, precision)
-	p.Class = class
-	p.StateClass = "measurement"
-	return p
-}
-
-func options(key, name string, options []string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.State, Class: "enum", Options: options, Precision: -1}
-}
-
-func diagnostic(p serialbridge.Property) serialbridge.Property {
-	p.Category = serialbridge.Diagnostic
-	return p
-}

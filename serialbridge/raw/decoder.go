@@ -7,8 +7,6 @@ import (
 	"lintel/serialbridge"
 )
 
-const damagedTooLong = "too long"
-
 // Keys of the properties.
 const (
 	keyReceived = "received"
@@ -105,7 +103,7 @@ func (d *decoder) endFrame() {
 func (d *decoder) publish(message []byte) {
 	if len(message) > d.o.MaxLength {
 		message = message[:d.o.MaxLength]
-		d.sink.Damaged(damagedTooLong)
+		d.sink.Damaged(serialbridge.DamagedTooLong)
 	}
 	d.announce()
 	d.sink.Reading(serialbridge.Reading{

@@ -17,14 +17,6 @@ const (
 	maxProperties = 64 // of one device
 )
 
-// Reasons for throwing something away.
-const (
-	damagedSyntax      = "syntax"
-	damagedImplausible = "implausible"
-	damagedTooLong     = "too long"
-	damagedRefused     = "command refused"
-)
-
 // A transmitter is a device that was heard.
 type transmitter struct {
 	protocol, id string
@@ -70,7 +62,7 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 			d.line, d.skip = d.line[:0], false
 		case d.skip:
 		case len(d.line) == maxLine:
-			d.sink.Damaged(damagedTooLong)
+			d.sink.Damaged(serialbridge.DamagedTooLong)
 			d.skip = true
 		default:
 			d.line = append(d.line, b)
@@ -85,7 +77,7 @@ func (d *decoder) end(line string, received time.Time) {
 	}
 	m, ok := parseLine(line)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	if m.id == "" {
@@ -94,7 +86,7 @@ func (d *decoder) end(line string, received time.Time) {
 	}
 	values, raw, properties, ok := d.read(m)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	if len(properties) == 0 {
@@ -131,7 +123,7 @@ func (d *decoder) doubt(t *transmitter, raw map[string]int64, values map[string]
 		if ok && !known.follows(n, last) && !(again && known.follows(n, doubted)) {
 			t.doubted[name] = n
 			delete(values, known.property.Key)
-			d.sink.Damaged(damagedImplausible)
+			d.sink.Damaged(serialbridge.DamagedImplausible)
 			continue
 		}
 		t.last[name] = n
@@ -181,7 +173,7 @@ func (d *decoder) read(m message) (values map[string]any, raw map[string]int64, 
 			return nil, nil, nil, false
 		}
 		if v == nil {
-			d.sink.Damaged(damagedImplausible)
+			d.sink.Damaged(serialbridge.DamagedImplausible)
 			continue
 		}
 		properties = append(properties, known.property)
@@ -204,7 +196,7 @@ func (d *decoder) read(m message) (values map[string]any, raw map[string]int64, 
 			return nil, nil, nil, false
 		}
 		if n > maxLevel {
-			d.sink.Damaged(damagedImplausible)
+			d.sink.Damaged(serialbridge.DamagedImplausible)
 			return values, raw, properties, true
 		}
 		p := levelOf(m.protocol, number)

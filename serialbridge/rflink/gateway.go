@@ -71,7 +71,7 @@ func (g *gateway) replied(ok bool) {
 	r := g.pending[0]
 	g.pending = g.pending[1:]
 	if !ok {
-		g.sink.Damaged(damagedRefused)
+		g.sink.Damaged(serialbridge.DamagedRefused)
 		return
 	}
 	r.Time = time.Now()

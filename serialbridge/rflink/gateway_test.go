@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
@@ -78,7 +77,7 @@ func TestRun(t *testing.T) {
 		before := len(sink.Readings)
 		commands <- serialbridge.Command{Device: "rflink_kaku_41", Key: "switch_1", Value: true}
 		hear("20;D4;CMD UNKNOWN;\r\n")
-		if len(sink.Readings) != before || len(sink.Damage) != 1 || sink.Damage[0] != damagedRefused || sink.Disorder != "" {
+		if len(sink.Readings) != before || len(sink.Damage) != 1 || sink.Damage[0] != serialbridge.DamagedRefused || sink.Disorder != "" {
 			t.Errorf("%d readings more, damaged %q %s", len(sink.Readings)-before, sink.Damage, sink.Disorder)
 		}
 
@@ -179,21 +178,4 @@ func TestRunEnds(t *testing.T) {
 		}
 		l.Close()
 	})
-}
-
-func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "2341", ProductID: "0042", Product: "Arduino Mega 2560"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523", Product: "USB Serial"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "2341", ProductID: "0042", Product: "RFLink Gateway"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0451", ProductID: "16a8"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
 }

@@ -89,8 +89,7 @@ func (d *definition) follows(n, last int64) bool {
 func definitions() map[string]*definition {
 	m := make(map[string]*definition)
 	number := func(name string, f form, low, high, factor int64, key, text, unit, class string, precision int) *definition {
-		d := &definition{form: f, low: low, high: high, factor: factor, property: serialbridge.Property{
-			Key: key, Name: text, Kind: serialbridge.Measurement, Unit: unit, Class: class, StateClass: "measurement", Precision: precision}}
+		d := &definition{form: f, low: low, high: high, factor: factor, property: serialbridge.Measured(key, text, unit, class, precision)}
 		if f == hexNumber || f == hexSigned {
 			d.digits = []int{4, 2} // two in some lines of old versions
 		}
@@ -130,10 +129,9 @@ func definitions() map[string]*definition {
 		Options: []string{"normal", "comfortable", "dry", "wet"}})
 	other("BFORECAST", oneOf, serialbridge.Property{Key: "forecast", Name: "Forecast", Kind: serialbridge.State,
 		Options: []string{"unknown", "sunny", "partly cloudy", "cloudy", "rain"}})
-	other("BAT", batteryLow, serialbridge.Property{Key: "battery_low", Name: "Battery", Kind: serialbridge.Binary,
-		Class: "battery", Category: serialbridge.Diagnostic})
-	other("PIR", onOff, serialbridge.Property{Key: "motion", Name: "Motion", Kind: serialbridge.Binary, Class: "motion"})
-	other("SMOKEALERT", onOff, serialbridge.Property{Key: "smoke", Name: "Smoke", Kind: serialbridge.Binary, Class: "smoke"})
+	other("BAT", batteryLow, serialbridge.Flag("battery_low", "Battery", "battery").AsDiagnostic())
+	other("PIR", onOff, serialbridge.Flag("motion", "Motion", "motion"))
+	other("SMOKEALERT", onOff, serialbridge.Flag("smoke", "Smoke", "smoke"))
 	other("CHIME", happened, serialbridge.Property{Key: "chime", Name: "Chime", Kind: serialbridge.Event, Class: "doorbell",
 		Options: []string{"ring"}})
 	return m
@@ -161,7 +159,7 @@ var (
 // switchOf returns the property of a switch: of a device that can be
 // commanded, or of one that can only be heard.
 func switchOf(protocol, number string) serialbridge.Property {
-	p := serialbridge.Property{Key: switchKey(switchPrefix, number), Name: switchName("Switch", number), Kind: serialbridge.Binary, Precision: -1}
+	p := serialbridge.Flag(switchKey(switchPrefix, number), switchName("Switch", number), "")
 	switch {
 	case protocol == blindProtocol:
 		p.Key, p.Name = switchKey("blind", number), switchName("Blind", number)
@@ -178,7 +176,7 @@ const maxLevel = 15
 // levelOf returns the property of a dimmer: one that can be commanded is a light, in
 // place of the switch.
 func levelOf(protocol, number string) serialbridge.Property {
-	p := serialbridge.Property{Key: switchKey("level", number), Name: switchName("Level", number), Kind: serialbridge.Measurement}
+	p := serialbridge.Number(switchKey("level", number), switchName("Level", number), "", "", 0)
 	if canSend(protocol) {
 		p.Key, p.Name, p.Kind, p.Precision = switchKey(lightPrefix, number), switchName("Light", number), serialbridge.Light, -1
 		p.Features = []serialbridge.Feature{serialbridge.Brightness, serialbridge.Assumed}

@@ -15,14 +15,6 @@ const (
 	maxProperties = 64 // of one device
 )
 
-// Reasons for throwing something away.
-const (
-	damagedSyntax      = "syntax"
-	damagedTruncated   = "truncated"
-	damagedImplausible = "implausible"
-	damagedRefused     = "command refused"
-)
-
 // A transmitter is a device that was heard.
 type transmitter struct {
 	kind, subtype byte
@@ -99,7 +91,7 @@ func (d *decoder) sensor(s sensor, p packet, clean bool) {
 	vs := s.values(p)
 	for _, v := range vs {
 		if v.n < v.low || v.n > v.high {
-			d.sink.Damaged(damagedImplausible)
+			d.sink.Damaged(serialbridge.DamagedImplausible)
 			return
 		}
 	}
@@ -110,7 +102,7 @@ func (d *decoder) sensor(s sensor, p packet, clean bool) {
 	values := make(map[string]any)
 	for _, v := range vs {
 		if !t.believes(v) {
-			d.sink.Damaged(damagedImplausible)
+			d.sink.Damaged(serialbridge.DamagedImplausible)
 			continue
 		}
 		power := 1.0
@@ -174,7 +166,7 @@ func (d *decoder) remote(r remote, p packet, clean bool) {
 	}
 	id, ok := r.identity(p)
 	if !ok {
-		d.sink.Damaged(damagedImplausible)
+		d.sink.Damaged(serialbridge.DamagedImplausible)
 		return
 	}
 	u, does, n := r.read(p)
@@ -183,7 +175,7 @@ func (d *decoder) remote(r remote, p packet, clean bool) {
 		return
 	}
 	if n > r.levelMax {
-		d.sink.Damaged(damagedImplausible)
+		d.sink.Damaged(serialbridge.DamagedImplausible)
 		return
 	}
 	t := d.transmitter(r.name, id, p, r.id, clean)
@@ -229,7 +221,7 @@ func (d *decoder) transmitter(name, id string, p packet, idSize int, clean bool)
 	switch {
 	case t != nil:
 	case !clean:
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return nil
 	case len(d.transmitters) >= maxDevices && !d.displace():
 		d.sink.Ignored(fmt.Sprintf("more than %d devices were heard: what others say is not read", maxDevices))

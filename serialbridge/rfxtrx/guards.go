@@ -34,23 +34,17 @@ const (
 	statusLight2On       = 0x13
 )
 
-func condition(key, name, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1}
-}
-
 func tamper() serialbridge.Property {
-	p := condition("tamper", "Tamper", "tamper")
-	p.Category = serialbridge.Diagnostic
-	return p
+	return serialbridge.Flag("tamper", "Tamper", "tamper").AsDiagnostic()
 }
 
 var (
-	contact = guard{"contact", condition("contact", "Contact", "opening"), map[byte]any{
+	contact = guard{"contact", serialbridge.Flag("contact", "Contact", "opening"), map[byte]any{
 		statusNormal: false, statusNormalDelayed: false, statusAlarm: true, statusAlarmDelayed: true}}
-	motionDetector = guard{"motion detector", condition("motion", "Motion", "motion"), map[byte]any{
+	motionDetector = guard{"motion detector", serialbridge.Flag("motion", "Motion", "motion"), map[byte]any{
 		statusNormal: false, statusNormalDelayed: false, statusAlarm: true, statusAlarmDelayed: true,
 		statusMotion: true, statusNoMotion: false}}
-	smokeDetector = guard{"smoke detector", condition("smoke", "Smoke", "smoke"), map[byte]any{
+	smokeDetector = guard{"smoke detector", serialbridge.Flag("smoke", "Smoke", "smoke"), map[byte]any{
 		statusNormal: false, statusNormalDelayed: false, statusAlarm: true, statusAlarmDelayed: true,
 		statusPanic: true, statusPanicEnd: false}}
 	alarmRemote = guard{"alarm remote", serialbridge.Property{Key: "action", Name: "Action", Kind: serialbridge.Event, Class: "button", Precision: -1,

@@ -3,6 +3,8 @@ package rfxtrx
 import (
 	"slices"
 	"time"
+
+	"lintel/serialbridge"
 )
 
 const (
@@ -138,7 +140,7 @@ type deframer struct {
 func (f *deframer) next(b byte, received time.Time) {
 	if received.Sub(f.last) > pause {
 		if len(f.buf) > 0 {
-			f.damaged(damagedTruncated)
+			f.damaged(serialbridge.DamagedTruncated)
 		}
 		f.buf = f.buf[:0]
 		f.outside = false
@@ -171,7 +173,7 @@ func (f *deframer) next(b byte, received time.Time) {
 // skip drops a byte with which no packet begins. A row of them counts once.
 func (f *deframer) skip() {
 	if !f.outside {
-		f.damaged(damagedSyntax)
+		f.damaged(serialbridge.DamagedSyntax)
 	}
 	f.outside = true
 	f.buf = slices.Delete(f.buf, 0, 1)

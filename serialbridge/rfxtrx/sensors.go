@@ -30,22 +30,17 @@ type sensor struct {
 	values   func(p packet) []value
 }
 
-func measurement(key, name, unit, class string, precision int) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement,
-		Unit: unit, Class: class, StateClass: "measurement", Precision: precision}
-}
-
 func with(p serialbridge.Property, stateClass string) serialbridge.Property {
 	p.StateClass = stateClass
 	return p
 }
 
 func temperatureOf(n int64) value {
-	return value{measurement("temperature", "Temperature", "°C", "temperature", 1), n, -600, 1200, 100}
+	return value{serialbridge.Measured("temperature", "Temperature", "°C", "temperature", 1), n, -600, 1200, 100}
 }
 
 func humidityOf(b byte) value {
-	return value{measurement("humidity", "Humidity", "%", "humidity", 0), int64(b), 0, 100, 30}
+	return value{serialbridge.Measured("humidity", "Humidity", "%", "humidity", 0), int64(b), 0, 100, 30}
 }
 
 // sensors are the sensors by type. Offsets count from the type of the packet; the
@@ -62,13 +57,13 @@ var sensors = map[byte]sensor{
 	}},
 	temperatureHumBar: {"weather sensor", 0x02, func(p packet) []value {
 		return []value{temperatureOf(p.signed(5)), humidityOf(p[7]),
-			{measurement("pressure", "Pressure", "hPa", "atmospheric_pressure", 0), p.u16(9), 800, 1100, 20}}
+			{serialbridge.Measured("pressure", "Pressure", "hPa", "atmospheric_pressure", 0), p.u16(9), 800, 1100, 20}}
 	}},
 	// Later subtypes count tips of a bucket whose size is not told.
 	rain: {"rain gauge", 0x05, func(p packet) []value {
-		vs := []value{{with(measurement("rain", "Rain", "mm", "precipitation", 1), "total_increasing"),
+		vs := []value{{serialbridge.Counted("rain", "Rain", "mm", "precipitation", 1),
 			int64(p[7])<<16 | p.u16(8), 0, 1<<24 - 1, 500}}
-		rate := measurement("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 0)
+		rate := serialbridge.Measured("rain_rate", "Rain rate", "mm/h", "precipitation_intensity", 0)
 		switch p.subtype() {
 		case 1:
 			vs = append(vs, value{rate, p.u16(5), 0, 1000, 0})
@@ -80,11 +75,11 @@ var sensors = map[byte]sensor{
 	}},
 	wind: {"wind meter", 0x07, func(p packet) []value {
 		vs := []value{
-			{with(measurement("wind_direction", "Wind direction", "°", "wind_direction", 0), "measurement_angle"), p.u16(5), 0, 360, 0},
-			{measurement("wind_gust", "Wind gust", "m/s", "wind_speed", 1), p.u16(9), 0, 1200, 0},
+			{with(serialbridge.Measured("wind_direction", "Wind direction", "°", "wind_direction", 0), "measurement_angle"), p.u16(5), 0, 360, 0},
+			{serialbridge.Measured("wind_gust", "Wind gust", "m/s", "wind_speed", 1), p.u16(9), 0, 1200, 0},
 		}
 		if p.subtype() != 5 { // has no average
-			vs = append(vs, value{measurement("wind_speed", "Wind speed", "m/s", "wind_speed", 1), p.u16(7), 0, 1200, 0})
+			vs = append(vs, value{serialbridge.Measured("wind_speed", "Wind speed", "m/s", "wind_speed", 1), p.u16(7), 0, 1200, 0})
 		}
 		if p.subtype() == 4 { // the only one with a thermometer
 			chill := temperatureOf(p.signed(13))
@@ -94,7 +89,7 @@ var sensors = map[byte]sensor{
 		return vs
 	}},
 	uv: {"UV sensor", 0x03, func(p packet) []value {
-		vs := []value{{measurement("uv_index", "UV index", "", "", 1), int64(p[5]), 0, 200, 0}}
+		vs := []value{{serialbridge.Measured("uv_index", "UV index", "", "", 1), int64(p[5]), 0, 200, 0}}
 		if p.subtype() == 3 { // the only one with a thermometer
 			vs = append(vs, temperatureOf(p.signed(6)))
 		}
@@ -103,9 +98,9 @@ var sensors = map[byte]sensor{
 	// ELEC2 and ELEC3: the total is in units of 1/223.666 Wh, and zero in the
 	// packets between.
 	energy: {"energy meter", 0x02, func(p packet) []value {
-		vs := []value{{measurement("power", "Power", "W", "power", 0), p.u16(6)<<16 | p.u16(8), 0, 1e6, 0}}
+		vs := []value{{serialbridge.Measured("power", "Power", "W", "power", 0), p.u16(6)<<16 | p.u16(8), 0, 1e6, 0}}
 		if total := p.u16(10)<<32 | p.u16(12)<<16 | p.u16(14); total > 0 {
-			vs = append(vs, value{with(measurement("energy", "Energy", "kWh", "energy", 3), "total_increasing"),
+			vs = append(vs, value{serialbridge.Counted("energy", "Energy", "kWh", "energy", 3),
 				(total*1000 + 223666/2) / 223666, 0, 1e12, 0})
 		}
 		return vs
@@ -114,13 +109,10 @@ var sensors = map[byte]sensor{
 
 // battery is low when the sensor says level 0; most know only 0 and 9.
 func battery() serialbridge.Property {
-	return serialbridge.Property{Key: "battery_low", Name: "Battery", Kind: serialbridge.Binary, Class: "battery",
-		Category: serialbridge.Diagnostic, Precision: -1}
+	return serialbridge.Flag("battery_low", "Battery", "battery").AsDiagnostic()
 }
 
 // signal is the strength from 0 to 15.
 func signal() serialbridge.Property {
-	p := measurement("signal", "Signal", "", "", 0)
-	p.Category = serialbridge.Diagnostic
-	return p
+	return serialbridge.Measured("signal", "Signal", "", "", 0).AsDiagnostic()
 }

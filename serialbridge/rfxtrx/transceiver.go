@@ -139,7 +139,7 @@ func (x *transceiver) answered(p packet) {
 		}
 		x.pending = append(x.pending[:i], x.pending[i+1:]...)
 		if p[3] > 1 { // 0 sent, 1 will be sent, 2 and 3 not
-			x.sink.Damaged(damagedRefused)
+			x.sink.Damaged(serialbridge.DamagedRefused)
 			return
 		}
 		w.reading.Time = time.Now()

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
@@ -89,7 +88,7 @@ func TestRun(t *testing.T) {
 				t.Errorf("%s %v: then %v, want %v", test.device, test.value, got, test.then)
 			}
 		}
-		if len(r.Damage) != 1 || r.Damage[0] != damagedRefused || r.Disorder != "" {
+		if len(r.Damage) != 1 || r.Damage[0] != serialbridge.DamagedRefused || r.Disorder != "" {
 			t.Errorf("damaged %q %s", r.Damage, r.Disorder)
 		}
 		l.Close()
@@ -193,20 +192,4 @@ func TestRunMute(t *testing.T) {
 		}
 		l.Close()
 	})
-}
-
-func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Manufacturer: "RFXCOM", Product: "RFXtrx433"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Product: "RFXtrx433XL"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "FT232R USB UART"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
 }

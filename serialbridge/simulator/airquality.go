@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// SDS011 is a dust sensor of Nova Fitness. It counts 0.1 µg/m³ of PM2.5, up to
+// sds011 is a dust sensor of Nova Fitness. It counts 0.1 µg/m³ of PM2.5, up to
 // 999.9 and then from 0.
-func SDS011(number uint64) Device {
+func sds011(number uint64) Device {
 	n := int64(0)
 	return Device{Protocol: "airquality", Interval: time.Second, Talk: func(time.Time) []Frame {
 		n++
@@ -19,9 +19,9 @@ func SDS011(number uint64) Device {
 	}}
 }
 
-// PMS5003 is a dust sensor of Plantower. It counts µg/m³ of PM10, up to 65535 and
+// pms5003 is a dust sensor of Plantower. It counts µg/m³ of PM10, up to 65535 and
 // then from 0.
-func PMS5003() Device {
+func pms5003() Device {
 	n := int64(0)
 	return Device{Protocol: "airquality", Interval: time.Second, Talk: func(time.Time) []Frame {
 		n++

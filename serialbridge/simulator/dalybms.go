@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// DalyBMS is a battery management system of Daly with four cells at its UART
+// dalyBMS is a battery management system of Daly with four cells at its UART
 // adapter. It counts, with each answer that holds it, mAh of remaining charge.
-func DalyBMS(number uint64) Device {
+func dalyBMS(number uint64) Device {
 	n := int64(0)
 	const size = 13
 	return Device{Protocol: "dalybms", Answer: func(heard []byte) (int, []Frame) {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// EnOcean is an EnOcean transceiver (ESP3 1.5) that hears an electricity meter of
+// enoceanTransceiver is an EnOcean transceiver (ESP3 1.5) that hears an electricity meter of
 // the profile A5-12-01, which counts kWh, up to 16777215 and then from 0. Every
 // eighth telegram teaches in, as if somebody pressed the button again and again.
 // The transceiver tells its base ID, and confirms what it is told to send.
-func EnOcean(number uint64) Device {
+func enoceanTransceiver(number uint64) Device {
 	n, telegrams := int64(0), 0
 	telegram := func(n int64, payload uint32) Frame {
 		data := binary.BigEndian.AppendUint32([]byte{0xA5}, payload)

@@ -74,7 +74,7 @@ func TestTelegramsDecode(t *testing.T) {
 			now := test.from.Add(time.Duration(i) * test.step)
 			f := h.At(now)
 			r.Readings = r.Readings[:0]
-			decoder.Decode(Telegram(f), now)
+			decoder.Decode(p1Telegram(f), now)
 			if len(r.Readings) != 2 || len(r.Damage) > 0 {
 				t.Fatalf("%v: %d readings, damaged %q", now, len(r.Readings), r.Damage)
 			}
@@ -167,7 +167,7 @@ func TestDayOfAHousehold(t *testing.T) {
 		t.Errorf("after dinner: %+v", f)
 	}
 	same := NewHousehold(0).At(time.Date(2026, 5, 1, 3, 0, 0, 0, standardTime))
-	if !bytes.Equal(Telegram(same), Telegram(at(3, 0))) {
+	if !bytes.Equal(p1Telegram(same), p1Telegram(at(3, 0))) {
 		t.Error("the same household at the same time says something else")
 	}
 	other := NewHousehold(1).At(time.Date(2026, 5, 1, 3, 0, 0, 0, standardTime))

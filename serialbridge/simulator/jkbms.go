@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 )
 
-// JKBMS is a battery management system of Jikong with 14 cells at its RS485
+// jkBMS is a battery management system of Jikong with 14 cells at its RS485
 // adapter. It counts cycles, up to 65535 and then from 0.
-func JKBMS() Device {
+func jkBMS() Device {
 	n := int64(0)
 	return Device{Protocol: "jkbms", Answer: func(heard []byte) (int, []Frame) {
 		start := bytes.Index(heard, []byte{0x4E, 0x57})

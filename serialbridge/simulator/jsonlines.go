@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// BluetoothGateway is an ESP32 that hears a Bluetooth sensor and writes what it
+// bluetoothGateway is an ESP32 that hears a Bluetooth sensor and writes what it
 // says as lines of JSON, as OpenMQTTGateway does. It counts lux.
-func BluetoothGateway(number uint64) Device {
+func bluetoothGateway(number uint64) Device {
 	n := int64(0)
 	return Device{Protocol: "jsonlines", Interval: time.Second, Talk: func(time.Time) []Frame {
 		n++

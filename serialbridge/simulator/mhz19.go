@@ -1,8 +1,8 @@
 package simulator
 
-// MHZ19 is an MH-Z19B of Winsen. It counts ppm of CO₂ from 400 on, up to 4999 and
+// mhz19 is an MH-Z19B of Winsen. It counts ppm of CO₂ from 400 on, up to 4999 and
 // then again.
-func MHZ19() Device {
+func mhz19() Device {
 	n := int64(0)
 	const size = 9
 	return Device{Protocol: "mhz19", Answer: func(heard []byte) (int, []Frame) {

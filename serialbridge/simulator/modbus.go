@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// SDM120 is an Eastron SDM120 on a Modbus line (RTU). It counts, with each answer
+// sdm120 is an Eastron SDM120 on a Modbus line (RTU). It counts, with each answer
 // that holds the imported energy, 0.01 kWh.
-func SDM120(address byte, serial uint32) Device {
+func sdm120(address byte, serial uint32) Device {
 	n := int64(0)
 	// Input registers, two of them a float (SDM120 manual). Others are zero.
 	registers := func(register uint16) float64 {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// MySensors is a MySensors gateway with a node that meters power (Serial Protocol
+// mysensorsGateway is a MySensors gateway with a node that meters power (Serial Protocol
 // 2.x). It counts Wh. The node presents itself when it is asked to, and confirms
 // what it is set to.
-func MySensors(number uint64) Device {
+func mysensorsGateway(number uint64) Device {
 	// Three digits, so that a line that is cut does not end in the number of
 	// another node.
 	node := 200 + number%50

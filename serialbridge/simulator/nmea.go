@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// SatelliteReceiver is a GPS receiver that stands still (NMEA 0183). It counts 0.1
+// satelliteReceiver is a GPS receiver that stands still (NMEA 0183). It counts 0.1
 // m of altitude in GGA and 0.1 km/h of speed in VTG, in turn; RMC has no count.
-func SatelliteReceiver() Device {
+func satelliteReceiver() Device {
 	n := int64(0)
 	return Device{Protocol: "nmea", Interval: time.Second, Talk: func(now time.Time) []Frame {
 		now = now.UTC()

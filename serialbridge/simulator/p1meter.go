@@ -10,7 +10,7 @@ import (
 func P1Meter(h *Household) Device {
 	return Device{Protocol: "dsmr", Interval: time.Second, Talk: func(now time.Time) []Frame {
 		figures := h.At(now)
-		telegram := Telegram(figures)
+		telegram := p1Telegram(figures)
 		return one(telegram, figures.Time.Unix(), bytes.LastIndexByte(telegram, '!')+1)
 	}}
 }

@@ -93,7 +93,7 @@ func meters() serialbridge.Driver { return wmbus.Driver(wmbus.Options{Receiver: 
 func encryptedMeters() serialbridge.Driver {
 	o := wmbus.Options{Receiver: "im871a", Keys: make(map[string]string)}
 	for number := range uint64(64) {
-		o.Keys[MeterNumber(number)] = hex.EncodeToString(MeterKey(number))
+		o.Keys[meterNumber(number)] = hex.EncodeToString(meterKey(number))
 	}
 	return wmbus.Driver(o)
 }

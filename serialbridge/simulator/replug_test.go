@@ -130,7 +130,7 @@ func TestChangeOfProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s := runStick(t, Options{Link: link, Device: SMLMeter(1), Interval: 50 * time.Millisecond})
+	s := runStick(t, Options{Link: link, Device: smlMeter(1), Interval: 50 * time.Millisecond})
 	h := startHouse(t, serialbridge.Options{Root: root, Drivers: []serialbridge.Driver{sml.Driver(), nmea.Driver()}})
 	awaitProtocol(t, h, "sml")
 	if err := os.Remove(entry); err != nil {
@@ -141,7 +141,7 @@ func TestChangeOfProtocol(t *testing.T) {
 	if state := h.Sticks()[0].State; state != serialbridge.Waiting {
 		t.Errorf("the stick is %s when it is gone", state)
 	}
-	s.Become(SatelliteReceiver())
+	s.become(satelliteReceiver())
 	if err := s.Plug(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,11 +166,11 @@ func TestChangeOfProtocolInPlace(t *testing.T) {
 		t.Skip("takes two minutes: set " + soakVariable)
 	}
 	link := filepath.Join(t.TempDir(), "stick")
-	s := runStick(t, Options{Link: link, Device: SMLMeter(1), Interval: 200 * time.Millisecond})
+	s := runStick(t, Options{Link: link, Device: smlMeter(1), Interval: 200 * time.Millisecond})
 	h := startHouse(t, serialbridge.Options{Root: t.TempDir(), Drivers: []serialbridge.Driver{sml.Driver(), nmea.Driver()},
 		Ports: []serialbridge.NamedPort{{Path: link}}})
 	awaitProtocol(t, h, "sml")
-	s.Become(SatelliteReceiver())
+	s.become(satelliteReceiver())
 	<-time.After(2 * time.Minute)
 	awaitProtocol(t, h, "nmea")
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// RFLink is an RFLink gateway that hears a rain gauge (RFLink Protocol Reference).
+// rflinkGateway is an RFLink gateway that hears a rain gauge (RFLink Protocol Reference).
 // It counts 0.1 mm, up to 6553.5 and then from 0. What it is told to send it
 // confirms.
-func RFLink(number uint64) Device {
+func rflinkGateway(number uint64) Device {
 	n, sequence := int64(0), byte(0)
 	line := func(n int64, format string, args ...any) Frame {
 		b := fmt.Appendf(nil, "20;%02X;", sequence)

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// RFXtrx is an RFXtrx433 that hears an electricity meter (RFXtrx User Guide, type
+// rfxtrxTransceiver is an RFXtrx433 that hears an electricity meter (RFXtrx User Guide, type
 // 5A). It counts W, up to 999999 and then from 0. It tells its status when it is
 // asked, and confirms what it is told to send.
-func RFXtrx(number uint64) Device {
+func rfxtrxTransceiver(number uint64) Device {
 	n, sequence := int64(0), byte(0)
 	packet := func(n int64, kind, subtype byte, rest ...byte) Frame {
 		b := append([]byte{byte(3 + len(rest)), kind, subtype, sequence}, rest...)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// SMLMeter is a German electricity meter with an optical head (SML 1.04). It
+// smlMeter is a German electricity meter with an optical head (SML 1.04). It
 // counts tenths of a Wh.
-func SMLMeter(number uint64) Device {
+func smlMeter(number uint64) Device {
 	server := []byte{0x0A, 0x01, 'L', 'N', 'T', 0x00}
 	server = binary.BigEndian.AppendUint32(server, uint32(number))
 	n := int64(0)

@@ -294,8 +294,8 @@ func (s *Stick) Unplug() {
 	s.cable, s.heard = nil, nil
 }
 
-// Become connects another device to the stick.
-func (s *Stick) Become(d Device) {
+// become connects another device to the stick.
+func (s *Stick) become(d Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.device, s.heard = d, nil

@@ -180,7 +180,7 @@ func TestSlow(t *testing.T) {
 // A device is asked, and answers, whatever comes first.
 func TestAnswers(t *testing.T) {
 	m := &running{link: t.TempDir() + "/stick"}
-	m.Stick = runStick(t, Options{Link: m.link, Device: MHZ19()})
+	m.Stick = runStick(t, Options{Link: m.link, Device: mhz19()})
 	f := m.open(t)
 	if err := f.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
@@ -205,6 +205,6 @@ func TestAnswers(t *testing.T) {
 	}
 	ask(0x90) // 400
 	ask(0x91)
-	m.Become(MHZ19())
+	m.become(mhz19())
 	ask(0x90)
 }

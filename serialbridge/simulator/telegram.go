@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Telegram writes figures as a P1 telegram of DSMR 5.
-func Telegram(f Figures) []byte {
+// p1Telegram writes figures as a P1 telegram of DSMR 5.
+func p1Telegram(f Figures) []byte {
 	b := []byte("/LNT5LINTEL-METER\r\n\r\n")
 	line := func(format string, args ...any) {
 		b = fmt.Appendf(b, format+"\r\n", args...)

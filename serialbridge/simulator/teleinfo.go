@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// LinkyHistoric is a French meter in historic mode (Enedis-NOI-CPT_02E) with the
+// linkyHistoric is a French meter in historic mode (Enedis-NOI-CPT_02E) with the
 // contract of one price. It counts Wh.
-func LinkyHistoric(number uint64) Device {
+func linkyHistoric(number uint64) Device {
 	n := int64(0)
 	return Device{Protocol: "teleinfo", Interval: 2 * time.Second, Talk: func(time.Time) []Frame {
 		n++
@@ -26,8 +26,8 @@ func LinkyHistoric(number uint64) Device {
 	}}
 }
 
-// LinkyStandard is a Linky in standard mode (Enedis-NOI-CPT_54E). It counts Wh.
-func LinkyStandard(number uint64) Device {
+// linkyStandard is a Linky in standard mode (Enedis-NOI-CPT_54E). It counts Wh.
+func linkyStandard(number uint64) Device {
 	n := int64(0)
 	return Device{Protocol: "teleinfo", Interval: 2 * time.Second, Talk: func(now time.Time) []Frame {
 		n++

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// SolarCharger is a Victron SmartSolar MPPT 75/15 at a VE.Direct cable (VE.Direct
+// solarCharger is a Victron SmartSolar MPPT 75/15 at a VE.Direct cable (VE.Direct
 // Protocol 3.33). It counts 0.01 kWh of yield.
-func SolarCharger(number uint64) Device {
+func solarCharger(number uint64) Device {
 	n := int64(0)
 	return Device{Protocol: "vedirect", Interval: time.Second, Talk: func(time.Time) []Frame {
 		n++

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// WaterMeter is an iM871A, a radio stick at which a water meter is heard (wireless
+// waterMeter is an iM871A, a radio stick at which a water meter is heard (wireless
 // M-Bus, EN 13757-3 and -4; WM-Bus HCI of IMST). It counts litres. Without a key
 // its telegrams are in clear, else they are encrypted in security mode 5. The
 // stick takes every configuration.
-func WaterMeter(number uint64, key []byte) Device {
+func waterMeter(number uint64, key []byte) Device {
 	n := int64(0)
 	return Device{
 		Protocol: "wmbus", Interval: 16 * time.Second,
@@ -24,20 +24,20 @@ func WaterMeter(number uint64, key []byte) Device {
 	}
 }
 
-// MeterKey is the key of the encrypted water meter with a number.
-func MeterKey(number uint64) []byte {
+// meterKey is the key of the encrypted water meter with a number.
+func meterKey(number uint64) []byte {
 	return fmt.Appendf(nil, "LINTEL%010d", number%1e10)
 }
 
-// MeterNumber is what is printed on the water meter with a number.
-func MeterNumber(number uint64) string { return fmt.Sprintf("%08d", 31400000+number%100000) }
+// meterNumber is what is printed on the water meter with a number.
+func meterNumber(number uint64) string { return fmt.Sprintf("%08d", 31400000+number%100000) }
 
 // meterTelegram writes the telegram of a water meter from its C field on: the
 // stick leaves the length out, and the checksums of the radio.
 func meterTelegram(number uint64, n int64, key []byte) []byte {
 	const lnt = ('L'-64)<<10 | ('N'-64)<<5 | ('T' - 64)
 	address := binary.LittleEndian.AppendUint16(nil, lnt)
-	address = append(address, bcd(MeterNumber(number))...)
+	address = append(address, bcd(meterNumber(number))...)
 	address = append(address, 0x01, 0x07) // version, water
 
 	records := []byte{0x2F, 0x2F}

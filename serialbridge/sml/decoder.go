@@ -1,28 +1,16 @@
 package sml
 
 import (
-	"reflect"
-	"slices"
+	"encoding/binary"
 	"time"
 
 	"lintel/serialbridge"
+	"lintel/serialbridge/crc"
 )
 
-const (
-	// maxFile bounds a frame. Meters send 200 to 1000 bytes, with a signed
-	// load profile a few thousand.
-	maxFile = 16 << 10
-	// maxDevices bounds what is remembered of announced devices.
-	maxDevices = 64
-)
-
-// Reasons for throwing a file away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-	damagedTooLong   = "too long"
-)
+// maxFile bounds a frame. Meters send 200 to 1000 bytes, with a signed load profile a
+// few thousand.
+const maxFile = 16 << 10
 
 // Bytes of the transport protocol (SML 1.04, version 1 of it).
 const (
@@ -30,6 +18,8 @@ const (
 	escapeRun  = 4
 	frameStart = 0x1B1B1B1B_01010101
 	frameEnd   = 0x1A
+
+	x25Initial = 0xFFFF // of CRC-16/X.25, which is inverted at the end
 )
 
 // A decoder finds frames in a stream of bytes.
@@ -48,16 +38,16 @@ type decoder struct {
 	sequence [4]byte // what follows
 	length   int     // how much of it is there
 
-	named     bool // the meter tells who it is
-	nameless  int  // lists in which it did not, before any other
-	announced map[string]serialbridge.Device
+	named    bool // the meter tells who it is
+	nameless int  // lists in which it did not, before any other
+	devices  serialbridge.Announcer
 }
 
 func newDecoder(sink serialbridge.Sink, definitions map[obis]serialbridge.Property) *decoder {
 	return &decoder{
 		sink:        sink,
 		definitions: definitions,
-		announced:   make(map[string]serialbridge.Device),
+		devices:     serialbridge.Announcer{Sink: sink},
 	}
 }
 
@@ -72,7 +62,7 @@ func (d *decoder) next(b byte, received time.Time) {
 	d.window = d.window<<8 | uint64(b)
 	if d.window == frameStart {
 		if d.inside {
-			d.sink.Damaged(damagedTruncated)
+			d.sink.Damaged(serialbridge.DamagedTruncated)
 		}
 		d.begin()
 		return
@@ -83,7 +73,7 @@ func (d *decoder) next(b byte, received time.Time) {
 	d.size++
 	switch {
 	case d.size > maxFile:
-		d.drop(damagedTooLong)
+		d.drop(serialbridge.DamagedTooLong)
 	case d.escaped:
 		d.addEscaped(b, received)
 	default:
@@ -95,7 +85,7 @@ func (d *decoder) next(b byte, received time.Time) {
 func (d *decoder) begin() {
 	d.inside = true
 	d.size = 8
-	d.crc = crc16(x25Initial, escape, escape, escape, escape, 1, 1, 1, 1)
+	d.crc = crc.CCITT.Update(x25Initial, escape, escape, escape, escape, 1, 1, 1, 1)
 	d.file = d.file[:0]
 	d.run = 0
 	d.escaped = false
@@ -103,7 +93,7 @@ func (d *decoder) begin() {
 
 // add takes a byte of the file.
 func (d *decoder) add(b byte) {
-	d.crc = crc16(d.crc, b)
+	d.crc = crc.CCITT.Update(d.crc, b)
 	d.file = append(d.file, b)
 	if b != escape {
 		d.run = 0
@@ -121,7 +111,7 @@ func (d *decoder) add(b byte) {
 // addEscaped takes a byte of the four behind an escape.
 func (d *decoder) addEscaped(b byte, received time.Time) {
 	if d.length < 2 || d.sequence[0] != frameEnd {
-		d.crc = crc16(d.crc, b) // all but the checksum itself
+		d.crc = crc.CCITT.Update(d.crc, b) // all but the checksum itself
 	}
 	d.sequence[d.length] = b
 	d.length++
@@ -135,7 +125,7 @@ func (d *decoder) addEscaped(b byte, received time.Time) {
 	case d.sequence == [4]byte{escape, escape, escape, escape}:
 		d.file = append(d.file, d.sequence[:]...)
 	default:
-		d.drop(damagedSyntax)
+		d.drop(serialbridge.DamagedSyntax)
 	}
 }
 
@@ -147,13 +137,12 @@ func (d *decoder) drop(reason string) {
 // end judges the frame, which is complete.
 func (d *decoder) end(received time.Time) {
 	fill := int(d.sequence[1])
-	crc := uint16(d.sequence[2]) | uint16(d.sequence[3])<<8
-	if d.crc^x25Final != crc {
-		d.drop(damagedChecksum)
+	if ^d.crc != binary.LittleEndian.Uint16(d.sequence[2:]) {
+		d.drop(serialbridge.DamagedChecksum)
 		return
 	}
 	if fill > 3 || fill > len(d.file) {
-		d.drop(damagedSyntax)
+		d.drop(serialbridge.DamagedSyntax)
 		return
 	}
 	d.inside = false
@@ -167,7 +156,8 @@ func (d *decoder) end(received time.Time) {
 		if len(values) == 0 || !d.identify(&device) {
 			continue
 		}
-		d.announce(device)
+		// A meter without PIN leaves power out.
+		d.devices.Announce(d.devices.Complete(device))
 		d.sink.Reading(serialbridge.Reading{Device: device.ID, Time: received, Values: values})
 	}
 }
@@ -191,25 +181,4 @@ func (d *decoder) identify(device *serialbridge.Device) bool {
 	d.nameless = min(d.nameless+1, anonymousAfter)
 	device.ID, device.Anonymous = "sml_meter", true
 	return d.nameless == anonymousAfter
-}
-
-// announce passes on a device that is new or has changed. A property that was
-// seen once stays: a meter without PIN leaves power out.
-func (d *decoder) announce(device serialbridge.Device) {
-	last, known := d.announced[device.ID]
-	properties := slices.Clone(last.Properties)
-	for _, p := range device.Properties {
-		if !slices.ContainsFunc(properties, func(q serialbridge.Property) bool { return q.Key == p.Key }) {
-			properties = append(properties, p)
-		}
-	}
-	device.Properties = properties
-	if known && reflect.DeepEqual(last, device) {
-		return
-	}
-	if !known && len(d.announced) >= maxDevices {
-		clear(d.announced) // a house has a handful; this is noise
-	}
-	d.announced[device.ID] = device
-	d.sink.Device(device)
 }

@@ -5,26 +5,19 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60", Product: "CP2104 USB to UART Bridge Controller"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "FT232R USB UART"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "067b", ProductID: "2303"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "303a", ProductID: "1001", Product: "Hichi IR Lesekopf"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "303a", ProductID: "1001", Product: "MP100"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
+	drivertest.Match(t, Driver(), map[hardware.SerialPort]serialbridge.Confidence{
+		{VendorID: "10c4", ProductID: "ea60", Product: "CP2104 USB to UART Bridge Controller"}: serialbridge.Possible,
+		{VendorID: "0403", ProductID: "6001", Product: "FT232R USB UART"}:                      serialbridge.Possible,
+		{VendorID: "0403", ProductID: "6015"}:                                                  serialbridge.Possible,
+		{VendorID: "1a86", ProductID: "7523"}:                                                  serialbridge.Possible,
+		{VendorID: "067b", ProductID: "2303"}:                                                  serialbridge.Possible,
+		{VendorID: "303a", ProductID: "1001", Product: "Hichi IR Lesekopf"}:                    serialbridge.Possible,
+		{VendorID: "303a", ProductID: "1001", Product: "MP100"}:                                serialbridge.No,
+	})
 }
 
 func TestDriver(t *testing.T) {

@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+
+	"lintel/serialbridge"
+	"lintel/serialbridge/crc"
 )
 
 // Types in the tag-length field of SML's binary encoding.
@@ -95,7 +98,7 @@ func (r *reader) message() (list, bool) {
 	end := r.at
 	number := r.number()
 	if number < 0 || number > math.MaxUint16 || r.at == len(r.data) || r.data[r.at] != 0 { // endOfSmlMsg
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 	}
 	if r.reason != "" {
 		return list{}, false
@@ -103,9 +106,9 @@ func (r *reader) message() (list, bool) {
 	r.at++
 	// The low byte of the checksum comes first, which is not how SML writes
 	// numbers. A checksum that begins with a zero may be a byte shorter.
-	crc := bits.ReverseBytes16(uint16(number))
-	if body := r.data[start:end]; crc != crc16(x25Initial, body...)^x25Final && crc != crc16(kermitInitial, body...) {
-		r.fail(damagedChecksum)
+	sum := bits.ReverseBytes16(uint16(number))
+	if body := r.data[start:end]; sum != crc.X25(body) && sum != crc.CCITT.Update(0, body...) {
+		r.fail(serialbridge.DamagedChecksum)
 	}
 	return l, tag == getListRes
 }
@@ -134,7 +137,7 @@ func (r *reader) entry() entry {
 	e := entry{unit: r.number(), scaler: r.number(), value: r.value()}
 	r.skip() // valueSignature
 	if len(name) != len(e.name) {
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 		return e
 	}
 	e.name = obis(name)
@@ -147,7 +150,7 @@ func (r *reader) tagLength() (kind, length int) {
 	start := r.at
 	for {
 		if r.reason != "" || r.at == len(r.data) || r.at-start == 4 {
-			r.fail(damagedSyntax)
+			r.fail(serialbridge.DamagedSyntax)
 			return 0, 0
 		}
 		b := r.data[r.at]
@@ -165,7 +168,7 @@ func (r *reader) tagLength() (kind, length int) {
 	}
 	// Each element of a list takes a byte at least.
 	if length < 0 || length > len(r.data)-r.at {
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 		return 0, 0
 	}
 	return kind, length
@@ -175,7 +178,7 @@ func (r *reader) tagLength() (kind, length int) {
 func (r *reader) list() int {
 	kind, length := r.tagLength()
 	if kind != typeList {
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 		return 0
 	}
 	return length
@@ -183,7 +186,7 @@ func (r *reader) list() int {
 
 func (r *reader) expectList(length int) {
 	if r.list() != length {
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 	}
 }
 
@@ -195,7 +198,7 @@ func (r *reader) skip() {
 		return
 	}
 	if r.depth++; r.depth > maxDepth {
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 	}
 	for i := 0; i < length && r.reason == ""; i++ {
 		r.skip()
@@ -207,7 +210,7 @@ func (r *reader) skip() {
 func (r *reader) number() int64 {
 	v := r.value()
 	if len(v.octets) > 0 || v.size >= 1<<62 {
-		r.fail(damagedSyntax)
+		r.fail(serialbridge.DamagedSyntax)
 		return 0
 	}
 	if v.negative {
@@ -233,7 +236,7 @@ func (r *reader) value() value {
 		return value{octets: content}
 	case typeInteger, typeUnsigned:
 		if length == 0 || length > 8 {
-			r.fail(damagedSyntax)
+			r.fail(serialbridge.DamagedSyntax)
 			return value{}
 		}
 		// Numbers may be of any length up to eight bytes.
@@ -251,6 +254,6 @@ func (r *reader) value() value {
 	case typeBoolean:
 		return value{}
 	}
-	r.fail(damagedSyntax)
+	r.fail(serialbridge.DamagedSyntax)
 	return value{}
 }

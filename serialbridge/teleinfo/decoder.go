@@ -1,8 +1,6 @@
 package teleinfo
 
 import (
-	"reflect"
-	"slices"
 	"time"
 
 	"lintel/serialbridge"
@@ -14,18 +12,10 @@ const (
 	maxFrame = 8 << 10
 	// maxGroups bounds its groups: there are some 80 labels.
 	maxGroups = 128
-	// maxDevices bounds what is remembered of announced devices.
-	maxDevices = 64
 )
 
-// Reasons for throwing a frame away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-	damagedTooLong   = "too long"
-	damagedNoNumber  = "no meter number"
-)
+// damagedNoNumber is a reason for throwing something away.
+const damagedNoNumber = "no meter number"
 
 // Control characters (Enedis-NOI-CPT_54E).
 const (
@@ -53,17 +43,17 @@ type decoder struct {
 	line     []byte // the current group so far
 	frame    frame
 
-	number    string // of the meter
-	nameless  int    // frames without one, before any other
-	other     string // what the last frame said instead
-	announced map[string]serialbridge.Device
+	number   string // of the meter
+	nameless int    // frames without one, before any other
+	other    string // what the last frame said instead
+	devices  serialbridge.Announcer
 }
 
 func newDecoder(sink serialbridge.Sink, definitions map[string]definition) *decoder {
 	return &decoder{
 		sink:        sink,
 		definitions: definitions,
-		announced:   make(map[string]serialbridge.Device),
+		devices:     serialbridge.Announcer{Sink: sink},
 	}
 }
 
@@ -79,7 +69,7 @@ func (d *decoder) next(b byte, received time.Time) {
 	// a frame wherever it stands.
 	if b == stx {
 		if d.position != outside && d.size > 0 {
-			d.sink.Damaged(damagedTruncated)
+			d.sink.Damaged(serialbridge.DamagedTruncated)
 		}
 		d.position = between
 		d.size = 0
@@ -94,9 +84,9 @@ func (d *decoder) next(b byte, received time.Time) {
 	case d.size == 1 && b != '\n':
 		d.position = outside // never a frame: the noise of another protocol
 	case d.size > maxFrame:
-		d.drop(damagedTooLong)
+		d.drop(serialbridge.DamagedTooLong)
 	case b == eot:
-		d.drop(damagedTruncated)
+		d.drop(serialbridge.DamagedTruncated)
 	case d.position == between:
 		switch b {
 		case '\n':
@@ -105,7 +95,7 @@ func (d *decoder) next(b byte, received time.Time) {
 		case etx:
 			d.end(received)
 		default:
-			d.drop(damagedSyntax)
+			d.drop(serialbridge.DamagedSyntax)
 		}
 	case b == '\r':
 		d.position = between
@@ -113,7 +103,7 @@ func (d *decoder) next(b byte, received time.Time) {
 			d.drop(reason)
 		}
 	case b == etx || b == '\n':
-		d.drop(damagedSyntax)
+		d.drop(serialbridge.DamagedSyntax)
 	default:
 		d.line = append(d.line, b)
 	}
@@ -142,7 +132,8 @@ func (d *decoder) end(received time.Time) {
 	if !r.device.Anonymous && !d.believe(r.device.SerialNumber) || len(r.values) == 0 {
 		return
 	}
-	d.announce(r.device)
+	// The short frames of an overload have few groups.
+	d.devices.Announce(d.devices.Complete(r.device))
 	d.sink.Reading(serialbridge.Reading{Device: r.device.ID, Time: received, Values: r.values})
 }
 
@@ -168,28 +159,4 @@ const anonymousAfter = 3
 func (d *decoder) alone() bool {
 	d.nameless = min(d.nameless+1, anonymousAfter)
 	return d.number == "" && d.nameless == anonymousAfter
-}
-
-// announce passes on a device that is new or has changed. A property that was
-// seen once stays: the short frames of an overload have few groups.
-func (d *decoder) announce(device serialbridge.Device) {
-	last, known := d.announced[device.ID]
-	properties := slices.Clone(last.Properties)
-	for _, p := range device.Properties {
-		if !slices.ContainsFunc(properties, func(q serialbridge.Property) bool { return q.Key == p.Key }) {
-			properties = append(properties, p)
-		}
-	}
-	device.Properties = properties
-	if device.SWVersion == "" {
-		device.SWVersion = last.SWVersion
-	}
-	if known && reflect.DeepEqual(last, device) {
-		return
-	}
-	if !known && len(d.announced) >= maxDevices {
-		clear(d.announced) // a cable has one; this is noise
-	}
-	d.announced[device.ID] = device
-	d.sink.Device(device)
 }

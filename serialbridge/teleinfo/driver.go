@@ -35,13 +35,5 @@ func match(p hardware.SerialPort) serialbridge.Confidence {
 	if productName.MatchString(p.Product) || productName.MatchString(p.Manufacturer) || serialNumber.MatchString(p.Serial) {
 		return serialbridge.Sure
 	}
-	switch p.VendorID + ":" + p.ProductID {
-	case "0403:6001", // FTDI FT232R
-		"0403:6015", // FTDI FT-X
-		"1a86:7523", // WCH CH340
-		"10c4:ea60", // Silicon Labs CP210x
-		"067b:2303": // Prolific PL2303
-		return serialbridge.Possible
-	}
-	return serialbridge.No
+	return serialbridge.Converter(p)
 }

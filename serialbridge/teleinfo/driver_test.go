@@ -5,29 +5,22 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Product: "FT230X Basic UART", Serial: "TINFO-1036"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Product: "Teleinfo USB"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Product: "TIC-DIN"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "303a", ProductID: "1001", Product: "Linky reader"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Product: "FT230X Basic UART", Serial: "DN01234"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "067b", ProductID: "2303"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1ffb", ProductID: "00b3", Product: "Tic T825"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
+	drivertest.Match(t, Driver(), map[hardware.SerialPort]serialbridge.Confidence{
+		{VendorID: "0403", ProductID: "6015", Product: "FT230X Basic UART", Serial: "TINFO-1036"}: serialbridge.Sure,
+		{VendorID: "0403", ProductID: "6015", Product: "Teleinfo USB"}:                            serialbridge.Sure,
+		{VendorID: "0403", ProductID: "6015", Product: "TIC-DIN"}:                                 serialbridge.Sure,
+		{VendorID: "303a", ProductID: "1001", Product: "Linky reader"}:                            serialbridge.Sure,
+		{VendorID: "0403", ProductID: "6015", Product: "FT230X Basic UART", Serial: "DN01234"}:    serialbridge.Possible,
+		{VendorID: "0403", ProductID: "6001"}:                                                     serialbridge.Possible,
+		{VendorID: "1a86", ProductID: "7523"}:                                                     serialbridge.Possible,
+		{VendorID: "10c4", ProductID: "ea60"}:                                                     serialbridge.Possible,
+		{VendorID: "067b", ProductID: "2303"}:                                                     serialbridge.Possible,
+		{VendorID: "1ffb", ProductID: "00b3", Product: "Tic T825"}:                                serialbridge.No,
+	})
 }
 
 func TestDriver(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"lintel/serialbridge"
 )
 
 // mode is how the groups of a frame are written.
@@ -46,27 +48,27 @@ func (f *frame) has(labels ...string) bool {
 func (f *frame) add(line []byte) (reason string) {
 	// The shortest is a label, a value and a checksum of one character each.
 	if len(line) < 5 {
-		return damagedSyntax
+		return serialbridge.DamagedSyntax
 	}
 	m, separator, summed := historic, byte(' '), line[:len(line)-2]
 	if bytes.IndexByte(line, '\t') >= 0 {
 		m, separator, summed = standard, '\t', line[:len(line)-1]
 	}
 	if line[len(line)-2] != separator || f.mode != unknownMode && m != f.mode {
-		return damagedSyntax
+		return serialbridge.DamagedSyntax
 	}
 	if checksum(summed) != line[len(line)-1] {
-		return damagedChecksum
+		return serialbridge.DamagedChecksum
 	}
 	g, ok := parseGroup(m, string(line[:len(line)-2]))
 	if !ok {
-		return damagedSyntax
+		return serialbridge.DamagedSyntax
 	}
 	if f.has(g.label) {
-		return damagedTruncated
+		return serialbridge.DamagedTruncated
 	}
 	if len(f.groups) == maxGroups {
-		return damagedTooLong
+		return serialbridge.DamagedTooLong
 	}
 	f.mode = m
 	f.groups = append(f.groups, g)

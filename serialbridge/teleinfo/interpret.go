@@ -29,7 +29,7 @@ func interpret(f *frame, definitions map[string]definition) (r report, reason st
 	r = report{device: anonymous(), values: make(map[string]any)}
 	if strings.Trim(meter, "0") != "" {
 		if len(meter) != 12 || !digits(meter) {
-			return report{}, damagedSyntax
+			return report{}, serialbridge.DamagedSyntax
 		}
 		r.device = device(meter)
 	}
@@ -38,7 +38,7 @@ func interpret(f *frame, definitions map[string]definition) (r report, reason st
 	}
 	for _, g := range f.groups {
 		if d, known := definitions[g.label]; known && !r.add(d, g) {
-			return report{}, damagedSyntax
+			return report{}, serialbridge.DamagedSyntax
 		}
 	}
 
@@ -49,13 +49,13 @@ func interpret(f *frame, definitions map[string]definition) (r report, reason st
 		r.set(overloaded, overload)
 	}
 	if f.has("EJPHN") {
-		r.set(binary("mobile_peak_notice", "Mobile peak notice", ""), f.has("PEJP"))
+		r.set(serialbridge.Flag("mobile_peak_notice", "Mobile peak notice", ""), f.has("PEJP"))
 	}
 	return r, ""
 }
 
 // overloaded is the same in both modes: ADPS and ADIR, or a bit of STGE.
-var overloaded = binary("overload", "Overload", "problem")
+var overloaded = serialbridge.Flag("overload", "Overload", "problem")
 
 // add adds what a group says and reports whether it is of the form that the
 // label has.
@@ -74,7 +74,7 @@ func (r *report) add(d definition, g group) bool {
 		r.set(d.property, n)
 		if d.stamped {
 			p := d.property
-			r.addTime(moment(p.Key+"_time", "Time of "+strings.ToLower(p.Name[:1])+p.Name[1:]), g.time)
+			r.addTime(serialbridge.Moment(p.Key+"_time", "Time of "+strings.ToLower(p.Name[:1])+p.Name[1:]), g.time)
 		}
 	case integer:
 		n, err := strconv.ParseInt(g.value, 10, 64)
@@ -105,7 +105,7 @@ func (r *report) add(d definition, g group) bool {
 		// The first relay is the dry contact, the others are for devices
 		// that listen (Enedis-NOI-CPT_54E).
 		for i := range 8 {
-			r.set(binary(fmt.Sprintf("relay_%d", i+1), fmt.Sprintf("Relay %d", i+1), ""), n&(1<<i) != 0)
+			r.set(serialbridge.Flag(fmt.Sprintf("relay_%d", i+1), fmt.Sprintf("Relay %d", i+1), ""), n&(1<<i) != 0)
 		}
 	}
 	return true

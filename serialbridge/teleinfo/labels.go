@@ -33,21 +33,15 @@ type definition struct {
 func definitions() map[string]definition {
 	m := make(map[string]definition)
 	measure := func(label, key, name, unit, class, exponent string) {
-		m[label] = definition{form: number, exponent: exponent, property: measurement(key, name, unit, class)}
+		m[label] = definition{form: number, exponent: exponent, property: serialbridge.Measured(key, name, unit, class, 0)}
 	}
 	// register is a total that only rises, in Wh or varh.
 	register := func(label, key, name, unit, class string) {
-		p := measurement(key, name, unit, class)
-		p.StateClass = "total_increasing"
-		p.Precision = 3
-		m[label] = definition{form: number, exponent: "e-3", property: p}
+		m[label] = definition{form: number, exponent: "e-3", property: serialbridge.Counted(key, name, unit, class, 3)}
 	}
 	// plain is a number without statistics.
 	plain := func(label, key, name, unit, class, exponent string) {
-		p := measurement(key, name, unit, class)
-		p.StateClass = ""
-		p.Category = serialbridge.Diagnostic
-		m[label] = definition{form: number, exponent: exponent, property: p}
+		m[label] = definition{form: number, exponent: exponent, property: serialbridge.Number(key, name, unit, class, 0).AsDiagnostic()}
 	}
 
 	// Registers of active energy: historic mode has those of the contract,
@@ -130,18 +124,16 @@ func definitions() map[string]definition {
 	plain("ISOUSC", "subscribed_current", "Subscribed current", "A", "current", "e0")
 	plain("PREF", "reference_power", "Reference power", "VA", "apparent_power", "e3")
 	plain("PCOUP", "breaking_power", "Breaking power", "VA", "apparent_power", "e3")
-	m["OPTARIF"] = definition{form: code, names: contracts, property: diagnostic(state("contract", "Contract"))}
-	m["NGTF"] = definition{form: text, property: diagnostic(state("contract", "Contract"))}
-	m["PTEC"] = definition{form: code, names: periods, property: state("tariff", "Tariff")}
-	m["LTARF"] = definition{form: text, property: state("tariff", "Tariff")}
-	m["DEMAIN"] = definition{form: code, names: colours, property: options("colour_tomorrow", "Colour of tomorrow", dayColours...)}
-	index := diagnostic(measurement("tariff_index", "Tariff index", "", ""))
-	index.StateClass = ""
-	m["NTARF"] = definition{form: integer, property: index}
+	m["OPTARIF"] = definition{form: code, names: contracts, property: serialbridge.Said("contract", "Contract").AsDiagnostic()}
+	m["NGTF"] = definition{form: text, property: serialbridge.Said("contract", "Contract").AsDiagnostic()}
+	m["PTEC"] = definition{form: code, names: periods, property: serialbridge.Said("tariff", "Tariff")}
+	m["LTARF"] = definition{form: text, property: serialbridge.Said("tariff", "Tariff")}
+	m["DEMAIN"] = definition{form: code, names: colours, property: serialbridge.OneOf("colour_tomorrow", "Colour of tomorrow", dayColours...)}
+	m["NTARF"] = definition{form: integer, property: serialbridge.Number("tariff_index", "Tariff index", "", "", 0).AsDiagnostic()}
 
-	m["DATE"] = definition{form: clock, property: moment("meter_time", "Meter time")}
-	m["MSG1"] = definition{form: text, property: diagnostic(state("message", "Message"))}
-	m["MSG2"] = definition{form: text, property: diagnostic(state("short_message", "Short message"))}
+	m["DATE"] = definition{form: clock, property: serialbridge.Moment("meter_time", "Meter time")}
+	m["MSG1"] = definition{form: text, property: serialbridge.Said("message", "Message").AsDiagnostic()}
+	m["MSG2"] = definition{form: text, property: serialbridge.Said("short_message", "Short message").AsDiagnostic()}
 	m["STGE"] = definition{form: status}
 	m["RELAIS"] = definition{form: relays}
 	return m
@@ -173,30 +165,4 @@ var colours = map[string]string{
 	"BLEU": "blue",
 	"BLAN": "white",
 	"ROUG": "red",
-}
-
-func measurement(key, name, unit, class string) serialbridge.Property {
-	return serialbridge.Property{
-		Key: key, Name: name, Kind: serialbridge.Measurement,
-		Unit: unit, Class: class, StateClass: "measurement",
-	}
-}
-
-func state(key, name string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.State, Precision: -1}
-}
-
-func binary(key, name, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1}
-}
-
-func moment(key, name string) serialbridge.Property {
-	p := state(key, name)
-	p.Class = "timestamp"
-	return diagnostic(p)
-}
-
-func diagnostic(p serialbridge.Property) serialbridge.Property {
-	p.Category = serialbridge.Diagnostic
-	return p
 }

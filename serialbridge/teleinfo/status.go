@@ -15,15 +15,15 @@ var states = []struct {
 	shift, bits uint
 	property    serialbridge.Property
 }{
-	{0, 1, options("dry_contact", "Dry contact", "closed", "open")},
-	{1, 3, diagnostic(options("breaker", "Breaker", "closed", "open: overload", "open: overvoltage", "open: load shedding",
-		"open: remote order", "open: overheated at high current", "open: overheated at low current", "open"))},
-	{9, 1, options("energy_flow", "Energy flow", "import", "export")},
-	{14, 2, diagnostic(options("distributor_tariff", "Distributor tariff", "1", "2", "3", "4"))},
-	{24, 2, options("colour_today", "Colour of today", dayColours...)},
-	{26, 2, options("colour_tomorrow", "Colour of tomorrow", dayColours...)},
-	{28, 2, options("mobile_peak_announced", "Mobile peak announced", mobilePeaks...)},
-	{30, 2, options("mobile_peak", "Mobile peak", mobilePeaks...)},
+	{0, 1, serialbridge.OneOf("dry_contact", "Dry contact", "closed", "open")},
+	{1, 3, serialbridge.OneOf("breaker", "Breaker", "closed", "open: overload", "open: overvoltage", "open: load shedding",
+		"open: remote order", "open: overheated at high current", "open: overheated at low current", "open").AsDiagnostic()},
+	{9, 1, serialbridge.OneOf("energy_flow", "Energy flow", "import", "export")},
+	{14, 2, serialbridge.OneOf("distributor_tariff", "Distributor tariff", "1", "2", "3", "4").AsDiagnostic()},
+	{24, 2, serialbridge.OneOf("colour_today", "Colour of today", dayColours...)},
+	{26, 2, serialbridge.OneOf("colour_tomorrow", "Colour of tomorrow", dayColours...)},
+	{28, 2, serialbridge.OneOf("mobile_peak_announced", "Mobile peak announced", mobilePeaks...)},
+	{30, 2, serialbridge.OneOf("mobile_peak", "Mobile peak", mobilePeaks...)},
 }
 
 var (
@@ -36,11 +36,11 @@ var flags = []struct {
 	bit      uint
 	property serialbridge.Property
 }{
-	{4, diagnostic(binary("terminal_cover", "Terminal cover", "opening"))},
-	{6, diagnostic(binary("overvoltage", "Overvoltage", "problem"))},
+	{4, serialbridge.Flag("terminal_cover", "Terminal cover", "opening").AsDiagnostic()},
+	{6, serialbridge.Flag("overvoltage", "Overvoltage", "problem").AsDiagnostic()},
 	{7, overloaded},
-	{8, diagnostic(binary("producer", "Producer", ""))},
-	{16, diagnostic(binary("clock_unsure", "Clock unsure", "problem"))},
+	{8, serialbridge.Flag("producer", "Producer", "").AsDiagnostic()},
+	{16, serialbridge.Flag("clock_unsure", "Clock unsure", "problem").AsDiagnostic()},
 }
 
 // addStatus adds what the eight hex digits of STGE say.
@@ -56,11 +56,4 @@ func (r *report) addStatus(s string) bool {
 		r.set(p.property, n>>p.bit&1 != 0)
 	}
 	return true
-}
-
-func options(key, name string, options ...string) serialbridge.Property {
-	p := state(key, name)
-	p.Class = "enum"
-	p.Options = options
-	return p
 }

@@ -3,6 +3,8 @@ package textlines
 import (
 	"bytes"
 	"strconv"
+
+	"lintel/serialbridge/crc"
 )
 
 // A checksum is over the bytes before '*', without a '$' that begins the line.
@@ -14,7 +16,7 @@ type checksum struct {
 var checksums = map[string]checksum{
 	"xor":   {2, xor},
 	"sum8":  {2, sum8},
-	"crc16": {4, crc16},
+	"crc16": {4, crc.Modbus},
 }
 
 // verify returns the line without its checksum, if that is right.
@@ -42,21 +44,4 @@ func sum8(b []byte) (sum uint16) {
 		sum += uint16(c)
 	}
 	return sum & 0xFF
-}
-
-// crc16 is the one of Modbus: reflected, 0xA001, begun with 0xFFFF. That of
-// "123456789" is 4B37.
-func crc16(b []byte) uint16 {
-	crc := uint16(0xFFFF)
-	for _, c := range b {
-		crc ^= uint16(c)
-		for range 8 {
-			odd := crc & 1
-			crc >>= 1
-			if odd != 0 {
-				crc ^= 0xA001
-			}
-		}
-	}
-	return crc
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -16,14 +15,6 @@ const (
 	maxLine = 4 << 10
 	// maxDevices bounds what is remembered of devices.
 	maxDevices = 256
-)
-
-// Reasons for throwing a line away.
-const (
-	damagedSyntax      = "syntax"
-	damagedTooLong     = "too long"
-	damagedChecksum    = "checksum"
-	damagedImplausible = "implausible"
 )
 
 // Reasons for making nothing of a line.
@@ -40,9 +31,9 @@ type decoder struct {
 	sink   serialbridge.Sink
 	layout *layout
 
-	line    []byte
-	passing bool // over the rest of a line
-	joined  bool // a line ended: what comes is whole lines
+	line   []byte
+	skip   bool // over the rest of a line
+	joined bool // a line ended: what comes is whole lines
 
 	columns int            // of the header; 0: it has not come
 	header  map[string]int // its columns by name, from 1 on
@@ -66,16 +57,16 @@ func (d *decoder) Decode(data []byte, received time.Time) {
 	for _, b := range data {
 		switch {
 		case b == '\n' || b == '\r':
-			if !d.passing {
+			if !d.skip {
 				d.end(d.line, received)
 			}
 			d.line = d.line[:0]
-			d.passing = false
+			d.skip = false
 			d.joined = true
-		case d.passing:
+		case d.skip:
 		case len(d.line) == maxLine:
-			d.damaged(damagedTooLong)
-			d.passing = true
+			d.damaged(serialbridge.DamagedTooLong)
+			d.skip = true
 		default:
 			d.line = append(d.line, b)
 		}
@@ -100,18 +91,18 @@ func (d *decoder) end(line []byte, received time.Time) {
 	if l.checksum != nil {
 		text, ok := l.checksum.verify(line)
 		if !ok {
-			d.damaged(damagedChecksum)
+			d.damaged(serialbridge.DamagedChecksum)
 			return
 		}
 		line = text
 	}
 	if !utf8.Valid(line) || bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7F }) {
-		d.damaged(damagedSyntax)
+		d.damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	r, ok := l.parse(line)
 	if !ok {
-		d.damaged(damagedSyntax)
+		d.damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	if l.header && d.isHeader(r.columns) {
@@ -126,7 +117,7 @@ func (d *decoder) end(line []byte, received time.Time) {
 			return
 		}
 		if n := d.wanted(); n > 0 && len(r.columns) != n || len(r.columns) < l.used {
-			d.damaged(damagedSyntax)
+			d.damaged(serialbridge.DamagedSyntax)
 			return
 		}
 		r.header = d.header
@@ -170,7 +161,7 @@ func (d *decoder) tell(r *record, received time.Time) {
 	}
 	id, text, ok := device.identify(r)
 	if !ok {
-		d.damaged(damagedSyntax)
+		d.damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	if len(id) > maxID {
@@ -188,10 +179,10 @@ func (d *decoder) tell(r *record, received time.Time) {
 		case verdict == absent:
 			continue
 		case verdict == wrong:
-			d.damaged(damagedSyntax)
+			d.damaged(serialbridge.DamagedSyntax)
 			return
 		case verdict == implausible && d.layout.checksum == nil:
-			d.damaged(damagedImplausible)
+			d.damaged(serialbridge.DamagedImplausible)
 			return
 		case verdict == implausible:
 			v = nil // the board did say so: it does not know better
@@ -266,11 +257,5 @@ func (dev *device) identify(r *record) (id, text string, ok bool) {
 	if f.form != plain || !printable(f.text) { // it is shown, and written to the board
 		return "", "", false
 	}
-	id += "_" + strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, f.text)
-	return id, f.text, true
+	return id + "_" + serialbridge.IDPart(f.text), f.text, true
 }

@@ -1,127 +1,15 @@
 package textlines
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/BurntSushi/toml"
 
 	"lintel/serialbridge"
-	"lintel/serialbridge/drivertest"
 )
-
-type recorder = drivertest.Recorder
-
-var received = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-// parse reads options as a person writes them.
-func parseOptions(t testing.TB, text string) Options {
-	t.Helper()
-	var o Options
-	meta, err := toml.Decode(text, &o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		t.Fatalf("unknown keys %v", unknown)
-	}
-	return o
-}
-
-// right reads options that must be right.
-func right(t testing.TB, text string) Options {
-	t.Helper()
-	o := parseOptions(t, text)
-	if err := o.Check(); err != nil {
-		t.Fatalf("%s\n%v", text, err)
-	}
-	return o
-}
-
-// decode feeds pieces to a new decoder.
-func decode(t testing.TB, o Options, pieces ...string) *recorder {
-	t.Helper()
-	r := &recorder{}
-	drivertest.Decode(t, r, Driver(o).NewDecoder(r), received, pieces)
-	return r
-}
-
-// said returns what a recorder was told, a line for each reading.
-func said(r *recorder) string {
-	var b strings.Builder
-	for _, reading := range r.Readings {
-		values, err := json.Marshal(reading.Values)
-		if err != nil {
-			panic(err)
-		}
-		fmt.Fprintf(&b, "%s %s\n", reading.Device, values)
-	}
-	for _, reason := range r.Damage {
-		fmt.Fprintf(&b, "damaged: %s\n", reason)
-	}
-	for _, reason := range r.Overheard {
-		fmt.Fprintf(&b, "ignored: %s\n", reason)
-	}
-	return b.String()
-}
-
-// A board is a case in testdata: options, what came, and what is made of it.
-type board struct {
-	name          string
-	options       Options
-	capture, want string
-}
-
-func readBoards(t testing.TB) []board {
-	t.Helper()
-	files, err := filepath.Glob("testdata/*.toml")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no test data", err)
-	}
-	var boards []board
-	for _, file := range files {
-		base := strings.TrimSuffix(file, ".toml")
-		read := func(path string) string {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(data)
-		}
-		boards = append(boards, board{filepath.Base(base), right(t, read(file)), read(base + ".txt"), read(base + ".want")})
-	}
-	return boards
-}
-
-func TestBoards(t *testing.T) {
-	for _, b := range readBoards(t) {
-		r := decode(t, b.options, b.capture)
-		if got := said(r); got != b.want {
-			t.Errorf("%s: got\n%swant\n%s", b.name, got, b.want)
-		}
-		if len(r.Announcements) != len(r.Devices) {
-			t.Errorf("%s: %d announcements of %d devices", b.name, len(r.Announcements), len(r.Devices))
-		}
-
-		// The pieces do not matter.
-		if bytes := decode(t, b.options, strings.Split(b.capture, "")...); !reflect.DeepEqual(bytes, r) {
-			t.Errorf("%s: byte by byte\n%s", b.name, said(bytes))
-		}
-		for i := range b.capture {
-			if cut := decode(t, b.options, b.capture[:i], b.capture[i:]); !reflect.DeepEqual(cut, r) {
-				t.Errorf("%s: cut at %d\n%s", b.name, i, said(cut))
-			}
-		}
-	}
-}
 
 const (
 	jsonTemp     = "[[properties]]\nkey = \"t\"\nfrom = \"t\"\nunit = \"°C\"\nclass = \"temperature\"\nmin = -40\nmax = 80\n"
@@ -279,84 +167,6 @@ func TestHeader(t *testing.T) {
 		if got := said(decode(t, right(t, headerTemp), test.text)); got != test.want {
 			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
 		}
-	}
-}
-
-// Numbers print as they are meant.
-func TestNumbers(t *testing.T) {
-	for _, test := range []struct {
-		text          string
-		scale, offset float64
-		want          string
-	}{
-		{"217", 0.1, 0, "21.7"},
-		{"3", 0.1, 0, "0.3"},
-		{"0.1", 3, 0, "0.3"},
-		{"215", 0.1, 0.2, "21.7"},
-		{"29999999", 1e-3, 0, "29999.999"},
-		{"-1", 0.01, 0, "-0.01"},
-		{"77", 0.5555555555555556, -17.77777777777778, "25.00000000000000"},
-		{"0", 0, -0.1, "-0.1"},
-		{"1e-30", 1e-15, 0, "1e-45"},
-	} {
-		s := newScaling(&Property{Scale: test.scale, Offset: test.offset})
-		n, ok := decimal(test.text)
-		if !ok {
-			t.Fatal(test.text)
-		}
-		b, _ := json.Marshal(s.value(n))
-		if got := string(b); got != test.want && !strings.HasPrefix(test.want, got) {
-			t.Errorf("%s * %v + %v = %s, want %s", test.text, test.scale, test.offset, got, test.want)
-		}
-	}
-	for f := range 2001 {
-		// All tenths, both ways.
-		n := f - 1000
-		s := newScaling(&Property{Scale: 0.1})
-		r, _ := decimal(fmt.Sprint(n))
-		v := s.value(r)
-		sign, size := "", n
-		if n < 0 {
-			sign, size = "-", -n
-		}
-		want := strings.TrimSuffix(fmt.Sprintf("%s%d.%d", sign, size/10, size%10), ".0")
-		if b, _ := json.Marshal(v); string(b) != want || s.text(v) != fmt.Sprint(n) {
-			t.Fatalf("%d: %s, want %s; back %s", n, b, want, s.text(v))
-		}
-	}
-}
-
-// 255 is 100 percent, with as many digits as a person writes for the scale.
-func TestLimits(t *testing.T) {
-	zero, hundred := 0.0, 100.0
-	for _, scale := range []float64{0.392157, 0.3921569, 0.39215686, 0.39215687} {
-		s := newScaling(&Property{Scale: scale})
-		n, _ := decimal("255")
-		if v, ok := within(s.value(n), &zero, &hundred); !ok || v < 99.99 || v > 100 || s.text(100) != "255" {
-			t.Errorf("%v: %v, %v, back %s", scale, v, ok, s.text(100))
-		}
-	}
-	for v, want := range map[float64]bool{-1e-7: true, -1e-5: false, 100.00005: true, 100.0002: false, 50: true} {
-		if got, ok := within(v, &zero, &hundred); ok != want || ok && (got < 0 || got > 100) {
-			t.Errorf("%v: %v, %v", v, got, ok)
-		}
-	}
-	if v, ok := within(1e9, &zero, nil); v != 1e9 || !ok {
-		t.Error(v, ok)
-	}
-}
-
-func TestChecksums(t *testing.T) {
-	// The check values that such sums are known by.
-	const check = "123456789"
-	if got := crc16([]byte(check)); got != 0x4B37 {
-		t.Errorf("crc16 %04X", got)
-	}
-	if got := xor([]byte(check)); got != 0x31 {
-		t.Errorf("xor %02X", got)
-	}
-	if got := sum8([]byte(check)); got != 0xDD {
-		t.Errorf("sum8 %02X", got)
 	}
 }
 

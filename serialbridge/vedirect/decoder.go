@@ -3,7 +3,6 @@ package vedirect
 import (
 	"bytes"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -18,16 +17,6 @@ const (
 	maxLine = 64
 	// maxHex bounds a HEX frame. Histories of chargers are the longest.
 	maxHex = 256
-	// maxDevices bounds what is remembered of announced devices.
-	maxDevices = 64
-)
-
-// Reasons for throwing a block or a frame away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-	damagedTooLong   = "too long"
 )
 
 // position is where in the text the decoder is.
@@ -58,16 +47,16 @@ type decoder struct {
 	inHex bool
 	hex   []byte
 
-	said      identity // what the last PID block said
-	believed  identity // what two of them said
-	announced map[string]serialbridge.Device
+	said     identity // what the last PID block said
+	believed identity // what two of them said
+	devices  serialbridge.Announcer
 }
 
 func newDecoder(sink serialbridge.Sink, definitions map[string]definition) *decoder {
 	return &decoder{
 		sink:        sink,
 		definitions: definitions,
-		announced:   make(map[string]serialbridge.Device),
+		devices:     serialbridge.Announcer{Sink: sink},
 	}
 }
 
@@ -107,11 +96,11 @@ func (d *decoder) next(b byte, received time.Time) {
 			d.sum = '\r' + '\n'
 			d.position = inLine
 		default:
-			d.drop(damagedSyntax)
+			d.drop(serialbridge.DamagedSyntax)
 		}
 	case afterCR:
 		if b != '\n' {
-			d.drop(damagedSyntax)
+			d.drop(serialbridge.DamagedSyntax)
 			return
 		}
 		d.position = inLine
@@ -135,7 +124,7 @@ func (d *decoder) addByte(b byte) {
 	case b == '\t' && string(d.line) == "Checksum":
 		d.position = inChecksum
 	case len(d.line) == maxLine:
-		d.drop(damagedTooLong)
+		d.drop(serialbridge.DamagedTooLong)
 	default:
 		d.line = append(d.line, b)
 	}
@@ -145,14 +134,14 @@ func (d *decoder) addByte(b byte) {
 func (d *decoder) addField() string {
 	label, value, found := bytes.Cut(d.line, []byte("\t"))
 	if !found || !isLabel(label) || !isValue(value) {
-		return damagedSyntax
+		return serialbridge.DamagedSyntax
 	}
 	f := field{string(label), string(value)}
 	if slices.ContainsFunc(d.fields, func(g field) bool { return g.label == f.label }) {
-		return damagedTruncated
+		return serialbridge.DamagedTruncated
 	}
 	if len(d.fields) == maxFields {
-		return damagedTooLong
+		return serialbridge.DamagedTooLong
 	}
 	d.fields = append(d.fields, f)
 	return ""
@@ -204,13 +193,13 @@ func (d *decoder) end(received time.Time) {
 	d.position = between
 	if sum != 0 {
 		if whole {
-			d.sink.Damaged(damagedChecksum)
+			d.sink.Damaged(serialbridge.DamagedChecksum)
 		}
 		return
 	}
 	properties, values, ok := interpret(fields, d.definitions)
 	if !ok {
-		d.sink.Damaged(damagedSyntax)
+		d.sink.Damaged(serialbridge.DamagedSyntax)
 		return
 	}
 	d.identify(fields)
@@ -220,7 +209,10 @@ func (d *decoder) end(received time.Time) {
 	device := d.believed.device()
 	device.Properties = properties
 	device.SWVersion = firmware(fields)
-	device = d.announce(device)
+	// A battery monitor tells its values and its history in turn.
+	if device = d.devices.Complete(device); len(device.Properties) > 0 {
+		d.devices.Announce(device)
+	}
 	// What was never known is not there: a temperature without a sensor.
 	maps.DeleteFunc(values, func(key string, v any) bool { return v == nil && !has(device.Properties, key) })
 	if len(values) == 0 {
@@ -247,32 +239,6 @@ func (d *decoder) identify(fields []field) {
 		d.believed = now
 	}
 	d.said = now
-}
-
-// announce passes on a device that is new or has changed, and returns it with all
-// its properties. What was seen once stays: a battery monitor tells its values
-// and its history in turn.
-func (d *decoder) announce(device serialbridge.Device) serialbridge.Device {
-	last, known := d.announced[device.ID]
-	properties := slices.Clone(last.Properties)
-	for _, p := range device.Properties {
-		if !has(properties, p.Key) {
-			properties = append(properties, p)
-		}
-	}
-	device.Properties = properties
-	if device.SWVersion == "" {
-		device.SWVersion = last.SWVersion
-	}
-	if known && reflect.DeepEqual(last, device) || !known && len(properties) == 0 {
-		return device
-	}
-	if !known && len(d.announced) >= maxDevices {
-		clear(d.announced) // a cable has one; this is noise
-	}
-	d.announced[device.ID] = device
-	d.sink.Device(device)
-	return device
 }
 
 func has(properties []serialbridge.Property, key string) bool {

@@ -5,26 +5,19 @@ import (
 
 	"lintel/hardware"
 	"lintel/serialbridge"
+	"lintel/serialbridge/drivertest"
 )
 
 func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Manufacturer: "VictronEnergy BV", Product: "VE Direct cable"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Manufacturer: "VictronEnergy BV", Product: "MK3-USB Interface"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6015", Product: "FT230X Basic UART"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "1a86", ProductID: "7523"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "067b", ProductID: "2303"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "303a", ProductID: "1001"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver().Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
+	drivertest.Match(t, Driver(), map[hardware.SerialPort]serialbridge.Confidence{
+		{VendorID: "0403", ProductID: "6015", Manufacturer: "VictronEnergy BV", Product: "VE Direct cable"}:   serialbridge.Sure,
+		{VendorID: "0403", ProductID: "6001", Manufacturer: "VictronEnergy BV", Product: "MK3-USB Interface"}: serialbridge.Possible,
+		{VendorID: "0403", ProductID: "6015", Product: "FT230X Basic UART"}:                                   serialbridge.Possible,
+		{VendorID: "1a86", ProductID: "7523"}:                                                                 serialbridge.Possible,
+		{VendorID: "10c4", ProductID: "ea60"}:                                                                 serialbridge.Possible,
+		{VendorID: "067b", ProductID: "2303"}:                                                                 serialbridge.Possible,
+		{VendorID: "303a", ProductID: "1001"}:                                                                 serialbridge.No,
+	})
 }
 
 func TestDriver(t *testing.T) {

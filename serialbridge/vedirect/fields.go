@@ -30,10 +30,7 @@ type definition struct {
 func definitions() map[string]definition {
 	m := make(map[string]definition)
 	measure := func(label, key, name, unit, class, exponent string, precision int) {
-		m[label] = definition{form: number, exponent: exponent, property: serialbridge.Property{
-			Key: key, Name: name, Kind: serialbridge.Measurement,
-			Unit: unit, Class: class, StateClass: "measurement", Precision: precision,
-		}}
+		m[label] = definition{form: number, exponent: exponent, property: serialbridge.Measured(key, name, unit, class, precision)}
 	}
 	// with changes the property of a field that is there.
 	with := func(label string, stateClass string, category serialbridge.Category) {
@@ -106,10 +103,7 @@ func definitions() map[string]definition {
 		{"H13", "low_auxiliary_voltage_alarms", "Low auxiliary voltage alarms"},
 		{"H14", "high_auxiliary_voltage_alarms", "High auxiliary voltage alarms"},
 	} {
-		m[c.label] = definition{form: count, property: serialbridge.Property{
-			Key: c.key, Name: c.name, Kind: serialbridge.Measurement,
-			StateClass: "total_increasing", Category: serialbridge.Diagnostic,
-		}}
+		m[c.label] = definition{form: count, property: serialbridge.Counted(c.key, c.name, "", "", 0).AsDiagnostic()}
 	}
 
 	for _, b := range []struct{ label, key, name, class string }{
@@ -117,14 +111,11 @@ func definitions() map[string]definition {
 		{"Relay", "relay", "Relay", ""},
 		{"Alarm", "alarm", "Alarm", "problem"},
 	} {
-		m[b.label] = definition{form: onOff, property: serialbridge.Property{
-			Key: b.key, Name: b.name, Kind: serialbridge.Binary, Class: b.class, Precision: -1,
-		}}
+		m[b.label] = definition{form: onOff, property: serialbridge.Flag(b.key, b.name, b.class)}
 	}
 
 	state := func(label string, f form, key, name string, names map[int64]string) {
-		p := serialbridge.Property{Key: key, Name: name, Kind: serialbridge.State, Precision: -1}
-		m[label] = definition{form: f, names: names, property: p}
+		m[label] = definition{form: f, names: names, property: serialbridge.Said(key, name)}
 	}
 	state("CS", code, "charge_state", "State", chargeStates)
 	state("MODE", code, "mode", "Mode", modes)

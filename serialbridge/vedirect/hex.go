@@ -1,5 +1,7 @@
 package vedirect
 
+import "lintel/serialbridge"
+
 // hexSum is what all bytes of a HEX frame sum up to: the command, which is one
 // digit, the data and the checksum (VE.Direct HEX Protocol).
 const hexSum = 0x55
@@ -10,19 +12,19 @@ func (d *decoder) addHex(b byte) bool {
 	case b == '\n':
 		d.inHex = false
 		if !validHex(d.hex) && d.ours() {
-			d.sink.Damaged(damagedChecksum)
+			d.sink.Damaged(serialbridge.DamagedChecksum)
 		}
 		return true
 	case !isDigit:
 		// The text goes on: the frame lost its end.
 		d.inHex = false
 		if d.ours() {
-			d.sink.Damaged(damagedSyntax)
+			d.sink.Damaged(serialbridge.DamagedSyntax)
 		}
 		return false
 	case len(d.hex) == maxHex:
 		d.inHex = false
-		d.drop(damagedTooLong)
+		d.drop(serialbridge.DamagedTooLong)
 		return true
 	}
 	d.hex = append(d.hex, b)

@@ -29,23 +29,13 @@ func productID(s string) string {
 func (i identity) device() serialbridge.Device {
 	name, model := product(i.pid)
 	return serialbridge.Device{
-		ID:           "vedirect_" + cmp.Or(topicLevel(i.serial), "pid_"+i.pid),
+		ID:           "vedirect_" + cmp.Or(serialbridge.IDPart(i.serial), "pid_"+i.pid),
 		Name:         name,
 		Vendor:       "Victron Energy",
 		Model:        cmp.Or(model, "PID 0x"+i.pid),
 		SerialNumber: i.serial,
 		Anonymous:    i.serial == "",
 	}
-}
-
-// topicLevel makes a part of a serialbridge.Device.ID of a serial number.
-func topicLevel(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, s)
 }
 
 // firmware returns the version that a block tells. The last two digits of FW

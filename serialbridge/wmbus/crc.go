@@ -18,23 +18,6 @@ func crcEN13757(b []byte) uint16 {
 	return ^crc
 }
 
-// crcHCI is the CRC of the iM871A's frames: CRC-16/X.25 (WiMOD HCI
-// specification, "CRC16").
-func crcHCI(b []byte) uint16 {
-	crc := uint16(0xFFFF)
-	for _, c := range b {
-		crc ^= uint16(c)
-		for range 8 {
-			if crc&1 != 0 {
-				crc = crc>>1 ^ 0x8408
-			} else {
-				crc >>= 1
-			}
-		}
-	}
-	return ^crc
-}
-
 // xorOf is the checksum of the AMB8465's frames.
 func xorOf(b []byte) (x byte) {
 	for _, c := range b {

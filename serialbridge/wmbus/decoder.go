@@ -25,13 +25,6 @@ const (
 	gap = time.Second
 )
 
-// Reasons for throwing a telegram away.
-const (
-	damagedChecksum  = "checksum"
-	damagedSyntax    = "syntax"
-	damagedTruncated = "truncated"
-)
-
 // A decoder finds the frames of all three kinds of receivers in a stream of bytes
 // and publishes the telegrams in them.
 type decoder struct {
@@ -116,14 +109,14 @@ func (d *decoder) scan(received time.Time, final bool) {
 			}
 			n = 1
 			if d.promising() {
-				d.sink.Damaged(damagedTruncated)
+				d.sink.Damaged(serialbridge.DamagedTruncated)
 				n = min(4, len(d.buf)) // what is inside is not a bare telegram
 			}
 		case broken:
-			d.sink.Damaged(damagedChecksum)
+			d.sink.Damaged(serialbridge.DamagedChecksum)
 			n = max(n, 1) // the length may be what is wrong
 		case malformed:
-			d.sink.Damaged(damagedSyntax)
+			d.sink.Damaged(serialbridge.DamagedSyntax)
 		case noFrame:
 			d.outside(d.buf[0])
 			n = 1
@@ -218,7 +211,7 @@ func (d *decoder) read(t *telegram) (*reading, *refusal) {
 	case ciNone, ciShort, ciLong:
 		var ok bool
 		if c, ok = parse(t.payload); !ok {
-			return nil, &refusal{damaged: damagedSyntax}
+			return nil, &refusal{damaged: serialbridge.DamagedSyntax}
 		}
 		t.format = c.format
 	default:
@@ -288,9 +281,7 @@ func (d *decoder) repeated(t *telegram, received time.Time) bool {
 // the reading on.
 func (d *decoder) publish(t *telegram, said *reading, rssi int, received time.Time) {
 	if rssi != 0 {
-		p := plainNumber("signal_strength", "Signal strength", "dBm", "signal_strength", 0)
-		p.StateClass = "measurement"
-		said.set(p, int64(rssi))
+		said.set(serialbridge.Measured("signal_strength", "Signal strength", "dBm", "signal_strength", 0).AsDiagnostic(), int64(rssi))
 	}
 	name := t.meter.kindName()
 	if said.model != "" {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+
+	"lintel/serialbridge"
 )
 
 // Diehl's meters (formerly Hydrometer and Sappel) have ways of their own: an
@@ -138,9 +140,9 @@ func izar(b []byte, a address) (*reading, bool) {
 			r.text(diagnosticText("last_month_date", "Date of end of last month", "date"), d)
 		}
 	}
-	years := plainNumber("battery_life", "Remaining battery life", "years", "", 1)
+	years := serialbridge.Number("battery_life", "Remaining battery life", "years", "", 1).AsDiagnostic()
 	r.number(years, int64(b[11]&0x1F)*5, -1)
-	r.number(plainNumber("transmit_period", "Interval of transmission", "s", "duration", 0), 1<<(b[10]&0x0F+2), 0)
+	r.number(serialbridge.Number("transmit_period", "Interval of transmission", "s", "duration", 0).AsDiagnostic(), 1<<(b[10]&0x0F+2), 0)
 	for _, alarm := range []struct {
 		key, name string
 		at        int

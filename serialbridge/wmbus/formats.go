@@ -84,10 +84,10 @@ func (f *formats) expand(t *telegram) (contents, *refusal) {
 	}
 	c, full, ok := parseCompact(headers, t.payload[4:])
 	if !ok {
-		return contents{}, &refusal{damaged: damagedSyntax}
+		return contents{}, &refusal{damaged: serialbridge.DamagedSyntax}
 	}
 	if crcEN13757(full) != binary.LittleEndian.Uint16(t.payload[2:]) {
-		return contents{}, &refusal{damaged: damagedChecksum}
+		return contents{}, &refusal{damaged: serialbridge.DamagedChecksum}
 	}
 	f.keep(signature)
 	t.vouched = true
@@ -107,7 +107,7 @@ func (f *formats) format(t *telegram) *refusal {
 	}
 	headers = headers[:n-2]
 	if crcEN13757(headers) != binary.LittleEndian.Uint16(t.payload[1:]) {
-		return &refusal{damaged: damagedChecksum}
+		return &refusal{damaged: serialbridge.DamagedChecksum}
 	}
 	t.format, t.vouched = headers, true
 	return nothing

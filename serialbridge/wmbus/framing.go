@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+
+	"lintel/serialbridge/crc"
 )
 
 // A frame is what a receiver says it heard: a telegram of a meter from the C field
@@ -92,7 +94,7 @@ func hci(b []byte) (frame, int, verdict) {
 	if len(b) < end {
 		return frame{}, 0, partial
 	}
-	if control&hciCRC != 0 && crcHCI(b[1:end-2]) != binary.LittleEndian.Uint16(b[end-2:]) {
+	if control&hciCRC != 0 && crc.X25(b[1:end-2]) != binary.LittleEndian.Uint16(b[end-2:]) {
 		return frame{}, 0, broken
 	}
 	if !telegramHere {

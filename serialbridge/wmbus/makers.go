@@ -59,9 +59,9 @@ func techem(b []byte, a address) (*reading, bool) {
 		amounts(volumeOf(water, -1), -1)
 	case 0x04, 0x43, 0x45, 0xC3:
 		if a.version == 0x27 { // Vario 4, 4.5.1
-			amounts(total("energy", "Energy", "MJ", "energy"), 0)
+			amounts(serialbridge.Counted("energy", "Energy", "MJ", "energy", 0), 0)
 		} else { // Compact V
-			amounts(total("energy", "Energy", "kWh", "energy"), 0)
+			amounts(serialbridge.Counted("energy", "Energy", "kWh", "energy", 0), 0)
 		}
 	case 0x80: // FHKV data III: the room and the radiator too
 		r.number(heatUnits(), since, 0)
@@ -74,8 +74,8 @@ func techem(b []byte, a address) (*reading, bool) {
 			return r, true
 		}
 		for i, p := range []serialbridge.Property{
-			measured("room_temperature", "Room temperature", "°C", "temperature"),
-			measured("radiator_temperature", "Radiator temperature", "°C", "temperature"),
+			serialbridge.Measured("room_temperature", "Room temperature", "°C", "temperature", 0),
+			serialbridge.Measured("radiator_temperature", "Radiator temperature", "°C", "temperature", 0),
 		} {
 			p.Precision = 1
 			r.number(p, int64(binary.LittleEndian.Uint16(b[at+2*i:])), -2)
@@ -97,7 +97,7 @@ func techem(b []byte, a address) (*reading, bool) {
 }
 
 func smokeProperty() serialbridge.Property {
-	return serialbridge.Property{Key: "smoke", Name: "Smoke", Kind: serialbridge.Binary, Class: "smoke", Precision: -1}
+	return serialbridge.Flag("smoke", "Smoke", "smoke")
 }
 
 // isRFMTX1 reports whether a telegram is of the first form of BMeters' RFM-TX1, which
@@ -150,7 +150,7 @@ func (r *reading) hydrodigit(b []byte) {
 		return
 	}
 	voltages := [16]int64{370, 190, 210, 220, 230, 240, 250, 265, 280, 290, 305, 320, 335, 350, 370, 370}
-	r.number(plainNumber("battery_voltage", "Battery voltage", "V", "voltage", 2), voltages[b[1]&0x0F], -2)
+	r.number(serialbridge.Number("battery_voltage", "Battery voltage", "V", "voltage", 2).AsDiagnostic(), voltages[b[1]&0x0F], -2)
 	leak := b[0] == 0x95
 	b = b[2:]
 	if leak {
@@ -212,7 +212,7 @@ func (r *reading) makersRecord(rec *record, a address) bool {
 		return true
 	case a.isOf("AXI") && header == "\x01\xFD\x74" && bits <= 100:
 		// Axioma: the battery in percent and not in days.
-		p := plainNumber("battery", "Battery", "%", "battery", 0)
+		p := serialbridge.Number("battery", "Battery", "%", "battery", 0).AsDiagnostic()
 		p.StateClass = "measurement"
 		r.number(p, int64(bits), 0)
 		return true

@@ -23,21 +23,6 @@ type quantity struct {
 	exp      int // power of ten from the data to the property's unit
 }
 
-// total is a number that only grows.
-func total(key, name, unit, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement, Unit: unit, Class: class, StateClass: "total_increasing"}
-}
-
-// measured is a number that goes up and down.
-func measured(key, name, unit, class string) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement, Unit: unit, Class: class, StateClass: "measurement"}
-}
-
-// plainNumber is a number about the meter itself.
-func plainNumber(key, name, unit, class string, precision int) serialbridge.Property {
-	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Measurement, Unit: unit, Class: class, Precision: precision, Category: serialbridge.Diagnostic}
-}
-
 // diagnosticText is a text about the meter itself.
 func diagnosticText(key, name, class string) serialbridge.Property {
 	return serialbridge.Property{Key: key, Name: name, Kind: serialbridge.State, Class: class, Precision: -1, Category: serialbridge.Diagnostic}
@@ -57,12 +42,12 @@ func decimals(exp int) int { return min(max(0, -exp), 6) }
 
 // volumeOf is a volume of what the meter measures.
 func volumeOf(m medium, exp int) serialbridge.Property {
-	p := total("volume", "Volume", "m³", "volume")
+	p := serialbridge.Counted("volume", "Volume", "m³", "volume", 0)
 	switch m {
 	case water:
-		p = total("water", "Water", "m³", "water")
+		p = serialbridge.Counted("water", "Water", "m³", "water", 0)
 	case gas:
-		p = total("gas", "Gas", "m³", "gas")
+		p = serialbridge.Counted("gas", "Gas", "m³", "gas", 0)
 	}
 	p.Precision = decimals(exp)
 	return p
@@ -71,7 +56,7 @@ func volumeOf(m medium, exp int) serialbridge.Property {
 // heatUnits are what heat cost allocators count: of no unit, and from zero again
 // each year.
 func heatUnits() serialbridge.Property {
-	return total("heat_cost_units", "Heat cost units", "", "")
+	return serialbridge.Counted("heat_cost_units", "Heat cost units", "", "", 0)
 }
 
 // timeUnits are the units of times by two bits of the VIF.
@@ -101,51 +86,51 @@ func scaledQuantity(p serialbridge.Property, exp int) (quantity, bool) {
 func primary(code int, m medium) (quantity, bool) {
 	switch code & 0x78 {
 	case 0x00:
-		return scaledQuantity(total("energy", "Energy", "kWh", "energy"), code&7-6)
+		return scaledQuantity(serialbridge.Counted("energy", "Energy", "kWh", "energy", 0), code&7-6)
 	case 0x08:
-		return scaledQuantity(total("energy", "Energy", "MJ", "energy"), code&7-6)
+		return scaledQuantity(serialbridge.Counted("energy", "Energy", "MJ", "energy", 0), code&7-6)
 	case 0x10:
 		return scaledQuantity(volumeOf(m, 0), code&7-6)
 	case 0x18:
-		return scaledQuantity(total("mass", "Mass", "kg", "weight"), code&7-3)
+		return scaledQuantity(serialbridge.Counted("mass", "Mass", "kg", "weight", 0), code&7-3)
 	case 0x28:
-		return scaledQuantity(measured("power", "Power", "W", "power"), code&7-3)
+		return scaledQuantity(serialbridge.Measured("power", "Power", "W", "power", 0), code&7-3)
 	case 0x30:
-		return scaledQuantity(measured("power", "Power", "MJ/h", ""), code&7-6)
+		return scaledQuantity(serialbridge.Measured("power", "Power", "MJ/h", "", 0), code&7-6)
 	case 0x38:
-		return scaledQuantity(measured("flow", "Flow", "m³/h", "volume_flow_rate"), code&7-6)
+		return scaledQuantity(serialbridge.Measured("flow", "Flow", "m³/h", "volume_flow_rate", 0), code&7-6)
 	case 0x40:
-		return scaledQuantity(measured("flow", "Flow", "m³/min", "volume_flow_rate"), code&7-7)
+		return scaledQuantity(serialbridge.Measured("flow", "Flow", "m³/min", "volume_flow_rate", 0), code&7-7)
 	case 0x48:
-		return scaledQuantity(measured("flow", "Flow", "m³/s", "volume_flow_rate"), code&7-9)
+		return scaledQuantity(serialbridge.Measured("flow", "Flow", "m³/s", "volume_flow_rate", 0), code&7-9)
 	case 0x50:
-		return scaledQuantity(measured("mass_flow", "Mass flow", "kg/h", ""), code&7-3)
+		return scaledQuantity(serialbridge.Measured("mass_flow", "Mass flow", "kg/h", "", 0), code&7-3)
 	}
 	unit := timeUnits[code&3]
 	switch code & 0x7C {
 	case 0x20:
-		return quantity{plainNumber("on_time", "On time", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("on_time", "On time", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x24:
-		return quantity{plainNumber("operating_time", "Operating time", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("operating_time", "Operating time", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x58:
 		name := "Flow temperature"
 		if m == water {
 			name = "Water temperature"
 		}
-		return scaledQuantity(measured("flow_temperature", name, "°C", "temperature"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("flow_temperature", name, "°C", "temperature", 0), code&3-3)
 	case 0x5C:
-		return scaledQuantity(measured("return_temperature", "Return temperature", "°C", "temperature"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("return_temperature", "Return temperature", "°C", "temperature", 0), code&3-3)
 	case 0x60:
 		// Of no class: Home Assistant would take it for a temperature above absolute zero.
-		return scaledQuantity(measured("temperature_difference", "Temperature difference", "K", ""), code&3-3)
+		return scaledQuantity(serialbridge.Measured("temperature_difference", "Temperature difference", "K", "", 0), code&3-3)
 	case 0x64:
-		return scaledQuantity(measured("temperature", "Temperature", "°C", "temperature"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("temperature", "Temperature", "°C", "temperature", 0), code&3-3)
 	case 0x68:
-		return scaledQuantity(measured("pressure", "Pressure", "bar", "pressure"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("pressure", "Pressure", "bar", "pressure", 0), code&3-3)
 	case 0x70:
-		return quantity{plainNumber("averaging_time", "Averaging time", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("averaging_time", "Averaging time", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x74:
-		return quantity{plainNumber("actuality_time", "Actuality time", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("actuality_time", "Actuality time", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	}
 	switch code {
 	case 0x6C:
@@ -165,33 +150,33 @@ func tableB(code int, m medium) (quantity, bool) {
 	low := code & 1
 	switch code &^ 1 {
 	case 0x00:
-		return scaledQuantity(total("energy", "Energy", "kWh", "energy"), low+2) // 0.1 MWh
+		return scaledQuantity(serialbridge.Counted("energy", "Energy", "kWh", "energy", 0), low+2) // 0.1 MWh
 	case 0x02:
-		return scaledQuantity(total("reactive_energy", "Reactive energy", "kvarh", ""), low)
+		return scaledQuantity(serialbridge.Counted("reactive_energy", "Reactive energy", "kvarh", "", 0), low)
 	case 0x04:
-		return scaledQuantity(total("apparent_energy", "Apparent energy", "kVAh", ""), low)
+		return scaledQuantity(serialbridge.Counted("apparent_energy", "Apparent energy", "kVAh", "", 0), low)
 	case 0x08:
-		return scaledQuantity(total("energy", "Energy", "MJ", "energy"), low+2) // 0.1 GJ
+		return scaledQuantity(serialbridge.Counted("energy", "Energy", "MJ", "energy", 0), low+2) // 0.1 GJ
 	case 0x10:
 		return scaledQuantity(volumeOf(m, 0), low+2)
 	case 0x18:
-		return scaledQuantity(total("mass", "Mass", "kg", "weight"), low+5)
+		return scaledQuantity(serialbridge.Counted("mass", "Mass", "kg", "weight", 0), low+5)
 	case 0x1A:
-		return scaledQuantity(measured("humidity", "Humidity", "%", "humidity"), low-1)
+		return scaledQuantity(serialbridge.Measured("humidity", "Humidity", "%", "humidity", 0), low-1)
 	case 0x28:
-		return scaledQuantity(measured("power", "Power", "W", "power"), low+5) // 0.1 MW
+		return scaledQuantity(serialbridge.Measured("power", "Power", "W", "power", 0), low+5) // 0.1 MW
 	case 0x30:
-		return scaledQuantity(measured("power", "Power", "MJ/h", ""), low+2)
+		return scaledQuantity(serialbridge.Measured("power", "Power", "MJ/h", "", 0), low+2)
 	}
 	switch code &^ 3 {
 	case 0x0C:
-		return scaledQuantity(total("energy", "Energy", "Mcal", "energy"), code&3-1)
+		return scaledQuantity(serialbridge.Counted("energy", "Energy", "Mcal", "energy", 0), code&3-1)
 	case 0x14:
-		return scaledQuantity(measured("reactive_power", "Reactive power", "kvar", "reactive_power"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("reactive_power", "Reactive power", "kvar", "reactive_power", 0), code&3-3)
 	case 0x2C:
-		return scaledQuantity(measured("frequency", "Frequency", "Hz", "frequency"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("frequency", "Frequency", "Hz", "frequency", 0), code&3-3)
 	case 0x34:
-		return scaledQuantity(measured("apparent_power", "Apparent power", "kVA", "apparent_power"), code&3-3)
+		return scaledQuantity(serialbridge.Measured("apparent_power", "Apparent power", "kVA", "apparent_power", 0), code&3-3)
 	}
 	return quantity{}, false
 }
@@ -200,14 +185,14 @@ func tableB(code int, m medium) (quantity, bool) {
 func tableD(code int) (quantity, bool) {
 	switch code & 0x70 {
 	case 0x40:
-		return scaledQuantity(measured("voltage", "Voltage", "V", "voltage"), code&0xF-9)
+		return scaledQuantity(serialbridge.Measured("voltage", "Voltage", "V", "voltage", 0), code&0xF-9)
 	case 0x50:
-		return scaledQuantity(measured("current", "Current", "A", "current"), code&0xF-12)
+		return scaledQuantity(serialbridge.Measured("current", "Current", "A", "current", 0), code&0xF-12)
 	}
 	unit := timeUnits[code&3]
 	switch code {
 	case 0x08:
-		return quantity{plainNumber("transmissions", "Transmissions", "", "", 0), counter, 0}, true
+		return quantity{serialbridge.Number("transmissions", "Transmissions", "", "", 0).AsDiagnostic(), counter, 0}, true
 	case 0x0B:
 		return quantity{diagnosticText("parameter_set", "Parameter set", ""), words, 0}, true
 	case 0x0C:
@@ -229,27 +214,27 @@ func tableD(code int) (quantity, bool) {
 	case 0x1B:
 		return quantity{diagnosticText("digital_inputs", "Digital inputs", ""), flags, 0}, true
 	case 0x2C, 0x2D, 0x2E, 0x2F:
-		return quantity{plainNumber("since_readout", "Time since last readout", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("since_readout", "Time since last readout", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x31, 0x32, 0x33:
-		return quantity{plainNumber("tariff_duration", "Duration of tariff", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("tariff_duration", "Duration of tariff", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x3A:
-		return quantity{plainNumber("number", "Number", "", "", 0), number, 0}, true
+		return quantity{serialbridge.Number("number", "Number", "", "", 0).AsDiagnostic(), number, 0}, true
 	case 0x3C, 0x3D, 0x3E, 0x3F:
-		return quantity{plainNumber("transmit_period", "Interval of transmission", unit, "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("transmit_period", "Interval of transmission", unit, "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x60:
-		return quantity{plainNumber("resets", "Resets", "", "", 0), counter, 0}, true
+		return quantity{serialbridge.Number("resets", "Resets", "", "", 0).AsDiagnostic(), counter, 0}, true
 	case 0x61:
-		return quantity{plainNumber("cumulations", "Cumulations", "", "", 0), counter, 0}, true
+		return quantity{serialbridge.Number("cumulations", "Cumulations", "", "", 0).AsDiagnostic(), counter, 0}, true
 	case 0x6C, 0x6D:
-		return quantity{plainNumber("battery_time", "Operating time of battery", [2]string{"h", "d"}[code&1], "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("battery_time", "Operating time of battery", [2]string{"h", "d"}[code&1], "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x70:
 		return quantity{diagnosticText("battery_change", "Battery changed", ""), clock, 0}, true
 	case 0x71:
-		return quantity{plainNumber("radio_level", "Radio level", "dBm", "signal_strength", 0), number, 0}, true
+		return quantity{serialbridge.Number("radio_level", "Radio level", "dBm", "signal_strength", 0).AsDiagnostic(), number, 0}, true
 	case 0x74:
-		return quantity{plainNumber("battery_life", "Remaining battery life", "d", "duration", 0), number, 0}, true
+		return quantity{serialbridge.Number("battery_life", "Remaining battery life", "d", "duration", 0).AsDiagnostic(), number, 0}, true
 	case 0x75:
-		return quantity{plainNumber("stops", "Stops", "", "", 0), counter, 0}, true
+		return quantity{serialbridge.Number("stops", "Stops", "", "", 0).AsDiagnostic(), counter, 0}, true
 	}
 	return quantity{}, false
 }
@@ -268,5 +253,5 @@ func inWords(text string) (quantity, bool) {
 	if len(key) == 0 || len(key) > 16 {
 		return quantity{}, false
 	}
-	return quantity{plainNumber("text_"+string(key), text, "", "", 0), number, 0}, true
+	return quantity{serialbridge.Number("text_"+string(key), text, "", "", 0).AsDiagnostic(), number, 0}, true
 }

@@ -58,7 +58,7 @@ func (r *reading) text(p serialbridge.Property, s string) { r.set(p, s) }
 
 // flag adds a yes or no about the meter itself.
 func (r *reading) flag(key, name, class string, v bool) {
-	r.set(serialbridge.Property{Key: key, Name: name, Kind: serialbridge.Binary, Class: class, Precision: -1, Category: serialbridge.Diagnostic}, v)
+	r.set(serialbridge.Flag(key, name, class).AsDiagnostic(), v)
 }
 
 // modifiers are what the VIFE make of a quantity.

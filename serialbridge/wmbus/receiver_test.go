@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"lintel/hardware"
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 )
@@ -185,31 +184,5 @@ func TestRunEnds(t *testing.T) {
 			}
 			l.Close()
 		})
-	}
-}
-
-func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		port hardware.SerialPort
-		want serialbridge.Confidence
-	}{
-		{hardware.SerialPort{VendorID: "03eb", ProductID: "204b", Manufacturer: "busware.de", Product: "CUL868"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60", Product: "iM871A-USB"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "AMB8465-M"}, serialbridge.Sure},
-		{hardware.SerialPort{VendorID: "10c4", ProductID: "ea60", Product: "CP2102 USB to UART Bridge Controller"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "0403", ProductID: "6001", Product: "FT232R USB UART"}, serialbridge.Possible},
-		{hardware.SerialPort{VendorID: "03eb", ProductID: "204b", Product: "LUFA USB-RS232 Adapter"}, serialbridge.No},
-		{hardware.SerialPort{VendorID: "03eb", ProductID: "204b", Product: "CUL433"}, serialbridge.No},
-		{hardware.SerialPort{}, serialbridge.No},
-	} {
-		if got := Driver(Options{}).Match(test.port); got != test.want {
-			t.Errorf("%+v: %d, want %d", test.port, got, test.want)
-		}
-	}
-	if d := Driver(Options{}); d.Protocol != "wmbus" || len(d.Lines) != 2 || d.Lines[0].Baud != 57600 {
-		t.Errorf("%s %v", d.Protocol, d.Lines)
-	}
-	if d := Driver(Options{Receiver: "amber"}); len(d.Lines) != 1 || d.Lines[0].Baud != 9600 {
-		t.Errorf("%v", d.Lines)
 	}
 }

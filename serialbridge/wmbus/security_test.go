@@ -17,9 +17,6 @@ func TestCRC(t *testing.T) {
 	if crc := crcEN13757(check); crc != 0xC2B7 {
 		t.Errorf("EN 13757: %04X", crc)
 	}
-	if crc := crcHCI(check); crc != 0x906E {
-		t.Errorf("X.25: %04X", crc)
-	}
 	if x := xorOf(check); x != 0x31 {
 		t.Errorf("XOR: %02X", x)
 	}

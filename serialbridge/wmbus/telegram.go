@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+
+	"lintel/serialbridge"
 )
 
 // linkLayer is how long C, M and A are: what a telegram begins with (EN 13757-4,
@@ -64,7 +66,7 @@ type refusal struct {
 }
 
 var (
-	truncated = &refusal{damaged: damagedTruncated}
+	truncated = &refusal{damaged: serialbridge.DamagedTruncated}
 	nothing   = &refusal{}
 )
 
@@ -180,7 +182,7 @@ func (o *opener) extended(t *telegram, c *cursor, ci byte) *refusal {
 	switch mode := session[3] >> 5; mode {
 	case 0:
 		if !payloadIntact(clear) {
-			return &refusal{damaged: damagedChecksum}
+			return &refusal{damaged: serialbridge.DamagedChecksum}
 		}
 	case 1:
 		if o.clear && payloadIntact(clear) {
@@ -268,7 +270,7 @@ func (o *opener) transport(t *telegram, c *cursor, a *afl) *refusal {
 			return truncated
 		}
 		if t.meter.code() == "" {
-			return &refusal{damaged: damagedSyntax}
+			return &refusal{damaged: serialbridge.DamagedSyntax}
 		}
 	case ciFormatShort, ciShort, ciCompactShort:
 	default:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"lintel/serialbridge/drivertest"
+
+	"lintel/serialbridge/crc"
 )
 
 type recorder = drivertest.Recorder
@@ -98,7 +100,7 @@ func hciFrame(telegram []byte, control byte) []byte {
 		b = append(b, 85)
 	}
 	if control&hciCRC != 0 {
-		b = binary.LittleEndian.AppendUint16(b, crcHCI(b[1:]))
+		b = binary.LittleEndian.AppendUint16(b, crc.X25(b[1:]))
 	}
 	return b
 }

@@ -1,0 +1,2 @@
+// Package drivertest has what the tests of all drivers need.
+package drivertest
