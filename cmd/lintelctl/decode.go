@@ -98,16 +98,24 @@ func decode(flags *flag.FlagSet) action {
 		if sink.err != nil {
 			return fmt.Errorf("write: %w", sink.err)
 		}
-		fmt.Fprintf(diagnostics, "%d readings", sink.readings)
+		fmt.Fprint(diagnostics, counted(sink.readings, "reading"))
 		for _, reason := range slices.Sorted(maps.Keys(sink.damaged)) {
 			fmt.Fprintf(diagnostics, ", %d damaged (%s)", sink.damaged[reason], reason)
 		}
 		fmt.Fprintln(diagnostics)
 		for _, reason := range slices.Sorted(maps.Keys(sink.ignored)) {
-			fmt.Fprintf(diagnostics, "%d times: %s\n", sink.ignored[reason], reason)
+			fmt.Fprintf(diagnostics, "%s: %s\n", counted(sink.ignored[reason], "time"), reason)
 		}
 		return nil
 	}
+}
+
+// counted says how many there are of something.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // decodeBytes gives take the bytes of a stick as they come.

@@ -53,6 +53,14 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+func TestCounted(t *testing.T) {
+	for n, want := range []string{"0 readings", "1 reading", "2 readings"} {
+		if got := counted(n, "reading"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestWrongCalls(t *testing.T) {
 	for _, args := range [][]string{nil, {"decdoe"}, {"decode"}, {"decode", "p1"}, {"decode", "dsmr", "a", "b"}} {
 		var out bytes.Buffer
