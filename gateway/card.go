@@ -210,7 +210,7 @@ func (c *card) claimBySeed(ctx context.Context) error {
 		if !s.claim {
 			continue
 		}
-		_, err := c.claim.By(ctx, s.owner)
+		_, err := c.claim.Do(ctx, s.owner)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -156,7 +156,7 @@ func TestReset(t *testing.T) {
 		if c.lets(access.AdminUser, "correct horse") || !c.lets("shed", "the shed has one") || !c.lets(access.HomeAssistantUser, "battery staple") {
 			t.Errorf("%s: the wrong logins are left: %+v", name, c.users.All())
 		}
-		_, err := c.claim.Do(t.Context(), "a new owner", "")
+		_, err := c.claim.Do(t.Context(), access.Owner{Password: "a new owner"})
 		fail(t, err)
 		if said := c.start(); said != "" || !c.claim.Claimed() {
 			t.Errorf("%s: the next start: claimed %t, said %q", name, c.claim.Claimed(), said)
@@ -169,7 +169,7 @@ func TestResetOnce(t *testing.T) {
 	c := newCard(t)
 	claim := func() {
 		t.Helper()
-		_, err := c.claim.Do(t.Context(), "correct horse", "")
+		_, err := c.claim.Do(t.Context(), access.Owner{Password: "correct horse"})
 		fail(t, err)
 	}
 	claim()

@@ -126,15 +126,15 @@ func TestHomeAssistantLoginOfTheClaim(t *testing.T) {
 		want    string
 	}{
 		"made by the claim": {func(t *testing.T, h *loginHouse) error {
-			_, err := h.claim.Do(t.Context(), ownerPassword, "")
+			_, err := h.claim.Do(t.Context(), access.Owner{Password: ownerPassword})
 			return err
 		}, "homeassistant"},
 		"brought on the card": {func(t *testing.T, h *loginHouse) error {
-			_, err := h.claim.By(t.Context(), access.Owner{Password: ownerPassword, HomeAssistantPassword: chosen})
+			_, err := h.claim.Do(t.Context(), access.Owner{Password: ownerPassword, HomeAssistantPassword: chosen})
 			return err
 		}, "homeassistant-2"},
 		"set later": {func(t *testing.T, h *loginHouse) error {
-			if _, err := h.claim.Do(t.Context(), ownerPassword, ""); err != nil {
+			if _, err := h.claim.Do(t.Context(), access.Owner{Password: ownerPassword}); err != nil {
 				return err
 			}
 			return h.users.SetPassword(t.Context(), "homeassistant", []byte(chosen))
@@ -148,7 +148,7 @@ func TestHomeAssistantLoginOfTheClaim(t *testing.T) {
 			if err := h.users.Create(t.Context(), u, []byte(chosen)); err != nil {
 				return err
 			}
-			_, err := h.claim.Do(t.Context(), ownerPassword, "")
+			_, err := h.claim.Do(t.Context(), access.Owner{Password: ownerPassword})
 			return err
 		}, "homeassistant-2"},
 	} {

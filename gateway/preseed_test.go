@@ -392,7 +392,7 @@ func TestSettingsAreTakenOnce(t *testing.T) {
 		t.Errorf("%q, %v", got.MDNS.Host, err)
 	}
 	// Another file counts, though the box has an owner.
-	_, err := c.claim.Do(t.Context(), "correct horse", "")
+	_, err := c.claim.Do(t.Context(), access.Owner{Password: "correct horse"})
 	fail(t, err)
 	c.locked = false
 	c.put(PreseedFile, "[mdns]\nhost = \"loft\"\n")

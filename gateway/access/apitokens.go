@@ -183,8 +183,8 @@ func (a *APITokens) Revoke(ctx context.Context, name string) error {
 	return a.bucket.Delete(ctx, name)
 }
 
-// RevokeAll deletes all tokens.
-func (a *APITokens) RevokeAll(ctx context.Context) error {
+// revokeAll deletes all tokens.
+func (a *APITokens) revokeAll(ctx context.Context) error {
 	for _, t := range a.All() {
 		if err := a.Revoke(ctx, t.Name); err != nil && !errors.Is(err, ErrNoAPIToken) {
 			return err

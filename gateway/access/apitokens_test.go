@@ -89,7 +89,7 @@ func TestAPITokensAreBounded(t *testing.T) {
 	if _, err := h.tokens.Create(t.Context(), "more", Viewer, "ada"); !errors.Is(err, ErrManyAPITokens) {
 		t.Error(err)
 	}
-	if err := h.tokens.RevokeAll(t.Context()); err != nil || len(h.tokens.All()) != 0 {
+	if err := h.tokens.revokeAll(t.Context()); err != nil || len(h.tokens.All()) != 0 {
 		t.Error(err, len(h.tokens.All()))
 	}
 }

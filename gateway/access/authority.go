@@ -147,7 +147,7 @@ func (a *Authority) use(pair *tls.Certificate) {
 	a.rootPEM = certificatePEM(pair.Leaf.Raw)
 	a.fingerprint = fingerprint(pair.Leaf)
 	name := filepath.Join(a.dir, rootFile)
-	if b, err := readFile(name); err == nil && string(b) == string(a.rootPEM) {
+	if b, err := readFile(name, maxTLSFile); err == nil && string(b) == string(a.rootPEM) {
 		return
 	}
 	if err := writeFile(name, a.rootPEM); err != nil {

@@ -1,14 +1,12 @@
 package access
 
-import "strings"
-
-// discoveryPrefix is where Home Assistant looks for discovery documents unless it
-// is told otherwise.
-const discoveryPrefix = "homeassistant"
+import (
+	"slices"
+	"strings"
+)
 
 // BuiltIn returns the roles that are there without a file. prefix is that of Home
-// Assistant's discovery topics. [NewPolicy] adds them with "homeassistant" unless it
-// is given roles of their names.
+// Assistant's discovery topics.
 //
 //   - admin may do everything. As for everybody, that leaves out publishing to topics
 //     that begin with $.
@@ -30,4 +28,9 @@ func BuiltIn(prefix string) []Role {
 		}},
 		{"viewer", []Rule{{Actions: []Action{Subscribe}, Topics: all}}},
 	}
+}
+
+// BuiltInRole reports whether a role is there without a file.
+func BuiltInRole(name string) bool {
+	return slices.ContainsFunc(BuiltIn(""), func(r Role) bool { return r.Name == name })
 }

@@ -24,8 +24,8 @@ const MinPassword = 8
 
 const maxBoxName = 64 // characters
 
-// ErrUnclaimed says that the box has no owner.
-var ErrUnclaimed = errors.New("nobody has claimed this box yet: claim it first")
+// errUnclaimed says that the box has no owner.
+var errUnclaimed = errors.New("nobody has claimed this box yet: claim it first")
 
 // ErrClaimed says that the box has an owner already.
 var ErrClaimed = errors.New("this box has been claimed already: log in with the password that was chosen then, or reset the box")
@@ -92,20 +92,10 @@ func (c *Claim) SetBoxName(ctx context.Context, name string) error {
 	defer c.changing.Unlock()
 	r, _ := c.bucket.Get(claimKey)
 	if !r.Claimed {
-		return ErrUnclaimed
+		return errUnclaimed
 	}
 	r.BoxName = name
 	return c.bucket.Put(ctx, claimKey, r)
-}
-
-// Do claims the box: it makes the user admin with that password, and a login for Home
-// Assistant, whose password it returns. That is empty when there was such a login
-// before, after [Claim.Undo] or an import: it goes on with the password it has.
-//
-// Of several callers one wins; the others get [ErrClaimed]. After any other error the
-// box is unclaimed and Do may be called again; when ctx has ended it may be claimed too.
-func (c *Claim) Do(ctx context.Context, password, boxName string) (homeassistantPassword string, err error) {
-	return c.By(ctx, Owner{Password: password, BoxName: boxName})
 }
 
 // Owner is what a box is claimed with.
@@ -114,7 +104,7 @@ type Owner struct {
 	Password              string // of that user
 	Hash                  string // of that, in the place of Password
 	BoxName               string // empty: none
-	HomeAssistantPassword string // of the login for Home Assistant; empty: as Do makes it
+	HomeAssistantPassword string // of the login for Home Assistant; empty: [Claim.Do] makes one
 }
 
 // Check says what is wrong with an owner.
@@ -143,8 +133,13 @@ func (o Owner) Check() error {
 	return CheckBoxName(o.BoxName)
 }
 
-// By is Do for an owner who says more.
-func (c *Claim) By(ctx context.Context, o Owner) (homeassistantPassword string, err error) {
+// Do claims the box: it makes the owner a user, and a login for Home Assistant, whose
+// password it returns. That is empty when there was such a login before, after
+// [Claim.Undo] or an import, and the owner gives no other: it goes on with the password it has.
+//
+// Of several callers one wins; the others get [ErrClaimed]. After any other error the
+// box is unclaimed and Do may be called again; when ctx has ended it may be claimed too.
+func (c *Claim) Do(ctx context.Context, o Owner) (homeassistantPassword string, err error) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	r, begun := c.bucket.Get(claimKey)
@@ -232,10 +227,10 @@ func (c *Claim) Undo(ctx context.Context) error {
 
 // clear does the work of Undo. Called with changing held.
 func (c *Claim) clear(ctx context.Context) error {
-	if err := c.sessions.EndAll(ctx); err != nil {
+	if err := c.sessions.endAll(ctx); err != nil {
 		return err
 	}
-	if err := c.tokens.RevokeAll(ctx); err != nil {
+	if err := c.tokens.revokeAll(ctx); err != nil {
 		return err
 	}
 	for _, u := range c.users.All() {

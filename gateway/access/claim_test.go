@@ -31,10 +31,10 @@ func TestClaim(t *testing.T) {
 	if h.claim.Claimed() || h.claim.BoxName() != "" {
 		t.Fatal("a new box is claimed")
 	}
-	if err := h.claim.SetBoxName(t.Context(), "Attic"); !errors.Is(err, ErrUnclaimed) {
+	if err := h.claim.SetBoxName(t.Context(), "Attic"); !errors.Is(err, errUnclaimed) {
 		t.Errorf("an unclaimed box gets a name: %v", err)
 	}
-	password, err := h.claim.Do(t.Context(), ownersPassword, "Attic")
+	password, err := h.claim.Do(t.Context(), Owner{Password: ownersPassword, BoxName: "Attic"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestClaim(t *testing.T) {
 	if ha.Page != "" || !slices.Equal(ha.Roles, []string{"homeassistant"}) {
 		t.Errorf("%+v", ha)
 	}
-	if _, err := h.claim.Do(t.Context(), "another password", ""); !errors.Is(err, ErrClaimed) {
+	if _, err := h.claim.Do(t.Context(), Owner{Password: "another password"}); !errors.Is(err, ErrClaimed) {
 		t.Error(err)
 	}
 	if !h.verify("admin", ownersPassword) {
@@ -83,14 +83,14 @@ func TestClaimByName(t *testing.T) {
 		{User: "a/b", Password: ownersPassword},
 		{User: "anna", Hash: "$5$nothing"},
 	} {
-		if _, err := h.claim.By(t.Context(), o); err == nil || h.claim.Claimed() {
+		if _, err := h.claim.Do(t.Context(), o); err == nil || h.claim.Claimed() {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
 	// What a first try by another name left when the power failed.
 	fail(h.claim.bucket.Put(t.Context(), claimKey, claim{}))
 	fail(h.users.Create(t.Context(), User{Name: "left", Page: Admin}, []byte(ownersPassword)))
-	_, err := h.claim.By(t.Context(), Owner{User: "anna", Hash: "$5$hH2NnnlZtG$gex1m2Wg/o9xeGibBF9V8LL1IsHFg0IZLVuRsYf4Tq9"})
+	_, err := h.claim.Do(t.Context(), Owner{User: "anna", Hash: "$5$hH2NnnlZtG$gex1m2Wg/o9xeGibBF9V8LL1IsHFg0IZLVuRsYf4Tq9"})
 	fail(err)
 	if !h.verify("anna", "raspberry") || h.verify("left", ownersPassword) {
 		t.Errorf("the wrong logins: %+v", h.users.All())
@@ -110,7 +110,7 @@ func TestOneOfManyClaims(t *testing.T) {
 	var wg sync.WaitGroup
 	var errs [n]error
 	for i := range n {
-		wg.Go(func() { _, errs[i] = h.claim.Do(t.Context(), fmt.Sprint("the password of ", i), "") })
+		wg.Go(func() { _, errs[i] = h.claim.Do(t.Context(), Owner{Password: fmt.Sprint("the password of ", i)}) })
 	}
 	wg.Wait()
 	winner := slices.Index(errs[:], nil)
@@ -129,7 +129,7 @@ func TestBadClaimsChangeNothing(t *testing.T) {
 	for _, tt := range []struct{ password, name string }{
 		{"", ""}, {"short", ""}, {"password1", ""}, {ownersPassword, "a\nb"}, {ownersPassword, strings.Repeat("x", 65)}, {ownersPassword, " x"},
 	} {
-		if _, err := h.claim.Do(t.Context(), tt.password, tt.name); err == nil {
+		if _, err := h.claim.Do(t.Context(), Owner{Password: tt.password, BoxName: tt.name}); err == nil {
 			t.Errorf("%q %q: no error", tt.password, tt.name)
 		}
 	}
@@ -141,7 +141,7 @@ func TestBadClaimsChangeNothing(t *testing.T) {
 func TestUndo(t *testing.T) {
 	ctx := t.Context()
 	h := newPageHouse(t)
-	password, err := h.claim.Do(ctx, ownersPassword, "Cellar")
+	password, err := h.claim.Do(ctx, Owner{Password: ownersPassword, BoxName: "Cellar"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestUndo(t *testing.T) {
 		}
 		h.reopen()
 	}
-	again, err := h.claim.Do(ctx, "the next owner's", "")
+	again, err := h.claim.Do(ctx, Owner{Password: "the next owner's"})
 	if err != nil || again != "" {
 		t.Errorf("%q %v: the login of Home Assistant goes on", again, err)
 	}
@@ -190,7 +190,7 @@ func TestUndo(t *testing.T) {
 	if err := h.users.Delete(ctx, "homeassistant"); err != nil {
 		t.Fatal(err)
 	}
-	if again, err = h.claim.Do(ctx, ownersPassword, ""); err != nil || !h.verify("homeassistant", again) {
+	if again, err = h.claim.Do(ctx, Owner{Password: ownersPassword}); err != nil || !h.verify("homeassistant", again) {
 		t.Errorf("%q %v: the login was deleted and is made anew", again, err)
 	}
 }
@@ -238,7 +238,7 @@ func TestClaimVictim(t *testing.T) {
 	if os.Getenv("LINTEL_CLAIM_DO") == "undo" {
 		err = h.claim.Undo(ctx)
 	} else {
-		_, err = h.claim.Do(ctx, ownersPassword, "Cellar")
+		_, err = h.claim.Do(ctx, Owner{Password: ownersPassword, BoxName: "Cellar"})
 	}
 	if err := errors.Join(err, h.store.Close()); err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func TestKilledClaim(t *testing.T) {
 			t.Fatal("not claimed in the end")
 		}
 		unclaimed++
-		password, err := h.claim.Do(t.Context(), "somebody else's", "")
+		password, err := h.claim.Do(t.Context(), Owner{Password: "somebody else's"})
 		if err != nil {
 			t.Fatalf("killed at %d: %v", n, err)
 		}
@@ -310,7 +310,7 @@ func TestKilledUndo(t *testing.T) {
 			t.Fatal("the reset has no end")
 		}
 		h := newPageHouse(t)
-		password, err := h.claim.Do(t.Context(), ownersPassword, "")
+		password, err := h.claim.Do(t.Context(), Owner{Password: ownersPassword})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +330,7 @@ func TestKilledUndo(t *testing.T) {
 			continue
 		}
 		unclaimed++
-		again, err := h.claim.Do(t.Context(), "the next owner's", "")
+		again, err := h.claim.Do(t.Context(), Owner{Password: "the next owner's"})
 		if err != nil || again != "" {
 			t.Fatalf("killed at %d: %q %v", n, again, err)
 		}

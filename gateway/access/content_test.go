@@ -13,7 +13,7 @@ import (
 
 func expression(t testing.TB, text string) *Expression {
 	t.Helper()
-	e, err := NewExpression(text)
+	e, err := newExpression(text)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -124,7 +124,7 @@ func TestConditions(t *testing.T) {
 			rule, m := c.rule, c.message
 			rule.Deny, rule.Actions, rule.Topics = deny, []Action{Publish, Receive}, []string{"#"}
 			rest := Rule{Deny: !deny, Actions: rule.Actions, Topics: rule.Topics}
-			p, err := NewPolicy([]Role{{"test", []Rule{rule, rest}}})
+			p, err := newPolicy([]Role{{"test", []Rule{rule, rest}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestConditions(t *testing.T) {
 
 func TestMaxSize(t *testing.T) {
 	size := Rule{Actions: []Action{Publish}, Topics: []string{"#"}, Content: &Content{MaxSize: 3}}
-	p, err := NewPolicy([]Role{{"small", []Rule{size}}})
+	p, err := newPolicy([]Role{{"small", []Rule{size}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestDepends(t *testing.T) {
 		{[]Rule{some(true), some(false), always(false)}, depends},
 		{[]Rule{some(false), some(true)}, depends},
 	} {
-		p, err := NewPolicy([]Role{{"test", c.rules}})
+		p, err := newPolicy([]Role{{"test", c.rules}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +237,7 @@ func TestExpressionsRefused(t *testing.T) {
 		strings.Repeat("x", 1001):                  "1000 bytes",
 		"retain" + strings.Repeat("||retain", 110): "at most 200",
 	} {
-		e, err := NewExpression(text)
+		e, err := newExpression(text)
 		if err == nil || !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60s: %v, %v; want %q", text, e, err, reason)
 		}

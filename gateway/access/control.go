@@ -5,15 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,7 +70,7 @@ type Control struct {
 	log    *slog.Logger
 	copies *persist.Bucket[string] // the role file that is in force, by rolesKey
 	policy atomic.Pointer[Policy]
-	scram  SCRAM
+	scram  scramServer
 
 	reload  sync.Mutex
 	writing sync.Mutex             // held while the role file is written
@@ -105,7 +99,7 @@ func NewControl(ctx context.Context, o ControlOptions) (*Control, error) {
 			return nil, err
 		}
 	}
-	c.scram = SCRAM{Secret: secret, User: o.Users.Get}
+	c.scram = scramServer{secret: secret, user: o.Users.Get}
 	err = c.read(ctx)
 	if err == nil {
 		return c, nil
@@ -122,119 +116,6 @@ func NewControl(ctx context.Context, o ControlOptions) (*Control, error) {
 	c.complain(err)
 	c.log.Error("role file not usable, the rules of the last start stay in force", "err", err)
 	return c, nil
-}
-
-// Policy returns the rules in force.
-func (c *Control) Policy() *Policy { return c.policy.Load() }
-
-// Problem returns what is wrong with the role file when other rules are in force
-// than those in it; nil: they are the same.
-func (c *Control) Problem() error {
-	if text := c.problem.Load(); text != nil {
-		return errors.New(*text)
-	}
-	return nil
-}
-
-func (c *Control) complain(err error) {
-	text := err.Error()
-	c.problem.Store(&text)
-}
-
-// Reload reads the role file again. The error names the line and the reason of every
-// mistake; then the rules before stay in force.
-func (c *Control) Reload(ctx context.Context) error {
-	err := c.read(ctx)
-	if err != nil {
-		c.complain(err)
-		c.o.Audit.Add(Event{Kind: RulesRefused, Detail: err.Error()})
-		return err
-	}
-	c.o.Audit.Add(Event{Kind: RulesChanged, Detail: c.o.RoleFile})
-	if c.o.Changed != nil {
-		c.o.Changed()
-	}
-	return nil
-}
-
-// read puts the rules of the role file in force, and keeps a copy of it.
-func (c *Control) read(ctx context.Context) error {
-	c.reload.Lock()
-	defer c.reload.Unlock()
-	var text []byte
-	if c.o.RoleFile != "" {
-		var err error
-		if text, err = c.readRoles(); err != nil {
-			return fmt.Errorf("role file: %w", err)
-		}
-	}
-	policy, err := c.compile(text)
-	if err != nil {
-		return err
-	}
-	switch kept, ok := c.copies.Get(rolesKey); {
-	case c.o.RoleFile == "" && ok:
-		err = c.copies.Delete(ctx, rolesKey) // else it would come back with the next file
-	case c.o.RoleFile != "" && kept != string(text):
-		err = c.copies.Put(ctx, rolesKey, string(text))
-	}
-	if err != nil {
-		return fmt.Errorf("keep a copy of the role file: %w", err)
-	}
-	c.policy.Store(policy)
-	c.problem.Store(nil)
-	return nil
-}
-
-// compile makes the rules that text and the built-in roles are.
-func (c *Control) compile(text []byte) (*Policy, error) {
-	roles, err := ParseRoles(c.o.RoleFile, text)
-	if err != nil {
-		return nil, err
-	}
-	for _, builtIn := range BuiltIn(c.o.Prefix) {
-		if !slices.ContainsFunc(roles, func(r Role) bool { return r.Name == builtIn.Name }) {
-			roles = append(roles, builtIn)
-		}
-	}
-	policy, err := NewPolicy(roles)
-	if err != nil {
-		return nil, err
-	}
-	known := policy.Roles()
-	for _, name := range c.o.Needed {
-		if !slices.Contains(known, name) {
-			where := "the role file"
-			if c.o.RoleFile != "" {
-				where = filepath.Base(c.o.RoleFile)
-			}
-			return nil, fmt.Errorf("there is no role %q, which the configuration gives away: write it into %s, or choose of %s", name, where, strings.Join(known, ", "))
-		}
-	}
-	return policy, nil
-}
-
-// readRoles reads the role file.
-func (c *Control) readRoles() ([]byte, error) {
-	text, err := readRoleFile(c.o.RoleFile, MaxRoleFile)
-	if c.o.Optional && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return text, err
-}
-
-// readRoleFile reads a file of at most limit bytes.
-func readRoleFile(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s: larger than %d KiB", name, limit>>10)
-	}
-	return text, err
 }
 
 // Login finds out who somebody is by what they show: the name in their certificate,
@@ -300,7 +181,7 @@ func (c *Control) login(ctx context.Context, l *Login) (*Identity, error) {
 		}
 	}
 	switch {
-	case c.o.JWT != nil && l.HasPassword && LooksLikeJWT(l.Password):
+	case c.o.JWT != nil && l.HasPassword && looksLikeJWT(l.Password):
 		return c.byToken(ctx, l)
 	case l.HasUserName:
 		return c.byPassword(ctx, l)
@@ -377,7 +258,7 @@ func (c *Control) LoginSCRAM(ctx context.Context, l *Login, first []byte, exchan
 		if !c.claimed() {
 			return nil, ErrNotClaimed
 		}
-		conversation := c.scram.Start()
+		conversation := c.scram.start()
 		challenge, _, err := conversation.Step(first)
 		l.UserName = conversation.Name()
 		if c.o.Lockout.Wait(l.Address, l.UserName) > 0 {

@@ -6,8 +6,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -328,74 +326,5 @@ func TestLoginSCRAM(t *testing.T) {
 	}
 	if _, err := d.Renew(id); !isRefused(err) {
 		t.Errorf("renewed after another password: %v", err)
-	}
-}
-
-// TestReload: a mistake in the role file changes nothing, and the error has its line.
-func TestReload(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "roles.toml")
-	write := func(text string) {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	role := func(topic string) string {
-		return "[[role]]\nname = \"r\"\n[[role.rule]]\nallow = \"publish\"\ntopic = \"" + topic + "\"\n"
-	}
-	write(role("a"))
-	d := newDoorway(t, ControlOptions{RoleFile: name, Needed: []string{"r", "viewer"}})
-	may := func(c *Control, topic string) bool {
-		return c.Policy().Permit(&Identity{User: "u", Roles: []string{"r"}}, Publish, topic).Allowed()
-	}
-	if !may(d.Control, "a") || may(d.Control, "b") {
-		t.Fatal("the role file is not in force")
-	}
-	write(role("b"))
-	if err := d.Reload(t.Context()); err != nil || may(d.Control, "a") || !may(d.Control, "b") || d.changed.Load() != 1 {
-		t.Errorf("a new file: %v, changed %d times", err, d.changed.Load())
-	}
-	for text, want := range map[string]string{
-		role("c") + "x = 1\n": name + ":6: ",
-		role("c/#/d"):         name + ":5: ",
-		"[[role]":             name + ":1: ",
-		"":                    `no role "r"`,
-	} {
-		write(text)
-		err := d.Reload(t.Context())
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v; want %s", text, err, want)
-		}
-		if d.Problem() == nil || !may(d.Control, "b") || may(d.Control, "c") || d.changed.Load() != 1 {
-			t.Errorf("%q: problem %v, changed %d times", text, d.Problem(), d.changed.Load())
-		}
-	}
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Reload(t.Context()); !errors.Is(err, os.ErrNotExist) || !may(d.Control, "b") {
-		t.Errorf("without the file: %v", err)
-	}
-
-	// The mistake is still there at the next start, and the house comes up.
-	write("[[role]")
-	o := d.o
-	again, err := NewControl(t.Context(), o)
-	if err != nil || !may(again, "b") || again.Problem() == nil || !strings.Contains(again.Problem().Error(), name+":1: ") {
-		t.Fatalf("a start with a mistake: %v", err)
-	}
-	write(role("c"))
-	if err := again.Reload(t.Context()); err != nil || !may(again, "c") || again.Problem() != nil {
-		t.Errorf("mended: %v, %v", err, again.Problem())
-	}
-
-	// Without a copy there is nothing to go on with.
-	write("[[role]")
-	o.Store = openUserStore(t, t.TempDir())
-	if _, err := NewControl(t.Context(), o); err == nil || !strings.Contains(err.Error(), name+":1: ") {
-		t.Errorf("the first start with a mistake: %v", err)
-	}
-	o.RoleFile, o.Needed = "", []string{"r"}
-	if _, err := NewControl(t.Context(), o); err == nil || !strings.Contains(err.Error(), `no role "r"`) {
-		t.Errorf("without a file: %v", err)
 	}
 }

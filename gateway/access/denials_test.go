@@ -9,7 +9,7 @@ import (
 
 func denyingPolicy(t *testing.T) *Policy {
 	t.Helper()
-	roles, err := ParseRoles("roles.toml", []byte(`[[role]]
+	return policyOf(t, `[[role]]
 name = "garden"
 [[role.rule]]
 deny = "publish"
@@ -17,15 +17,7 @@ topic = "garden/secret"
 [[role.rule]]
 allow = "all"
 topic = "garden/#"
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := NewPolicy(roles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+`)
 }
 
 // TestDenials: what was refused is told with the rule and the reason, repetitions as one.

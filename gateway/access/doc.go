@@ -6,7 +6,7 @@
 //
 // [Control] turns what somebody shows, a [Login], into an [Identity]: a certificate
 // that [ClientCertificates] has verified, a token for [JWT], a user name and a
-// password for [Users], or the messages of [SCRAM]. Who shows nothing has the role of
+// password for [Users], or the messages of SCRAM-SHA-256. Who shows nothing has the role of
 // the listener, if that has one. There is no default password: until the box has an
 // owner ([Claim]) nobody is let in but by such a listener.
 //
@@ -35,12 +35,28 @@
 //
 // # Where it is kept
 //
-// What a person wants is in files: the configuration and the role file that it names.
-// A mistake there is refused with its line, and what was in force stays so. What the
-// box knows is in buckets of the store, bounded in number: users, the claim, sessions of
-// the pages ([Sessions]), API tokens ([APITokens]) and the audit log ([Audit]). The keys of the box's
-// own certificate authority ([Authority]) are files beside the store.
+// What a person wants is in files: the configuration and the role file that it names, whose
+// form parseRoles describes. A mistake there is refused with its line, and what was in force
+// stays so. Beside a role file FILE are its nine versions before, FILE.before, FILE.before.2 and
+// so on, and the JSON schemas that it names. The box's own certificate authority is a folder of
+// files, see [Authority].
+//
+// What the box knows is in buckets of the store, bounded in number, values as JSON:
+//
+//	bucket                 key                           value
+//	access.users           name                          a User, and the import that brought them
+//	access.imports         id                            when an import began that has not ended
+//	access.claim           "claim"                       whether the box has an owner, and its name
+//	access.sessions        SHA-256 of the token in hex   user, digest of the hash of their password, ages
+//	access.sessions.clock  "ran"                         nanoseconds that the house has run
+//	access.tokens          name                          an APIToken, and the SHA-256 of its secret in hex
+//	access.audit           number of a page, 20 digits   20 Events at most
+//	access.observed        user                          what they were Observed to do
+//	access.roles           "roles"                       text of the role file that is in force
+//	access.scram           "secret"                      32 bytes, from which the salts of nobody are made
 //
 // Of secrets that were handed out the store holds hashes alone, but for those of
-// SCRAM, which are as good as a weak hash and are made on request only.
+// SCRAM, which are as good as a weak hash and are made on request only. A hash is text as in
+// crypt(3): $argon2id$ as PHC strings have it; an imported one may be another of those that
+// password.go lists, until its user logs in.
 package access

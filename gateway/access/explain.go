@@ -50,11 +50,7 @@ func (p *Policy) Way(id *Identity, a Action, topic string) []Step {
 			break
 		}
 		step := Step{o.title(r), r.String(), OtherTopic}
-		covers, overlaps := false, false
-		for _, t := range r.Topics {
-			f := newFilter(t)
-			covers, overlaps = covers || f.covers(id, topic), overlaps || f.overlaps(id, topic)
-		}
+		covers, overlaps := r.reach(id, topic)
 		switch {
 		case !r.about(a):
 			step.Match = OtherAction
@@ -158,7 +154,7 @@ func (p *Policy) unmatched(id *Identity, a Action, topic string) string {
 	why := "no rule matches"
 	var gone []string
 	for _, name := range id.Roles {
-		if p.roles[name] == nil {
+		if _, ok := p.roles[name]; !ok {
 			gone = append(gone, fmt.Sprintf("there is no role %q", name))
 		}
 	}
@@ -193,12 +189,7 @@ func (p *Policy) overlapping(id *Identity, topic string, is func(*Rule) bool) []
 		if !r.about(Receive) {
 			continue
 		}
-		covers, overlaps := false, false
-		for _, t := range r.Topics {
-			f := newFilter(t)
-			covers = covers || f.covers(id, topic)
-			overlaps = overlaps || f.overlaps(id, topic)
-		}
+		covers, overlaps := r.reach(id, topic)
 		if overlaps && is(r) {
 			list = append(list, o.title(r)+": "+r.String())
 		}
@@ -223,11 +214,10 @@ func (p *Policy) rulesOf(id *Identity) iter.Seq2[*Rule, origin] {
 			}
 		}
 		for _, name := range id.Roles {
-			if role := p.roles[name]; role != nil {
-				for i := range role.rules {
-					if !yield(&role.rules[i].Rule, origin{name, i + 1}) {
-						return
-					}
+			rules := p.roles[name]
+			for i := range rules {
+				if !yield(&rules[i].Rule, origin{name, i + 1}) {
+					return
 				}
 			}
 		}

@@ -77,8 +77,8 @@ var operators = []string{
 	"contains", "startsWith", "endsWith", "matches", "??",
 }
 
-// NewExpression compiles an expression. The error says what is wrong with it.
-func NewExpression(text string) (*Expression, error) {
+// newExpression compiles an expression. The error says what is wrong with it.
+func newExpression(text string) (*Expression, error) {
 	if len(text) > maxExpression {
 		return nil, fmt.Errorf("an expression has at most %d bytes", maxExpression)
 	}

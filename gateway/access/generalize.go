@@ -19,13 +19,8 @@ func generalize(id *Identity, topic string) (general string, ok bool) {
 	if topic == "" || topic[0] == '$' && topic != "$SYS" && !strings.HasPrefix(topic, "$SYS/") {
 		return "", false
 	}
-	levels := strings.Split(topic, "/")
-	for i, level := range levels {
-		if i > 0 || topic[0] != '$' {
-			levels[i] = generalLevel(id, level)
-		}
-	}
-	general = strings.Join(levels, "/")
+	general = GeneralTopic(id, topic)
+	levels := strings.Split(general, "/")
 	for len(general) > maxObservedTopic && len(levels) > 1 {
 		levels = levels[:len(levels)-1]
 		general = strings.Join(levels, "/") + "/#"
@@ -39,7 +34,19 @@ func generalize(id *Identity, topic string) (general string, ok bool) {
 	return general, checkFilter(general) == nil && newFilter(general).covers(id, topic)
 }
 
-// generalLevel is generalize for a level. A name is found within it where it stands by itself.
+// GeneralTopic returns the topic of a rule for a topic or a filter: the names of id are %u, %c
+// and %i, and nothing else is wider.
+func GeneralTopic(id *Identity, topic string) string {
+	levels := strings.Split(topic, "/")
+	for i, level := range levels {
+		if i > 0 || !strings.HasPrefix(topic, "$") {
+			levels[i] = generalLevel(id, level)
+		}
+	}
+	return strings.Join(levels, "/")
+}
+
+// generalLevel is GeneralTopic for a level. A name is found within it where it stands by itself.
 func generalLevel(id *Identity, level string) string {
 	if level == "+" || level == "#" || level == "" {
 		return level
@@ -170,16 +177,4 @@ func widest(list []ObservedTopic) string {
 		return "#"
 	}
 	return best
-}
-
-// GeneralTopic returns the topic of a rule for a topic or a filter: the names of id are %u, %c
-// and %i, and nothing else is wider.
-func GeneralTopic(id *Identity, topic string) string {
-	levels := strings.Split(topic, "/")
-	for i, level := range levels {
-		if i > 0 || topic == "" || topic[0] != '$' {
-			levels[i] = generalLevel(id, level)
-		}
-	}
-	return strings.Join(levels, "/")
 }

@@ -58,7 +58,7 @@ func invalidCertificate(field, format string, args ...any) error {
 // readClients reads what was issued and revoked.
 func (a *Authority) readClients() error {
 	name := filepath.Join(a.dir, issuedFile)
-	b, err := readFile(name)
+	b, err := readFile(name, maxTLSFile)
 	if err == nil {
 		err = json.Unmarshal(b, &a.issued)
 	}
@@ -277,16 +277,9 @@ func (a *Authority) Revoke(serial string) error {
 	return nil
 }
 
-// Revoked reports whether a certificate of this authority was revoked.
-func (a *Authority) Revoked(c *x509.Certificate) bool {
+// hasRevoked reports whether a certificate of this authority was revoked.
+func (a *Authority) hasRevoked(c *x509.Certificate) bool {
 	return (*a.revoked.Load())[serialText(c.SerialNumber)] && bytes.Equal(c.RawIssuer, a.root.RawSubject)
-}
-
-// RevocationList returns the revoked certificates as a CRL in PEM.
-func (a *Authority) RevocationList() []byte {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return listPEM(a.list)
 }
 
 func listPEM(l *x509.RevocationList) []byte {

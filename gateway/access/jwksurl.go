@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,7 +60,7 @@ func (o *JWTOptions) openKeyURL(algorithms []jose.SignatureAlgorithm) (*keysOfUR
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.JWKSCA != "" {
-		text, err := readBounded(o.JWKSCA)
+		text, err := readFile(o.JWKSCA, maxKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("authorities of the JWKS URL: %w", err)
 		}
@@ -206,12 +205,9 @@ func (k *keysOfURL) get(ctx context.Context) ([]tokenKey, error) {
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answers %d", k.url, answer.StatusCode)
 	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKeyFile+1))
+	text, err := readAll(answer.Body, k.url, maxKeyFile)
 	if err != nil {
 		return nil, err
-	}
-	if len(text) > maxKeyFile {
-		return nil, fmt.Errorf("%s sends more than %d bytes", k.url, maxKeyFile)
 	}
 	keys, err := parseKeySet(text)
 	if err != nil {

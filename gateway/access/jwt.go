@@ -119,9 +119,9 @@ func (o *JWTOptions) algorithms() ([]jose.SignatureAlgorithm, error) {
 	return allowed, nil
 }
 
-// LooksLikeJWT reports whether a password can be meant as a token: three parts in
+// looksLikeJWT reports whether a password can be meant as a token: three parts in
 // base64url, the first of them a JSON object. It says nothing about who made it.
-func LooksLikeJWT(password []byte) bool {
+func looksLikeJWT(password []byte) bool {
 	parts := bytes.SplitN(password, []byte("."), 4)
 	if len(parts) != 3 {
 		return false
@@ -159,7 +159,7 @@ func (j *JWT) open(ctx context.Context, token string) ([]byte, error) {
 	if len(token) > maxToken {
 		return nil, badToken("it has %d bytes, more than %d", len(token), maxToken)
 	}
-	if !LooksLikeJWT([]byte(token)) { // the decoder overlooks line ends
+	if !looksLikeJWT([]byte(token)) { // the decoder overlooks line ends
 		return nil, badToken("it is none")
 	}
 	signed, err := jose.ParseSignedCompact(token, j.algorithms)

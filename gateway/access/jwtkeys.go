@@ -10,8 +10,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -75,7 +73,7 @@ func (o *JWTOptions) openKeys(algorithms []jose.SignatureAlgorithm) (keySource, 
 		}
 	case set && !secret && !files && !url:
 		var text []byte
-		if text, err = readBounded(o.JWKSFile); err == nil {
+		if text, err = readFile(o.JWKSFile, maxKeyFile); err == nil {
 			if keys, err = parseKeySet(text); err != nil {
 				err = fmt.Errorf("%s: %w", o.JWKSFile, err)
 			}
@@ -100,23 +98,9 @@ func forAlgorithms(keys []tokenKey, algorithms []jose.SignatureAlgorithm) []toke
 	return slices.DeleteFunc(keys, func(k tokenKey) bool { return !slices.Contains(algorithms, k.algorithm) })
 }
 
-// readBounded reads a file of keys.
-func readBounded(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(text) > maxKeyFile {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxKeyFile)
-	}
-	return text, err
-}
-
 // readSecret reads the key of HS256.
 func readSecret(name string) ([]tokenKey, error) {
-	text, err := readBounded(name)
+	text, err := readFile(name, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +116,7 @@ func readSecret(name string) ([]tokenKey, error) {
 
 // readPublicKeys reads a PEM file.
 func readPublicKeys(name string) ([]tokenKey, error) {
-	text, err := readBounded(name)
+	text, err := readFile(name, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func TestJWTRules(t *testing.T) {
 
 // What the rules of a token come to, and that no name reaches further than its own topics.
 func TestJWTRulesInForce(t *testing.T) {
-	policy, err := NewPolicy(nil)
+	policy, err := newPolicy(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

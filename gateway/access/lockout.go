@@ -157,7 +157,7 @@ func (l *Lockout) Succeeded(address netip.Addr, user string) {
 	if len(all) == maxTrusted {
 		all = slices.Delete(all, 0, 1)
 	}
-	if !known && len(l.trusted) >= MaxUsers {
+	if !known && len(l.trusted) >= maxUsers {
 		l.forgetTrusted()
 	}
 	l.trusted[pair.user] = append(all, trust{address: address.Unmap(), at: time.Now()})

@@ -231,14 +231,14 @@ func TestLockoutEviction(t *testing.T) {
 func TestLockoutTrustIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLockout()
-		for i := range 2 * MaxUsers {
+		for i := range 2 * maxUsers {
 			l.Succeeded(home, fmt.Sprint("user", i))
 			time.Sleep(time.Second)
 		}
-		if n := len(l.trusted); n != MaxUsers {
+		if n := len(l.trusted); n != maxUsers {
 			t.Errorf("%d users are trusted", n)
 		}
-		last := fmt.Sprint("user", 2*MaxUsers-1)
+		last := fmt.Sprint("user", 2*maxUsers-1)
 		for i := range 100 {
 			l.Succeeded(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), last)
 			l.Succeeded(home, last)

@@ -223,6 +223,15 @@ func (f filter) expand(id *Identity) (string, bool) {
 	return text, text[0] != '$' || f.text[0] == '$'
 }
 
+// reach reports whether r covers all of what is asked, and whether it is about a part of it.
+func (r *Rule) reach(id *Identity, asked string) (covers, overlaps bool) {
+	for _, t := range r.Topics {
+		f := newFilter(t)
+		covers, overlaps = covers || f.covers(id, asked), overlaps || f.overlaps(id, asked)
+	}
+	return covers, overlaps
+}
+
 // matches reports whether a rule with these topics is about what is asked.
 func matches(filters []filter, id *Identity, asked string) bool {
 	return slices.ContainsFunc(filters, func(f filter) bool { return f.covers(id, asked) })

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -348,7 +347,7 @@ func TestAttacks(t *testing.T) {
 		{"a token that allows more", "deny all #", Identity{Rules: []Rule{{Actions: []Action{Publish}, Topics: []string{"a"}}}}, Publish, "a", true},
 	} {
 		t.Run(a.why, func(t *testing.T) {
-			p, err := NewPolicy([]Role{{"test", shortRules(t, a.rules)}})
+			p, err := newPolicy([]Role{{"test", shortRules(t, a.rules)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -362,93 +361,5 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("explained as %+v", v)
 			}
 		})
-	}
-}
-
-func TestRolesInOrder(t *testing.T) {
-	p, err := NewPolicy([]Role{
-		{"guest", shortRules(t, "deny publish a/#; allow publish b")},
-		{"owner", shortRules(t, "allow publish #")},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for roles, want := range map[string]string{
-		"guest":         "b",
-		"owner":         "a b c",
-		"guest owner":   "b c",
-		"owner guest":   "a b c",
-		"":              "",
-		"nobody":        "",
-		"nobody owner":  "a b c",
-		"guest guest":   "b",
-		"viewer guest":  "b",
-		"admin":         "a b c",
-		"homeassistant": "a b c",
-		"device":        "",
-		"guest nobody ": "b",
-	} {
-		id := &Identity{User: "u", Roles: strings.Fields(roles)}
-		var got []string
-		for _, topic := range []string{"a", "b", "c", "$SYS/x"} {
-			if p.Permit(id, Publish, topic).Allowed() {
-				got = append(got, topic)
-			}
-		}
-		if s := strings.Join(got, " "); s != want {
-			t.Errorf("%q may publish to %q, want %q", roles, s, want)
-		}
-	}
-	if !p.Permit(&Identity{Internal: true}, Publish, "$SYS/x").Allowed() {
-		t.Error("a part of the house may not publish to $SYS")
-	}
-	if !p.Permit(nil, Publish, "a").Denied() || !new(Policy).Permit(&Identity{Roles: []string{"admin"}}, Publish, "a").Denied() {
-		t.Error("nobody, or a policy without roles, is not denied")
-	}
-	if !(Permit{}).Denied() || (Permit{}).Message(0, false, nil) {
-		t.Error("the zero Permit does not deny")
-	}
-}
-
-func TestBuiltIn(t *testing.T) {
-	p, err := NewPolicy(BuiltIn("home%assist"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprint(p.Roles()); got != "[admin device homeassistant viewer]" {
-		t.Error(got)
-	}
-	for _, c := range []struct {
-		role   string
-		action Action
-		topic  string
-		allow  bool
-	}{
-		{"admin", Subscribe, "$SYS/#", true},
-		{"admin", Subscribe, "#", true},
-		{"homeassistant", Subscribe, "homeassistant/+/+/config", true},
-		{"homeassistant", Publish, "lamp/set", true},
-		{"viewer", Subscribe, "#", true},
-		{"viewer", Receive, "a", true},
-		{"viewer", Publish, "a", false},
-		{"device", Publish, "home%assist/device/lamp/config", true},
-		{"device", Publish, "home%assist/sensor/lamp/power/config", true},
-		{"device", Publish, "home%assist/sensor/power/lamp/config", false},
-		{"device", Publish, "home%assist/device/other/config", false},
-		{"device", Publish, "home%assist/status", false},
-		{"device", Subscribe, "home%assist/status", true},
-		{"device", Subscribe, "home%assist/device/lamp/config", false},
-		{"device", Publish, "lamp/state", true},
-		{"device", Publish, "lamps/state", false},
-		{"device", Subscribe, "lamp/+/set", true},
-		{"device", Subscribe, "+/set", false},
-	} {
-		id := &Identity{User: "lamp", Roles: []string{c.role}, Topics: []string{"lamp/#"}}
-		if c.role != "device" {
-			id.Topics = nil
-		}
-		if got := p.Permit(id, c.action, c.topic).Allowed(); got != c.allow {
-			t.Errorf("%s: %s %s: %v", c.role, c.action, c.topic, got)
-		}
 	}
 }

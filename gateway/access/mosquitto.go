@@ -31,7 +31,7 @@ func ImportMosquitto(name string, text []byte) ([]User, error) {
 			continue
 		case err == nil && first[user.Name] > 0:
 			err = fmt.Errorf("the user %q is in line %d already", user.Name, first[user.Name])
-		case err == nil && len(users) == MaxUsers:
+		case err == nil && len(users) == maxUsers:
 			err = tooMany
 		}
 		if err != nil {

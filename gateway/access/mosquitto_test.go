@@ -88,10 +88,10 @@ func TestImportMosquittoTellsAllMistakes(t *testing.T) {
 
 func TestImportMosquittoIsBounded(t *testing.T) {
 	var text strings.Builder
-	for i := range MaxUsers {
+	for i := range maxUsers {
 		fmt.Fprintf(&text, "user%d:%s\n", i, foreignHashes[0].hash)
 	}
-	if users, err := ImportMosquitto("passwd", []byte(text.String())); err != nil || len(users) != MaxUsers {
+	if users, err := ImportMosquitto("passwd", []byte(text.String())); err != nil || len(users) != maxUsers {
 		t.Errorf("%d users: %v", len(users), err)
 	}
 	_, err := ImportMosquitto("passwd", []byte(text.String()+"one more:secret\n"))

@@ -18,12 +18,7 @@ type Role struct {
 
 // Policy is roles by name. It does not change and may be used from any goroutine.
 type Policy struct {
-	roles map[string]*role
-}
-
-type role struct {
-	name  string
-	rules []compiledRule
+	roles map[string][]compiledRule
 }
 
 type compiledRule struct {
@@ -31,20 +26,12 @@ type compiledRule struct {
 	filters []filter
 }
 
-// NewPolicy makes a Policy of roles and the built-in ones; see [BuiltIn]. The error
-// says which rule cannot be used, and why.
-func NewPolicy(roles []Role) (*Policy, error) {
-	p := &Policy{roles: make(map[string]*role)}
+// newPolicy makes a Policy of roles. The error says which rule cannot be used, and why.
+func newPolicy(roles []Role) (*Policy, error) {
+	p := &Policy{roles: make(map[string][]compiledRule)}
 	for _, r := range roles {
 		if err := p.add(r); err != nil {
 			return nil, err
-		}
-	}
-	for _, r := range BuiltIn(discoveryPrefix) {
-		if p.roles[r.Name] == nil {
-			if err := p.add(r); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return p, nil
@@ -54,10 +41,10 @@ func (p *Policy) add(r Role) error {
 	if err := checkRoleName(r.Name); err != nil {
 		return fmt.Errorf("access: %w", err)
 	}
-	if p.roles[r.Name] != nil {
+	if _, twice := p.roles[r.Name]; twice {
 		return fmt.Errorf("access: there are two roles %q", r.Name)
 	}
-	compiled := &role{name: r.Name}
+	var compiled []compiledRule
 	for i, rule := range r.Rules {
 		if err := rule.Validate(); err != nil {
 			return fmt.Errorf("access: role %s, rule %d: %w", r.Name, i+1, err)
@@ -66,7 +53,7 @@ func (p *Policy) add(r Role) error {
 		for _, t := range rule.Topics {
 			c.filters = append(c.filters, newFilter(t))
 		}
-		compiled.rules = append(compiled.rules, c)
+		compiled = append(compiled, c)
 	}
 	p.roles[r.Name] = compiled
 	return nil
@@ -89,6 +76,19 @@ func checkRoleName(name string) error {
 
 // Roles returns the names of the roles, sorted.
 func (p *Policy) Roles() []string { return slices.Sorted(maps.Keys(p.roles)) }
+
+// Role returns the rules of a role.
+func (p *Policy) Role(name string) (Role, bool) {
+	rules, ok := p.roles[name]
+	if !ok {
+		return Role{}, false
+	}
+	role := Role{Name: name}
+	for i := range rules {
+		role.Rules = append(role.Rules, rules[i].Rule)
+	}
+	return role, true
+}
 
 // Permit is what a [Policy] says about somebody, an action and a topic. It holds as
 // long as the Policy is in force. The zero Permit is denied.
@@ -205,12 +205,9 @@ func (p *Policy) first(id *Identity, a Action, topic string, decides func(*Rule,
 		}
 	}
 	for _, name := range id.Roles {
-		role := p.roles[name]
-		if role == nil {
-			continue
-		}
-		for i := range role.rules {
-			r := &role.rules[i]
+		rules := p.roles[name]
+		for i := range rules {
+			r := &rules[i]
 			if r.about(a) && matches(r.filters, id, topic) && decides(&r.Rule, origin{name, i + 1}) {
 				return answerOf(&r.Rule)
 			}

@@ -128,7 +128,7 @@ func (p *proofs) fly(ctx context.Context, f *flight, q question, user, hash stri
 
 // remember adds a proof. Called with mu held.
 func (p *proofs) remember(user string, made proof) {
-	if _, ok := p.proven[user]; !ok && len(p.proven) >= MaxUsers {
+	if _, ok := p.proven[user]; !ok && len(p.proven) >= maxUsers {
 		for other := range p.proven { // of users who were deleted while it was made
 			delete(p.proven, other)
 			break

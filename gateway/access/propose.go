@@ -34,12 +34,7 @@ func (p *Policy) Over(id *Identity, a Action, filter string) Answer {
 		if !r.about(a) && !(a == Subscribe && r.about(Receive) && r.Deny) {
 			continue
 		}
-		covers, overlaps := false, false
-		for _, t := range r.Topics {
-			f := newFilter(t)
-			covers = covers || f.covers(id, asked)
-			overlaps = overlaps || f.overlaps(id, asked)
-		}
+		covers, overlaps := r.reach(id, asked)
 		switch {
 		case covers && !r.conditional() && r.about(a):
 			if some {
@@ -65,10 +60,8 @@ func (p *Policy) may(id *Identity, a Action, asked string) bool {
 		if r.Deny || !r.about(a) {
 			continue
 		}
-		for _, t := range r.Topics {
-			if f := newFilter(t); f.covers(id, asked) || a != Subscribe && f.overlaps(id, asked) {
-				return true
-			}
+		if covers, overlaps := r.reach(id, asked); covers || a != Subscribe && overlaps {
+			return true
 		}
 	}
 	return false
@@ -114,7 +107,7 @@ func (p *Policy) Propose(id *Identity, role string, seen *Observed) Proposal {
 	}
 	proposal.Denied = deniedOf(id, role, *rules, seen)
 	alone := &Identity{User: id.User, ClientID: id.ClientID, Name: id.Name, Roles: []string{role}}
-	least, err := NewPolicy([]Role{proposal.Role})
+	least, err := newPolicy([]Role{proposal.Role})
 	for r, o := range p.rulesOf(id) {
 		if err != nil || r.Deny {
 			continue
@@ -179,9 +172,10 @@ func leastRules(seen *Observed) []Rule {
 func overlapsAny(id *Identity, r *Rule, others []Rule) bool {
 	for _, o := range others {
 		for _, t := range o.Topics {
-			asked, ok := newFilter(t).expand(id)
-			if ok && slices.ContainsFunc(r.Topics, func(t string) bool { return newFilter(t).overlaps(id, asked) }) {
-				return true
+			if asked, ok := newFilter(t).expand(id); ok {
+				if _, overlaps := r.reach(id, asked); overlaps {
+					return true
+				}
 			}
 		}
 	}
@@ -191,7 +185,7 @@ func overlapsAny(id *Identity, r *Rule, others []Rule) bool {
 // deniedOf returns what was seen and rules do not allow. Of a topic with a + or #, which was
 // not seen itself, a part may be denied.
 func deniedOf(id *Identity, role string, rules []Rule, seen *Observed) []Use {
-	p, err := NewPolicy([]Role{{role, rules}})
+	p, err := newPolicy([]Role{{role, rules}})
 	if err != nil {
 		return []Use{{"", fmt.Sprint(err)}}
 	}

@@ -49,15 +49,15 @@ func TestEditRoles(t *testing.T) {
 		{"sensors", "", func(s string) string { return s[:strings.Index(s, "# Sensors")] + s[strings.Index(s, "# Lamps."):] }},
 		{"new", strings.ReplaceAll(lamps, "lamps", "new"), func(s string) string { return s + "\n" + strings.ReplaceAll(lamps, "lamps", "new") }},
 	} {
-		got, err := EditRoles(roleFileText, tt.name, tt.role)
+		got, err := editRoles(roleFileText, tt.name, tt.role)
 		if err != nil || got != tt.want(roleFileText) {
 			t.Errorf("%s: %v\n%s\nwant\n%s", tt.name, err, got, tt.want(roleFileText))
 		}
 	}
-	if got, err := EditRoles("", "lamps", lamps); err != nil || got != lamps {
+	if got, err := editRoles("", "lamps", lamps); err != nil || got != lamps {
 		t.Errorf("of nothing: %v\n%s", err, got)
 	}
-	if _, err := EditRoles(roleFileText, "nobody", ""); !errors.Is(err, ErrNoRole) {
+	if _, err := editRoles(roleFileText, "nobody", ""); !errors.Is(err, ErrNoRole) {
 		t.Errorf("a role that is not there: %v", err)
 	}
 	if text, ok := RoleText(roleFileText, "lamps"); !ok || !strings.HasPrefix(text, "# Lamps.\n") {
@@ -67,13 +67,13 @@ func TestEditRoles(t *testing.T) {
 
 // TestWriteRole: what is written is read as the same.
 func TestWriteRole(t *testing.T) {
-	roles, err := ParseRoles("roles.toml", []byte(roleFileText))
+	roles, err := parseRoles("roles.toml", []byte(roleFileText))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, role := range roles {
 		text := WriteRole(role.Name, role.Specs())
-		again, err := ParseRoles("roles.toml", []byte(text))
+		again, err := parseRoles("roles.toml", []byte(text))
 		if err != nil || len(again) != 1 || WriteRole(again[0].Name, again[0].Specs()) != text {
 			t.Errorf("%v\n%s", err, text)
 		}
@@ -82,7 +82,7 @@ func TestWriteRole(t *testing.T) {
 		}
 	}
 	hostile := []RuleSpec{{Allow: []string{"publish\"\n[[role]]"}, Topic: []string{"a\x7f\x00\u2028\"\\"}}}
-	if _, err := ParseRoles("roles.toml", []byte(WriteRole("x", hostile))); err == nil || strings.Contains(err.Error(), "escape") {
+	if _, err := parseRoles("roles.toml", []byte(WriteRole("x", hostile))); err == nil || strings.Contains(err.Error(), "escape") {
 		t.Errorf("%v", err)
 	}
 }
@@ -95,7 +95,7 @@ func FuzzEditRoles(f *testing.F) {
 	f.Add("[[role]]\nname = \"a\"\n[[role]]\nname = \"b\" # [[role]]\n", "b")
 	f.Add("x = '''\n[[role]]\nname = \"a\"\n'''", "a")
 	f.Fuzz(func(t *testing.T, text, name string) {
-		before, err := ParseRoles("roles.toml", []byte(text))
+		before, err := parseRoles("roles.toml", []byte(text))
 		if err != nil || len(text) > 5000 || checkRoleName(name) != nil {
 			return
 		}
@@ -105,7 +105,7 @@ func FuzzEditRoles(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			after, err := ParseRoles("roles.toml", []byte(edited))
+			after, err := parseRoles("roles.toml", []byte(edited))
 			if err != nil {
 				continue // told to who wants to write it
 			}
@@ -198,5 +198,74 @@ func TestWriteRoles(t *testing.T) {
 	}
 	if _, err = c.ParseRole("x", role("y")); err == nil {
 		t.Error("a role got another name")
+	}
+}
+
+// TestReload: a mistake in the role file changes nothing, and the error has its line.
+func TestReload(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "roles.toml")
+	write := func(text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	role := func(topic string) string {
+		return "[[role]]\nname = \"r\"\n[[role.rule]]\nallow = \"publish\"\ntopic = \"" + topic + "\"\n"
+	}
+	write(role("a"))
+	d := newDoorway(t, ControlOptions{RoleFile: name, Needed: []string{"r", "viewer"}})
+	may := func(c *Control, topic string) bool {
+		return c.Policy().Permit(&Identity{User: "u", Roles: []string{"r"}}, Publish, topic).Allowed()
+	}
+	if !may(d.Control, "a") || may(d.Control, "b") {
+		t.Fatal("the role file is not in force")
+	}
+	write(role("b"))
+	if err := d.Reload(t.Context()); err != nil || may(d.Control, "a") || !may(d.Control, "b") || d.changed.Load() != 1 {
+		t.Errorf("a new file: %v, changed %d times", err, d.changed.Load())
+	}
+	for text, want := range map[string]string{
+		role("c") + "x = 1\n": name + ":6: ",
+		role("c/#/d"):         name + ":5: ",
+		"[[role]":             name + ":1: ",
+		"":                    `no role "r"`,
+	} {
+		write(text)
+		err := d.Reload(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %s", text, err, want)
+		}
+		if d.Problem() == nil || !may(d.Control, "b") || may(d.Control, "c") || d.changed.Load() != 1 {
+			t.Errorf("%q: problem %v, changed %d times", text, d.Problem(), d.changed.Load())
+		}
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Reload(t.Context()); !errors.Is(err, os.ErrNotExist) || !may(d.Control, "b") {
+		t.Errorf("without the file: %v", err)
+	}
+
+	// The mistake is still there at the next start, and the house comes up.
+	write("[[role]")
+	o := d.o
+	again, err := NewControl(t.Context(), o)
+	if err != nil || !may(again, "b") || again.Problem() == nil || !strings.Contains(again.Problem().Error(), name+":1: ") {
+		t.Fatalf("a start with a mistake: %v", err)
+	}
+	write(role("c"))
+	if err := again.Reload(t.Context()); err != nil || !may(again, "c") || again.Problem() != nil {
+		t.Errorf("mended: %v, %v", err, again.Problem())
+	}
+
+	// Without a copy there is nothing to go on with.
+	write("[[role]")
+	o.Store = openUserStore(t, t.TempDir())
+	if _, err := NewControl(t.Context(), o); err == nil || !strings.Contains(err.Error(), name+":1: ") {
+		t.Errorf("the first start with a mistake: %v", err)
+	}
+	o.RoleFile, o.Needed = "", []string{"r"}
+	if _, err := NewControl(t.Context(), o); err == nil || !strings.Contains(err.Error(), `no role "r"`) {
+		t.Errorf("without a file: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 // What a role file holds at most.
 const (
-	MaxRoleFile = 64 << 10 // bytes
+	maxRoleFile = 64 << 10 // bytes
 
 	maxRoles    = 100
 	maxRules    = 1000 // of all roles together
@@ -27,7 +27,7 @@ const (
 	maxMistakes = 20 // that are told of at once
 )
 
-// ParseRoles reads a role file. name is its path: schemas are read from its folder.
+// parseRoles reads a role file. name is its path: schemas are read from its folder.
 // The error has a line for each mistake, with its place in the file and what is right;
 // there are no roles then.
 //
@@ -47,9 +47,9 @@ const (
 //
 // The keys are those of [Rule] and [Content]. The rules of a role are asked in the order
 // of the file.
-func ParseRoles(name string, text []byte) ([]Role, error) {
-	if len(text) > MaxRoleFile {
-		return nil, fmt.Errorf("%s: larger than %d KiB", name, MaxRoleFile>>10)
+func parseRoles(name string, text []byte) ([]Role, error) {
+	if len(text) > maxRoleFile {
+		return nil, fmt.Errorf("%s: larger than %d KiB", name, maxRoleFile>>10)
 	}
 	var tree map[string]any
 	if _, err := toml.Decode(string(text), &tree); err != nil {
@@ -159,7 +159,7 @@ func (f *roleFile) roles(tree map[string]any) []Role {
 	}
 	var roles []Role
 	lines := make(map[string]int)
-	for _, r := range BuiltIn(discoveryPrefix) {
+	for _, r := range BuiltIn("") {
 		lines[r.Name] = 0
 	}
 	for i, t := range tables {
@@ -354,7 +354,7 @@ func (f *roleFile) content(v any, path string) *Content {
 			return &c
 		}
 		var err error
-		if c.Where, err = NewExpression(text); err != nil {
+		if c.Where, err = newExpression(text); err != nil {
 			f.wrong(path+".where", "where: %v", err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"lintel/gateway/mqtt"
@@ -62,14 +61,28 @@ func roleFolder(t testing.TB, files map[string]string) string {
 	return filepath.Join(dir, "roles.toml")
 }
 
-func housePolicy(t testing.TB) *Policy {
+// policyOf compiles a role file.
+func policyOf(t testing.TB, text string) *Policy {
 	t.Helper()
-	name := roleFolder(t, map[string]string{"alarm.json": `{"required": ["level"]}`})
-	roles, err := ParseRoles(name, []byte(houseRoles))
+	roles, err := parseRoles("roles.toml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPolicy(roles)
+	p, err := newPolicy(roles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func housePolicy(t testing.TB) *Policy {
+	t.Helper()
+	name := roleFolder(t, map[string]string{"alarm.json": `{"required": ["level"]}`})
+	roles, err := parseRoles(name, []byte(houseRoles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPolicy(append(roles, BuiltIn("homeassistant")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +91,7 @@ func housePolicy(t testing.TB) *Policy {
 
 func TestParseRoles(t *testing.T) {
 	name := roleFolder(t, map[string]string{"alarm.json": "true"})
-	roles, err := ParseRoles(name, []byte(houseRoles))
+	roles, err := parseRoles(name, []byte(houseRoles))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +114,7 @@ nothing`
 	if s := strings.Join(got, "\n"); s != want {
 		t.Errorf("got:\n%s\nwant:\n%s", s, want)
 	}
-	if roles, err := ParseRoles(name, nil); err != nil || roles != nil {
+	if roles, err := parseRoles(name, nil); err != nil || roles != nil {
 		t.Errorf("an empty file: %v, %v", roles, err)
 	}
 }
@@ -180,9 +193,9 @@ payload = {}
 			"6: schema: gone.json: no such file or directory"},
 		{"[[role]]\nname=\"a\"\n" + strings.Repeat("[[role.rule]]\n", maxRules+1), "3: the rule has neither"},
 		{strings.Repeat("[[role]]\n", maxRoles+1), fmt.Sprintf("%d: there are more than 100 roles", maxRoles+1)},
-		{strings.Repeat("#", MaxRoleFile+1), " larger than 64 KiB"},
+		{strings.Repeat("#", maxRoleFile+1), " larger than 64 KiB"},
 	} {
-		roles, err := ParseRoles(name, []byte(c.text))
+		roles, err := parseRoles(name, []byte(c.text))
 		if err == nil || roles != nil {
 			t.Errorf("%.300s: %v, %v", c.text, roles, err)
 			continue
@@ -191,100 +204,9 @@ payload = {}
 			t.Errorf("%.300s\ngot:\n%s\nwant:\n%s", c.text, got, c.want)
 		}
 	}
-	_, err := ParseRoles(name, []byte(strings.Repeat("[[role]]\n", 50)))
+	_, err := parseRoles(name, []byte(strings.Repeat("[[role]]\n", 50)))
 	if lines := strings.Split(err.Error(), "\n"); len(lines) != maxMistakes+1 || !strings.HasSuffix(lines[maxMistakes], "and 30 more") {
 		t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-1])
-	}
-}
-
-func TestNewPolicyMistakes(t *testing.T) {
-	rule := shortRules(t, "allow publish a")
-	for _, c := range []struct {
-		roles []Role
-		want  string
-	}{
-		{[]Role{{"", rule}}, "needs a name"},
-		{[]Role{{"a", rule}, {"a", rule}}, "two roles"},
-		{[]Role{{"a", []Rule{{Topics: []string{"a"}}}}}, "role a, rule 1: a rule needs an action"},
-		{[]Role{{"a", []Rule{rule[0], {Actions: everything}}}}, "role a, rule 2: a rule needs a topic"},
-		{[]Role{{"a", []Rule{{Actions: []Action{9}, Topics: []string{"a"}}}}}, "no action 9"},
-		{[]Role{{"a", []Rule{{Actions: []Action{Publish}, Topics: []string{"a"}, QoS: []mqtt.QoS{3}}}}}, "no QoS 3"},
-	} {
-		if _, err := NewPolicy(c.roles); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v: %v, want %q", c.roles, err, c.want)
-		}
-	}
-}
-
-func TestExplain(t *testing.T) {
-	p := housePolicy(t)
-	lamp := Identity{User: "lamp", Roles: []string{"sensors", "guest"}, Topics: []string{"lamp/#"}}
-	token := Identity{Rules: shortRules(t, "allow publish a"), Roles: []string{"gone"}}
-	for _, c := range []struct {
-		id     Identity
-		action Action
-		topic  string
-		m      *mqtt.Message
-		want   string // Why
-		rule   string
-	}{
-		{lamp, Publish, "sensors/lamp/t", nil,
-			"role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", "role sensors, rule 2 (roles.toml:10)"},
-		{lamp, Publish, "sensors/lamp/config", nil,
-			"it depends on the message: role sensors, rule 1 (roles.toml:5): deny publish to sensors/%u/config, if it is retained; " +
-				"else role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", ""},
-		{lamp, Publish, "sensors/lamp/config", &mqtt.Message{Retain: true},
-			"role sensors, rule 1 (roles.toml:5): deny publish to sensors/%u/config, if it is retained", "role sensors, rule 1 (roles.toml:5)"},
-		{lamp, Publish, "sensors/lamp/config", &mqtt.Message{},
-			"role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", "role sensors, rule 2 (roles.toml:10)"},
-		{lamp, Publish, "sensors/other/t", nil, "no rule matches", ""},
-		{lamp, Publish, "lamp/set", nil, "own topic: allow everything on lamp/#", "own topic"},
-		{lamp, Publish, "a/+", nil, "that is no valid topic name", ""},
-		{lamp, Publish, "$SYS/x", nil, "topics that begin with $ belong to the broker", ""},
-		{lamp, Subscribe, "a#", nil, "that is no valid topic filter", ""},
-		{lamp, Subscribe, "house/#", nil,
-			"role guest, rule 3 (roles.toml:33): allow subscribe to house/#; not delivered is what is denied by " +
-				"role guest, rule 2 (roles.toml:32): deny receive house/secret/#", "role guest, rule 3 (roles.toml:33)"},
-		{lamp, Subscribe, "house/garden/#", nil, "role guest, rule 3 (roles.toml:33): allow subscribe to house/#", "role guest, rule 3 (roles.toml:33)"},
-		{lamp, Subscribe, "house/secret/x", nil,
-			"role guest, rule 3 (roles.toml:33): allow subscribe to house/#; not delivered is what is denied by " +
-				"role guest, rule 2 (roles.toml:32): deny receive house/secret/#", "role guest, rule 3 (roles.toml:33)"},
-		{lamp, Receive, "house/secret/x", nil, "role guest, rule 2 (roles.toml:32): deny receive house/secret/#", "role guest, rule 2 (roles.toml:32)"},
-		{lamp, Subscribe, "sensors/#", nil,
-			"no rule matches all of it; a part is in role sensors, rule 2 (roles.toml:10): allow publish and subscribe on sensors/%u/#, time", ""},
-		{lamp, Publish, "alarm", &mqtt.Message{QoS: 1, Payload: []byte(`{"level": 1}`)}, "no rule matches", ""},
-		{token, Publish, "a", nil, "rule 1 of the token: allow publish to a", "rule 1 of the token"},
-		{token, Publish, "b", nil, `no rule matches; there is no role "gone"`, ""},
-		{Identity{}, Publish, "b", nil, "no rule matches; there are no roles and no topics of its own", ""},
-		{Identity{Internal: true}, Publish, "b", nil, "a part of the house may do everything: allowed", ""},
-		{Identity{Rules: []Rule{{}}, Roles: []string{"admin"}}, Publish, "b", nil, "rule 1 of the token cannot be used (a rule needs an action)", ""},
-		{Identity{Roles: []string{"admin"}}, Subscribe, "#", nil, "role admin, rule 1: allow everything on #, $SYS/#", "role admin, rule 1"},
-	} {
-		v := p.Explain(&c.id, c.action, c.topic, c.m)
-		if v.Why != c.want || v.Rule != c.rule {
-			t.Errorf("%s %q:\n%s (%s)\nwant:\n%s (%s)", c.action, c.topic, v.Why, v.Rule, c.want, c.rule)
-		}
-		permit := p.Permit(&c.id, c.action, c.topic)
-		want := permit.Allowed()
-		if c.m != nil {
-			want = permit.Message(c.m.QoS, c.m.Retain, c.m.Payload)
-		}
-		if v.Allow != want || v.Depends != (permit.Depends() && c.m == nil) {
-			t.Errorf("%s %q: %+v, and the Permit says %v", c.action, c.topic, v, permit.answer)
-		}
-	}
-}
-
-// TestExplainUnknown: what could not be found out is said.
-func TestExplainUnknown(t *testing.T) {
-	p, err := NewPolicy([]Role{{"a", []Rule{{
-		Deny: true, Actions: []Action{Publish}, Topics: []string{"#"}, Content: &Content{Where: expression(t, "payload.x")}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := p.Explain(&Identity{Roles: []string{"a"}}, Publish, "t", &mqtt.Message{Payload: []byte("?")})
-	if want := "role a, rule 1: deny publish to #, if payload.x; whether that holds cannot be found out"; v.Why != want {
-		t.Errorf("%q, want %q", v.Why, want)
 	}
 }
 
@@ -337,11 +259,11 @@ func FuzzRoles(f *testing.F) {
 	name := roleFolder(f, map[string]string{"alarm.json": "true"})
 	f.Fuzz(func(t *testing.T, text string) {
 		positions(text)
-		roles, err := ParseRoles(name, []byte(text))
+		roles, err := parseRoles(name, []byte(text))
 		if err != nil {
 			return
 		}
-		p, err := NewPolicy(roles)
+		p, err := newPolicy(roles)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -369,103 +291,16 @@ func FuzzRoles(f *testing.F) {
 // not take more room and time than others.
 func TestRoleFileBounds(t *testing.T) {
 	for _, unit := range []string{"[", "a.", "{a=", "[{a="} {
-		text := "x = " + strings.Repeat(unit, MaxRoleFile/len(unit)-2)
+		text := "x = " + strings.Repeat(unit, maxRoleFile/len(unit)-2)
 		if unit == "a." {
-			text = strings.Repeat(unit, MaxRoleFile/len(unit)-3) + "b = 1"
+			text = strings.Repeat(unit, maxRoleFile/len(unit)-3) + "b = 1"
 		}
 		total := 0
 		for path := range positions(text) {
 			total += len(path)
 		}
-		if total > 100*MaxRoleFile {
+		if total > 100*maxRoleFile {
 			t.Errorf("%s: the paths take %d bytes", unit, total)
-		}
-	}
-}
-
-// TestPolicyParallel is for the race detector.
-func TestPolicyParallel(t *testing.T) {
-	p := housePolicy(t)
-	id := &Identity{User: "lamp", Roles: []string{"sensors"}}
-	permit := p.Permit(id, Publish, "alarm")
-	var g sync.WaitGroup
-	for range 4 {
-		g.Go(func() {
-			for i := range 50 {
-				level := i % 5
-				if got := permit.Message(1, false, fmt.Appendf(nil, `{"level": %d}`, level)); got != (level > 2) {
-					t.Errorf("level %d: %v", level, got)
-				}
-				if !p.Permit(id, Publish, "sensors/lamp/t").Allowed() {
-					t.Error("its own topic is denied")
-				}
-				p.Explain(id, Subscribe, "#", nil)
-			}
-		})
-	}
-	g.Wait()
-}
-
-func BenchmarkPermit(b *testing.B) {
-	var rules []Rule
-	for i := range 20 {
-		rules = append(rules, shortRules(b, fmt.Sprintf("deny publish house/room%d/secret/#", i))...)
-	}
-	rules = append(rules, shortRules(b, "allow all own/%u/#; allow all house/#")...)
-	small := Rule{Actions: []Action{Publish}, Topics: []string{"small"}, QoS: []mqtt.QoS{0, 1}, Retain: new(bool), Content: &Content{MaxSize: 100}}
-	object := Rule{Actions: []Action{Publish}, Topics: []string{"object"}, Content: &Content{Where: expression(b, "payload.t < 85")}}
-	p, err := NewPolicy([]Role{{"test", append(rules, small, object)}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	id := &Identity{User: "lamp", ClientID: "c", Roles: []string{"test"}}
-	for name, topic := range map[string]string{"plain": "house/garden/lamp/state", "pattern": "own/lamp/state", "denied": "other/x"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				p.Permit(id, Publish, topic)
-			}
-		})
-	}
-	payload := []byte(`{"t": 21.5, "h": 60}`)
-	for _, topic := range []string{"small", "object"} {
-		permit := p.Permit(id, Publish, topic)
-		b.Run("message/"+topic, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if !permit.Message(0, false, payload) {
-					b.Fatal("denied")
-				}
-			}
-		})
-	}
-}
-
-// TestPermitAllocates: nothing, unless it depends on the message, and then not for what
-// a message says without its payload.
-func TestPermitAllocates(t *testing.T) {
-	p := housePolicy(t)
-	small, err := NewPolicy([]Role{{"a", []Rule{{
-		Actions: []Action{Publish}, Topics: []string{"#"}, QoS: []mqtt.QoS{0}, Retain: new(bool), Content: &Content{MaxSize: 3, JSON: true}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	permit := small.Permit(&Identity{Roles: []string{"a"}}, Publish, "a")
-	id := &Identity{User: "lamp", Roles: []string{"gone", "sensors", "guest"}, Topics: []string{"lamp/#"}, Rules: shortRules(t, "deny all x/%u")}
-	payload := []byte("123")
-	for what, f := range map[string]func() bool{
-		"a plain rule":   func() bool { return p.Permit(id, Subscribe, "house/#").Allowed() },
-		"a pattern":      func() bool { return p.Permit(id, Publish, "sensors/lamp/t").Allowed() },
-		"its own topic":  func() bool { return p.Permit(id, Publish, "lamp/t").Allowed() },
-		"no rule":        func() bool { return p.Permit(id, Publish, "nothing/of/this").Denied() },
-		"a message":      func() bool { return permit.Message(0, false, payload) },
-		"a message more": func() bool { return !permit.Message(1, false, payload) },
-	} {
-		if !f() {
-			t.Errorf("%s: wrong answer", what)
-		}
-		if n := testing.AllocsPerRun(100, func() { f() }); n != 0 {
-			t.Errorf("%s: %v allocations", what, n)
 		}
 	}
 }

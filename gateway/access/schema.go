@@ -1,9 +1,9 @@
 package access
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net/url"
@@ -54,14 +54,11 @@ func (f schemaFolder) Load(address string) (any, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxSchema+1))
+	text, err := readAll(file, name, maxSchema)
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxSchema {
-		return nil, fmt.Errorf("%s is larger than %d KiB", name, maxSchema>>10)
-	}
-	v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s is no JSON: %w", name, err)
 	}

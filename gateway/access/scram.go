@@ -87,7 +87,7 @@ func parseSCRAM(text string) (c scram.StoredCredentials, ok bool) {
 	return c, true
 }
 
-// SCRAM is the server of SCRAM-SHA-256 (RFC 5802, RFC 7677), with which a client shows
+// scramServer is the server of SCRAM-SHA-256 (RFC 5802, RFC 7677), with which a client shows
 // that it knows a password without sending it, and the server that it knows the
 // client. In MQTT 5.0 it is an authentication method (5.0 §4.12).
 //
@@ -97,21 +97,21 @@ func parseSCRAM(text string) (c scram.StoredCredentials, ok bool) {
 // there is no list of methods in MQTT that would tell a client about it.
 //
 // It does not change and may be used from any goroutine.
-type SCRAM struct {
-	// Secret makes up the salts of users who are not there. They stay the same as those
-	// of users do, so the Secret belongs to the box and outlasts restarts.
-	Secret [32]byte
+type scramServer struct {
+	// secret makes up the salts of users who are not there. They stay the same as those
+	// of users do, so the secret belongs to the box and outlasts restarts.
+	secret [32]byte
 
-	// User returns a user. It is called twice in a login: who was deleted, was disabled or has got
+	// user returns a user. It is called twice in a login: who was deleted, was disabled or has got
 	// another password meanwhile is not let in.
-	User func(name string) (User, bool)
+	user func(name string) (User, bool)
 
 	nonce scram.NonceGeneratorFcn // nil: a random one
 }
 
-// Start begins a login.
-func (s *SCRAM) Start() *SCRAMConversation {
-	c := &SCRAMConversation{s: s}
+// start begins a login.
+func (s *scramServer) start() *scramConversation {
+	c := &scramConversation{s: s}
 	server, err := scram.SHA256.NewServer(c.credentials)
 	if err != nil {
 		c.err = fmt.Errorf("scram: %w", err)
@@ -124,11 +124,11 @@ func (s *SCRAM) Start() *SCRAMConversation {
 	return c
 }
 
-// SCRAMConversation is one login: two messages of the client, and an answer to each. In
+// scramConversation is one login: two messages of the client, and an answer to each. In
 // MQTT the first message comes with CONNECT, the second with AUTH after the first answer, and
 // the second answer goes with CONNACK. It belongs to one goroutine.
-type SCRAMConversation struct {
-	s      *SCRAM
+type scramConversation struct {
+	s      *scramServer
 	server *scram.ServerConversation
 	name   string
 	user   User
@@ -138,17 +138,17 @@ type SCRAMConversation struct {
 }
 
 // Name returns the user name that the client claims; empty until it has named one.
-func (c *SCRAMConversation) Name() string { return c.name }
+func (c *scramConversation) Name() string { return c.name }
 
 // User returns the user that was let in; ok is false until then.
-func (c *SCRAMConversation) User() (user User, ok bool) {
+func (c *scramConversation) User() (user User, ok bool) {
 	return c.user, c.done && c.err == nil
 }
 
 // Step takes a message of the client and returns the answer. When done is set the user is let
 // in, and the answer proves to the client that the server knows it. After an error the
 // login has failed for good; it is ErrBadLogin, whether the user is there or not.
-func (c *SCRAMConversation) Step(message []byte) (answer []byte, done bool, err error) {
+func (c *scramConversation) Step(message []byte) (answer []byte, done bool, err error) {
 	if c.err == nil && c.done {
 		c.err = ErrBadLogin // a message after the last
 	}
@@ -170,7 +170,7 @@ func (c *SCRAMConversation) Step(message []byte) (answer []byte, done bool, err 
 		}
 		return []byte(text), false, nil
 	}
-	now, ok := c.s.User(c.name)
+	now, ok := c.s.user(c.name)
 	if !c.real || !c.server.Valid() || !ok || now.Disabled || now.SCRAM != c.user.SCRAM {
 		c.err = ErrBadLogin
 		return nil, false, c.err
@@ -181,13 +181,13 @@ func (c *SCRAMConversation) Step(message []byte) (answer []byte, done bool, err 
 
 // credentials returns those of a user. For who is not there, or has none, it makes up some
 // that nobody can tell from real ones and that no password fits.
-func (c *SCRAMConversation) credentials(name string) (scram.StoredCredentials, error) {
+func (c *scramConversation) credentials(name string) (scram.StoredCredentials, error) {
 	if name == "" || len(name) > maxTokenName || strings.ContainsRune(name, 0) {
 		return scram.StoredCredentials{}, errors.New("no user name")
 	}
 	c.name = name
 	made := c.s.madeUp(name) // always, for it takes time
-	user, ok := c.s.User(name)
+	user, ok := c.s.user(name)
 	if !ok {
 		return made, nil
 	}
@@ -200,9 +200,9 @@ func (c *SCRAMConversation) credentials(name string) (scram.StoredCredentials, e
 }
 
 // madeUp returns the credentials of nobody.
-func (s *SCRAM) madeUp(name string) scram.StoredCredentials {
+func (s *scramServer) madeUp(name string) scram.StoredCredentials {
 	derive := func(what string) []byte {
-		mac := hmac.New(sha256.New, s.Secret[:])
+		mac := hmac.New(sha256.New, s.secret[:])
 		mac.Write([]byte(what + "\x00" + name))
 		return mac.Sum(nil)
 	}

@@ -21,7 +21,7 @@ func (u scramUsers) get(name string) (User, bool) {
 
 // newSCRAMServer returns a server with the user ann, whose password is "open sesame",
 // and eve, who is disabled.
-func newSCRAMServer(t testing.TB) (*SCRAM, scramUsers) {
+func newSCRAMServer(t testing.TB) (*scramServer, scramUsers) {
 	t.Helper()
 	c, err := NewSCRAM([]byte("open sesame"))
 	if err != nil {
@@ -33,7 +33,7 @@ func newSCRAMServer(t testing.TB) (*SCRAM, scramUsers) {
 		"eve": {Name: "eve", SCRAM: c, Disabled: true},
 		"odd": {Name: "odd", SCRAM: "SCRAM-SHA-256$1:AAAA$AAAA:AAAA"},
 	}
-	return &SCRAM{Secret: [32]byte{1}, User: users.get}, users
+	return &scramServer{secret: [32]byte{1}, user: users.get}, users
 }
 
 // scramClient is a client of another make.
@@ -48,9 +48,9 @@ func scramClient(t testing.TB, user, password, actsFor string) *scram.ClientConv
 
 // login makes a login; change changes what the client sends, by the number of the
 // message. name is who tried.
-func (s *SCRAM) login(t testing.TB, client *scram.ClientConversation, change func(n int, message string) string) (user User, name string, err error) {
+func (s *scramServer) login(t testing.TB, client *scram.ClientConversation, change func(n int, message string) string) (user User, name string, err error) {
 	t.Helper()
-	c := s.Start()
+	c := s.start()
 	var answer []byte
 	for n := 1; n <= 2; n++ {
 		m, err := client.Step(string(answer))
@@ -97,11 +97,11 @@ func TestSCRAMOfRFC7677(t *testing.T) {
 	}
 	text := fmt.Sprintf("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$%s:%s",
 		base64.StdEncoding.EncodeToString(c.StoredKey), base64.StdEncoding.EncodeToString(c.ServerKey))
-	s := &SCRAM{
-		User:  scramUsers{"user": {Name: "user", SCRAM: text}}.get,
+	s := &scramServer{
+		user:  scramUsers{"user": {Name: "user", SCRAM: text}}.get,
 		nonce: func() string { return "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0" },
 	}
-	conversation := s.Start()
+	conversation := s.start()
 	for i, tt := range []struct{ message, answer string }{
 		{"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"},
 		{"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="},
@@ -295,7 +295,7 @@ func TestSCRAMAttacks(t *testing.T) {
 		"a cut name":         "n,,n=ann=2,r=abc",
 	} {
 		t.Run("first message: "+name, func(t *testing.T) {
-			if answer, done, err := s.Start().Step([]byte(first)); !errors.Is(err, ErrBadLogin) || answer != nil || done {
+			if answer, done, err := s.start().Step([]byte(first)); !errors.Is(err, ErrBadLogin) || answer != nil || done {
 				t.Errorf("got %q, %v, %v", answer, done, err)
 			}
 		})
@@ -309,7 +309,7 @@ func TestSCRAMAttacks(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		c := s.Start()
+		c := s.start()
 		if _, _, err := c.Step([]byte(sent[0])); err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func TestSCRAMAttacks(t *testing.T) {
 		}
 		// In one conversation, too.
 		client := scramClient(t, "ann", "open sesame", "")
-		c = s.Start()
+		c = s.start()
 		challenge, _, _ := c.Step([]byte(scramStep(t, client, "")))
 		proof := scramStep(t, client, string(challenge))
 		if _, done, err := c.Step([]byte(proof)); !done || err != nil {
@@ -334,7 +334,7 @@ func TestSCRAMAttacks(t *testing.T) {
 
 	t.Run("a second try", func(t *testing.T) {
 		client := scramClient(t, "ann", "open sesame", "")
-		c := s.Start()
+		c := s.start()
 		challenge, _, _ := c.Step([]byte(scramStep(t, client, "")))
 		proof := scramStep(t, client, string(challenge))
 		if _, _, err := c.Step([]byte(strings.Replace(proof, "p=", "p=AAAA", 1))); !errors.Is(err, ErrBadLogin) {
@@ -382,8 +382,8 @@ func scramStep(t *testing.T, c *scram.ClientConversation, challenge string) stri
 // one who is: the same again, also after a restart.
 func TestSCRAMUnknownUser(t *testing.T) {
 	s, _ := newSCRAMServer(t)
-	challenge := func(s *SCRAM, name string) (salt, rest string) {
-		b, done, err := s.Start().Step([]byte("n,,n=" + name + ",r=abc"))
+	challenge := func(s *scramServer, name string) (salt, rest string) {
+		b, done, err := s.start().Step([]byte("n,,n=" + name + ",r=abc"))
 		if err != nil || done {
 			t.Fatal(done, err)
 		}
@@ -391,8 +391,8 @@ func TestSCRAMUnknownUser(t *testing.T) {
 		salt, rest, _ = strings.Cut(rest, ",")
 		return salt, rest
 	}
-	again := &SCRAM{Secret: s.Secret, User: s.User}
-	otherBox := &SCRAM{Secret: [32]byte{2}, User: s.User}
+	again := &scramServer{secret: s.secret, user: s.user}
+	otherBox := &scramServer{secret: [32]byte{2}, user: s.user}
 	annSalt, annRest := challenge(s, "ann")
 	for _, name := range []string{"nobody", "bob", "odd"} {
 		salt, rest := challenge(s, name)
@@ -423,7 +423,7 @@ func FuzzSCRAM(f *testing.F) {
 	f.Add([]byte("p=tls-unique,,n=a=2Cb=3D,r="), []byte(""))
 	f.Add([]byte("n,,m=x,n=ann,r=abc"), []byte("e=no"))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		c := s.Start()
+		c := s.start()
 		answer, done, err := c.Step(first)
 		if done || err == nil && !bytes.HasPrefix(answer, []byte("r=")) {
 			t.Fatalf("%q: %q, %v, %v", first, answer, done, err)

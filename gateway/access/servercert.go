@@ -52,7 +52,7 @@ func (a *Authority) dated(c *x509.Certificate) bool { return c.NotAfter.Sub(c.No
 // readServer reads the server certificate of the folder, if there is one to be used.
 func (a *Authority) readServer() {
 	name := filepath.Join(a.dir, serverFile)
-	b, err := readFile(name)
+	b, err := readFile(name, maxTLSFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

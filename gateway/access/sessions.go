@@ -19,7 +19,7 @@ import (
 
 // How long a session of the pages goes on.
 const (
-	SessionIdle     = 30 * 24 * time.Hour  // without a request
+	sessionIdle     = 30 * 24 * time.Hour  // without a request
 	SessionLifetime = 180 * 24 * time.Hour // in all
 )
 
@@ -228,7 +228,7 @@ func (s *Sessions) owner(key string, v session) (User, bool) {
 func (s *Sessions) ownerAt(v session, last, now time.Duration) (User, bool) {
 	u, ok := s.users.Get(v.User)
 	ok = ok && !u.Disabled && u.Page != "" && digest(u.Hash) == v.Password &&
-		now-last < SessionIdle && now-v.Created < SessionLifetime
+		now-last < sessionIdle && now-v.Created < SessionLifetime
 	return u, ok
 }
 
@@ -288,8 +288,8 @@ func (s *Sessions) EndUser(ctx context.Context, user string) error {
 	return err
 }
 
-// EndAll ends all sessions.
-func (s *Sessions) EndAll(ctx context.Context) error {
+// endAll ends all sessions.
+func (s *Sessions) endAll(ctx context.Context) error {
 	_, err := s.endIf(ctx, func(string, session) bool { return true })
 	return err
 }

@@ -171,13 +171,13 @@ func TestSessionTime(t *testing.T) {
 	h := newPageHouse(t)
 	h.user("ada", Viewer)
 	token := h.login("ada")
-	h.ran += SessionIdle - time.Second
+	h.ran += sessionIdle - time.Second
 	h.want(true, token, "just before it is idle for too long")
-	h.ran += SessionIdle
+	h.ran += sessionIdle
 	h.want(false, token, "idle for too long")
 
 	token = h.login("ada")
-	for h.ran = h.ran + SessionIdle/2; h.alive(token); h.ran += SessionIdle / 2 {
+	for h.ran = h.ran + sessionIdle/2; h.alive(token); h.ran += sessionIdle / 2 {
 		if s, _, _ := h.sessions.Get(token); s.Age > SessionLifetime {
 			t.Fatalf("used all the time, it does not end: %v", s.Age)
 		}
@@ -189,7 +189,7 @@ func TestSessionTimeOverRestarts(t *testing.T) {
 	h := newPageHouse(t)
 	h.user("ada", Viewer)
 	token := h.login("ada")
-	step := SessionIdle / 4
+	step := sessionIdle / 4
 	for i := range 3 {
 		h.ran = step
 		h.sessions.tick(t.Context())
@@ -213,7 +213,7 @@ func TestSessionTimeAfterCrash(t *testing.T) {
 	if s, _, ok := h.sessions.Get(token); !ok || s.Age != 0 || s.Idle != 0 {
 		t.Errorf("%+v %t", s, ok)
 	}
-	h.ran = SessionIdle
+	h.ran = sessionIdle
 	h.want(false, token, "idle for too long")
 }
 
@@ -315,7 +315,7 @@ func TestEndSessions(t *testing.T) {
 	h.reopen()
 	h.want(false, a, "after a restart")
 	h.want(true, d, "after a restart")
-	if err := h.sessions.EndAll(ctx); err != nil {
+	if err := h.sessions.endAll(ctx); err != nil {
 		t.Fatal(err)
 	}
 	h.want(false, d, "all ended")

@@ -12,7 +12,7 @@ import (
 
 // What there is at most: all users are held in memory.
 const (
-	MaxUsers    = 2000
+	maxUsers    = 2000
 	MaxPassword = 1 << 10 // bytes
 
 	maxUserName     = 128 // bytes
@@ -40,7 +40,7 @@ func invalidUser(name, format string, args ...any) error {
 	return &InvalidUserError{User: name, Reason: fmt.Sprintf(format, args...)}
 }
 
-var tooMany = &InvalidUserError{Reason: fmt.Sprintf("there can be %d users at most: delete some", MaxUsers)}
+var tooMany = &InvalidUserError{Reason: fmt.Sprintf("there can be %d users at most: delete some", maxUsers)}
 
 // userNameMistake says what is wrong with a user name; empty is nothing. A name that
 // stands for %u in a rule must not be a pattern or more than one level, nor begin a

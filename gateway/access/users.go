@@ -142,7 +142,7 @@ func (u *Users) insert(ctx context.Context, user User) error {
 	if _, ok := u.records.Get(user.Name); ok {
 		return ErrUserExists
 	}
-	if u.count() >= MaxUsers {
+	if u.count() >= maxUsers {
 		return tooMany
 	}
 	return u.records.Put(context.WithoutCancel(ctx), user.Name, userRecord{User: user})
@@ -320,7 +320,7 @@ func (u *Users) add(ctx context.Context, users []User) error {
 			mistakes = append(mistakes, fmt.Errorf("user %q: %w", user.Name, ErrUserExists))
 		}
 	}
-	if u.count()+len(users) > MaxUsers {
+	if u.count()+len(users) > maxUsers {
 		mistakes = append(mistakes, tooMany)
 	}
 	if err := listMistakes(mistakes); err != nil {

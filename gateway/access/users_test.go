@@ -165,7 +165,7 @@ func TestUsersRefuse(t *testing.T) {
 func TestUsersAreBounded(t *testing.T) {
 	u := openUsers(t)
 	var users []User
-	for i := range MaxUsers - 1 {
+	for i := range maxUsers - 1 {
 		users = append(users, User{Name: fmt.Sprintf("user%04d", i), Hash: foreignHashes[0].hash})
 	}
 	if err := u.Import(t.Context(), users); err != nil {
@@ -180,7 +180,7 @@ func TestUsersAreBounded(t *testing.T) {
 	if err := u.Create(t.Context(), User{Name: "b"}, nil); err != error(tooMany) {
 		t.Errorf("one more: %v", err)
 	}
-	if n := len(u.All()); n != MaxUsers {
+	if n := len(u.All()); n != maxUsers {
 		t.Errorf("there are %d", n)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"lintel/gateway/access"
 )
 
 func TestCapture(t *testing.T) {
@@ -20,7 +22,7 @@ func TestCapture(t *testing.T) {
 		return nil
 	}
 	box.url = listen(t, box.o)
-	if _, err := box.o.Claim.Do(t.Context(), adminPassword, "Cellar"); err != nil {
+	if _, err := box.o.Claim.Do(t.Context(), access.Owner{Password: adminPassword, BoxName: "Cellar"}); err != nil {
 		t.Fatal(err)
 	}
 	secret, err := box.o.Tokens.Create(t.Context(), "t", "operator", "admin")

@@ -148,7 +148,7 @@ func (s *Server) claim(w http.ResponseWriter, r *request, password, name string)
 	}
 	ctx, cancel := lasting(r)
 	defer cancel()
-	homeassistant, err = s.o.Claim.Do(ctx, password, name)
+	homeassistant, err = s.o.Claim.Do(ctx, access.Owner{Password: password, BoxName: name})
 	if err != nil {
 		return "", err
 	}

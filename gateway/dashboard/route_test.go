@@ -35,7 +35,7 @@ type gate struct {
 // newGate returns a house that somebody has claimed.
 func newGate(t *testing.T, more ...func(*Options)) *gate {
 	g := newBox(t, more...)
-	password, err := g.o.Claim.Do(t.Context(), adminPassword, "Cellar")
+	password, err := g.o.Claim.Do(t.Context(), access.Owner{Password: adminPassword, BoxName: "Cellar"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,21 +16,23 @@ import (
 // maxTLSFile bounds each file with keys, certificates or a CRL, in bytes.
 const maxTLSFile = 4 << 20
 
-// readFile reads a file that has at most maxTLSFile bytes.
-func readFile(name string) ([]byte, error) {
+// readFile reads a file of at most limit bytes.
+func readFile(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxTLSFile+1))
-	if err != nil {
-		return nil, err
+	return readAll(f, name, limit)
+}
+
+// readAll reads what has at most limit bytes. name is for the error.
+func readAll(r io.Reader, name string, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: larger than %d KiB", name, limit>>10)
 	}
-	if len(b) > maxTLSFile {
-		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxTLSFile>>20)
-	}
-	return b, nil
+	return b, err
 }
 
 // writeFile replaces a file, whole or not at all, for nobody else to read. When it
@@ -89,7 +91,7 @@ func (t twin[T]) read() (value T, err error) {
 	var best int
 	var damage error
 	for i, name := range t.names() {
-		b, err := readFile(name)
+		b, err := readFile(name, maxTLSFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
