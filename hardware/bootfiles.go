@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,9 +15,12 @@ import (
 // When BootFiles returns the partition is not mounted any more: updates write to it
 // past the file system.
 func BootFiles(dir string, use func(folder string, writable func() error) error) (err error) {
-	device, err := bootPartition("/", dir)
+	device, err := deviceOf("/", dir)
+	if err == nil {
+		device, err = firstPartition("/", device)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("hardware: boot partition: %w", err)
 	}
 	folder, err := os.MkdirTemp("", "boot-files-")
 	if err != nil {
@@ -42,32 +44,19 @@ func BootFiles(dir string, use func(folder string, writable func() error) error)
 	})
 }
 
-// bootPartition returns the device of partition 1 of the disk that dir is on. Names
-// differ (mmcblk0p1, vda1), numbers do not.
-func bootPartition(root, dir string) (string, error) {
-	var s unix.Stat_t
-	if err := unix.Stat(dir, &s); err != nil {
-		return "", fmt.Errorf("hardware: boot partition: %w", err)
+// firstPartition returns the device node of partition 1 of the disk of a partition.
+func firstPartition(root, device string) (string, error) {
+	if !isPartition(device) {
+		return "", fmt.Errorf("the folder is on %s, which is not a partition", filepath.Base(device))
 	}
-	return firstPartition(root, unix.Major(s.Dev), unix.Minor(s.Dev))
-}
-
-func firstPartition(root string, major, minor uint32) (string, error) {
-	device, err := filepath.EvalSymlinks(filepath.Join(root, "sys/dev/block", fmt.Sprintf("%d:%d", major, minor)))
+	names, err := filepath.Glob(filepath.Join(wholeDisk(device), "*", "partition"))
 	if err != nil {
-		return "", fmt.Errorf("hardware: boot partition: the folder is on no disk of its own: %w", err)
-	}
-	if _, err := os.Stat(filepath.Join(device, "partition")); err != nil {
-		return "", fmt.Errorf("hardware: boot partition: the folder is on %s, which is not a partition", filepath.Base(device))
-	}
-	names, err := filepath.Glob(filepath.Join(filepath.Dir(device), "*", "partition"))
-	if err != nil {
-		return "", fmt.Errorf("hardware: boot partition: %w", err)
+		return "", err
 	}
 	for _, name := range names {
-		if text, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(text)) == "1" {
+		if readString(name) == "1" {
 			return filepath.Join(root, "dev", filepath.Base(filepath.Dir(name))), nil
 		}
 	}
-	return "", fmt.Errorf("hardware: boot partition: the disk of %s has no partition 1", filepath.Base(device))
+	return "", fmt.Errorf("the disk of %s has no partition 1", filepath.Base(device))
 }

@@ -27,17 +27,24 @@ func TestFirstPartition(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	device, err := firstPartition(root, 179, 4)
+	first := func(minor uint32) (string, error) {
+		device, err := blockDevice(root, 179, minor)
+		if err != nil {
+			return "", err
+		}
+		return firstPartition(root, device)
+	}
+	device, err := first(4)
 	if want := filepath.Join(root, "dev/mmcblk0p1"); err != nil || device != want {
 		t.Errorf("first partition is %s, %v; want %s", device, err, want)
 	}
 	for _, minor := range []uint32{0, 9} {
-		if device, err := firstPartition(root, 179, minor); err == nil || strings.Contains(err.Error(), "\n") {
+		if device, err := first(minor); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("179:%d: %s, %v", minor, device, err)
 		}
 	}
 	os.Remove(filepath.Join(root, "sys/devices/mmc/block/mmcblk0/mmcblk0p1/partition"))
-	if device, err := firstPartition(root, 179, 4); err == nil {
+	if device, err := first(4); err == nil {
 		t.Errorf("without partition 1: %s", device)
 	}
 }

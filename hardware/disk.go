@@ -29,21 +29,15 @@ type Disk struct {
 
 // ReadDisk tells of the disk that the folder dir is on. root is "/" outside of tests.
 func ReadDisk(root, dir string) (Disk, error) {
-	var s unix.Stat_t
-	if err := unix.Stat(dir, &s); err != nil {
+	device, err := deviceOf(root, dir)
+	if err != nil {
 		return Disk{}, fmt.Errorf("hardware: disk of %s: %w", dir, err)
 	}
-	return readDisk(root, unix.Major(s.Dev), unix.Minor(s.Dev))
+	return readDisk(wholeDisk(device)), nil
 }
 
-func readDisk(root string, major, minor uint32) (Disk, error) {
-	device, err := filepath.EvalSymlinks(filepath.Join("/", root, "sys/dev/block", fmt.Sprintf("%d:%d", major, minor)))
-	if err != nil {
-		return Disk{}, fmt.Errorf("hardware: the folder is on no disk of its own: %w", err)
-	}
-	if _, err := os.Stat(filepath.Join(device, "partition")); err == nil {
-		device = filepath.Dir(device)
-	}
+// readDisk tells of a disk by its folder in sysfs.
+func readDisk(device string) Disk {
 	d := Disk{Name: filepath.Base(device), Kind: readString(device, "device/type")}
 	if d.Kind != "SD" && d.Kind != "MMC" {
 		d.Kind = "" // SCSI disks have a number there
@@ -70,7 +64,40 @@ func readDisk(root string, major, minor uint32) (Disk, error) {
 	if state, err := strconv.ParseUint(readString(device, "device/pre_eol_info"), 0, 8); err == nil && state >= 1 && state <= 3 {
 		d.Spare = []string{"normal", "warning", "urgent"}[state-1]
 	}
-	return d, nil
+	return d
+}
+
+// deviceOf returns the folder in sysfs of the device that the folder dir is on: a partition
+// or a disk.
+func deviceOf(root, dir string) (string, error) {
+	var s unix.Stat_t
+	if err := unix.Stat(dir, &s); err != nil {
+		return "", err
+	}
+	return blockDevice(root, unix.Major(s.Dev), unix.Minor(s.Dev))
+}
+
+// blockDevice returns the folder in sysfs of a device. Names differ (mmcblk0p1, vda1),
+// numbers do not.
+func blockDevice(root string, major, minor uint32) (string, error) {
+	device, err := filepath.EvalSymlinks(filepath.Join("/", root, "sys/dev/block", fmt.Sprintf("%d:%d", major, minor)))
+	if err != nil {
+		return "", fmt.Errorf("the folder is on no disk of its own: %w", err)
+	}
+	return device, nil
+}
+
+// wholeDisk returns the disk of a partition, and a disk as it is.
+func wholeDisk(device string) string {
+	if isPartition(device) {
+		return filepath.Dir(device)
+	}
+	return device
+}
+
+func isPartition(device string) bool {
+	_, err := os.Stat(filepath.Join(device, "partition"))
+	return err == nil
 }
 
 // BootID is another one each time the machine is started; empty: not known.

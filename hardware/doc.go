@@ -5,10 +5,9 @@
 //
 // # Contract
 //
-// The readers (SerialPorts, ReadBoard, ReadVitals, ReadThrottling, ReadDisk) read
-// files and keep nothing; they may be called from any goroutine. What the files of
-// the machine do not tell stays empty. WatchSerialPorts blocks, owns its goroutines,
-// and calls its callback from one goroutine. LED.Blink blocks; a light blinks for one
-// caller at a time. Strings that come from a device are bounded and free of control
-// characters.
+// What begins with Read reads files and keeps nothing, and may be called from any
+// goroutine. What the files of the machine do not tell stays empty. WatchSerialPorts
+// blocks, owns its goroutines, and calls its callback from one goroutine. LED.Blink
+// blocks; a light blinks for one caller at a time. FeedWatchdog and GrowDisk block.
+// Strings that come from a device are bounded and free of control characters.
 package hardware

@@ -91,6 +91,16 @@ func TestThrottling(t *testing.T) {
 	}
 }
 
+// diskOf reads the disk that a device is on.
+func diskOf(t *testing.T, root string, major, minor uint32) Disk {
+	t.Helper()
+	device, err := blockDevice(root, major, minor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readDisk(wholeDisk(device))
+}
+
 func TestDisk(t *testing.T) {
 	const card = "sys/devices/platform/emmc2bus/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0"
 	pi := machine(t, "pi4.txt")
@@ -99,22 +109,19 @@ func TestDisk(t *testing.T) {
 	pi.link("../..", card+"/device")
 	want := Disk{Name: "mmcblk0", Kind: "SD", Model: "SC32G", Made: "03/2021", Written: 1048576 * 512}
 	for _, minor := range []uint32{4, 0} { // a partition, and the whole disk
-		if got, err := readDisk(pi.root, 179, minor); err != nil || got != want {
-			t.Errorf("179:%d: %+v, %v, want %+v", minor, got, err, want)
+		if got := diskOf(t, pi.root, 179, minor); got != want {
+			t.Errorf("179:%d: %+v, want %+v", minor, got, want)
 		}
 	}
 	if v := ReadVitals(pi.root); v.MemoryStalled != 13.25 {
 		t.Errorf("memory stalled %v %%, want 13.25", v.MemoryStalled)
 	}
 	pi.write(card+"/../../date", "soon\n")
-	if got, err := readDisk(pi.root, 179, 4); err != nil || got.Made != "" {
-		t.Errorf("made %q, %v", got.Made, err)
+	if got := diskOf(t, pi.root, 179, 4); got.Made != "" {
+		t.Errorf("made %q", got.Made)
 	}
 	if id := BootID(pi.root); id != "9d4a1c0e-52a5-4c29-a1a5-9c6b6c7e3f10" {
 		t.Errorf("boot id %q", id)
-	}
-	if got, err := readDisk(pi.root, 0, 22); err == nil {
-		t.Errorf("a folder without a disk: %+v", got)
 	}
 
 	const emmc = "sys/devices/platform/emmc2bus/fe340000.mmc/mmc_host/mmc0/mmc0:0001"
@@ -122,26 +129,26 @@ func TestDisk(t *testing.T) {
 	cm.mount("179:0", emmc+"/block/mmcblk0")
 	cm.link("../..", emmc+"/block/mmcblk0/device")
 	want = Disk{Name: "mmcblk0", Kind: "MMC", Written: 2048 * 512, LifeUsed: 30, Spare: "normal"}
-	if got, err := readDisk(cm.root, 179, 0); err != nil || got != want {
-		t.Errorf("eMMC: %+v, %v, want %+v", got, err, want)
+	if got := diskOf(t, cm.root, 179, 0); got != want {
+		t.Errorf("eMMC: %+v, want %+v", got, want)
 	}
 	for life, used := range map[string]int{
 		"0x00 0x00": 0, "0x0b 0x01": 110, "0x0a": 100, "0x0c 0x01": 10, "": 0, "worn": 0, "-1 99999": 0,
 	} {
 		cm.write(emmc+"/life_time", life+"\n")
-		if got, _ := readDisk(cm.root, 179, 0); got.LifeUsed != used {
+		if got := diskOf(t, cm.root, 179, 0); got.LifeUsed != used {
 			t.Errorf("%q: %d %% used, want %d", life, got.LifeUsed, used)
 		}
 	}
 	for info, spare := range map[string]string{"0x00": "", "0x02": "warning", "0x03": "urgent", "0x04": "", "": "", "x": ""} {
 		cm.write(emmc+"/pre_eol_info", info+"\n")
-		if got, _ := readDisk(cm.root, 179, 0); got.Spare != spare {
+		if got := diskOf(t, cm.root, 179, 0); got.Spare != spare {
 			t.Errorf("%q: %q, want %q", info, got.Spare, spare)
 		}
 	}
 	for _, stat := range []string{"", "1 2 3 4 5 6", "1 2 3 4 5 6 x", "1 2 3 4 5 6 -7", "1 2 3 4 5 6 99999999999999999999"} {
 		cm.write(emmc+"/block/mmcblk0/stat", stat+"\n")
-		if got, _ := readDisk(cm.root, 179, 0); got.Written != 0 {
+		if got := diskOf(t, cm.root, 179, 0); got.Written != 0 {
 			t.Errorf("%q: %d bytes", stat, got.Written)
 		}
 	}

@@ -29,14 +29,18 @@ func TestDisableReadAhead(t *testing.T) {
 		if err := os.WriteFile(disk+"/queue/read_ahead_kb", []byte("128\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := disableReadAhead(root, 179, minor); err != nil {
+		device, err := blockDevice(root, 179, minor)
+		if err == nil {
+			err = disableReadAhead(device)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := os.ReadFile(disk + "/queue/read_ahead_kb"); strings.TrimSpace(string(got)) != "0" {
 			t.Errorf("device 179:%d: read-ahead is %q", minor, got)
 		}
 	}
-	if err := disableReadAhead(root, 0, 22); err == nil {
-		t.Error("a folder without a disk: no error")
+	if device, err := blockDevice(root, 0, 22); err == nil {
+		t.Errorf("a folder without a disk is on %s", device)
 	}
 }

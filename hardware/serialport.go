@@ -41,9 +41,9 @@ func worthless(serial string) bool {
 	return rest == "" || rest == "1"
 }
 
-// SerialPorts lists the serial ports that belong to USB devices, by path. The
+// serialPorts lists the serial ports that belong to USB devices, by path. The
 // device node may come to be a moment after its port is listed.
-func SerialPorts(root string) ([]SerialPort, error) {
+func serialPorts(root string) ([]SerialPort, error) {
 	class := filepath.Join("/", root, "sys/class/tty")
 	entries, err := os.ReadDir(class)
 	if errors.Is(err, fs.ErrNotExist) {

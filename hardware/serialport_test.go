@@ -90,7 +90,7 @@ func pi(t *testing.T) tree {
 
 func TestSerialPorts(t *testing.T) {
 	tr := pi(t)
-	got, err := SerialPorts(tr.root)
+	got, err := serialPorts(tr.root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,14 +103,14 @@ func TestSerialPorts(t *testing.T) {
 			Product: "USB Serial", Interface: "00", PortPath: "1-1.3"},
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("SerialPorts:\n got %+v\nwant %+v", got, want)
+		t.Errorf("serialPorts:\n got %+v\nwant %+v", got, want)
 	}
 }
 
 func TestSerialPortsWithoutSysfs(t *testing.T) {
-	got, err := SerialPorts(t.TempDir())
+	got, err := serialPorts(t.TempDir())
 	if err != nil || len(got) != 0 {
-		t.Errorf("SerialPorts = %v, %v; want none", got, err)
+		t.Errorf("serialPorts = %v, %v; want none", got, err)
 	}
 }
 

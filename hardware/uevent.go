@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,12 +42,8 @@ func parseUevent(b []byte) (uevent, bool) {
 // would do it for us.
 type ueventSocket struct {
 	f    *os.File
-	conn rawReader
+	conn syscall.RawConn
 	buf  []byte
-}
-
-type rawReader interface {
-	Read(func(fd uintptr) bool) error
 }
 
 func openUevents() (*ueventSocket, error) {

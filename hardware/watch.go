@@ -20,7 +20,7 @@ const (
 
 // WatchOptions of WatchSerialPorts.
 type WatchOptions struct {
-	Root string // see SerialPorts
+	Root string // below which proc, sys and dev are; "/" or empty outside of tests
 
 	// Interval is the time between two looks without a reason; zero is 30 s,
 	// or 3 s where the kernel's events cannot be had.
@@ -69,7 +69,7 @@ func WatchSerialPorts(ctx context.Context, changed func([]SerialPort), o WatchOp
 	var known []SerialPort
 	first := true
 	look := func() {
-		ports, err := SerialPorts(o.Root)
+		ports, err := serialPorts(o.Root)
 		if err != nil {
 			log.Warn("cannot list serial ports", "err", err)
 			return

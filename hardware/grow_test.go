@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// addPartition is BLKPG_ADD_PARTITION of linux/blkpg.h.
+const addPartition = 1
+
 // loopDisk is a file as a disk, with the device nodes of it and its partition 4 below root:
 // those that a system makes by itself come late, or never.
 type loopDisk struct {

@@ -31,13 +31,9 @@ func GrowDisk(ctx context.Context, dir string) (int64, error) {
 }
 
 func growDisk(ctx context.Context, root, dir string) (int64, error) {
-	var s unix.Stat_t
-	if err := unix.Stat(dir, &s); err != nil {
-		return 0, err
-	}
-	partition, err := filepath.EvalSymlinks(filepath.Join(root, "sys/dev/block", fmt.Sprintf("%d:%d", unix.Major(s.Dev), unix.Minor(s.Dev))))
+	partition, err := deviceOf(root, dir)
 	if err != nil {
-		return 0, fmt.Errorf("the folder is on no disk of its own: %w", err)
+		return 0, err
 	}
 	disk := filepath.Dir(partition)
 	read := func(name string) uint64 {
@@ -77,11 +73,8 @@ func growDisk(ctx context.Context, root, dir string) (int64, error) {
 	return growExt4(ctx, filepath.Join(root, "dev", filepath.Base(partition)), dir, (last+1-first)*sectorSize)
 }
 
-// What the kernel is told of a partition, linux/blkpg.h.
-const (
-	addPartition    = 1 // BLKPG_ADD_PARTITION
-	resizePartition = 3 // BLKPG_RESIZE_PARTITION
-)
+// resizePartition is BLKPG_RESIZE_PARTITION of linux/blkpg.h.
+const resizePartition = 3
 
 // tellPartition tells the kernel of a partition, in sectors.
 func tellPartition(disk *os.File, op int32, number int, first, sectors uint64) error {
