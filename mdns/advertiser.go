@@ -48,21 +48,10 @@ type Options struct {
 	Logger *slog.Logger // nil: no logging
 }
 
-// Stats counts since the start of Run.
-type Stats struct {
-	Packets   uint64 // received on links in use
-	Malformed uint64 // dropped: too large or did not parse
-	Answers   uint64 // answers sent
-	Limited   uint64 // answers held back by a rate limit
-	Conflicts uint64 // times that another host was seen to use one of the names
-}
-
 // An Advertiser advertises one host and its services. Make it with New.
 type Advertiser struct {
 	opt  Options
 	host atomic.Pointer[string]
-
-	received, malformed, answers, limited, conflicts atomic.Uint64
 }
 
 // New returns an Advertiser that does nothing until Run.
@@ -86,17 +75,6 @@ func New(opt Options) *Advertiser {
 // options unless another host on the network has it: then it is "lintel-2", and
 // so on.
 func (a *Advertiser) Host() string { return *a.host.Load() }
-
-// Stats returns the counters.
-func (a *Advertiser) Stats() Stats {
-	return Stats{
-		Packets:   a.received.Load(),
-		Malformed: a.malformed.Load(),
-		Answers:   a.answers.Load(),
-		Limited:   a.limited.Load(),
-		Conflicts: a.conflicts.Load(),
-	}
-}
 
 // Run advertises until ctx is done, then says goodbye and returns nil. It
 // returns an error when the options cannot be advertised, or when neither an

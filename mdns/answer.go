@@ -161,11 +161,6 @@ func isAddress(rr dns.RR) bool {
 // lifetime yet (RFC 6762 section 7.1).
 func isKnown(rr dns.RR, known []dns.RR) bool {
 	return slices.ContainsFunc(known, func(k dns.RR) bool {
-		if k.Header().Rrtype != rr.Header().Rrtype || k.Header().Ttl < rr.Header().Ttl/2 {
-			return false
-		}
-		k = dns.Copy(k)
-		k.Header().Class |= cacheFlush // known answers come without it
-		return dns.IsDuplicate(k, rr)
+		return k.Header().Ttl >= rr.Header().Ttl/2 && sameData(rr, k) // known answers come without the bit
 	})
 }

@@ -102,15 +102,15 @@ func (k *linkCache) query(c *cache, now time.Time) *dns.Msg {
 		if size > maxQuerySize {
 			break
 		}
-		if due, _ := in.pointer.work(now); due {
+		if in.pointer.work(now) {
 			ask(in.kind.name, dns.TypePTR)
 		}
 		missing := (in.host == "" || in.text == nil) && in.missing.work(now)
 		c.dirty = c.dirty || missing && in.missing.tries == textTries
-		if due, _ := in.location.work(now); due || missing && in.host == "" {
+		if in.location.work(now) || missing && in.host == "" {
 			ask(in.name, dns.TypeSRV)
 		}
-		if due, _ := in.content.work(now); due || missing && in.text == nil {
+		if in.content.work(now) || missing && in.text == nil {
 			ask(in.name, dns.TypeTXT)
 		}
 	}
@@ -123,8 +123,7 @@ func (k *linkCache) query(c *cache, now time.Time) *dns.Msg {
 		}
 		due := len(h.addresses) == 0 && h.missing.work(now)
 		for _, l := range h.addresses {
-			again, _ := l.work(now)
-			due = due || again
+			due = l.work(now) || due
 		}
 		if due {
 			ask(h.name, dns.TypeA)

@@ -47,21 +47,15 @@ type BrowserOptions struct {
 	Logger     *slog.Logger                    // nil: no logging
 }
 
-// BrowserStats counts since the start of Run.
-type BrowserStats struct {
-	Packets   uint64 // received on links in use
-	Malformed uint64 // dropped: too large or did not parse
-	Untrusted uint64 // responses dropped: from another port than 5353 or from beyond the link
-	Refused   uint64 // records of the types looked for that could not be used, or for which there was no room
-	Queries   uint64 // queries sent
-}
-
 // A Browser looks for services on the network. Make it with NewBrowser.
 type Browser struct {
 	opt   BrowserOptions
 	found atomic.Pointer[[]Found]
 
-	received, malformed, untrusted, refused, queries atomic.Uint64
+	// What was left out, for tests.
+	malformed atomic.Uint64 // packets that are too large or do not parse
+	untrusted atomic.Uint64 // responses from another port than 5353 or from beyond the link
+	refused   atomic.Uint64 // records that could not be used, or for which there was no room
 }
 
 // NewBrowser returns a Browser that does nothing until Run.
@@ -91,17 +85,6 @@ func (b *Browser) Found(serviceType string) []Found {
 		}
 	}
 	return out
-}
-
-// Stats returns the counters.
-func (b *Browser) Stats() BrowserStats {
-	return BrowserStats{
-		Packets:   b.received.Load(),
-		Malformed: b.malformed.Load(),
-		Untrusted: b.untrusted.Load(),
-		Refused:   b.refused.Load(),
-		Queries:   b.queries.Load(),
-	}
 }
 
 // Run looks until ctx is done and returns nil. Its errors are those of
@@ -148,7 +131,6 @@ func (b *Browser) receive(n *network, c *cache, p packet) {
 	if l == nil {
 		return
 	}
-	b.received.Add(1)
 	m, err := parse(p.data)
 	switch {
 	case err != nil:
@@ -166,7 +148,6 @@ func (b *Browser) step(n *network, c *cache) {
 	for index, m := range c.step(time.Now()) {
 		if i := slices.IndexFunc(n.links, func(l link) bool { return l.iface.Index == index }); i >= 0 {
 			n.multicast(&n.links[i], m)
-			b.queries.Add(1)
 		}
 	}
 	if found, changed := c.changed(time.Now()); changed {

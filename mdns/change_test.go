@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -17,10 +18,11 @@ import (
 // is stopped, or killed without a goodbye.
 func TestChange(t *testing.T) {
 	needNamespaces(t)
+	t.Parallel()
 	for _, killed := range []bool{false, true} {
 		t.Run(map[bool]string{false: "Stopped", true: "Killed"}[killed], func(t *testing.T) {
-			if killed && testing.Short() {
-				t.Skip("takes as long as an address holds: two minutes")
+			if killed && os.Getenv("LINTEL_NEED_ALL") != "1" {
+				t.Skip("takes as long as an address holds, two minutes: LINTEL_NEED_ALL=1 runs it")
 			}
 			t.Parallel()
 			box, a, b := newNamespace(t, "box"), newNamespace(t, "a"), newNamespace(t, "b")
@@ -125,6 +127,7 @@ func TestSwitch(t *testing.T) {
 // TestIPv6Only has no IPv4 on the link, and then nothing but link-local addresses.
 func TestIPv6Only(t *testing.T) {
 	needNamespaces(t)
+	t.Parallel()
 	for _, global := range []bool{true, false} {
 		t.Run(map[bool]string{true: "Global", false: "LinkLocal"}[global], func(t *testing.T) {
 			t.Parallel()

@@ -28,13 +28,13 @@
 // One goroutine holds the whole state of the responder and takes packets,
 // interface changes and timers one at a time, so there are no locks; two read
 // the sockets, one watches the interfaces, one keeps the zeroconf servers. Only
-// the name in use and the counters are shared, atomically. [Browser.Run] is the
-// same without zeroconf; what was found is shared, atomically too.
+// the name in use is shared, atomically. [Browser.Run] is the same without
+// zeroconf; what was found is shared, atomically too.
 //
 // # Limits
 //
 // A packet over 9000 bytes, with more than 256 questions or that does not parse
-// is counted and dropped. A record is multicast at most once a second on a
+// is dropped. A record is multicast at most once a second on a
 // link, whoever asks (four times a second to defend a name that is being
 // probed for); unicast answers are at most 100 a second, and go to addresses of
 // the link only. A link has at most eight addresses of each family. A service

@@ -46,16 +46,13 @@ func (l *lifetime) due() time.Time {
 	return l.expires()
 }
 
-// work reports whether the record is to be asked for, and whether it is gone.
-func (l *lifetime) work(now time.Time) (ask, gone bool) {
-	if !now.Before(l.expires()) {
-		return false, true
-	}
-	for l.asked < refreshChecks && !now.Before(l.due()) {
+// work reports whether the record is to be asked for.
+func (l *lifetime) work(now time.Time) (ask bool) {
+	for l.asked < refreshChecks && !now.Before(l.due()) && now.Before(l.expires()) {
 		l.asked++
 		ask = true
 	}
-	return ask, false
+	return ask
 }
 
 // A schedule asks for what is not there: after a second, after two more, and so

@@ -268,10 +268,8 @@ func (r *responder) receive(p packet) event {
 	if l == nil {
 		return elapsed
 	}
-	r.received.Add(1)
 	m, err := parse(p.data)
 	if err != nil {
-		r.malformed.Add(1)
 		r.log.Debug("packet dropped", "from", p.src, "interface", l.iface.Name, "err", err)
 		return elapsed
 	}
@@ -311,7 +309,6 @@ func (r *responder) conflict(m *dns.Msg, from netip.AddrPort) event {
 	if r.state == waiting || !host && len(services) == 0 {
 		return elapsed
 	}
-	r.conflicts.Add(1)
 	if r.state == serving {
 		if held := conflictHold - time.Since(r.claimed); held > 0 {
 			if r.objection == nil { // a neighbour must not keep us probing for ever
@@ -359,11 +356,9 @@ func (r *responder) reply(l *link, v6 bool, rep reply) {
 			interval = defendInterval
 		}
 		if rep.msg.Answer = r.due(l.iface.Index, v6, rep.msg.Answer, interval); len(rep.msg.Answer) == 0 {
-			r.limited.Add(1)
 			return
 		}
 	} else if !r.unicastDue() {
-		r.limited.Add(1)
 		return
 	}
 	b, err := rep.msg.Pack()
@@ -371,9 +366,7 @@ func (r *responder) reply(l *link, v6 bool, rep reply) {
 		r.log.Warn("message not sent", "interface", l.iface.Name, "err", err)
 		return
 	}
-	if r.write(s, b, l, to) {
-		r.answers.Add(1)
-	}
+	r.write(s, b, l, to)
 }
 
 // due returns those of the records that were not multicast within the interval

@@ -203,7 +203,7 @@ func (z *zone) withdrawal(before, now *link) *dns.Msg {
 	keep := append(z.addresses(now), z.pointers(now)...)
 	m := response()
 	for _, rr := range append(z.addresses(before), z.pointers(before)...) {
-		if !contains(keep, rr) {
+		if !slices.ContainsFunc(keep, func(o dns.RR) bool { return dns.IsDuplicate(o, rr) }) {
 			rr.Header().Ttl = 0
 			// With the bit, this would flush the addresses that are still true.
 			rr.Header().Class &^= cacheFlush
@@ -249,15 +249,4 @@ func sameData(a, b dns.RR) bool {
 	b = dns.Copy(b)
 	b.Header().Class = b.Header().Class&^cacheFlush | a.Header().Class&cacheFlush
 	return dns.IsDuplicate(a, b)
-}
-
-// contains reports whether the list has a record of the same name, type, class
-// and data, whatever its TTL.
-func contains(list []dns.RR, rr dns.RR) bool {
-	for _, o := range list {
-		if dns.IsDuplicate(o, rr) {
-			return true
-		}
-	}
-	return false
 }

@@ -162,11 +162,7 @@ func (c *Connect) Append(dst []byte) []byte {
 			if c.HasWillExpiry {
 				own.SetUint(MessageExpiryInterval, c.WillExpiry)
 			}
-			var w []byte
-			for i := range own.values {
-				w = own.values[i].append(w)
-			}
-			w = append(w, c.Will.Properties...)
+			w := append(own.Encode(nil), c.Will.Properties...)
 			b = appendVarint(b, uint32(len(w)))
 			b = append(b, w...)
 		}
