@@ -196,7 +196,7 @@ func TestAuthorityFiles(t *testing.T) {
 	if after, err := os.ReadFile(filepath.Join(dir, serverFile)); err != nil || string(after) != string(before) {
 		t.Errorf("another server certificate after a start; %v", err)
 	}
-	if a.hasRevoked(good.Leaf) || !a.hasRevoked(bad.Leaf) {
+	if a.Revoked(good.Leaf) || !a.Revoked(bad.Leaf) {
 		t.Error("forgot who was revoked")
 	}
 	issued := a.Issued()
@@ -264,8 +264,8 @@ func TestDamagedAuthority(t *testing.T) {
 				}
 				return
 			}
-			if a.hasRevoked(good.Leaf) || a.hasRevoked(bad.Leaf) == tt.forgets {
-				t.Errorf("revoked: good %t, bad %t", a.hasRevoked(good.Leaf), a.hasRevoked(bad.Leaf))
+			if a.Revoked(good.Leaf) || a.Revoked(bad.Leaf) == tt.forgets {
+				t.Errorf("revoked: good %t, bad %t", a.Revoked(good.Leaf), a.Revoked(bad.Leaf))
 			}
 			if n := len(a.Issued()); n != 2 != tt.forgetsIssued {
 				t.Errorf("lists %d certificates", n)
@@ -274,7 +274,7 @@ func TestDamagedAuthority(t *testing.T) {
 			overwrite(t, filepath.Join(dir, "ca.pem.copy"), garbage)
 			overwrite(t, filepath.Join(dir, "revoked.pem.copy"), garbage)
 			a = newAuthority(t, dir, nil)
-			if _, f := a.Root(); f != fingerprint || a.hasRevoked(bad.Leaf) == tt.forgets {
+			if _, f := a.Root(); f != fingerprint || a.Revoked(bad.Leaf) == tt.forgets {
 				t.Error("the file was not put right")
 			}
 		})
@@ -300,13 +300,13 @@ func TestRevocationHalfWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		overwrite(t, filepath.Join(dir, left), old)
-		if a = newAuthority(t, dir, nil); !a.hasRevoked(bad.Leaf) {
+		if a = newAuthority(t, dir, nil); !a.Revoked(bad.Leaf) {
 			t.Errorf("%s is old: not revoked", left)
 		}
 		if err := os.Remove(filepath.Join(dir, left)); err != nil {
 			t.Fatal(err)
 		}
-		if a = newAuthority(t, dir, nil); !a.hasRevoked(bad.Leaf) {
+		if a = newAuthority(t, dir, nil); !a.Revoked(bad.Leaf) {
 			t.Errorf("%s is gone: not revoked", left)
 		}
 	}

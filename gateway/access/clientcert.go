@@ -212,7 +212,7 @@ func (c *ClientCertificates) revoked(trust *trustFiles, chain []*x509.Certificat
 		if i > 0 {
 			what = fmt.Sprintf("its authority %s was revoked", short(cert.Subject.String()))
 		}
-		if a := c.o.Authority; a != nil && issuer.Equal(a.root) && a.hasRevoked(cert) {
+		if a := c.o.Authority; a != nil && issuer.Equal(a.root) && a.Revoked(cert) {
 			return errors.New(what)
 		}
 		for _, l := range trust.lists {

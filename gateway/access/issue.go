@@ -277,8 +277,8 @@ func (a *Authority) Revoke(serial string) error {
 	return nil
 }
 
-// hasRevoked reports whether a certificate of this authority was revoked.
-func (a *Authority) hasRevoked(c *x509.Certificate) bool {
+// Revoked reports whether a certificate of this authority was revoked.
+func (a *Authority) Revoked(c *x509.Certificate) bool {
 	return (*a.revoked.Load())[serialText(c.SerialNumber)] && bytes.Equal(c.RawIssuer, a.root.RawSubject)
 }
 

@@ -38,7 +38,7 @@ func TestJWTOptions(t *testing.T) {
 		{"no file", JWTOptions{SecretFile: secret + "x"}, "no such file"},
 		{"short secret", JWTOptions{SecretFile: keyFile(t, "s", []byte("0123456789abcdef0123456789abcde\n"))}, "31 bytes"},
 		{"public key as a secret", JWTOptions{SecretFile: public}, "PEM"},
-		{"large file", JWTOptions{SecretFile: keyFile(t, "s", make([]byte, maxKeyFile+1))}, "more than"},
+		{"large file", JWTOptions{SecretFile: keyFile(t, "s", make([]byte, maxKeyFile+1))}, "larger than"},
 		{"private key", JWTOptions{KeyFiles: []string{keyFile(t, "k", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))}}, "no public key"},
 		{"no PEM", JWTOptions{KeyFiles: []string{secret}}, "no public key"},
 		{"damaged PEM", JWTOptions{KeyFiles: []string{keyFile(t, "k", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))}}, "asn1"},
