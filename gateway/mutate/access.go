@@ -220,7 +220,7 @@ var access = []mutation{
 	{
 		name:  "session-never-idle",
 		file:  "gateway/access/sessions.go",
-		old:   "now-last < SessionIdle && ",
+		old:   "now-last < sessionIdle && ",
 		new:   "now-last >= 0 && ",
 		run:   "TestSessionTime",
 		loses: "a browser that nobody has used for weeks is still logged in",
