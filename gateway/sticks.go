@@ -105,8 +105,9 @@ func (s *sticks) look() {
 	defer s.mu.Unlock()
 	for _, status := range s.g.bridge.Sticks() {
 		k := s.known[status.Device]
-		// What is listened to may turn out to be nothing for the house.
-		fresh := status.State == serialbridge.Waiting || status.State == serialbridge.Listening
+		// What is listened to may turn out to be nothing for the house; what a device was
+		// heard on is something, even if it was pulled out meanwhile.
+		fresh := (status.State == serialbridge.Waiting || status.State == serialbridge.Listening) && len(status.Devices) == 0
 		if fresh && (k == nil || k.forgotten) {
 			continue
 		}
