@@ -116,6 +116,7 @@ func mosquitto(t *testing.T, e Endpoints, program string, args ...string) (out s
 // TestHouseIsClaimed is the way of a box from the first second: nobody gets in, a person
 // claims it, Home Assistant and a device get logins, and each may do what is theirs.
 func TestHouseIsClaimed(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	defer stop()
 	if !e.Unclaimed {
@@ -233,6 +234,7 @@ func (s *session) granted(t *testing.T, filter string) bool {
 // TestUserChangesAtOnce: rights change under a client that stays, and who has another
 // password, is disabled or is deleted has to go.
 func TestUserChangesAtOnce(t *testing.T) {
+	t.Parallel()
 	c := closedConfig()
 	c.MQTT.WebSocket = nil
 	e, stop := startWith(t, c, t.TempDir(), false)
@@ -270,6 +272,7 @@ func TestUserChangesAtOnce(t *testing.T) {
 // TestDeletedUserLeavesNothing: the session of a user who is deleted ends, so that
 // another may take the client id.
 func TestDeletedUserLeavesNothing(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	defer stop()
 	o := claim(t, e)
@@ -308,6 +311,7 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 // TestRolesAreReloaded: SIGHUP reads the role file again, clients stay, and a mistake
 // leaves the rules as they were, over a restart too.
 func TestRolesAreReloaded(t *testing.T) {
+	t.Parallel()
 	folder, data := t.TempDir(), t.TempDir()
 	name := filepath.Join(folder, "roles.toml")
 	write := func(topic string) {
@@ -357,6 +361,7 @@ func TestRolesAreReloaded(t *testing.T) {
 
 // TestReloadSignal: what the command line gives for SIGHUP reads the role file.
 func TestReloadSignal(t *testing.T) {
+	t.Parallel()
 	name := filepath.Join(t.TempDir(), "roles.toml")
 	write := func(topic string) {
 		if err := os.WriteFile(name, []byte("[[role]]\nname = \"guest\"\n[[role.rule]]\nallow = \"subscribe\"\ntopic = \""+topic+"\"\n"), 0o600); err != nil {
@@ -385,6 +390,7 @@ func TestReloadSignal(t *testing.T) {
 
 // TestSecurityEvents: who knocks in vain is told of on MQTT.
 func TestSecurityEvents(t *testing.T) {
+	t.Parallel()
 	c := closedConfig()
 	c.MQTT.WebSocket = nil
 	e, stop := startWith(t, c, t.TempDir(), false)
@@ -426,6 +432,7 @@ func TestSecurityEvents(t *testing.T) {
 
 // TestExplainNobody and a user who is not there.
 func TestExplainSomebodyElse(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	defer stop()
 	o := claim(t, e)
@@ -441,6 +448,7 @@ func TestExplainSomebodyElse(t *testing.T) {
 
 // TestDenialsAreTold: what clients are refused is told, with the rule and the reason.
 func TestDenialsAreTold(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	defer stop()
 	o := claim(t, e)

@@ -49,6 +49,7 @@ func (o *owner) sendBackup(file []byte, passphrase string) (int, string) {
 // A new box takes the backup of an old one before anybody has claimed it, restarts, and is
 // the old one from then on.
 func TestBackupOntoANewBox(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	old := claim(t, e)
 	var was, is struct{ ID string }

@@ -39,7 +39,7 @@ func makeBox(t testing.TB, data, word string, files map[string]string) {
 
 func openWords(t testing.TB, data string) (*persist.Store, *persist.Bucket[string]) {
 	t.Helper()
-	store, err := openStore(data, nil, slog.New(slog.DiscardHandler))
+	store, err := openStore(data, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +93,7 @@ func backupOfBox(t testing.TB) []byte {
 // Another box goes on in the place of the first, with its identity, and what it was
 // before is kept.
 func TestBoxOntoAnother(t *testing.T) {
+	t.Parallel()
 	file := backupOfBox(t)
 	box, m, err := VerifyBox(bytes.NewReader(file), "")
 	if err != nil || box.Box != "oldbox" || box.Version != "1.0" || len(box.Files) != 3 || m.Small {
@@ -124,6 +125,7 @@ var errCut = errors.New("the power was cut")
 // A restore that is stopped after any step goes on at the next start, and ends as if
 // nothing had happened; also if it is stopped again and again.
 func TestRestoreIsStopped(t *testing.T) {
+	t.Parallel()
 	file := backupOfBox(t)
 	oldWant, newWant := maps.Clone(oldBox), maps.Clone(newBox)
 	oldWant["the word of the store"], newWant["the word of the store"] = "old", "new"
@@ -172,6 +174,7 @@ func TestRestoreIsStopped(t *testing.T) {
 
 // What is damaged or cut is refused whole, and the box stays as it is.
 func TestDamagedBox(t *testing.T) {
+	t.Parallel()
 	file := backupOfBox(t)
 	data := t.TempDir()
 	makeBox(t, data, "new", newBox)
@@ -226,6 +229,7 @@ func tarPadding(file []byte, at int) bool {
 
 // Names in a backup lead nowhere but into the data folder, and not to what is the box's own.
 func TestNamesInABox(t *testing.T) {
+	t.Parallel()
 	for name, good := range map[string]bool{
 		"lintel.toml": true, "tls/a/b/c.pem": true, "roles.toml": true,
 		"": false, ".": false, "../x": false, "/etc/passwd": false, "a/../../x": false, "a//b": false, "a\\b": false,
@@ -241,6 +245,7 @@ func TestNamesInABox(t *testing.T) {
 
 // A configuration that this version would refuse is found before the box is changed.
 func TestConfigurationInABox(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	makeBox(t, data, "old", map[string]string{"lintel.toml": "[future]\nkey = 1\n"})
 	var file bytes.Buffer
@@ -259,6 +264,7 @@ func TestConfigurationInABox(t *testing.T) {
 
 // The box's own hourly backups hold the store alone.
 func TestRestoreStore(t *testing.T) {
+	t.Parallel()
 	data, fresh := t.TempDir(), t.TempDir()
 	makeBox(t, data, "old", oldBox)
 	makeBox(t, fresh, "new", newBox)

@@ -116,6 +116,7 @@ func boxComponents(t *testing.T, messages <-chan paho.Message, with string) map[
 // What a Raspberry Pi tells of itself is in the state of the box, and what it cannot tell
 // Home Assistant does not hear of.
 func TestBoxTellsOfItself(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		file       string
 		by, before string
@@ -172,6 +173,7 @@ func TestBoxTellsOfItself(t *testing.T) {
 
 // TestBoxCommands presses the buttons of the box.
 func TestBoxCommands(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	root := raspberryPi(t, "pi4.txt", data)
 	e, stop := startOptions(t, localConfig(), Options{Data: data, Root: root, Version: "test"})
@@ -225,6 +227,7 @@ func TestBoxCommands(t *testing.T) {
 
 // Nothing is done at a start because it was once retained.
 func TestRetainedCommandOfTheBox(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	e, stop := startWith(t, localConfig(), data, false)
 	finish(t, connect(t, e, "person", "", "").Publish("lintel/gateway/set", 1, true, `{"backup_now":true}`))
@@ -239,6 +242,7 @@ func TestRetainedCommandOfTheBox(t *testing.T) {
 // The button Restart ends the house in an orderly way, with the error that has it started
 // again.
 func TestRestartButton(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ready, ended := make(chan Endpoints, 1), make(chan error, 1)

@@ -90,6 +90,7 @@ func expectUpdate(t *testing.T, messages <-chan paho.Message, what string, wante
 
 // TestUpdateFromHomeAssistant is about the same with what really updates a box, and a feed.
 func TestUpdateFromHomeAssistant(t *testing.T) {
+	t.Parallel()
 	address, keys := signedFeed(t)
 	c := localConfig()
 	c.Update.Feed = address
@@ -137,6 +138,7 @@ func TestUpdateFromHomeAssistant(t *testing.T) {
 // TestUpdateOfTheBox goes from an update that is there over one that fails to one that is
 // installed, with the buttons of Home Assistant.
 func TestUpdateOfTheBox(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	updates := &scripted{changed: make(chan struct{}, 1), begun: make(chan struct{}), result: make(chan error), state: homeassistant.UpdateState{
 		Installed: "1.0", Latest: "1.1", Title: "Lintel", Summary: "Faster.", URL: "https://example.com/1.1"}}

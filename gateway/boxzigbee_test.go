@@ -11,6 +11,7 @@ import (
 // The box opens its Zigbee network for new devices, tells for how long, and closes it. It
 // shows that it can only once there is a network.
 func TestBoxLetsZigbeeDevicesJoin(t *testing.T) {
+	t.Parallel()
 	_, c := zigbeeHouseAt(t)
 	data := t.TempDir()
 	e, stop := startOptions(t, c, Options{Data: data, Root: raspberryPi(t, "pi4.txt", data), Version: "test"})

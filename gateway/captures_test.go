@@ -22,6 +22,7 @@ var updateTable = flag.Bool("update", false, "write the table of captures into s
 // what the drivers make of them. That each value is right is shown beside each driver,
 // against what is published of it.
 func TestCaptures(t *testing.T) {
+	t.Parallel()
 	const readme = "../serialbridge/README.md"
 	c := DefaultConfig().Serial
 	c.Ports = []PortConfig{{Protocol: "modbus", Modbus: modbus.Options{Listen: true, Units: []modbus.Unit{{Address: 1, Map: "sdm230"}}}}}
@@ -107,6 +108,7 @@ func counted(texts []string) string {
 
 // The README shows configurations that are right.
 func TestSerialReadme(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../serialbridge/README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -101,6 +101,7 @@ func (c *cardTable) lets(user, password string) bool {
 const seed = "[claim]\npassword = \"correct horse\"\nname = \"Attic\"\n[homeassistant]\npassword = \"battery staple\"\n"
 
 func TestPreseedClaims(t *testing.T) {
+	t.Parallel()
 	c := newCard(t)
 	c.put(PreseedFile, "[claim]\npassword = \"correct horse\"\nnmae = \"Attic\"\n")
 	if said := c.start(); !strings.Contains(said, PreseedFile+":3: unknown key \"claim.nmae\"") || c.claim.Claimed() || !c.there(PreseedFile) {
@@ -122,6 +123,7 @@ func TestPreseedClaims(t *testing.T) {
 }
 
 func TestPreseedWithHash(t *testing.T) {
+	t.Parallel()
 	c := newCard(t)
 	other := newCard(t)
 	fail(t, other.users.Create(t.Context(), access.User{Name: "x"}, []byte("correct horse")))
@@ -143,6 +145,7 @@ func TestPreseedWithHash(t *testing.T) {
 
 // TestReset: the owner goes, devices and their logins stay.
 func TestReset(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{ResetFile, ResetFile + ".txt"} {
 		c := newCard(t)
 		c.put(PreseedFile, seed)
@@ -166,6 +169,7 @@ func TestReset(t *testing.T) {
 
 // TestResetOnce: a card that cannot be written to does not reset the box for ever.
 func TestResetOnce(t *testing.T) {
+	t.Parallel()
 	c := newCard(t)
 	claim := func() {
 		t.Helper()
@@ -201,6 +205,7 @@ func TestResetOnce(t *testing.T) {
 
 // TestHouseObeysTheCard: the same with a whole house, and a folder of boot files.
 func TestHouseObeysTheCard(t *testing.T) {
+	t.Parallel()
 	boot, data := t.TempDir(), t.TempDir()
 	asked := 0
 	run := func() (Endpoints, func()) {

@@ -87,6 +87,7 @@ func (h *secureHouse) events(kind string) []access.Event {
 // TestCertificateIsRevoked: a certificate that the page has handed out lets its user in
 // without a password until it is revoked; then who came with it has to go, and nobody else.
 func TestCertificateIsRevoked(t *testing.T) {
+	t.Parallel()
 	h := startSecureHouse(t)
 	h.call("POST", "/api/users", map[string]string{"name": "lamp", "password": "light the way"}, nil)
 	pair, serial := h.issue("lamp")

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lintel/persist"
 )
 
 // checked is a check as the API tells it.
@@ -66,6 +68,7 @@ func (o *owner) mend(c checked) {
 // TestChecksOfAStick: a stick that was pulled out is what is wrong, its device is so because
 // of it, and both are well again when it is back; one that is gone for good is forgotten.
 func TestChecksOfAStick(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	stick := plug(t, root)
 	c := localConfig()
@@ -106,9 +109,14 @@ func (bornClock) SetSynchronised(time.Duration) error { return nil }
 
 // TestChecksOfTheClock: a box whose time server does not answer says so.
 func TestChecksOfTheClock(t *testing.T) {
+	t.Parallel()
 	c := closedConfig()
 	c.Time.Servers = []string{"255.255.255.255"} // to which nothing is sent; this machine may have a time server
-	e, stop := startOptions(t, c, Options{Data: t.TempDir(), Clock: bornClock{}, Version: "test"})
+	began := time.Now()
+	clocks := func() persist.Reading { // neither kernel nor battery know the time
+		return persist.Reading{Boot: "the first", Up: time.Since(began), Wall: time.Unix(100, 0)}
+	}
+	e, stop := startOptions(t, c, Options{Data: t.TempDir(), Clock: bornClock{}, Version: "test", clocks: clocks})
 	defer stop()
 	owner := claim(t, e)
 	if got := owner.awaitCheck("clock", "bad"); !strings.Contains(got.Why, "does not know what time it is") {
@@ -120,6 +128,7 @@ func TestChecksOfTheClock(t *testing.T) {
 // TestChecksOfTheDisk: a disk that is nearly full says so, and what was there before a
 // restore can be removed.
 func TestChecksOfTheDisk(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	if err := unix.Mount("lintel-test", data, "tmpfs", 0, "size=112m"); err != nil {
 		t.Skip("needs the right to mount: ", err)
@@ -148,6 +157,7 @@ func TestChecksOfTheDisk(t *testing.T) {
 
 // TestChecksLevels: who may only look can read them, and mends nothing.
 func TestChecksLevels(t *testing.T) {
+	t.Parallel()
 	e, stop := startOptions(t, closedConfig(), Options{Data: t.TempDir(), Version: "test"})
 	defer stop()
 	owner := claim(t, e)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestConfigReadmeIsDefaults(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +54,7 @@ func TestConfigReadmeIsDefaults(t *testing.T) {
 }
 
 func TestConfigDefaultsAreValid(t *testing.T) {
+	t.Parallel()
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Error(err)
 	}
@@ -63,6 +65,7 @@ func TestConfigDefaultsAreValid(t *testing.T) {
 }
 
 func TestConfigOverrides(t *testing.T) {
+	t.Parallel()
 	c, err := parseConfig("x", `
 log.level = "debug"
 [mqtt]
@@ -92,6 +95,7 @@ ports = [{path = "/dev/ttyUSB0", protocol = "dsmr"}, {path = "/dev/ttyUSB1"}]
 }
 
 func TestConfigMistakes(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, text, want string }{
 		{"syntax", "[mqtt]\nlisten = \n", "F:2: "},
 		{"same key twice", "[log]\nlevel = \"info\"\nlevel = \"info\"", "F:3: "},
@@ -182,6 +186,7 @@ func TestConfigMistakes(t *testing.T) {
 }
 
 func TestConfigReportsEverythingInOrder(t *testing.T) {
+	t.Parallel()
 	_, err := parseConfig("F", "[log]\nlevle = 1\n[mqtt]\nlisten = 1\nport = 2\n[a]\n")
 	want := []string{"F:2: ", "F:4: ", "F:5: ", "F:6: "}
 	var got []string
@@ -249,6 +254,7 @@ func FuzzParseConfig(f *testing.F) {
 }
 
 func TestConfigTime(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ text, want string }{
 		{`servers = ["192.168.1.1", "fd00::1", "ntp.example.org"]`, ""},
 		{`servers = []`, ""},

@@ -11,6 +11,7 @@ import (
 )
 
 func TestChangeConfig(t *testing.T) {
+	t.Parallel()
 	static := func(c *Config) {
 		c.Network.Ethernet.IPv4, c.Network.Ethernet.Gateway = "192.168.1.2/24", "192.168.1.1"
 	}

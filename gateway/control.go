@@ -27,11 +27,12 @@ const controlSocket = "control.sock"
 func storeFolder(data string) string { return filepath.Join(data, "store") }
 
 // openStore opens the store of a data folder. check is persist.Options.Check.
-func openStore(data string, check []string, log *slog.Logger) (*persist.Store, error) {
+func openStore(data string, check []string, clocks func() persist.Reading, log *slog.Logger) (*persist.Store, error) {
 	dir := storeFolder(data)
 	return persist.Open(dir, persist.Options{
 		Ballast: ballast,
 		Check:   check,
+		Clock:   clocks,
 		Restore: func(into string) (string, error) { return persist.RestoreNewest(dir, into) },
 		Logger:  log,
 	})
@@ -115,7 +116,7 @@ func backupStopped(ctx context.Context, data, version string, w io.Writer, small
 	if err != nil {
 		return err
 	}
-	store, err := openStore(data, nil, log)
+	store, err := openStore(data, nil, nil, log)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 // A backup that breaks off is not taken for a whole one.
 func TestBackupThatIsCut(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	if err := os.Mkdir(storeFolder(data), 0o700); err != nil {
 		t.Fatal(err)
@@ -44,6 +45,7 @@ func TestBackupThatIsCut(t *testing.T) {
 // A gateway that was killed leaves its socket, and the next one takes it over.
 // Where there can be none the house works all the same.
 func TestControlSocketInTheWay(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(data, controlSocket)})
 	if err != nil {

@@ -59,6 +59,7 @@ func (o *owner) awaitDevice(id, what string, wanted func(*pageDevice) bool) *pag
 // TestDevices is what a person does with devices on the pages: sees what they say, commands
 // them, gives them other names, and takes them away.
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	messages := listenTo(t, e, "homeassistant/#", "zigbee2mqtt/#")

@@ -40,6 +40,7 @@ func openDoor(t *testing.T) (*door, *access.Users) {
 // TestDoorSeesChangesDuringALogin: a password that was right when it was checked and is
 // not any more when the client is connected gives no rights.
 func TestDoorSeesChangesDuringALogin(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*access.Users) error{
 		"password": func(u *access.Users) error { return u.SetPassword(t.Context(), "ann", []byte("battery staple")) },
 		"disabled": func(u *access.Users) error {
@@ -67,6 +68,7 @@ func isDenied(p broker.Permit) bool { return reflect.ValueOf(p).IsZero() }
 // TestDoorKnowsAssignedClientIDs: what the broker calls a client that has no name is what rules
 // mean by %c.
 func TestDoorKnowsAssignedClientIDs(t *testing.T) {
+	t.Parallel()
 	d, _ := openDoor(t)
 	r := &broker.ConnectRequest{HasUserName: true, UserName: "ann", HasPassword: true, Password: []byte("correct horse")}
 	fail(t, d.authenticate(t.Context(), r))
@@ -79,6 +81,7 @@ func TestDoorKnowsAssignedClientIDs(t *testing.T) {
 
 // TestDoorRefusals: what a client is told, and that doubt refuses nobody.
 func TestDoorRefusals(t *testing.T) {
+	t.Parallel()
 	d, _ := openDoor(t)
 	for _, tt := range []struct {
 		name string
@@ -110,6 +113,7 @@ func TestDoorRefusals(t *testing.T) {
 
 // TestDoorSCRAM: enhanced authentication with an independent client.
 func TestDoorSCRAM(t *testing.T) {
+	t.Parallel()
 	d, users := openDoor(t)
 	credentials, err := access.NewSCRAM([]byte("correct horse"))
 	fail(t, err)
@@ -141,10 +145,8 @@ func TestDoorSCRAM(t *testing.T) {
 // TestNobodyIsRefusedWhileStarting: a client with the right password that tries all the
 // time while the house starts hears yes, "server unavailable", or nothing at all.
 func TestNobodyIsRefusedWhileStarting(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	fail(t, err)
-	address := l.Addr().String()
-	l.Close()
+	t.Parallel()
+	address := freePort(t)
 	c := closedConfig()
 	c.MQTT.Listen, c.MQTT.WebSocket = []string{address}, nil
 	data := t.TempDir()

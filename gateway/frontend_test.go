@@ -42,6 +42,7 @@ func openFrontend(t *testing.T, p *tab, e Endpoints) {
 // TestFrontend is a person who works with zigbee2mqtt's own front end, unmodified, in a
 // browser: what the page shows is what the simulated devices are, and they do what it says.
 func TestFrontend(t *testing.T) {
+	t.Parallel()
 	p := openTab(t)
 	defer p.well(documentation)
 	const climate, bulb, plug, contact = zigbee.IEEEAddress(0x00124b0022e10001), zigbee.IEEEAddress(0x00178801061a2b3c),
@@ -163,6 +164,7 @@ func TestFrontend(t *testing.T) {
 
 // TestFrontendToken checks that the page asks for the token until it is given the right one.
 func TestFrontendToken(t *testing.T) {
+	t.Parallel()
 	p := openTab(t)
 	defer p.well(nil)
 	c := closedConfig()

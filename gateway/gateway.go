@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,9 +62,11 @@ type Options struct {
 	Ready  func(Endpoints)  // called when clients can connect; may be nil
 	Logger *slog.Logger     // nil: silent
 
-	restartLeast time.Duration         // 0: the usual one
-	steadyTime   time.Duration         // 0: the usual one
-	updates      homeassistant.Updates // nil: the usual ones
+	restartLeast time.Duration          // 0: the usual one
+	steadyTime   time.Duration          // 0: the usual one
+	watchTime    time.Duration          // 0: the usual one
+	clocks       func() persist.Reading // nil: those of the machine
+	updates      homeassistant.Updates  // nil: the usual ones
 }
 
 // Endpoints are where the house can be reached.
@@ -167,7 +170,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		handlers = append(handlers, g.syslog)
 	}
 	g.log = slog.New(slog.NewMultiHandler(handlers...))
-	g.journeys = &journeys{g: g}
+	g.journeys = &journeys{g: g, watchTime: cmp.Or(o.watchTime, watchTime)}
 	if g.box, err = identify(o); err != nil {
 		return err
 	}
@@ -177,7 +180,7 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 			g.probe.Close()
 		}
 	}()
-	if g.store, err = openStore(o.Data, o.Check, g.log); err != nil {
+	if g.store, err = openStore(o.Data, o.Check, o.clocks, g.log); err != nil {
 		return err
 	}
 	defer func() {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,20 @@ func startOptions(t *testing.T, c Config, o Options) (e Endpoints, stop func()) 
 	}
 }
 
+// freePort returns an address of the loopback on which nobody listens. It is none of
+// 127.0.0.1, whose free ports other tests are given meanwhile.
+func freePort(t testing.TB) string { return freePortOf(t, "127.0.0.2") }
+
+func freePortOf(t testing.TB, host string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // listenTo returns what an independent client receives.
 func listenTo(t *testing.T, e Endpoints, filters ...string) <-chan paho.Message {
 	t.Helper()
@@ -97,6 +112,7 @@ func await(t *testing.T, messages <-chan paho.Message, what string, wanted func(
 
 // TestMainJob is the main job: a meter that is plugged in is in Home Assistant.
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	e, stop := start(t, data)
 	messages := listenTo(t, e, e.Discovery, e.State, "lintel/+/availability")
@@ -168,6 +184,7 @@ func TestMainJob(t *testing.T) {
 // TestRestart: what was retained is there before anything is heard again, and
 // the box keeps its name.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	e, stop := start(t, data)
 	isMeter := func(m paho.Message) bool {
@@ -184,6 +201,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestTakenPort(t *testing.T) {
+	t.Parallel()
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	c := localConfig()
@@ -195,6 +213,7 @@ func TestTakenPort(t *testing.T) {
 }
 
 func TestTakenFolder(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	_, stop := start(t, data)
 	defer stop()

@@ -41,12 +41,7 @@ func newAddon(t *testing.T) *addon {
 			t.Skip(err)
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &addon{t: t, own: free.Addr().String()}
-	free.Close()
+	a := &addon{t: t, own: freePort(t)}
 	dir := t.TempDir()
 	passwords := filepath.Join(dir, "passwords")
 	for i, user := range []string{"box", "watcher", "timid", "deaf"} {
@@ -60,9 +55,9 @@ func newAddon(t *testing.T) *addon {
 	}
 	rules := "user box\ntopic readwrite #\nuser watcher\ntopic readwrite #\n" +
 		"user timid\ntopic read #\ntopic readwrite lintel/#\nuser deaf\ntopic write #\n"
-	_, port, _ := net.SplitHostPort(a.own)
-	config := fmt.Sprintf("listener %s 127.0.0.1\nuser root\nallow_anonymous false\npassword_file %s\nacl_file %s\n",
-		port, passwords, filepath.Join(dir, "rules"))
+	host, port, _ := net.SplitHostPort(a.own)
+	config := fmt.Sprintf("listener %s %s\nuser root\nallow_anonymous false\npassword_file %s\nacl_file %s\n",
+		port, host, passwords, filepath.Join(dir, "rules"))
 	for name, text := range map[string]string{"rules": rules, "mosquitto.conf": config} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -161,6 +156,7 @@ func awaitBoth(t *testing.T, messages <-chan paho.Message, what string, one, oth
 }
 
 func TestHomeAssistantBridge(t *testing.T) {
+	t.Parallel()
 	a := newAddon(t)
 	ha, messages := a.watcher("homeassistant/#", "lintel/#", "zigbee2mqtt/#")
 	data := t.TempDir()

@@ -150,6 +150,7 @@ func (h *connectHouse) online(user string) connectedLogin {
 // TestConnect is the way of a Home Assistant to the broker, from the page of the box to
 // that of Home Assistant and back, with real sockets and cookies.
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	h := newConnectHouse(t)
 	p := h.visitPage(h.login())
 	if p.status != 200 || p.url != h.owner.url+"/homeassistant" {
@@ -193,6 +194,7 @@ func TestConnect(t *testing.T) {
 // TestConnectCallback: without a session, and with a state that is not of this session,
 // nothing happens.
 func TestConnectCallback(t *testing.T) {
+	t.Parallel()
 	h := newConnectHouse(t)
 	callback := h.login()
 	asked := len(h.site.Calls())
@@ -239,6 +241,7 @@ func TestConnectCallback(t *testing.T) {
 // TestConnectToldApart: Home Assistant says "cannot connect" for everything, and the box
 // knows better.
 func TestConnectToldApart(t *testing.T) {
+	t.Parallel()
 	h := newConnectHouse(t)
 	wrong := `{"type":"form","flow_id":"f","step_id":"broker","data_schema":[],"errors":{"base":"cannot_connect"}}`
 	port := netip.MustParseAddrPort(h.e.Brokers[0].Addr.String()).Port()
@@ -281,6 +284,7 @@ func (h *connectHouse) wantNothingLeft() {
 
 // TestConnectCalls: programs do the same with a token.
 func TestConnectCalls(t *testing.T) {
+	t.Parallel()
 	h := newConnectHouse(t)
 	var begun struct{ Authorize string }
 	h.call("POST", "/api/homeassistant/connect", map[string]string{"address": strings.TrimPrefix(h.url, "http://")}, &begun)
@@ -308,6 +312,7 @@ func TestConnectCalls(t *testing.T) {
 // TestConnectInBrowser: a browser of today goes the whole way, over the answer to a form
 // that leads to another site and back with its cookie.
 func TestConnectInBrowser(t *testing.T) {
+	t.Parallel()
 	p := openTab(t)
 	h := newConnectHouse(t)
 	h.url = strings.Replace(h.url, "127.0.0.1", "localhost", 1) // another site, to which no cookies of the box go

@@ -82,6 +82,7 @@ func openTestStore(t *testing.T, folder string) *persist.Store {
 // password that they have, over restarts too, for Home Assistant takes one refusal for
 // good.
 func TestHomeAssistantLoginKeepsItsPassword(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	store := openTestStore(t, folder)
 	h := newLoginHouse(t, store)
@@ -120,6 +121,7 @@ func TestHomeAssistantLoginKeepsItsPassword(t *testing.T) {
 // for who connects first. One that the owner brings may be in a Home Assistant that is
 // just not here.
 func TestHomeAssistantLoginOfTheClaim(t *testing.T) {
+	t.Parallel()
 	const chosen = "chosen by the owner"
 	for name, tt := range map[string]struct {
 		prepare func(t *testing.T, h *loginHouse) error
@@ -170,6 +172,7 @@ func TestHomeAssistantLoginOfTheClaim(t *testing.T) {
 // TestHomeAssistantLoginReleased: the login of a Home Assistant that comes with another one
 // from now on is for the next, unless somebody has it.
 func TestHomeAssistantLoginReleased(t *testing.T) {
+	t.Parallel()
 	store := openTestStore(t, t.TempDir())
 	defer store.Close()
 	h := newLoginHouse(t, store)
@@ -195,6 +198,7 @@ func TestHomeAssistantLoginReleased(t *testing.T) {
 }
 
 func TestHomeAssistantLoginIsNotTheOwners(t *testing.T) {
+	t.Parallel()
 	store := openTestStore(t, t.TempDir())
 	defer store.Close()
 	h := newLoginHouse(t, store)
@@ -215,6 +219,7 @@ func TestHomeAssistantLoginIsNotTheOwners(t *testing.T) {
 }
 
 func TestHomeAssistantLoginsEnd(t *testing.T) {
+	t.Parallel()
 	store := openTestStore(t, t.TempDir())
 	defer store.Close()
 	h := newLoginHouse(t, store)
@@ -231,6 +236,7 @@ func TestHomeAssistantLoginsEnd(t *testing.T) {
 // TestDoorTellsOfLogins: who comes to the broker with a login has used it, also when the
 // house is started anew right after.
 func TestDoorTellsOfLogins(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	c := closedConfig()
 	c.MQTT.WebSocket = nil
@@ -278,6 +284,7 @@ func TestDoorTellsOfLogins(t *testing.T) {
 }
 
 func TestHomeAssistantVisits(t *testing.T) {
+	t.Parallel()
 	store := openTestStore(t, t.TempDir())
 	defer store.Close()
 	h := newLoginHouse(t, store)

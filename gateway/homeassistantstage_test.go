@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -109,18 +108,10 @@ func homeDevices() []air.Device {
 	}
 }
 
-const plugIEEE = "0xb43522fffe77a001"
-
-// freePort returns an address of the loopback on which nobody listens.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+const (
+	plugIEEE  = "0xb43522fffe77a001"
+	valveIEEE = "0x842e14fffe77000a"
+)
 
 // newHomeStage starts everything, claims the box and lets the Zigbee devices in.
 func newHomeStage(t *testing.T) *homeStage {
@@ -152,6 +143,10 @@ func newHomeStage(t *testing.T) *homeStage {
 	until(s.owner, "/api/zigbee/devices", "the stick", func(v overview) bool { return v.Running })
 	s.permit(240)
 	s.untilInterviewed(len(homeDevices()))
+	s.until("the valve to have told what it is set to", func() bool {
+		valve := s.ask().zigbee[valveIEEE]
+		return valve["system_mode"] != nil && valve["occupied_heating_setpoint"] != nil
+	})
 	return s
 }
 

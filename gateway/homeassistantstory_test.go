@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -163,6 +164,9 @@ var homeSteps = []homeStep{
 	{"a switch that was pressed", (*homeStage).press},
 }
 
+// shortStory are the steps of the short form.
+var shortStory = []string{"a restart of the box", "a power cut", "half a document", "another name of a device", "a switch that was pressed"}
+
 // documentOf returns the topic of the document that tells of an entity.
 func (s *homeStage) documentOf(uniqueID string) string {
 	s.t.Helper()
@@ -304,17 +308,23 @@ func (s *homeStage) press() {
 }
 
 // TestHomeAssistantStory goes with a house and its Home Assistant through what happens to
-// both in a year.
+// both in a year; in the short form through some of it.
 func TestHomeAssistantStory(t *testing.T) {
+	t.Parallel()
 	s := newHomeStage(t)
 	s.connect()
 	s.everyEntityRight("connecting")
 	t.Logf("%d entities of %d devices", len(s.home.Entities()), len(s.home.Devices()))
-	s.story(homeSteps)
+	steps := homeSteps
+	if testing.Short() {
+		steps = slices.DeleteFunc(slices.Clone(steps), func(step homeStep) bool { return !slices.Contains(shortStory, step.name) })
+	}
+	s.story(steps)
 }
 
 // TestHomeAssistantSoak is a hundred steps by chance: make homeassistant-soak.
 func TestHomeAssistantSoak(t *testing.T) {
+	t.Parallel()
 	n, err := strconv.Atoi(os.Getenv("LINTEL_HOMEASSISTANT_STEPS"))
 	if err != nil {
 		t.Skip("make homeassistant-soak runs it")

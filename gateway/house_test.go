@@ -97,6 +97,7 @@ var topLevel = []string{"gokrazy", "cmd", "gateway", "serialbridge", "mdns", "pe
 	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE"}
 
 func TestHouse(t *testing.T) {
+	t.Parallel()
 	type listed struct {
 		ImportPath, Doc string
 		Imports         []string
@@ -135,6 +136,7 @@ func TestHouse(t *testing.T) {
 }
 
 func TestTopLevel(t *testing.T) {
+	t.Parallel()
 	entries, err := os.ReadDir("..")
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ func secureVisit(t *testing.T, e Endpoints, data string) *owner {
 
 // TestPagesOverTLS: one house, claimed and used over TLS, and its plain page still there.
 func TestPagesOverTLS(t *testing.T) {
+	t.Parallel()
 	c := closedConfig()
 	c.HTTP.TLS = "127.0.0.1:0"
 	data := t.TempDir()
@@ -91,6 +92,7 @@ func TestPagesOverTLS(t *testing.T) {
 }
 
 func TestPagesOverTLSAlone(t *testing.T) {
+	t.Parallel()
 	c := closedConfig()
 	c.HTTP.Listen, c.HTTP.TLS = "", "127.0.0.1:0"
 	data := t.TempDir()

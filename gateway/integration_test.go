@@ -52,6 +52,7 @@ func pythonEnvironment(t *testing.T, more ...string) []string {
 // go the measured way from the card to both entries, on stubs of what they call in Home
 // Assistant, with the pairing and the broker of real boxes.
 func TestIntegrationFlow(t *testing.T) {
+	t.Parallel()
 	interpreter := python(t)
 	claimed, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	defer stop()
@@ -77,11 +78,13 @@ func TestIntegrationFlow(t *testing.T) {
 
 // TestIntegrationTypes checks the types of the integration and of its tests.
 func TestIntegrationTypes(t *testing.T) {
+	t.Parallel()
 	checkPython(t, "mypy", "--strict", "--cache-dir=/dev/null", "--namespace-packages", "--explicit-package-bases")
 }
 
 // TestIntegrationLint looks for what is no good Python.
 func TestIntegrationLint(t *testing.T) {
+	t.Parallel()
 	checkPython(t, "pylint", "--rcfile=pylintrc", "--persistent=n", "--score=n")
 }
 

@@ -19,8 +19,9 @@ import (
 // goes into the book; what the broker tells comes over its traces. Nothing of it is there
 // while nobody looks.
 type journeys struct {
-	g    *gateway
-	book journey.Book
+	g         *gateway
+	watchTime time.Duration
+	book      journey.Book
 
 	mu      sync.Mutex
 	watched map[string]*watched
@@ -55,7 +56,7 @@ func (js *journeys) Look(device, topic string) (dashboard.Journeys, error) {
 		}
 		js.watched[key] = w
 	}
-	w.end.Reset(watchTime)
+	w.end.Reset(js.watchTime)
 	list, changed := w.Journeys()
 	return dashboard.Journeys{List: list, Changed: changed, Topic: w.topic}, nil
 }
@@ -81,7 +82,7 @@ func (js *journeys) begin(key, device, topic string) (*watched, error) {
 		go take(watch, events)
 	}
 	w := &watched{Watch: watch, stop: cancel, topic: strings.TrimSuffix(filters[0], "/#")}
-	w.end = time.AfterFunc(watchTime, func() {
+	w.end = time.AfterFunc(js.watchTime, func() {
 		js.mu.Lock()
 		defer js.mu.Unlock()
 		js.over(key, w)

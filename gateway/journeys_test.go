@@ -97,6 +97,7 @@ func has(j journey.Journey, stages ...string) bool {
 // TestJourneyOfMeter: a telegram of the simulated meter is followed from its bytes to each
 // receiver, and what is not published says why.
 func TestJourneyOfMeter(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.Zigbee.Enabled = false
 	e, stop := startWith(t, c, t.TempDir(), true)
@@ -138,6 +139,7 @@ func TestJourneyOfMeter(t *testing.T) {
 // TestJourneyOfLamp: a command is followed to the frame that it becomes and the lamp's answer, and what the
 // lamp reports back to its topic.
 func TestJourneyOfLamp(t *testing.T) {
+	t.Parallel()
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	messages := listenTo(t, e, "zigbee2mqtt/#")
@@ -170,6 +172,7 @@ func TestJourneyOfLamp(t *testing.T) {
 // TestJourneyOfTopic: of a message between clients it is told for whom it waits, who lost it,
 // whether the store had to have it; and when nobody looks any more nothing is left of it.
 func TestJourneyOfTopic(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.Zigbee.Enabled, c.HomeAssistant.Enabled = false, false
 	e, stop := startWith(t, c, t.TempDir(), false)
@@ -247,8 +250,7 @@ func stuck(t *testing.T, e Endpoints) net.Conn {
 func TestJourneysEnd(t *testing.T) {
 	c := localConfig()
 	c.Zigbee.Enabled = false
-	data := t.TempDir()
-	e, stop := startWith(t, c, data, true)
+	e, stop := startOptions(t, c, Options{Data: t.TempDir(), Simulate: true, Version: "test", watchTime: 3 * time.Second})
 	defer stop()
 	o := claim(t, e)
 	for i := range 3 {
@@ -261,7 +263,7 @@ func TestJourneysEnd(t *testing.T) {
 	if n := stacks(); n != 3 {
 		t.Errorf("%d goroutines for three topics", n)
 	}
-	deadline := time.Now().Add(watchTime + 10*time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for tick := time.NewTicker(100 * time.Millisecond); stacks() > 0; <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines are left", stacks())

@@ -52,6 +52,7 @@ func writeCertificate(t *testing.T, certFile, keyFile, name string) {
 }
 
 func TestListeners(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := localConfig()
 	c.HTTP.Listen = ""
@@ -123,6 +124,7 @@ func TestListeners(t *testing.T) {
 
 // A socket that did not become a WebSocket does not stay.
 func TestRefusedWebSocketIsClosed(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.MQTT.WebSocket = []string{"127.0.0.1:0"}
 	e, stop := startWith(t, c, t.TempDir(), false)
@@ -145,6 +147,7 @@ func TestRefusedWebSocketIsClosed(t *testing.T) {
 
 // TestUnusableCertificate: the house goes on with its own certificate.
 func TestUnusableCertificate(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.MQTT.TLS = []string{"127.0.0.1:0"}
 	c.MQTT.Certificate, c.MQTT.Key = filepath.Join(t.TempDir(), "cert.pem"), "key.pem"

@@ -11,6 +11,7 @@ import (
 )
 
 func TestMachineInWords(t *testing.T) {
+	t.Parallel()
 	const gb = 1 << 30
 	sound := machine{
 		board:      hardware.Board{Model: "Raspberry Pi 4 Model B Rev 1.5", SerialNumber: "00000000abcdef01"},
@@ -67,6 +68,7 @@ func TestMachineInWords(t *testing.T) {
 
 // The machine that is found below a root is on the page and in the state.
 func TestMachineOnThePage(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	files := map[string]string{
 		"proc/device-tree/model":                 "Raspberry Pi Zero 2 W Rev 1.0\x00",

@@ -49,6 +49,7 @@ func familiesOf(t *testing.T, e Endpoints) map[string]*dto.MetricFamily {
 // that of OpenMetrics, and their names are as Prometheus wants them
 // (prometheus.io/docs/practices/naming).
 func TestMetricsOfTheHouse(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.HTTP.Metrics = MetricsNetwork
 	e, stop := startWith(t, c, t.TempDir(), true)
@@ -104,6 +105,7 @@ func TestMetricsOfTheHouse(t *testing.T) {
 
 // TestReadyTakesAnOwner: nobody is let in before the box is claimed.
 func TestReadyTakesAnOwner(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, localConfig(), t.TempDir(), false)
 	defer stop()
 	ready := func() int {
@@ -126,6 +128,7 @@ func TestReadyTakesAnOwner(t *testing.T) {
 // TestGrafanaKnowsTheMetrics: each metric that the dashboard for Grafana names is told, but for
 // those of the machine that this one may not have.
 func TestGrafanaKnowsTheMetrics(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.HTTP.Metrics = MetricsNetwork
 	e, stop := startWith(t, c, t.TempDir(), true)

@@ -10,6 +10,7 @@ import (
 
 // TestNetworkSaved: what a person has confirmed on the page is what the next start reads.
 func TestNetworkSaved(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), DefaultConfigFile)
 	want := network.Addresses{IPv4: "192.168.7.2/24", Gateway: "192.168.7.1", DNS: []string{"192.168.7.1"}, IPv6: network.Off}
 	if err := saveEthernet(file)(want); err != nil {

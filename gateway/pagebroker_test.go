@@ -9,6 +9,7 @@ import (
 
 // TestBrokerPagesInBrowser: the topics are a live tree, and a page publishes and subscribes.
 func TestBrokerPagesInBrowser(t *testing.T) {
+	t.Parallel()
 	p := openTab(t)
 	defer p.well(nil)
 	c := closedConfig()

@@ -67,6 +67,7 @@ func pagePacket(t *testing.T, ws *websocket.Conn, packet []byte) mqtt.Packet {
 // TestPageMQTT: a page is connected as the user who is logged in, with what they may do with
 // MQTT, as long as they are; and nobody else's page is.
 func TestPageMQTT(t *testing.T) {
+	t.Parallel()
 	e, stop := startWith(t, closedConfig(), t.TempDir(), false)
 	defer stop()
 	admin := claim(t, e)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestParsePreseed(t *testing.T) {
+	t.Parallel()
 	s := parsePreseed("F", `[claim]
 password = "correct horse"
 user = "anna"
@@ -71,6 +72,7 @@ maps = [{ direction = "out", filter = "#" }]
 }
 
 func TestPreseedWithMistakes(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"[claim]\npassword = \"short\"":     "F:2: claim.password: the password has fewer than 8 characters",
 		"[claim]\npasword = \"secret one\"": `F:2: unknown key "claim.pasword"; did you mean "claim.password"?`,
@@ -105,6 +107,7 @@ func TestPreseedWithMistakes(t *testing.T) {
 
 // A table with a mistake is left out, and the box has its network all the same.
 func TestMistakesLeaveTheRest(t *testing.T) {
+	t.Parallel()
 	s := parsePreseed("F", "[mdns]\nhost = \"attic\"\n[time]\nzone = 1\n[network.wifi]\nssid = \"net\"\n[[uplink]]\nname = \"?\"\n[htp]\n[claim]\npassword = \"short\"\n")
 	if got := strings.Count(s.err.Error(), "F:"); got < 5 {
 		t.Errorf("%d mistakes in:\n%v", got, s.err)
@@ -126,6 +129,7 @@ func TestMistakesLeaveTheRest(t *testing.T) {
 }
 
 func TestImager(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		folder     string
 		owner, ssh bool
@@ -182,6 +186,7 @@ func TestImager(t *testing.T) {
 }
 
 func TestImagerWithMistakes(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ file, text, want string }{
 		{"user-data", "#!/bin/sh\necho secret one\n", "user-data:1: is a script"},
 		{"user-data", "hostname: [a\nx: secret one", "user-data:"},
@@ -211,6 +216,7 @@ func TestImagerWithMistakes(t *testing.T) {
 }
 
 func TestNetworkConfig(t *testing.T) {
+	t.Parallel()
 	s := parseImager(networkConfig, `version: 2
 ethernets:
   eth0:
@@ -247,6 +253,7 @@ wifis:
 }
 
 func TestShellWords(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string][]string{
 		``:                          nil,
 		`  a  b `:                   {"a", "b"},
@@ -313,6 +320,7 @@ func FuzzParseImager(f *testing.F) {
 // TestMistakesAreOnTheClaimPage: a box whose files have mistakes starts, can be claimed, and
 // says what is right; nothing secret is anywhere.
 func TestMistakesAreOnTheClaimPage(t *testing.T) {
+	t.Parallel()
 	boot, data := t.TempDir(), t.TempDir()
 	fail(t, writeFile(boot, PreseedFile, "[claim]\npassword = \"correct horse\"\nnmae = \"x\"\n[network.wifi]\nssid = \"net\"\npassword = \"battery staple\"\n[time]\nzone = \"Mars\"\n"))
 	fail(t, writeFile(boot, userData, "#cloud-config\nhostname: attic\nusers:\n- name: anna\n  passwd: $1$secretsalt$secretkey\nssh_pwauth: true\n"))
@@ -380,6 +388,7 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 
 // TestSettingsAreTakenOnce: what cannot be removed does not undo what a person has set since.
 func TestSettingsAreTakenOnce(t *testing.T) {
+	t.Parallel()
 	c := newCard(t)
 	c.locked = true
 	c.put(PreseedFile, "[mdns]\nhost = \"attic\"\n[network.wifi]\nssid = \"net\"\npassword = \"battery staple\"\n")

@@ -14,6 +14,7 @@ import (
 // A sensor that tells its humidity less often than its temperature has both after a
 // restart: the state that was retained is taken up again.
 func TestStateOutlastsARestart(t *testing.T) {
+	t.Parallel()
 	data, link := t.TempDir(), filepath.Join(t.TempDir(), "stick")
 	far, near, err := pty.Open()
 	if err != nil {

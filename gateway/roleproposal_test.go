@@ -15,6 +15,7 @@ import (
 // too wide, rules are proposed of what it did, somebody saves them and gives them to its user.
 // It goes on as before, and what it never did is denied, told and explained.
 func TestLeastRulesByObservation(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	e, stop := startWith(t, closedConfig(), data, false)
 	o := claim(t, e)

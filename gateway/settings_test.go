@@ -120,6 +120,7 @@ func reflectText(v any) string {
 
 // Each key is there, with what the README says of it, and its own default is taken for it.
 func TestSettingsAreAllKeys(t *testing.T) {
+	t.Parallel()
 	s := newPage(t, "")
 	state := s.Current()
 	if state.Problem != "" || len(state.Waiting) != 0 {
@@ -155,6 +156,7 @@ func TestSettingsAreAllKeys(t *testing.T) {
 
 // What is called like a secret is one, or is known not to be.
 func TestSettingsKnowTheirSecrets(t *testing.T) {
+	t.Parallel()
 	harmless := []string{"mqtt.key", "update.keys", "uplink.key", "access.jwt.secret_file", "access.jwt.key_files", "mqtt.keep_alive_factor", "uplink.keep_alive", "mqtt.max_keep_alive", "http.metrics"}
 	for _, key := range knownKeys(reflect.TypeFor[Config](), "") {
 		name := lastName(key)
@@ -172,6 +174,7 @@ func TestSettingsKnowTheirSecrets(t *testing.T) {
 }
 
 func TestSettingsChoices(t *testing.T) {
+	t.Parallel()
 	s := newPage(t, "")
 	for key, choices := range settingChoices {
 		for _, choice := range choices {
@@ -189,6 +192,7 @@ func TestSettingsChoices(t *testing.T) {
 }
 
 func TestSettingsChange(t *testing.T) {
+	t.Parallel()
 	s := newPage(t, secretConfig)
 	state := s.Current()
 	noSecrets(t, "the page", state)
@@ -252,6 +256,7 @@ func TestSettingsChange(t *testing.T) {
 
 // Tables in lists are changed as text, and what is not shown of them stays.
 func TestSettingsTables(t *testing.T) {
+	t.Parallel()
 	s := newPage(t, secretConfig)
 	uplink := s.setting(t, "uplink")
 	if !strings.Contains(uplink.Text, `password = "`+dashboard.NotShown+`"`) || !strings.Contains(uplink.Text, "retain = false") || strings.Contains(uplink.Text, "clean") {
@@ -290,6 +295,7 @@ func TestSettingsTables(t *testing.T) {
 }
 
 func TestSettingsWrong(t *testing.T) {
+	t.Parallel()
 	s := newPage(t, secretConfig)
 	for _, test := range []struct {
 		key   string
@@ -342,6 +348,7 @@ func TestSettingsWrong(t *testing.T) {
 }
 
 func TestVersionsAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newPage(t, "")
 	for i := range maxVersions + 5 {
 		if _, err := s.Change(dashboard.SettingsChange{By: "x", Settings: map[string]any{"mqtt.max_inflight": float64(i + 1)}}); err != nil {
@@ -368,6 +375,7 @@ func TestVersionsAreBounded(t *testing.T) {
 }
 
 func TestDiffLines(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ before, after, want string }{
 		{"", "", ""}, {"a\n", "a\n", ""}, {"", "a\n", "+ a"}, {"a\n", "", "- a"},
 		{"a\nb\nc\n", "a\nx\nc\n", "  a|- b|+ x|  c"},

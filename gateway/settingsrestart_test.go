@@ -15,6 +15,7 @@ import (
 // TestSettingsOfTheHouse: what is changed on the page is in the file, and in force after the
 // restart that the page offers.
 func TestSettingsOfTheHouse(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	file := filepath.Join(data, "lintel.toml")
 	text := "# of this house\n[mqtt]\nlisten = [\"127.0.0.1:0\"]\nwebsocket = []\n[http]\nlisten = \"127.0.0.1:0\"\n[mdns]\nenabled = false\n"

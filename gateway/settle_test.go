@@ -15,7 +15,8 @@ import (
 // What a run before has left online is offline before anybody is let in: the box, its
 // sticks, and more devices than go to a client at once.
 func TestNobodyIsOnlineBeforeTheDoorOpens(t *testing.T) {
-	store, err := openStore(t.TempDir(), nil, slog.New(slog.DiscardHandler))
+	t.Parallel()
+	store, err := openStore(t.TempDir(), nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 // TestSimulations is a stick that somebody tries out: it is marked, and nothing of it stays
 // when it is stopped, nor after a restart.
 func TestSimulations(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	e, stop := startWith(t, localConfig(), data, false)
 	messages := listenTo(t, e, "homeassistant/device/#", "lintel/#")

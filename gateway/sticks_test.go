@@ -101,6 +101,7 @@ type stickDocument struct {
 
 // TestSticks has a stick come, go and be forgotten.
 func TestSticks(t *testing.T) {
+	t.Parallel()
 	data, root := t.TempDir(), t.TempDir()
 	stick := plug(t, root)
 	c := localConfig()
@@ -192,6 +193,7 @@ func TestSticks(t *testing.T) {
 
 // A stick tells no more than once a minute, and only what is new.
 func TestSticksAreCalm(t *testing.T) {
+	t.Parallel()
 	start := time.Now()
 	k := &knownStick{}
 	for i, step := range []struct {

@@ -21,6 +21,7 @@ import (
 // has to wait for too long on a slow machine is told to come again. Their hashes
 // are mosquitto's, so that each login computes one of ours.
 func TestLoginStormOfAHouse(t *testing.T) {
+	t.Parallel()
 	clients := 200
 	if testing.Short() {
 		clients = 20

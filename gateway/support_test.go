@@ -19,6 +19,7 @@ import (
 // TestSupportOfTheHouse plants secrets wherever a house may have them, some where they do not
 // belong, and finds none of them in the bundle.
 func TestSupportOfTheHouse(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	secret := filepath.Join(data, "jwt.secret")
 	planted := map[string]string{
@@ -104,6 +105,7 @@ func TestSupportOfTheHouse(t *testing.T) {
 
 // TestLogServer: the log of a house comes to a log server.
 func TestLogServer(t *testing.T) {
+	t.Parallel()
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

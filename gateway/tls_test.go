@@ -119,6 +119,7 @@ func (s *secureBroker) mosquitto(t *testing.T, program string, args ...string) (
 }
 
 func TestMosquittoOverTLS(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []ClientCertificateMode{ClientCertificateRequest, ClientCertificateRequire} {
 		t.Run(string(mode), func(t *testing.T) {
 			s := startSecureBroker(t, mode)
@@ -187,6 +188,7 @@ func TestMosquittoOverTLS(t *testing.T) {
 
 // TLS before 1.2 is not spoken, in whatever way a client asks for it.
 func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
 	s := startSecureBroker(t, ClientCertificateRequest)
 	address := net.JoinHostPort(s.host, s.port)
 	for version, good := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
@@ -220,6 +222,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 // A house without a certificate of its own serves the box's, to whatever kind of
 // listener.
 func TestOwnCertificateIsServed(t *testing.T) {
+	t.Parallel()
 	c := localConfig()
 	c.HTTP.Listen = ""
 	c.MQTT.TLS, c.MQTT.WebSocketTLS = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
@@ -257,6 +260,7 @@ func TestOwnCertificateIsServed(t *testing.T) {
 // A certificate that cannot be used keeps nothing from starting, and nobody who trusts
 // the box from connecting.
 func TestInstalledCertificate(t *testing.T) {
+	t.Parallel()
 	own := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("the box's own") }
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")

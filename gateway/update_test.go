@@ -210,6 +210,7 @@ func plugged(t *testing.T) (c Config, link, tty string) {
 // TestTrialOfTheHouse goes all the way: a bundle is uploaded to a house with a stick and a
 // client; the new version has to have both back, and is patient.
 func TestTrialOfTheHouse(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	c, link, tty := plugged(t)
 	if err := os.Symlink(tty, link); err != nil {
@@ -345,6 +346,7 @@ func asking(t *testing.T, data string) {
 
 // A box whose disk is not as it should be says so, and nothing of computers of other kinds.
 func TestBoxWithoutMachine(t *testing.T) {
+	t.Parallel()
 	for name, x := range map[string]struct {
 		err  error
 		want string
@@ -368,6 +370,7 @@ func TestBoxWithoutMachine(t *testing.T) {
 
 // Nobody but who asks at the socket gets what is said there, and who does may do nothing else.
 func TestProbeIsAlone(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	e, stop := startOptions(t, localConfig(), Options{Data: data})
 	defer stop()
@@ -393,6 +396,7 @@ func TestProbeIsAlone(t *testing.T) {
 }
 
 func TestNeeded(t *testing.T) {
+	t.Parallel()
 	for of, want := range map[int]int{0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 8: 6, 100: 75} {
 		if got := needed(of); got != want {
 			t.Errorf("of %d %d, want %d", of, got, want)
@@ -402,6 +406,7 @@ func TestNeeded(t *testing.T) {
 
 // Who speaks each hour is not asked to have spoken, and who is away of many does not matter.
 func TestTally(t *testing.T) {
+	t.Parallel()
 	var v update.Verdict
 	var sleepy tally
 	sleepy.count("meter", true, true)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestUplinkConfigProblems(t *testing.T) {
+	t.Parallel()
 	_, err := parseConfig("x", `
 [[uplink]]
 name = "A b"
@@ -66,6 +67,7 @@ maps = []
 
 // TestUplink has the house send to another broker, and then not any more.
 func TestUplink(t *testing.T) {
+	t.Parallel()
 	a := newAddon(t)
 	there, messages := a.watcher("house7/#")
 	data := t.TempDir()
@@ -110,6 +112,7 @@ func TestUplink(t *testing.T) {
 
 // A file of an uplink that cannot be used is named with its key.
 func TestUplinkFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	noPEM := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(noPEM, []byte("no certificate"), 0o600); err != nil {

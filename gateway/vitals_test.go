@@ -10,6 +10,7 @@ import (
 // A clock that is set after the start shows when that really was, and one that is
 // corrected a little does not move it.
 func TestStartIsToldByTheRightClock(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVitals(nil)
 		v.told = time.Unix(3, 0) // told before the network came
@@ -27,6 +28,7 @@ func TestStartIsToldByTheRightClock(t *testing.T) {
 }
 
 func TestMessagesPerMinute(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVitals(nil)
 		for _, step := range []struct {
@@ -52,6 +54,7 @@ func TestMessagesPerMinute(t *testing.T) {
 
 // The counter of the disk begins anew with the machine, and that of Lintel goes on.
 func TestWear(t *testing.T) {
+	t.Parallel()
 	var n wearNote
 	for i, step := range []struct {
 		seen  uint64

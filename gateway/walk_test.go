@@ -36,7 +36,7 @@ func newWalk(t *testing.T) *walk {
 	t.Helper()
 	dir := t.TempDir()
 	w := &walk{t: t, config: closedConfig(), machine: newLaptop()}
-	w.config.HTTP.Listen, w.config.MQTT.Listen, w.config.MQTT.WebSocket = freePort(t), []string{freePort(t)}, nil
+	w.config.HTTP.Listen, w.config.MQTT.Listen, w.config.MQTT.WebSocket = freePortOf(t, "127.0.0.1"), []string{freePort(t)}, nil
 	w.url = "http://" + w.config.HTTP.Listen
 	stick, meter := freePort(t), filepath.Join(dir, "meter")
 	w.config.Serial.Ports = []PortConfig{{Path: meter, Protocol: "dsmr"}, {Path: "tcp://" + stick, Protocol: "zigbee"}}
@@ -130,6 +130,7 @@ func (w *walk) run(ctx context.Context) error {
 // TestWalk is the owner of a new box with a browser: from the claim to an update, on every
 // page. LINTEL_WALK_OUT is the folder for the pictures.
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("LINTEL_CHROMIUM") == "" {
 		t.Skip("drives a browser: make walk")
 	}

@@ -75,6 +75,7 @@ func (w welcomed) String() string {
 // TestFirstVisit goes the guided path, leaves it and comes back after a restart: what is
 // done the house shows by itself.
 func TestFirstVisit(t *testing.T) {
+	t.Parallel()
 	root, data := t.TempDir(), t.TempDir()
 	stick := plug(t, root)
 	c := closedConfig()
@@ -152,6 +153,7 @@ func TestFirstVisit(t *testing.T) {
 // TestHome: one glance says what is wrong, in the language of who looks, with a button for
 // who may press it.
 func TestHome(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	stick := plug(t, root)
 	c := closedConfig()

@@ -11,6 +11,7 @@ import (
 // TestZigbee is the main job of a Zigbee stick: a lamp that joins is in Home Assistant, can be
 // switched, and is still there after a restart of the bridge.
 func TestZigbee(t *testing.T) {
+	t.Parallel()
 	e, stop := start(t, t.TempDir())
 	defer stop()
 	messages := listenTo(t, e, "zigbee2mqtt/#", "homeassistant/light/#")

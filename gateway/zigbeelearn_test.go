@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,12 +23,7 @@ const stranger = 0xa4c138d2f0000042
 // zigbeeHouseAt runs a simulated stick and a stranger, and returns a configuration that uses it.
 func zigbeeHouseAt(t *testing.T) (*zigbeehouse.House, Config) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	l.Close()
+	at := freePort(t)
 	house, err := zigbeehouse.New(zigbeehouse.Options{Kind: "zigbee-znp", At: "tcp:" + at, JoinEvery: 100 * time.Millisecond,
 		Devices: []air.Device{{IEEEAddress: stranger, Kind: air.TuyaUnknown}}})
 	if err != nil {
@@ -96,6 +90,7 @@ func until[T any](o *owner, path, what string, wanted func(T) bool) T {
 // TestStrangerIsDescribed: what a Tuya device tells that nobody knows is shown live, named,
 // saved, published, and still there after a restart.
 func TestStrangerIsDescribed(t *testing.T) {
+	t.Parallel()
 	const path = "/api/zigbee/learn/0xa4c138d2f0000042"
 	house, c := zigbeeHouseAt(t)
 	data := t.TempDir()

@@ -79,8 +79,9 @@ func (o *owner) watch(path, part string, texts ...string) string {
 // lamp and a remote join and are watched, the lamp gets a name and a group, the remote is bound to
 // it, a map is made, and the lamp gets new firmware.
 func TestZigbeePages(t *testing.T) {
+	t.Parallel()
 	const lamp, button, plug = "0x00178801061a2b3c", "0x00124b0022e10004", "0xb43522fffe77a001"
-	at := unusedAddress(t)
+	at := freePort(t)
 	house, err := zigbeehouse.New(zigbeehouse.Options{Kind: "zigbee-znp", At: "tcp:" + at, JoinEvery: 100 * time.Millisecond, Devices: []air.Device{
 		{IEEEAddress: 0x00178801061a2b3c, Kind: air.Bulb}, {IEEEAddress: 0x00124b0022e10004, Kind: air.Button, Poll: 100 * time.Millisecond},
 		{IEEEAddress: 0xb43522fffe77a001, Kind: air.Plug}}})

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/binary"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,24 +35,15 @@ func firmwareImage(version uint32, n int) []byte {
 	return append(b, make([]byte, n)...)
 }
 
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestZigbeeUpdate gives a lamp new firmware, under a base topic that is not the usual one:
 // asked for, and scheduled until the lamp asks by itself.
 func TestZigbeeUpdate(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a lamp that has got new firmware is given 20 s to start")
 	}
 	const lamp zigbee.IEEEAddress = 0x00178801061a2b3c
-	data, at := t.TempDir(), unusedAddress(t)
+	data, at := t.TempDir(), freePort(t)
 	images := filepath.Join(data, "zigbee-images")
 	if err := os.MkdirAll(images, 0o700); err != nil {
 		t.Fatal(err)
@@ -118,6 +108,7 @@ func TestZigbeeUpdate(t *testing.T) {
 }
 
 func TestLentCoordinators(t *testing.T) {
+	t.Parallel()
 	g := &gateway{}
 	g.box.ID, g.box.Name = "abc", "Box"
 	g.config.Serial.Ports = []PortConfig{

@@ -42,7 +42,7 @@ func newBox(t *testing.T, o broker.Options) *box {
 
 func newBoxAt(t testing.TB, dir string, o broker.Options) *box {
 	t.Helper()
-	b := &box{t: t, dir: dir, o: o, addr: "127.0.0.1:0"}
+	b := &box{t: t, dir: dir, o: o, addr: "127.0.0.2:0"} // where no port is given to another test while this is down
 	b.o.SysInterval = -1
 	b.start()
 	t.Cleanup(func() { b.stop() })

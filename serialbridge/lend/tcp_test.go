@@ -27,10 +27,11 @@ type lent struct {
 	result  chan error
 }
 
-// freeAddress returns one that nobody uses now.
+// freeAddress returns one that nobody uses now. It is none of 127.0.0.1, whose free ports
+// other tests are given meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)
 	}
