@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -63,6 +64,14 @@ func openZNP(ctx context.Context, p serialbridge.Port, events func(zigbee.Event)
 
 func openEZSP(ctx context.Context, p serialbridge.Port, events func(zigbee.Event)) (zigbee.Coordinator, error) {
 	return ezsp.Open(ctx, p, ezsp.Options{Events: events})
+}
+
+// tested are the families that a test goes through: in the short form one of each adapter.
+func tested(families []family) []family {
+	if !testing.Short() {
+		return families
+	}
+	return slices.CompactFunc(slices.Clone(families), func(a, b family) bool { return a.adapter == b.adapter })
 }
 
 // families are the sticks that herdsman is to drive.
