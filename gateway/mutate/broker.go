@@ -99,7 +99,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "will-delay-ignored",
-		file:  "gateway/broker/broker.go",
+		file:  "gateway/broker/claim.go",
 		old:   "if s.will != nil && s.will.delay == 0 {",
 		new:   "if s.will != nil {",
 		run:   "TestWillDelay",
@@ -123,7 +123,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "take-over-without-closing",
-		file:  "gateway/broker/broker.go",
+		file:  "gateway/broker/claim.go",
 		old:   "other.kick(mqtt.SessionTakenOver)\n\t\t\t<-other.released()",
 		new:   "b.mu.Lock()\n\t\t\ts.owner = nil\n\t\t\tb.mu.Unlock()",
 		run:   "TestTakeOver",
@@ -131,7 +131,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "foreign-session-taken",
-		file:  "gateway/broker/broker.go",
+		file:  "gateway/broker/claim.go",
 		old:   "foreign := outside && owner",
 		new:   "foreign := false && outside && owner",
 		run:   "TestSessionOfAnotherUser",

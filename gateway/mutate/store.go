@@ -83,7 +83,7 @@ var store = []mutation{
 	},
 	{
 		name:  "older-state-wins",
-		file:  "persist/commit.go",
+		file:  "persist/transaction.go",
 		old:   "(r.dead.Load() || o.version < r.latest)",
 		new:   "r.dead.Load()",
 		run:   "TestOlderEntryNeverReplacesNewer",
@@ -91,7 +91,7 @@ var store = []mutation{
 	},
 	{
 		name:  "moved-entry-elided",
-		file:  "persist/store.go",
+		file:  "persist/append.go",
 		old:   "if it.batch.deletes && !it.batch.puts {",
 		new:   "if it.batch.deletes {",
 		run:   "TestMovedEntryIsNotElided",
