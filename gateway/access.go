@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"sync"
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/settings"
 	"lintel/persist"
 )
 
@@ -26,14 +26,11 @@ type entrance struct {
 	jwt      *access.JWT // nil: there are no tokens
 	control  *access.Control
 	door     *door
-
-	mu      sync.Mutex
-	notices []string // what was wrong at the start, for the pages
 }
 
 // newEntrance returns an entrance whose door may be hung, but not used before
 // openAccess.
-func newEntrance(c AccessConfig) *entrance {
+func newEntrance(c settings.AccessConfig) *entrance {
 	return &entrance{lockout: access.NewLockout(), door: newDoor(c.Anonymous)}
 }
 
@@ -61,8 +58,8 @@ func (g *gateway) openAccess(ctx context.Context) error {
 	if a.claim, err = access.NewClaim(g.store, a.users, a.sessions, a.tokens); err != nil {
 		return err
 	}
-	if g.config.Access.JWT.enabled() {
-		o := g.config.Access.JWT.options()
+	if g.config.Access.JWT.Enabled() {
+		o := g.config.Access.JWT.Options()
 		o.ClockKnown, o.Logger = g.store.ClockKnown, g.log
 		if a.jwt, err = access.NewJWT(o); err != nil {
 			return fmt.Errorf("access.jwt: %w", err)
@@ -74,7 +71,7 @@ func (g *gateway) openAccess(ctx context.Context) error {
 	}
 	a.control, err = access.NewControl(ctx, access.ControlOptions{
 		Store: g.store, Users: a.users, Lockout: a.lockout, Audit: a.audit,
-		RoleFile: roleFile, Optional: g.config.Access.Roles == "", Prefix: g.config.HomeAssistant.Prefix, Needed: g.config.Access.needed(),
+		RoleFile: roleFile, Optional: g.config.Access.Roles == "", Prefix: g.config.HomeAssistant.Prefix, Needed: g.config.Access.Needed(),
 		JWT:              a.jwt,
 		CertificateName:  func(c *x509.Certificate) string { return g.certificates.Name(c) },
 		CertificateRoles: g.config.Access.CertificateRoles,
@@ -107,49 +104,7 @@ func (g *gateway) lookAtCard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := card{Card: g.o.Card, claim: g.access.claim, audit: g.access.audit, done: done, warn: g.notice}
-	return c.look(ctx)
-}
-
-// notice tells a person of something, in the log and on the pages.
-func (g *gateway) notice(text string) {
-	g.log.Error("needs a person", "what", text)
-	g.access.mu.Lock()
-	defer g.access.mu.Unlock()
-	g.access.notices = append(g.access.notices, text)
-}
-
-// notices are what a person should look after, for the pages.
-func (g *gateway) notices() []string {
-	a := g.access
-	a.mu.Lock()
-	all := append([]string{}, a.notices...)
-	a.mu.Unlock()
-	all = append(all, g.updateNotices()...)
-	if err := a.control.Problem(); err != nil {
-		all = append(all, "The rules in force are not those of the role file: "+err.Error())
-	}
-	_, machine := machineProblems(g.readMachine().facts())
-	all = append(all, machine...)
-	if configured := g.config.MDNS.Host + ".local"; g.hostName() != configured {
-		all = append(all, "Another machine on this network is called "+configured+", so this box is "+g.hostName()+
-			" and stays that. To give it a name of its own, set host in the section [mdns] of its configuration.")
-	}
-	return append(all, g.networkNotices()...)
-}
-
-// accessModules are the parts of package access that run.
-func (g *gateway) accessModules(add func(string, func(context.Context) error)) {
-	a := g.access
-	add("door", func(ctx context.Context) error { return a.door.run(ctx, g.broker) })
-	add("audit", a.audit.Run)
-	add("observations", a.door.observed.Run)
-	if a.jwt != nil {
-		add("jwt", a.jwt.Run)
-	}
-	if g.o.Reload != nil {
-		add("reload", g.reloadOnSignal)
-	}
+	return g.o.Card.Obey(ctx, settings.House{Claim: g.access.claim, Audit: g.access.audit, Done: done, Warn: g.notice})
 }
 
 // reloadOnSignal reads the role file again when it is told to.

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"lintel/gateway/settings"
 )
 
 // owner is a person at the page of a house.
@@ -89,7 +91,7 @@ func (o *owner) try(method, path string, in any) (status int, text []byte) {
 }
 
 // closedConfig lets nobody in who shows nothing.
-func closedConfig() Config {
+func closedConfig() settings.Config {
 	c := localConfig()
 	c.Access.Anonymous = nil
 	c.HomeAssistant.Enabled = false

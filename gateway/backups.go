@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"lintel/gateway/backup"
 	"lintel/gateway/dashboard"
+	"lintel/gateway/homeassistant"
+	"lintel/gateway/settings"
 	"lintel/persist"
 )
 
@@ -17,28 +20,28 @@ type backups struct{ g *gateway }
 func (b backups) Last() time.Time { return b.g.store.LastBackup() }
 
 func (b backups) Write(ctx context.Context, w io.Writer, passphrase string, small bool) error {
-	m := boxManifest(b.g.box, small)
+	m := manifest(b.g.box, small)
 	if passphrase == "" {
-		return writeBox(ctx, w, b.g.o.Data, b.g.store, m)
+		return backup.Write(ctx, w, b.g.o.Data, b.g.store, m)
 	}
 	sealed, err := persist.EncryptBackup(w, passphrase)
 	if err != nil {
 		return err
 	}
-	if err := writeBox(ctx, sealed, b.g.o.Data, b.g.store, m); err != nil {
+	if err := backup.Write(ctx, sealed, b.g.o.Data, b.g.store, m); err != nil {
 		return err
 	}
 	return sealed.Close()
 }
 
-// Restore lays the backup down and asks for a restart, at which FinishRestore moves it
+// Restore lays the backup down and asks for a restart, at which [backup.Finish] moves it
 // into place.
 func (b backups) Restore(ctx context.Context, r io.Reader, passphrase string) (string, error) {
 	plain, err := persist.DecryptBackup(untilDone{ctx, r}, passphrase)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", dashboard.ErrBackupRefused, strings.TrimPrefix(err.Error(), "persist: "))
 	}
-	m, err := StageRestore(b.g.o.Data, plain)
+	m, err := backup.Stage(b.g.o.Data, plain, settings.CheckFile)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", dashboard.ErrBackupRefused, strings.TrimPrefix(err.Error(), "restore: "))
 	}
@@ -59,26 +62,7 @@ func (u untilDone) Read(b []byte) (int, error) {
 	return u.r.Read(b)
 }
 
-// restartDelay is for the answer to reach the browser.
-const restartDelay = time.Second
-
-// restartSoon is restart when there was time to say so.
-func (g *gateway) restartSoon() { time.AfterFunc(restartDelay, g.restart) }
-
-// restart has Run end with ErrRestart.
-func (g *gateway) restart() {
-	select {
-	case g.restarts <- struct{}{}:
-	default: // it was asked for already
-	}
-}
-
-// awaitRestart is the module that ends the house when somebody has asked for a restart.
-func (g *gateway) awaitRestart(ctx context.Context) error {
-	select {
-	case <-g.restarts:
-		return ErrRestart
-	case <-ctx.Done():
-		return nil
-	}
+// manifest says what a backup that is made now is to say of its box.
+func manifest(box homeassistant.Box, small bool) backup.Manifest {
+	return backup.Manifest{Box: box.ID, Name: box.Name, Model: box.Model, Version: box.Version, Time: time.Now(), Small: small}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lintel/gateway/backup"
 )
 
 // takeBackup downloads a backup of the house.
@@ -91,7 +93,7 @@ func TestBackupOntoANewBox(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("the house did not restart")
 	}
-	if _, err := FinishRestore(data); err != nil {
+	if _, err := backup.Finish(data); err != nil {
 		t.Fatal(err)
 	}
 	e, stop = startWith(t, closedConfig(), data, false)

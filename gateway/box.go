@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"lintel/gateway/backup"
 	"lintel/gateway/broker"
 	"lintel/gateway/homeassistant"
 	"lintel/hardware"
@@ -43,7 +44,7 @@ func identify(o Options) (homeassistant.Box, error) {
 
 // keptID reads the id that is kept; empty: none is.
 func keptID(data string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(data, boxIDFile))
+	text, err := os.ReadFile(filepath.Join(data, backup.IDFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
 	}
@@ -56,7 +57,7 @@ func keepID(data string) (string, error) {
 		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
 	}
 	id := strings.ToLower(rand.Text()[:12])
-	if err := renameio.WriteFile(filepath.Join(data, boxIDFile), []byte(id+"\n"), 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(data, backup.IDFile), []byte(id+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("data folder: %w; choose another with --data", err)
 	}
 	return id, nil
@@ -81,7 +82,7 @@ func (g *gateway) buildBox(client *broker.Client) error {
 	}
 	g.vitals = newVitals(g)
 	g.checkup = &checkup{g: g}
-	g.commands = newBoxCommands(g, client)
+	g.commands = g.newBoxCommands(client)
 	g.boxState = homeassistant.NewBoxState(homeassistant.BoxStateOptions{
 		Broker: client, BaseTopic: g.config.Serial.BaseTopic, Values: g.vitals.values,
 		Live: []string{homeassistant.PermitJoinSeconds}, Ready: g.documentsSent, Logger: g.log})
@@ -95,7 +96,7 @@ func (g *gateway) buildBox(client *broker.Client) error {
 	if updates != nil {
 		g.box.Parts.Updates = true
 		g.boxUpdate = homeassistant.NewBoxUpdate(homeassistant.BoxUpdateOptions{
-			Broker: client, BaseTopic: g.config.Serial.BaseTopic, Updates: updates, Refused: g.commands.refuse, Logger: g.log})
+			Broker: client, BaseTopic: g.config.Serial.BaseTopic, Updates: updates, Refused: g.commands.Refuse, Logger: g.log})
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/settings"
 	"lintel/serialbridge"
 	"lintel/serialbridge/drivertest"
 	"lintel/serialbridge/modbus"
@@ -24,9 +25,9 @@ var updateTable = flag.Bool("update", false, "write the table of captures into s
 func TestCaptures(t *testing.T) {
 	t.Parallel()
 	const readme = "../serialbridge/README.md"
-	c := DefaultConfig().Serial
-	c.Ports = []PortConfig{{Protocol: "modbus", Modbus: modbus.Options{Listen: true, Units: []modbus.Unit{{Address: 1, Map: "sdm230"}}}}}
-	drivers := c.Drivers()
+	c := settings.Default().Serial
+	c.Ports = []settings.PortConfig{{Protocol: "modbus", Modbus: modbus.Options{Listen: true, Units: []modbus.Unit{{Address: 1, Map: "sdm230"}}}}}
+	drivers := c.Drivers(settings.Radio{})
 	var table strings.Builder
 	table.WriteString("\n| protocol | capture | devices | readings | damaged | ignored |\n|---|---|---|---|---|---|\n")
 	all := 0
@@ -116,7 +117,7 @@ func TestSerialReadme(t *testing.T) {
 	blocks := strings.Split(string(text), "```toml\n")[1:]
 	for _, block := range blocks {
 		block, _, _ = strings.Cut(block, "```")
-		if _, err := parseConfig("README.md", block); err != nil {
+		if _, err := settings.Parse("README.md", block); err != nil {
 			t.Errorf("%v in\n%s", err, block)
 		}
 	}

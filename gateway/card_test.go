@@ -1,63 +1,18 @@
 package gateway
 
 import (
-	"errors"
-	"io/fs"
+	"html"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
-	"lintel/gateway/access"
-	"lintel/persist"
+	"lintel/gateway/settings"
 )
-
-// cardTable is a card and the store of the box that it is put into.
-type cardTable struct {
-	*card
-	t      *testing.T
-	store  *persist.Store
-	users  *access.Users
-	folder string // of the boot files
-	said   []string
-	locked bool // the folder cannot be written to
-}
-
-func newCard(t *testing.T) *cardTable {
-	t.Helper()
-	store, err := persist.Open(t.TempDir(), persist.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	c := &cardTable{t: t, store: store, folder: t.TempDir()}
-	users, err := access.NewUsers(store, slog.New(slog.DiscardHandler))
-	fail(t, err)
-	c.users = users
-	sessions, err := access.NewSessions(store, users)
-	fail(t, err)
-	tokens, err := access.NewAPITokens(store)
-	fail(t, err)
-	claim, err := access.NewClaim(store, users, sessions, tokens)
-	fail(t, err)
-	audit, err := access.NewAudit(store, nil)
-	fail(t, err)
-	done, err := persist.NewBucket[string](store, "access.reset")
-	fail(t, err)
-	c.card = &card{Card: &Card{o: CardOptions{Data: t.TempDir()}}, claim: claim, audit: audit, done: done,
-		warn: func(text string) { c.said = append(c.said, text) }}
-	c.o.Config = filepath.Join(c.o.Data, DefaultConfigFile)
-	c.o.BootFiles = func(use func(string, func() error) error) error {
-		return use(c.folder, func() error {
-			if c.locked {
-				return errors.New("read-only file system")
-			}
-			return nil
-		})
-	}
-	return c
-}
 
 func fail(t testing.TB, err error) {
 	t.Helper()
@@ -70,138 +25,12 @@ func writeFile(folder, name, text string) error {
 	return os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600)
 }
 
-func (c *cardTable) put(name, text string) {
-	c.t.Helper()
-	fail(c.t, writeFile(c.folder, name, text))
-}
-
-// start is a start of the box. It returns what was said.
-func (c *cardTable) start() string {
-	c.t.Helper()
-	c.said = nil
-	c.Card = ReadCard(c.o)
-	fail(c.t, c.look(c.t.Context()))
-	return strings.Join(c.said, "\n")
-}
-
-func (c *cardTable) there(name string) bool {
-	_, err := os.Stat(filepath.Join(c.folder, name))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-func (c *cardTable) lets(user, password string) bool {
-	c.t.Helper()
-	_, err := c.users.Verify(c.t.Context(), user, []byte(password), "test")
-	if err != nil && !errors.Is(err, access.ErrBadLogin) {
-		c.t.Fatal(err)
-	}
+func isThere(name string) bool {
+	_, err := os.Stat(name)
 	return err == nil
 }
 
 const seed = "[claim]\npassword = \"correct horse\"\nname = \"Attic\"\n[homeassistant]\npassword = \"battery staple\"\n"
-
-func TestPreseedClaims(t *testing.T) {
-	t.Parallel()
-	c := newCard(t)
-	c.put(PreseedFile, "[claim]\npassword = \"correct horse\"\nnmae = \"Attic\"\n")
-	if said := c.start(); !strings.Contains(said, PreseedFile+":3: unknown key \"claim.nmae\"") || c.claim.Claimed() || !c.there(PreseedFile) {
-		t.Errorf("a mistake: claimed %t, said %q", c.claim.Claimed(), said)
-	}
-	c.put(PreseedFile, seed)
-	if said := c.start(); said != "" || !c.claim.Claimed() || c.there(PreseedFile) {
-		t.Errorf("claimed %t, file there %t, said %q", c.claim.Claimed(), c.there(PreseedFile), said)
-	}
-	if !c.lets(access.AdminUser, "correct horse") || !c.lets(access.HomeAssistantUser, "battery staple") || c.claim.BoxName() != "Attic" {
-		t.Errorf("the logins are not those of the file, or the name: %q", c.claim.BoxName())
-	}
-
-	// A box that has an owner obeys nobody else's file, and keeps no password lying about.
-	c.put(PreseedFile, "[claim]\npassword = \"another horse\"\n")
-	if said := c.start(); said != "" || c.there(PreseedFile) || c.lets(access.AdminUser, "another horse") {
-		t.Errorf("a second file: there %t, said %q", c.there(PreseedFile), said)
-	}
-}
-
-func TestPreseedWithHash(t *testing.T) {
-	t.Parallel()
-	c := newCard(t)
-	other := newCard(t)
-	fail(t, other.users.Create(t.Context(), access.User{Name: "x"}, []byte("correct horse")))
-	x, _ := other.users.Get("x")
-	c.put(PreseedFile, "[claim]\npassword_hash = \""+x.Hash+"\"\n")
-	if said := c.start(); said != "" || !c.lets(access.AdminUser, "correct horse") || c.there(PreseedFile) {
-		t.Errorf("said %q", said)
-	}
-	u, _ := c.users.Get(access.AdminUser)
-	if u.Page != access.Admin {
-		t.Errorf("the owner is %+v", u)
-	}
-	c.put(ResetFile, "")
-	c.put(PreseedFile, "[claim]\npassword_hash = \"$argon2id$nonsense\"\n")
-	if said := c.start(); !strings.Contains(said, "hash") || c.claim.Claimed() || !c.there(PreseedFile) {
-		t.Errorf("a hash that is none: claimed %t, said %q", c.claim.Claimed(), said)
-	}
-}
-
-// TestReset: the owner goes, devices and their logins stay.
-func TestReset(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{ResetFile, ResetFile + ".txt"} {
-		c := newCard(t)
-		c.put(PreseedFile, seed)
-		c.start()
-		fail(t, c.users.Create(t.Context(), access.User{Name: "shed", Topics: []string{"shed/#"}}, []byte("the shed has one")))
-		c.put(name, "whatever")
-		said := c.start()
-		if c.claim.Claimed() || c.there(name) || !strings.Contains(said, name) {
-			t.Errorf("%s: claimed %t, file there %t, said %q", name, c.claim.Claimed(), c.there(name), said)
-		}
-		if c.lets(access.AdminUser, "correct horse") || !c.lets("shed", "the shed has one") || !c.lets(access.HomeAssistantUser, "battery staple") {
-			t.Errorf("%s: the wrong logins are left: %+v", name, c.users.All())
-		}
-		_, err := c.claim.Do(t.Context(), access.Owner{Password: "a new owner"})
-		fail(t, err)
-		if said := c.start(); said != "" || !c.claim.Claimed() {
-			t.Errorf("%s: the next start: claimed %t, said %q", name, c.claim.Claimed(), said)
-		}
-	}
-}
-
-// TestResetOnce: a card that cannot be written to does not reset the box for ever.
-func TestResetOnce(t *testing.T) {
-	t.Parallel()
-	c := newCard(t)
-	claim := func() {
-		t.Helper()
-		_, err := c.claim.Do(t.Context(), access.Owner{Password: "correct horse"})
-		fail(t, err)
-	}
-	claim()
-	c.locked = true
-	c.put(ResetFile, "")
-	if said := c.start(); c.claim.Claimed() || !strings.Contains(said, "remove it") {
-		t.Errorf("claimed %t, said %q", c.claim.Claimed(), said)
-	}
-	claim()
-	for range 2 {
-		if said := c.start(); !c.claim.Claimed() {
-			t.Fatalf("reset again: %q", said)
-		}
-	}
-	// Whoever removes it and puts another one there means it.
-	fail(t, os.Remove(filepath.Join(c.folder, ResetFile)))
-	c.start()
-	c.put(ResetFile, "")
-	if c.start(); c.claim.Claimed() {
-		t.Error("a new file did not reset the box")
-	}
-	// The password in a file that cannot be removed is told of, not used.
-	claim()
-	c.put(PreseedFile, seed)
-	if said := c.start(); !strings.Contains(said, "there is a password in it") || strings.Contains(said, "correct") {
-		t.Errorf("said %q", said)
-	}
-}
 
 // TestHouseObeysTheCard: the same with a whole house, and a folder of boot files.
 func TestHouseObeysTheCard(t *testing.T) {
@@ -210,12 +39,12 @@ func TestHouseObeysTheCard(t *testing.T) {
 	asked := 0
 	run := func() (Endpoints, func()) {
 		t.Helper()
-		card := ReadCard(CardOptions{Data: data, Config: filepath.Join(data, DefaultConfigFile), BootFiles: func(use func(string, func() error) error) error {
+		card := settings.ReadCard(settings.CardOptions{Data: data, Config: filepath.Join(data, settings.DefaultFile), BootFiles: func(use func(string, func() error) error) error {
 			return use(boot, func() error { asked++; return nil })
 		}})
 		return startOptions(t, closedConfig(), Options{Data: data, Version: "test", Card: card})
 	}
-	fail(t, os.WriteFile(filepath.Join(boot, PreseedFile), []byte(seed), 0o600))
+	fail(t, os.WriteFile(filepath.Join(boot, settings.PreseedFile), []byte(seed), 0o600))
 	e, stop := run()
 	if e.Unclaimed || asked != 1 {
 		t.Errorf("unclaimed %t, asked %d times to write", e.Unclaimed, asked)
@@ -234,7 +63,7 @@ func TestHouseObeysTheCard(t *testing.T) {
 		t.Errorf("without files: unclaimed %t, asked %d times to write", e.Unclaimed, asked)
 	}
 	stop()
-	fail(t, os.WriteFile(filepath.Join(data, ResetFile), nil, 0o600))
+	fail(t, os.WriteFile(filepath.Join(data, settings.ResetFile), nil, 0o600))
 	e, stop = run()
 	defer stop()
 	if !e.Unclaimed {
@@ -243,4 +72,74 @@ func TestHouseObeysTheCard(t *testing.T) {
 	if out, err := mosquitto(t, e, "mosquitto_pub", "-V", "5", "-u", "homeassistant", "-P", "battery staple", "-t", "a", "-m", "x"); err == nil || !strings.Contains(out, "Server unavailable") {
 		t.Errorf("unclaimed: %v: %s", err, out)
 	}
+}
+
+// TestMistakesAreOnTheClaimPage: a box whose files have mistakes starts, can be claimed, and
+// says what is right; nothing secret is anywhere.
+func TestMistakesAreOnTheClaimPage(t *testing.T) {
+	t.Parallel()
+	boot, data := t.TempDir(), t.TempDir()
+	fail(t, writeFile(boot, settings.PreseedFile, "[claim]\npassword = \"correct horse\"\nnmae = \"x\"\n[network.wifi]\nssid = \"net\"\npassword = \"battery staple\"\n[time]\nzone = \"Mars\"\n"))
+	fail(t, writeFile(boot, "user-data", "#cloud-config\nhostname: attic\nusers:\n- name: anna\n  passwd: $1$secretsalt$secretkey\nssh_pwauth: true\n"))
+	var log strings.Builder
+	var mu sync.Mutex
+	files := settings.CardOptions{Data: data, Config: filepath.Join(data, settings.DefaultFile), BootFiles: func(use func(string, func() error) error) error {
+		return use(boot, func() error { return nil })
+	}}
+	card := settings.ReadCard(files)
+	config, err := settings.Load(filepath.Join(data, settings.DefaultFile))
+	fail(t, err)
+	if config.MDNS.Host != "attic" || config.Network.WiFi.Password != "battery staple" || config.Time.Zone != "" {
+		t.Errorf("what is right does not count: %+v", config)
+	}
+	e, stop := startOptions(t, closedConfig(), Options{Data: data, Version: "test", Card: card,
+		Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if !e.Unclaimed {
+		t.Error("the box is claimed")
+	}
+	answer, err := http.Get("http://" + e.HTTP.String() + "/claim")
+	fail(t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	fail(t, err)
+	page := html.UnescapeString(string(body))
+	for _, want := range []string{
+		`lintel-preseed.toml:3: unknown key "claim.nmae"; did you mean "claim.name"?`,
+		`lintel-preseed.toml:8: time.zone: "Mars" is no time zone; right is a name such as "Europe/Berlin"`,
+		`user-data:5: claim.password_hash: is no hash of a kind that is known`,
+		`user-data asks for SSH`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %s:\n%s", want, page)
+		}
+	}
+	o := visit(t, e)
+	o.call("POST", "/api/claim", map[string]string{"password": "another horse", "name": ""}, nil)
+	stop()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, secret := range []string{"correct horse", "battery staple", "secretsalt", "secretkey"} {
+		if strings.Contains(page, secret) || strings.Contains(log.String(), secret) {
+			t.Errorf("%q is in\n%s\n%s", secret, page, log.String())
+		}
+	}
+	// A person mends the one, and nobody the other.
+	card = settings.ReadCard(files)
+	e, stop = startOptions(t, closedConfig(), Options{Data: data, Version: "test", Card: card})
+	defer stop()
+	if e.Unclaimed || isThere(filepath.Join(boot, "user-data")) || !isThere(filepath.Join(boot, settings.PreseedFile)) {
+		t.Errorf("unclaimed %t, of Imager's file is there %t, of the person's %t", e.Unclaimed, isThere(filepath.Join(boot, "user-data")), isThere(filepath.Join(boot, settings.PreseedFile)))
+	}
+}
+
+// lockedWriter is written to by everything that logs.
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  *strings.Builder
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }

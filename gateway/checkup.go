@@ -9,8 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"lintel/gateway/access"
+	"lintel/gateway/backup"
 	"lintel/gateway/checks"
 	"lintel/gateway/homeassistant"
+	"lintel/serialbridge"
 )
 
 const (
@@ -36,7 +39,7 @@ type checkup struct {
 func (c *checkup) Known() checks.House {
 	g := c.g
 	h := checks.House{
-		Uptime: time.Since(g.vitals.started), Simulated: g.o.Simulate, ClockKnown: g.clockKnown(), Addressed: hasAddress(),
+		Notices: g.startNotices(), Uptime: time.Since(g.vitals.started), Simulated: g.o.Simulate, ClockKnown: g.clockKnown(), Addressed: hasAddress(),
 		Broker: checks.Broker{Listeners: len(g.brokers), QueuedMost: int64(g.config.MQTT.MaxQueuedTotal),
 			RetainedMost: g.config.MQTT.MaxRetained, RetainedRoom: int64(g.config.MQTT.MaxRetainedBytes)},
 		Access: checks.Access{Anonymous: g.config.Access.Anonymous},
@@ -47,22 +50,21 @@ func (c *checkup) Known() checks.House {
 	if err := g.access.control.Problem(); err != nil {
 		h.Access.RoleFile = err.Error()
 	}
-	g.access.mu.Lock()
-	h.Notices = append(h.Notices, g.access.notices...)
-	g.access.mu.Unlock()
 	if g.network != nil {
 		h.NoWiFi = g.config.Network.WiFi.SSID
 	}
 	if g.publisher != nil {
 		h.HomeAssistant = &checks.HomeAssistant{Refused: g.publisher.Refused()}
-		for _, name := range homeassistantLoginNames() {
-			switch g.logins.visit(name, time.Now().Add(-visitAge)) {
+		for _, name := range homeassistant.LoginNames() {
+			switch g.logins.Visit(name, time.Now().Add(-visitAge)) {
 			case homeassistant.Refused, homeassistant.LockedOut:
 				h.HomeAssistant.Logins = append(h.HomeAssistant.Logins, checks.Login{User: name, Refused: true})
 			}
 		}
 	}
-	h.Sticks = g.sticks.away()
+	for _, s := range g.sticks.Away() {
+		h.Sticks = append(h.Sticks, checks.Stick{ID: s.ID, Device: s.ID, Name: s.Name, State: serialbridge.Waiting})
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if g.advertiser != nil {
@@ -80,23 +82,18 @@ func (c *checkup) addMachine(h *checks.House) {
 	if time.Since(c.machineAt) >= machineAge {
 		c.machine, c.machineAt = c.g.readMachine(), time.Now()
 	}
-	m := &c.machine
-	if m.knowsPower {
-		h.Power = &checks.Power{Now: m.now, Been: m.been}
-	}
-	h.Heat = m.vitals.Temperature
-	h.Memory = checks.Memory{Total: m.vitals.MemoryTotal, Available: m.vitals.MemoryAvailable, Stalled: m.vitals.MemoryStalled}
-	h.Disk = checks.Disk{Disk: m.disk, Free: m.free, Total: m.total, Full: c.g.store.DiskLow(), PerDay: m.perDay}
+	c.machine.tell(h)
+	h.Disk.Full = c.g.store.DiskLow()
 }
 
 // addFiles adds what files tell.
 func (c *checkup) addFiles(h *checks.House) {
 	if time.Since(c.foldersAt) >= folderAge {
 		c.foldersAt = time.Now()
-		c.spare = sizeOf(filepath.Join(c.g.o.Data, beforeRestore))
+		c.spare = sizeOf(filepath.Join(c.g.o.Data, backup.Before))
 		c.foreign = nil
 		if m := c.g.config.MQTT; m.Certificate != "" {
-			if read, err := readCertificate(m.Certificate, m.Key); err == nil {
+			if read, err := access.ReadCertificate(m.Certificate, m.Key); err == nil {
 				c.foreign = append(c.foreign, checks.Certificate{Name: filepath.Base(m.Certificate), Own: true, Until: read.Leaf.NotAfter})
 			}
 		}
@@ -120,10 +117,10 @@ func sizeOf(folder string) (bytes uint64) {
 
 // ForgetStick implements [dashboard.Checks].
 func (c *checkup) ForgetStick(ctx context.Context, device string) error {
-	if !c.g.sticks.knows(device) {
+	if !c.g.sticks.Knows(device) {
 		return errors.New("this stick is forgotten already")
 	}
-	return c.g.sticks.drop(ctx, device)
+	return c.g.sticks.Drop(ctx, device)
 }
 
 // FreeSpace implements [dashboard.Checks].
@@ -131,7 +128,7 @@ func (c *checkup) FreeSpace() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.foldersAt, c.machineAt = time.Time{}, time.Time{}
-	return os.RemoveAll(filepath.Join(c.g.o.Data, beforeRestore))
+	return os.RemoveAll(filepath.Join(c.g.o.Data, backup.Before))
 }
 
 // noName takes note that the box cannot make itself known.

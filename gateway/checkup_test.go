@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lintel/gateway/backup"
+	"lintel/gateway/settings"
 	"lintel/persist"
 )
 
@@ -72,7 +74,7 @@ func TestChecksOfAStick(t *testing.T) {
 	root := t.TempDir()
 	stick := plug(t, root)
 	c := localConfig()
-	c.Serial.Ports = []PortConfig{{Stick: "0403:6015:VE1A2B3C:00", Protocol: "jsonlines"}}
+	c.Serial.Ports = []settings.PortConfig{{Stick: "0403:6015:VE1A2B3C:00", Protocol: "jsonlines"}}
 	o := Options{Data: t.TempDir(), Root: root, Version: "test"}
 	e, stop := startOptions(t, c, o)
 	owner := claim(t, e)
@@ -134,7 +136,7 @@ func TestChecksOfTheDisk(t *testing.T) {
 		t.Skip("needs the right to mount: ", err)
 	}
 	t.Cleanup(func() { unix.Unmount(data, unix.MNT_DETACH) })
-	before := filepath.Join(data, beforeRestore)
+	before := filepath.Join(data, backup.Before)
 	if err := os.Mkdir(before, 0o700); err != nil {
 		t.Fatal(err)
 	}

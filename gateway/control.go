@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"lintel/gateway/backup"
 	"lintel/persist"
 )
 
@@ -24,11 +25,9 @@ import (
 //	GET /backup?small=true   the same without queued messages
 const controlSocket = "control.sock"
 
-func storeFolder(data string) string { return filepath.Join(data, "store") }
-
 // openStore opens the store of a data folder. check is persist.Options.Check.
 func openStore(data string, check []string, clocks func() persist.Reading, log *slog.Logger) (*persist.Store, error) {
-	dir := storeFolder(data)
+	dir := backup.StoreFolder(data)
 	return persist.Open(dir, persist.Options{
 		Ballast: ballast,
 		Check:   check,
@@ -53,7 +52,7 @@ func (g *gateway) listenControl() {
 func (g *gateway) serveControl(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
-		if err := writeBox(r.Context(), w, g.o.Data, g.store, boxManifest(g.box, r.FormValue("small") == "true")); err != nil {
+		if err := backup.Write(r.Context(), w, g.o.Data, g.store, manifest(g.box, r.FormValue("small") == "true")); err != nil {
 			g.log.Warn("backup not made", "err", err)
 			panic(http.ErrAbortHandler) // who reads it notices that it is cut
 		}
@@ -76,7 +75,7 @@ func (g *gateway) serveControl(ctx context.Context) error {
 // Backup writes a backup of the box to w whose data folder this is, whether a gateway runs
 // there or not. small leaves queued messages out. version is that of this program.
 func Backup(ctx context.Context, data, version string, w io.Writer, small bool, log *slog.Logger) error {
-	if _, err := os.Stat(storeFolder(data)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(backup.StoreFolder(data)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no store in %s: say with --data where it is", data)
 	}
 	path := filepath.Join(data, controlSocket)
@@ -120,18 +119,5 @@ func backupStopped(ctx context.Context, data, version string, w io.Writer, small
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeBox(ctx, w, data, store, boxManifest(box, small)), store.Close())
-}
-
-// RestoreStore puts a backup of a store alone, as the box makes them hourly, in the place
-// of the store of a data folder, in which no gateway may run. It returns what is in it, and where the store is now that was
-// there before; empty: there was none.
-func RestoreStore(data string, backup io.Reader) (m persist.Manifest, before string, err error) {
-	folder := storeFolder(data)
-	_, err = os.Stat(folder)
-	if err == nil {
-		before = folder + "-before-restore"
-	}
-	m, err = persist.Restore(backup, folder, "")
-	return m, before, err
+	return errors.Join(backup.Write(ctx, w, data, store, manifest(box, small)), store.Close())
 }

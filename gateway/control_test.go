@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lintel/gateway/backup"
 )
 
 // A backup that breaks off is not taken for a whole one.
 func TestBackupThatIsCut(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	if err := os.Mkdir(storeFolder(data), 0o700); err != nil {
+	if err := os.Mkdir(backup.StoreFolder(data), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("unix", filepath.Join(data, controlSocket))
@@ -61,7 +63,7 @@ func TestControlSocketInTheWay(t *testing.T) {
 		if err := Backup(t.Context(), data, "1.0", &file, true, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
-		if box, m, err := VerifyBox(&file, ""); err != nil || !m.Small || !box.Small {
+		if box, m, err := backup.Verify(&file, ""); err != nil || !m.Small || !box.Small {
 			t.Errorf("%+v %+v %v", box, m, err)
 		}
 	}

@@ -54,18 +54,8 @@ func (b *deviceBook) apply(d *serialbridge.Device) {
 // devices are those of the sticks, as people call them.
 func (b *deviceBook) devices() []serialbridge.Device {
 	devices := b.g.bridge.Devices()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.looks) == 0 {
-		return devices
-	}
 	for i := range devices {
-		if look, ok := b.looks[devices[i].ID]; ok {
-			if look.Name != "" {
-				devices[i].Name = look.Name
-			}
-			devices[i].Icon = look.Icon
-		}
+		b.apply(&devices[i])
 	}
 	return devices
 }

@@ -16,6 +16,7 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/settings"
 	"lintel/persist"
 )
 
@@ -150,7 +151,7 @@ func TestNobodyIsRefusedWhileStarting(t *testing.T) {
 	c := closedConfig()
 	c.MQTT.Listen, c.MQTT.WebSocket = []string{address}, nil
 	data := t.TempDir()
-	fail(t, writeFile(data, PreseedFile, seed)) // from the very first start on
+	fail(t, writeFile(data, settings.PreseedFile, seed)) // from the very first start on
 
 	const yes, unavailable = 0, 3 // return codes of 3.1.1
 	connect := append([]byte("\x10\x00\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01s\x00\x0dhomeassistant\x00\x0e"), "battery staple"...)
@@ -189,7 +190,7 @@ func TestNobodyIsRefusedWhileStarting(t *testing.T) {
 				}
 			}
 		}()
-		card := ReadCard(CardOptions{Data: data, Config: filepath.Join(data, DefaultConfigFile)})
+		card := settings.ReadCard(settings.CardOptions{Data: data, Config: filepath.Join(data, settings.DefaultFile)})
 		_, stop := startOptions(t, c, Options{Data: data, Version: "test", Card: card})
 		close(starting)
 		<-done

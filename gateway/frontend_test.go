@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/settings"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/zigbeehouse"
 	"lintel/serialbridge/zigbee"
@@ -71,7 +72,7 @@ func TestFrontend(t *testing.T) {
 	}()
 	c := closedConfig()
 	c.Zigbee.Frontend, c.Zigbee.OTAIndex = windfront, ""
-	c.Serial.Ports = []PortConfig{{Path: stick, Protocol: "zigbee"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: stick, Protocol: "zigbee"}}
 	e, stop := startWith(t, c, t.TempDir(), false)
 	defer stop()
 

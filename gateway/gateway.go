@@ -3,12 +3,11 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +18,8 @@ import (
 	"lintel/gateway/clock"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
-	"lintel/gateway/mqtt"
 	"lintel/gateway/network"
+	"lintel/gateway/settings"
 	"lintel/gateway/syslog"
 	"lintel/gateway/update"
 	"lintel/gateway/uplink"
@@ -28,8 +27,6 @@ import (
 	"lintel/persist"
 	"lintel/serialbridge"
 	"lintel/serialbridge/simulator"
-	"lintel/serialbridge/zigbee/dongle"
-	"lintel/serialbridge/zigbee/z2m"
 )
 
 // Options are what the command line says and the configuration does not.
@@ -40,7 +37,7 @@ type Options struct {
 	Root     string   // file system that the machine and its USB are read from; empty: the machine's own
 	Check    []string // runs [persist.Check], see [persist.Options]; nil: nothing does
 
-	Card *Card // what a person has put on the card; nil: nobody looks
+	Card *settings.Card // what a person has put on the card; nil: nobody looks
 
 	Release update.Release // what this program is, but for its version
 	Machine update.Roots   // that updates are installed on; nil: this is no appliance, and Home Assistant hears of none
@@ -50,12 +47,10 @@ type Options struct {
 	// Clock is the machine's, to be kept right; nil: something else sets it.
 	Clock clock.System
 
-	// Network is the configuration file into which the page of the network writes;
-	// empty: the network of the machine is not ours to set up.
-	Network string
+	Network bool // the network of the machine is ours to set up
 
-	// ConfigFile is what the configuration came from, into which the page of the settings writes,
-	// or where it would be; empty: there is none.
+	// ConfigFile is what the configuration came from, into which the pages write, or where it
+	// would be; empty: there is none.
 	ConfigFile string
 
 	Reload <-chan os.Signal // the role file is to be read again; nil: never
@@ -69,25 +64,9 @@ type Options struct {
 	updates      homeassistant.Updates  // nil: the usual ones
 }
 
-// Endpoints are where the house can be reached.
-type Endpoints struct {
-	Brokers   []Endpoint
-	HTTP      net.Addr // of the pages without TLS; nil: none
-	HTTPS     net.Addr // of the pages over TLS; nil: none
-	Unclaimed bool     // a person has to claim the box on the page
-	Discovery string   // topic filter of the discovery documents; empty: none
-	State     string   // topic filter of the states of all devices
-}
-
-// Endpoint is a listener of the broker.
-type Endpoint struct {
-	Scheme string // mqtt, mqtts, ws, wss or unix
-	Addr   net.Addr
-}
-
 // gateway is the house while it runs.
 type gateway struct {
-	config Config
+	config settings.Config
 	o      Options
 	log    *slog.Logger
 	lines  *dashboard.Log // the last ones of log
@@ -102,8 +81,8 @@ type gateway struct {
 	publisher *homeassistant.Publisher
 	vitals    *vitals
 	wear      *wear
-	commands  *boxCommands
-	sticks    *sticks
+	commands  *homeassistant.BoxCommands
+	sticks    *homeassistant.Sticks
 	devices   *deviceBook
 	simulated *simulations
 	clock     *clock.Client // nil: something else sets the clock
@@ -112,7 +91,7 @@ type gateway struct {
 	checkup   *checkup
 	network   *network.Manager         // nil: the network is not ours
 	boxUpdate *homeassistant.BoxUpdate // nil: nothing installs updates
-	logins    *homeassistantLogins
+	logins    *homeassistant.Logins
 	journeys  *journeys
 	zigbee    *zigbeeHouse // nil: there is none
 	uplinks   []*uplink.Uplink
@@ -135,9 +114,13 @@ type gateway struct {
 	built     atomic.Bool  // all parts are there
 	hasZigbee atomic.Bool  // a Zigbee network was there since the start
 
-	clients []*broker.Client
+	clients   []*broker.Client
+	boxClient *broker.Client // speaks for the box
 
 	restarts chan struct{} // somebody has asked for a restart
+
+	mu      sync.Mutex
+	noticed []string // what was wrong at the start, for the pages
 }
 
 // ballast is the space on the disk that is set aside for opening the store when the
@@ -157,7 +140,7 @@ type module struct {
 //
 // It stops from the outside in: listeners and pages, then sticks and Home
 // Assistant, which still say goodbye, then the broker, then the store.
-func Run(ctx context.Context, config Config, o Options) (err error) {
+func Run(ctx context.Context, config settings.Config, o Options) (err error) {
 	g := &gateway{config: config, o: o, log: o.Logger, lines: dashboard.NewLog(config.Log.Level), restarts: make(chan struct{}, 1)}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -189,32 +172,11 @@ func Run(ctx context.Context, config Config, o Options) (err error) {
 		}
 	}()
 	g.access = newEntrance(config.Access)
-	m := config.MQTT
-	g.broker, err = broker.New(g.store, broker.Options{
-		MaxPacketSize:     m.MaxPacketSize,
-		MaxConnections:    m.MaxConnections,
-		MaxUnconnected:    m.MaxUnconnected,
-		ConnectRate:       m.ConnectRate,
-		AddressRate:       m.AddressRate,
-		MaxInflight:       m.MaxInflight,
-		MaxQueuedMessages: m.MaxQueuedMessages,
-		MaxQueuedBytes:    m.MaxQueuedBytes,
-		MaxQueuedTotal:    m.MaxQueuedTotal,
-		QueueFull:         m.QueueFull,
-		QueueMemory:       m.QueueMemory,
-		MaxRetained:       m.MaxRetained,
-		MaxRetainedBytes:  m.MaxRetainedBytes,
-		MaxSubscriptions:  m.MaxSubscriptions,
-		MaxTopicLevels:    m.MaxTopicLevels,
-		MaxKeepAlive:      time.Duration(m.MaxKeepAlive) * time.Second,
-		KeepAliveFactor:   m.KeepAliveFactor,
-		Version:           o.Version,
-		Logger:            g.log,
-		Authenticate:      g.access.door.authenticate,
-		Methods:           map[string]broker.Method{"SCRAM-SHA-256": g.access.door.scram},
-		Authorize:         g.access.door.authorize,
-	})
-	if err != nil {
+	brokerOptions := config.MQTT.Options()
+	brokerOptions.Version, brokerOptions.Logger = o.Version, g.log
+	brokerOptions.Authenticate, brokerOptions.Authorize = g.access.door.authenticate, g.access.door.authorize
+	brokerOptions.Methods = map[string]broker.Method{"SCRAM-SHA-256": g.access.door.scram}
+	if g.broker, err = broker.New(g.store, brokerOptions); err != nil {
 		return err
 	}
 	// Not before the broker is there: nobody may write before persist.Store.SetGroupDone.
@@ -281,102 +243,6 @@ func (g *gateway) run(ctx context.Context) error {
 	return err
 }
 
-// settle has everything offline at the broker before anybody is let in: after a power
-// cut the last word of the run before is that it is online.
-func (g *gateway) settle(ctx context.Context) error {
-	if g.zigbee != nil {
-		m := mqtt.Message{Topic: g.zigbee.current().StateTopic(), Payload: []byte(z2m.Offline), QoS: 1, Retain: true}
-		if err := g.zigbee.options.Broker.Publish(ctx, m); err != nil {
-			return err
-		}
-	}
-	return g.bridge.Settle(ctx)
-}
-
-// build opens the listeners and connects the parts.
-func (g *gateway) build() error {
-	c := g.config
-	if err := g.listen(); err != nil {
-		return err
-	}
-	if c.MDNS.Enabled {
-		if err := g.buildMDNS(); err != nil {
-			return err
-		}
-	}
-	g.box.ConfigurationURL = g.pageURL()
-
-	bridgeClient, err := g.client("lintel-serialbridge")
-	if err != nil {
-		return err
-	}
-	homeassistantClient, err := g.client("lintel-homeassistant")
-	if err != nil {
-		return err
-	}
-	boxClient, err := g.client("lintel-gateway")
-	if err != nil {
-		return err
-	}
-	g.tellSecurity(boxClient)
-	if g.logins, err = newHomeAssistantLogins(g.store, g.access, g.broker.Clients, g.log); err != nil {
-		return err
-	}
-	g.access.door.visited = g.logins.visited
-	if err := g.buildBox(boxClient); err != nil {
-		return err
-	}
-	if g.simulated, err = newSimulations(context.Background(), g); err != nil {
-		return err
-	}
-	if c.HomeAssistant.Enabled {
-		memory, err := persist.NewBucket[map[string]string](g.store, "homeassistant")
-		if err != nil {
-			return err
-		}
-		g.publisher = homeassistant.NewPublisher(homeassistant.PublisherOptions{
-			Broker: homeassistantClient, Box: g.box,
-			Options:   homeassistant.Options{Prefix: c.HomeAssistant.Prefix, BaseTopic: c.Serial.BaseTopic},
-			Republish: g.republish, Memory: memory, Logger: g.log})
-	}
-	if err := g.buildZigbee(); err != nil {
-		return err
-	}
-	if g.devices, err = newDeviceBook(g); err != nil {
-		return err
-	}
-	if g.sticks, err = newSticks(g, boxClient); err != nil {
-		return err
-	}
-	var r radio
-	if g.zigbee != nil {
-		r = radio{g.zigbee, g.log}
-	}
-	ports := c.Serial.ports(r)
-	if g.o.Simulate {
-		ports = append(ports, serialbridge.NamedPort{Path: g.simulatedPort(), Protocol: "dsmr", Simulated: true})
-		if g.zigbee != nil {
-			ports = append(ports, serialbridge.NamedPort{Path: g.simulatedStick(), Protocol: dongle.Protocol, Simulated: true})
-		}
-	}
-	if err := g.buildUplinks(); err != nil {
-		return err
-	}
-	if g.haBridge, err = newHomeAssistantBridge(g); err != nil {
-		return err
-	}
-	learned, err := persist.NewBucket[string](g.store, "serialbridge")
-	if err != nil {
-		return err
-	}
-	g.bridge = serialbridge.New(serialbridge.Options{
-		Broker: bridgeClient, Drivers: c.Serial.drivers(r), Ports: ports, Root: g.o.Root, BaseTopic: c.Serial.BaseTopic,
-		Interval: c.Serial.interval(), AtLeast: time.Duration(c.Serial.AtLeast) * time.Second,
-		OnDevice: g.onDevice, OnGone: g.onGone, Memory: learned,
-		Journeys: &g.journeys.book, Logger: g.log})
-	return nil
-}
-
 // modules is the whole house on one screen.
 func (g *gateway) modules() []module {
 	var m []module
@@ -384,14 +250,22 @@ func (g *gateway) modules() []module {
 	for _, l := range g.brokers {
 		add(l.scheme, func(ctx context.Context) error { return g.serve(ctx, l) })
 	}
-	g.accessModules(add)
+	add("door", func(ctx context.Context) error { return g.access.door.run(ctx, g.broker) })
+	add("audit", g.access.audit.Run)
+	add("observations", g.access.door.observed.Run)
+	if g.access.jwt != nil {
+		add("jwt", g.access.jwt.Run)
+	}
+	if g.o.Reload != nil {
+		add("reload", g.reloadOnSignal)
+	}
 	add("authority", g.authority.Run)
 	if g.syslog != nil {
 		add("syslog", g.syslog.Run)
 	}
-	add("homeassistant logins", g.logins.run)
+	add("homeassistant logins", g.logins.Run)
 	add("box", g.boxState.Run)
-	add("box commands", g.commands.run)
+	add("box commands", g.runBoxCommands)
 	add("wear", g.wear.run)
 	if g.network != nil {
 		add("network", g.network.Run)
@@ -426,7 +300,7 @@ func (g *gateway) modules() []module {
 		add("zigbee simulator", g.runZigbeeHouse)
 	}
 	add("serialbridge", g.bridge.Run)
-	add("sticks", g.sticks.run)
+	add("sticks", g.sticks.Run)
 	add("simulated sticks", g.simulated.run)
 	for _, u := range g.uplinks {
 		add("uplink", u.Run)
@@ -446,89 +320,4 @@ func (g *gateway) modules() []module {
 		add("mdns browser", g.runBrowser)
 	}
 	return m
-}
-
-// client connects a part of the house to the broker.
-func (g *gateway) client(id string) (*broker.Client, error) {
-	c, err := g.broker.NewClient(id)
-	if err == nil {
-		g.clients = append(g.clients, c)
-	}
-	return c, err
-}
-
-func (g *gateway) onDevice(d serialbridge.Device) {
-	if g.publisher != nil {
-		g.sticks.look() // below which it hangs
-		g.simulated.heard(&d)
-		g.devices.apply(&d)
-		g.publisher.Device(d)
-	}
-}
-
-// onGone takes a device out of Home Assistant before what is retained of it goes.
-func (g *gateway) onGone(id string) {
-	if g.publisher == nil {
-		return
-	}
-	if done := g.publisher.Gone(id); done != nil {
-		select {
-		case <-done:
-		case <-time.After(longestFarewell):
-		}
-	}
-}
-
-// longestFarewell is how long a device that is gone keeps its state at most, until Home
-// Assistant has been told.
-const longestFarewell = 2 * time.Second
-
-// documentsSent is what the box waits for before it is online.
-func (g *gateway) documentsSent() <-chan struct{} {
-	if g.publisher == nil {
-		return nil
-	}
-	return g.publisher.Ready()
-}
-
-// republish sends availability and state of everything again, the box last: as long as
-// it is offline, nothing is shown.
-func (g *gateway) republish(ctx context.Context) error {
-	if g.boxUpdate != nil {
-		if err := g.boxUpdate.Republish(ctx); err != nil {
-			return err
-		}
-	}
-	if g.zigbee != nil {
-		g.zigbee.current().Republish()
-	}
-	return errors.Join(g.sticks.publish(ctx, true), g.bridge.Republish(ctx), g.boxState.Republish(ctx))
-}
-
-func (g *gateway) simulatedPort() string { return filepath.Join(g.o.Data, "simulated-meter") }
-
-// Health reports why the house does not work, or nil.
-func (g *gateway) Health() error { return g.store.Err() }
-
-// losses says what is known to have been lost from the store.
-func (g *gateway) losses() []string {
-	report := g.store.Report()
-	return report.Losses()
-}
-
-func (g *gateway) endpoints() Endpoints {
-	e := Endpoints{State: g.config.Serial.BaseTopic + "/+/state", Unclaimed: !g.access.claim.Claimed()}
-	for _, l := range g.brokers {
-		e.Brokers = append(e.Brokers, Endpoint{l.scheme, l.Addr()})
-	}
-	if g.http != nil {
-		e.HTTP = g.http.Addr()
-	}
-	if g.https != nil {
-		e.HTTPS = g.https.Addr()
-	}
-	if g.publisher != nil {
-		e.Discovery = g.config.HomeAssistant.Prefix + "/device/+/config"
-	}
-	return e
 }

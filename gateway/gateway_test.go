@@ -9,11 +9,13 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"lintel/gateway/settings"
 )
 
 // localConfig listens on free ports of the loopback and keeps off the network.
-func localConfig() Config {
-	c := DefaultConfig()
+func localConfig() settings.Config {
+	c := settings.Default()
 	c.MQTT.Listen = []string{"127.0.0.1:0"}
 	c.MQTT.WebSocket = []string{"127.0.0.1:0"}
 	c.HTTP.Listen = "127.0.0.1:0"
@@ -28,12 +30,12 @@ func start(t *testing.T, data string) (e Endpoints, stop func()) {
 	return startWith(t, localConfig(), data, true)
 }
 
-func startWith(t *testing.T, c Config, data string, simulate bool) (e Endpoints, stop func()) {
+func startWith(t *testing.T, c settings.Config, data string, simulate bool) (e Endpoints, stop func()) {
 	t.Helper()
 	return startOptions(t, c, Options{Data: data, Simulate: simulate, Version: "test"})
 }
 
-func startOptions(t *testing.T, c Config, o Options) (e Endpoints, stop func()) {
+func startOptions(t *testing.T, c settings.Config, o Options) (e Endpoints, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan Endpoints, 1), make(chan error, 1)

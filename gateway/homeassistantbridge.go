@@ -13,6 +13,7 @@ import (
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/settings"
 	"lintel/gateway/uplink"
 	"lintel/persist"
 	"lintel/serialbridge/zigbee/z2m"
@@ -40,8 +41,8 @@ func newHomeAssistantBridge(g *gateway) (*homeassistantBridge, error) {
 		return nil, err
 	}
 	b := &homeassistantBridge{g: g, kept: kept}
-	if settings, ok := kept.Get(bridgeKey); ok {
-		if err := b.make(settings); err != nil {
+	if s, ok := kept.Get(bridgeKey); ok {
+		if err := b.make(s); err != nil {
 			return nil, err
 		}
 	}
@@ -50,21 +51,21 @@ func newHomeAssistantBridge(g *gateway) (*homeassistantBridge, error) {
 
 // options are those of the uplink: documents, states, availability and events go out; what
 // Home Assistant says of itself, and commands, come in.
-func (b *homeassistantBridge) options(settings dashboard.BridgeSettings) (o uplink.Options, err error) {
+func (b *homeassistantBridge) options(s dashboard.BridgeSettings) (o uplink.Options, err error) {
 	g := b.g
 	scheme, port := "mqtt", 1883
-	if settings.TLS {
+	if s.TLS {
 		scheme, port = "mqtts", 8883
-		if o.TLS, err = uplink.TLSConfig(nil, settings.Fingerprint, nil, nil); err != nil {
+		if o.TLS, err = uplink.TLSConfig(nil, s.Fingerprint, nil, nil); err != nil {
 			return o, err
 		}
 	}
-	if settings.Port != 0 {
-		port = settings.Port
+	if s.Port != 0 {
+		port = s.Port
 	}
-	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(settings.Host, strconv.Itoa(port))}
-	o.Name, o.URL, o.User, o.Password = homeassistantUplink, u.String(), settings.User, settings.Password
-	o.ClientID = uplinkClientID(g.box.ID, homeassistantUplink)
+	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(s.Host, strconv.Itoa(port))}
+	o.Name, o.URL, o.User, o.Password = settings.HomeAssistantUplink, u.String(), s.User, s.Password
+	o.ClientID = settings.UplinkClientID(g.box.ID, settings.HomeAssistantUplink)
 	add := func(d uplink.Direction, base string, filters ...string) {
 		for _, f := range filters {
 			o.Maps = append(o.Maps, uplink.Map{Direction: d, Filter: base + "/" + f, QoS: 1})
@@ -103,8 +104,8 @@ func (b *homeassistantBridge) tried() []string {
 }
 
 // make makes the uplink.
-func (b *homeassistantBridge) make(settings dashboard.BridgeSettings) error {
-	o, err := b.options(settings)
+func (b *homeassistantBridge) make(s dashboard.BridgeSettings) error {
+	o, err := b.options(s)
 	if err != nil {
 		return err
 	}
@@ -163,22 +164,22 @@ func (b *homeassistantBridge) run(ctx context.Context) error {
 
 // Bridge implements [dashboard.HomeAssistantBridge].
 func (b *homeassistantBridge) Bridge() *dashboard.Bridge {
-	settings, ok := b.kept.Get(bridgeKey)
+	s, ok := b.kept.Get(bridgeKey)
 	b.mu.Lock()
 	up := b.up
 	b.mu.Unlock()
 	if !ok || up == nil {
 		return nil
 	}
-	settings.Password = ""
-	return &dashboard.Bridge{Settings: settings, Status: up.Status()}
+	s.Password = ""
+	return &dashboard.Bridge{Settings: s, Status: up.Status()}
 }
 
 // SetBridge implements [dashboard.HomeAssistantBridge].
-func (b *homeassistantBridge) SetBridge(ctx context.Context, settings dashboard.BridgeSettings) error {
+func (b *homeassistantBridge) SetBridge(ctx context.Context, s dashboard.BridgeSettings) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	o, err := b.options(settings)
+	o, err := b.options(s)
 	if err != nil {
 		return err
 	}
@@ -186,34 +187,34 @@ func (b *homeassistantBridge) SetBridge(ctx context.Context, settings dashboard.
 		return err
 	}
 	old, was := b.kept.Get(bridgeKey)
-	if err := b.kept.Put(ctx, bridgeKey, settings); err != nil {
+	if err := b.kept.Put(ctx, bridgeKey, s); err != nil {
 		return err
 	}
 	b.end()
-	if was && (old.Host != settings.Host || old.Port != settings.Port) {
+	if was && (old.Host != s.Host || old.Port != s.Port) {
 		// What waits is for another broker, and so is what is remembered of it.
 		if err := b.forget(ctx); err != nil {
 			return err
 		}
 	}
-	return b.make(settings)
+	return b.make(s)
 }
 
 // RemoveBridge implements [dashboard.HomeAssistantBridge].
 func (b *homeassistantBridge) RemoveBridge(ctx context.Context, clear bool) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	settings, ok := b.kept.Get(bridgeKey)
+	s, ok := b.kept.Get(bridgeKey)
 	if !ok {
 		return nil
 	}
-	o, err := b.options(settings)
+	o, err := b.options(s)
 	if err != nil {
 		return err
 	}
 	b.end()
 	if clear {
-		if o.Memory, err = persist.NewBucket[string](b.g.store, "uplink."+homeassistantUplink); err != nil {
+		if o.Memory, err = persist.NewBucket[string](b.g.store, "uplink."+settings.HomeAssistantUplink); err != nil {
 			return err
 		}
 		// Documents first: else entities would be taken for unavailable before they go.
@@ -238,8 +239,8 @@ func (b *homeassistantBridge) RemoveBridge(ctx context.Context, clear bool) erro
 
 // forget ends the session at the box, and forgets what is retained at the other broker.
 func (b *homeassistantBridge) forget(ctx context.Context) error {
-	b.g.broker.EndSession(uplink.SessionID(homeassistantUplink), &broker.Refusal{Code: mqtt.AdministrativeAction})
-	memory, err := persist.NewBucket[string](b.g.store, "uplink."+homeassistantUplink)
+	b.g.broker.EndSession(uplink.SessionID(settings.HomeAssistantUplink), &broker.Refusal{Code: mqtt.AdministrativeAction})
+	memory, err := persist.NewBucket[string](b.g.store, "uplink."+settings.HomeAssistantUplink)
 	if err != nil {
 		return err
 	}

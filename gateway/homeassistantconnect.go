@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"lintel/gateway/broker"
 	"lintel/gateway/dashboard"
 	"lintel/gateway/homeassistant"
 	"lintel/persist"
@@ -30,9 +31,14 @@ func newHomeAssistantPage(g *gateway) (*homeassistantPage, error) {
 		Lookup: g.homeAssistantAddresses,
 		Hosts:  g.brokerHosts,
 		Port:   g.brokerPort,
-		Login:  g.logins.newHomeAssistantLogin,
-		Visit:  g.logins.visit,
+		Login:  g.logins.New,
+		Visit:  g.logins.Visit,
 	})}, nil
+}
+
+// hasClient reports whether the broker has a session of a user.
+func (g *gateway) hasClient(user string) bool {
+	return slices.ContainsFunc(g.broker.Clients(), func(c broker.ClientInfo) bool { return c.User == user })
 }
 
 // homeAssistantAddresses returns where the host of a Home Assistant is that was found.
@@ -45,43 +51,16 @@ func (g *gateway) homeAssistantAddresses(host string) []netip.Addr {
 	return nil
 }
 
-// brokerHosts are the names by which others find the broker.
-func (g *gateway) brokerHosts() []string {
-	if !g.config.MDNS.Enabled {
-		return nil
-	}
-	return []string{g.hostName()}
-}
-
-// brokerPort is where the broker listens without TLS, for others than programs on the box
-// if it does that at all; 0: nowhere.
-func (g *gateway) brokerPort() (found int) {
-	for _, l := range g.brokers {
-		a, ok := l.Addr().(*net.TCPAddr)
-		if l.scheme != "mqtt" || !ok {
-			continue
-		}
-		if !a.IP.IsLoopback() {
-			return a.Port
-		}
-		if found == 0 {
-			found = a.Port
-		}
-	}
-	return found
-}
-
 // Logins returns the logins that there are, whether they are online and when they were
 // last used.
 func (p *homeassistantPage) Logins() []dashboard.HomeAssistantLogin {
-	l := p.g.logins
-	clients := l.clients()
+	clients := p.g.broker.Clients()
 	var all []dashboard.HomeAssistantLogin
-	for _, name := range homeassistantLoginNames() {
-		if _, ok := l.users.Get(name); !ok {
+	for _, name := range homeassistant.LoginNames() {
+		if _, ok := p.g.access.users.Get(name); !ok {
 			continue
 		}
-		login := dashboard.HomeAssistantLogin{User: name, Used: l.lastSeen(name)}
+		login := dashboard.HomeAssistantLogin{User: name, Used: p.g.logins.LastUsed(name)}
 		for _, c := range clients {
 			if c.User == name && c.Connected {
 				login.Online, login.Address = true, c.RemoteAddr
@@ -97,7 +76,7 @@ func (p *homeassistantPage) Logins() []dashboard.HomeAssistantLogin {
 
 // NewLogin returns a login that nobody has come with yet.
 func (p *homeassistantPage) NewLogin(ctx context.Context, by string) (user, password string, err error) {
-	user, password, err = p.g.logins.newHomeAssistantLogin(ctx, by)
+	user, password, err = p.g.logins.New(ctx, by)
 	if err == nil {
 		err = p.connected.Delete(ctx, user) // of whom it was before
 	}
@@ -136,7 +115,7 @@ func (p *homeassistantPage) Finish(ctx context.Context, r homeassistant.Return) 
 			if err := p.connected.Delete(ctx, user); err != nil {
 				return c, err
 			}
-			if err := p.g.logins.release(ctx, user); err != nil {
+			if err := p.g.logins.Release(ctx, user); err != nil {
 				return c, err
 			}
 		}

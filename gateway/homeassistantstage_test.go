@@ -26,6 +26,7 @@ import (
 
 	"lintel/gateway/homeassistant/fakehome"
 	"lintel/gateway/homeassistant/judge"
+	"lintel/gateway/settings"
 	"lintel/serialbridge/simulator"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/zigbeehouse"
@@ -64,7 +65,7 @@ type wiring struct {
 	Lines                      []string // sticks that print lines of JSON, in place of the others
 }
 
-func (w wiring) config() Config {
+func (w wiring) config() settings.Config {
 	c := localConfig()
 	c.MQTT.Listen, c.MQTT.WebSocket, c.Access.Anonymous = []string{w.Broker}, nil, nil
 	c.HTTP.Listen = w.Page
@@ -73,11 +74,11 @@ func (w wiring) config() Config {
 	if len(w.Lines) > 0 {
 		c.Zigbee.Enabled, c.Serial.Ports = false, nil
 		for _, path := range w.Lines {
-			c.Serial.Ports = append(c.Serial.Ports, PortConfig{Path: path, Protocol: "jsonlines"})
+			c.Serial.Ports = append(c.Serial.Ports, settings.PortConfig{Path: path, Protocol: "jsonlines"})
 		}
 		return c
 	}
-	c.Serial.Ports = []PortConfig{{Path: w.Meter, Protocol: "dsmr"}, {Path: "tcp://" + w.Stick, Protocol: "zigbee"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: w.Meter, Protocol: "dsmr"}, {Path: "tcp://" + w.Stick, Protocol: "zigbee"}}
 	return c
 }
 

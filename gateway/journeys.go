@@ -115,9 +115,6 @@ func (js *journeys) find(device, topic string) (devices, filters []string) {
 		filters = []string{topic}
 	}
 	base := js.g.config.Serial.BaseTopic
-	if base == "" {
-		base = "lintel"
-	}
 	for _, d := range js.g.bridge.Devices() {
 		switch own := base + "/" + d.ID; {
 		case d.ID == device:
@@ -129,7 +126,7 @@ func (js *journeys) find(device, topic string) (devices, filters []string) {
 	if js.g.zigbee == nil {
 		return devices, filters
 	}
-	bridge := js.g.zigbee.current()
+	bridge := js.g.zigbee.Bridge()
 	base = strings.TrimSuffix(bridge.StateTopic(), "/bridge/state")
 	for _, d := range bridge.Overview().Devices {
 		own, ieee := base+"/"+d.Name, d.IEEEAddress.String()

@@ -133,10 +133,3 @@ func (g *gateway) serve(ctx context.Context, l brokerListener) error {
 	}
 	return nil
 }
-
-func port(a net.Addr) int {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.Port
-	}
-	return 0
-}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"lintel/gateway/openmetrics"
@@ -15,7 +14,7 @@ func (g *gateway) newSyslog() (*syslog.Sender, error) {
 	if c.Syslog == "" {
 		return nil, nil
 	}
-	ca, err := c.readCA()
+	ca, err := c.ReadCA()
 	if err != nil {
 		return nil, err
 	}
@@ -24,18 +23,6 @@ func (g *gateway) newSyslog() (*syslog.Sender, error) {
 		return nil, fmt.Errorf("log.syslog: %w", err)
 	}
 	return sender, nil
-}
-
-// readCA reads the file with the authorities; nil: none is named.
-func (c LogConfig) readCA() ([]byte, error) {
-	if c.SyslogCA == "" {
-		return nil, nil
-	}
-	ca, err := os.ReadFile(c.SyslogCA)
-	if err != nil {
-		return nil, fmt.Errorf("log.syslog_ca: %w", err)
-	}
-	return ca, nil
 }
 
 // clockShown is clockKnown for who asks before all parts are there.

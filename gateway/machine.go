@@ -2,159 +2,128 @@ package gateway
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
+	"lintel/gateway/checks"
 	"lintel/gateway/dashboard"
 	"lintel/hardware"
 )
 
-// When a person is told of the machine.
-const (
-	hot         = 80        // °C: from here on a Raspberry Pi slows down, at 85 to a crawl
-	littleLeft  = 10        // percent of the memory that is free
-	stalled     = 10        // percent of a minute in which something waited for memory
-	littleSpace = 10        // percent of the disk that is free
-	leastSpace  = 100 << 20 // bytes of it
-	plentySpace = 2 << 30   // bytes of it that are enough, however large the disk is
-	wornOut     = 80        // percent of the life of an eMMC
-)
-
 // machine is how the machine under the box is, as far as it tells.
 type machine struct {
-	board           hardware.Board
-	vitals          hardware.Vitals
-	now, been       hardware.Trouble
-	knowsPower      bool
-	disk            hardware.Disk
-	written, perDay float64 // GB; 0: not known
-	free, total     uint64  // bytes on the disk
+	board       hardware.Board
+	vitals      hardware.Vitals
+	now, been   hardware.Trouble // been: since the start
+	knowsPower  bool
+	disk        hardware.Disk
+	written     float64 // GB; 0: not known
+	perDay      float64 // GB; negative: not known
+	free, total uint64  // bytes on the disk
 }
 
 // readMachine asks the machine.
 func (g *gateway) readMachine() machine {
-	m := machine{board: hardware.ReadBoard(g.o.Root), vitals: hardware.ReadVitals(g.o.Root)}
+	m := machine{board: hardware.ReadBoard(g.o.Root), vitals: hardware.ReadVitals(g.o.Root), perDay: -1}
 	m.now, m.been, m.knowsPower = hardware.ReadThrottling(g.o.Root)
-	m.been |= g.vitals.troubleBefore()
+	m.been = g.vitals.troubleSinceStart(m.been)
 	if disk, err := hardware.ReadDisk(g.o.Root, g.o.Data); err == nil {
 		m.disk = disk
-		values := make(map[string]any)
-		g.wear.tell(values, disk.Written)
-		m.written, _ = values["written"].(float64)
-		m.perDay, _ = values["written_per_day"].(float64)
+		m.written, m.perDay = g.wear.gigabytes(disk.Written)
 	}
 	m.free, m.total, _ = hardware.ReadSpace(g.o.Data)
 	return m
 }
 
-// facts tells of the machine in words: what is known, and what to do if it is bad.
-func (m machine) facts() []dashboard.Fact {
-	var all []dashboard.Fact
-	add := func(name, value, short, problem string) {
-		if value != "" {
-			all = append(all, dashboard.Fact{Name: name, Value: value, Short: short, Problem: problem})
-		}
-	}
-	add("Board", m.board.Model, "", "")
-	add("Serial number", m.board.SerialNumber, "", "")
-	if t := m.vitals.Temperature; t != 0 {
-		short, problem := "", ""
-		if t >= hot {
-			short, problem = "too hot", fmt.Sprintf("The processor has %.0f °C and slows down: give the box more air, or a heat sink.", t)
-		}
-		add("Processor", fmt.Sprintf("%.0f °C", t), short, problem)
-	}
+// tell adds what is known to a house that is to be judged.
+func (m *machine) tell(h *checks.House) {
 	if m.knowsPower {
-		m.addPower(add)
+		h.Power = &checks.Power{Now: m.now, Been: m.been}
 	}
-	m.addMemory(add)
-	m.addDisk(add)
+	h.Heat = m.vitals.Temperature
+	h.Memory = checks.Memory{Total: m.vitals.MemoryTotal, Available: m.vitals.MemoryAvailable, Stalled: m.vitals.MemoryStalled}
+	h.Disk = checks.Disk{Disk: m.disk, Free: m.free, Total: m.total, PerDay: m.perDay}
+}
+
+// facts tells of the machine in words: what is known, and what to do if it is bad.
+func (m *machine) facts() []dashboard.Fact {
+	var h checks.House
+	m.tell(&h)
+	judged := make(map[string]checks.Check)
+	for _, c := range checks.Machine(h) {
+		judged[c.ID] = c
+	}
+	var all []dashboard.Fact
+	add := func(name, value, check string) {
+		if value == "" {
+			return
+		}
+		f := dashboard.Fact{Name: name, Value: value}
+		if c := judged[check]; !c.Verdict.Well() {
+			f.Short, f.Problem = c.Short, c.Why.String()
+		}
+		all = append(all, f)
+	}
+	add("Board", m.board.Model, "")
+	add("Serial number", m.board.SerialNumber, "")
+	if m.vitals.Temperature != 0 {
+		add("Processor", fmt.Sprintf("%.0f °C", m.vitals.Temperature), "temperature")
+	}
+	add("Power", m.power(), "power")
+	if m.vitals.MemoryTotal > 0 {
+		add("Memory", fmt.Sprintf("%s of %s free", checks.Size(m.vitals.MemoryAvailable), checks.Size(m.vitals.MemoryTotal)), "memory")
+	}
+	disk := m.disk.Kind
+	switch disk {
+	case "":
+		disk = "Disk"
+	case "SD":
+		disk = "Card"
+	case "MMC":
+		disk = "eMMC"
+	}
+	if m.total > 0 {
+		add(disk, fmt.Sprintf("%s of %s free", checks.Size(m.free), checks.Size(m.total)), "space")
+	}
+	add(disk+" wear", strings.Join(m.wear(), ", "), "wear")
 	return all
 }
 
-func (m machine) addPower(add func(name, value, short, problem string)) {
-	const supply = "use the power supply that is made for this board, and a short cable."
+// power says how the machine is supplied; empty: it does not tell.
+func (m *machine) power() string {
 	switch weak := hardware.UnderVoltage; {
+	case !m.knowsPower:
+		return ""
 	case m.now&weak != 0:
-		add("Power", "too weak", "power too weak", "The power supply or its cable is too weak: "+supply)
+		return "too weak"
 	case m.been&weak != 0:
-		add("Power", "was too weak for a while", "power was too weak", "The power supply or its cable was too weak for a while since the start: "+supply)
+		return "was too weak for a while"
 	case m.now != 0:
-		add("Power", "enough; the processor is slowed down ("+m.now.String()+")", "", "")
-	default:
-		add("Power", "enough", "", "")
+		return "enough; the processor is slowed down (" + m.now.String() + ")"
 	}
+	return "enough"
 }
 
-func (m machine) addMemory(add func(name, value, short, problem string)) {
-	v := m.vitals
-	if v.MemoryTotal == 0 {
-		return
-	}
-	free := 100 * v.MemoryAvailable / v.MemoryTotal
-	short, problem := "", ""
-	const advice = "turn off what is not needed, such as sticks or uplinks, or take a board with more memory."
-	switch {
-	case v.MemoryStalled >= stalled:
-		short, problem = "memory short", fmt.Sprintf("Memory is short, and programs have waited for it in %.0f %% of the last minute: ", v.MemoryStalled)+advice
-	case free < littleLeft:
-		short, problem = "memory short", fmt.Sprintf("Memory is short, %d %% of it is free: ", free)+advice
-	}
-	add("Memory", fmt.Sprintf("%s of %s free", bytesInWords(v.MemoryAvailable), bytesInWords(v.MemoryTotal)), short, problem)
-}
-
-func (m machine) addDisk(add func(name, value, short, problem string)) {
-	what := m.disk.Kind
-	switch what {
-	case "":
-		what = "Disk"
-	case "SD":
-		what = "Card"
-	case "MMC":
-		what = "eMMC"
-	}
-	if m.total > 0 {
-		short, problem := "", ""
-		if m.free < leastSpace || m.free < plentySpace && 100*m.free/m.total < littleSpace {
-			short = "disk nearly full"
-			problem = fmt.Sprintf("The disk is nearly full, %s of %s are free: remove what lies in the data folder and is not needed, or take a larger one. When it is full, messages are refused.",
-				bytesInWords(m.free), bytesInWords(m.total))
-		}
-		add(what, fmt.Sprintf("%s of %s free", bytesInWords(m.free), bytesInWords(m.total)), short, problem)
-	}
-	var wear []string
+// wear is what is known of the wear of the disk.
+func (m *machine) wear() (known []string) {
 	if m.disk.Model != "" {
-		wear = append(wear, strings.TrimSuffix(m.disk.Model+" of "+m.disk.Made, " of "))
+		known = append(known, strings.TrimSuffix(m.disk.Model+" of "+m.disk.Made, " of "))
 	}
 	if m.disk.LifeUsed > 0 {
-		wear = append(wear, fmt.Sprintf("%d %% of its life used", m.disk.LifeUsed))
+		known = append(known, fmt.Sprintf("%d %% of its life used", m.disk.LifeUsed))
 	}
 	if m.written > 0 {
-		wear = append(wear, fmt.Sprintf("%.1f GB written", m.written))
+		known = append(known, fmt.Sprintf("%.1f GB written", m.written))
 	}
 	if m.perDay > 0 {
-		wear = append(wear, fmt.Sprintf("%.2f GB a day", m.perDay))
+		known = append(known, fmt.Sprintf("%.2f GB a day", m.perDay))
 	}
-	short, problem := "", ""
-	switch {
-	case m.disk.Spare == "urgent" || m.disk.LifeUsed > 100:
-		short, problem = "disk worn out", "The "+what+" is worn out and may fail any day: make a backup now, and replace it."
-	case m.disk.Spare == "warning" || m.disk.LifeUsed >= wornOut:
-		short, problem = "disk wears out", "Most of the life of the "+what+" is over: make backups, and replace it in the next months."
-	}
-	add(what+" wear", strings.Join(wear, ", "), short, problem)
+	return known
 }
 
-// bytesInWords writes a size as disks and memory are sold.
-func bytesInWords(n uint64) string {
-	switch mb := float64(n) / 1e6; {
-	case mb >= 9_950:
-		return fmt.Sprintf("%.0f GB", mb/1000)
-	case mb >= 995:
-		return fmt.Sprintf("%.1f GB", mb/1000)
-	default:
-		return fmt.Sprintf("%.0f MB", math.Floor(mb))
-	}
+// machineFacts asks the machine for its facts.
+func (g *gateway) machineFacts() []dashboard.Fact {
+	m := g.readMachine()
+	return m.facts()
 }
 
 // machineProblems are the facts about the machine that need a person.

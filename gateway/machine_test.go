@@ -28,11 +28,11 @@ func TestMachineInWords(t *testing.T) {
 		}
 	}
 	want := []string{"Board: Raspberry Pi 4 Model B Rev 1.5", "Serial number: 00000000abcdef01", "Processor: 48 °C", "Power: enough",
-		"Memory: 3.2 GB of 4.3 GB free", "Card: 30 GB of 32 GB free", "Card wear: SC32G of 03/2021, 12.3 GB written, 0.42 GB a day"}
+		"Memory: 3.2 GB of 4.3 GB free", "Card: 30.1 GB of 32.2 GB free", "Card wear: SC32G of 03/2021, 12.3 GB written, 0.42 GB a day"}
 	if got := strings.Join(lines, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("in words:\n%s", got)
 	}
-	if facts := (machine{}).facts(); len(facts) != 0 {
+	if facts := new(machine).facts(); len(facts) != 0 {
 		t.Errorf("of a machine that tells nothing: %+v", facts)
 	}
 	for _, test := range []struct {
@@ -44,14 +44,14 @@ func TestMachineInWords(t *testing.T) {
 		{"under-voltage", "power too weak", "cable is too weak", func(m *machine) { m.now = hardware.UnderVoltage | hardware.Throttled; m.been = m.now }},
 		{"under-voltage before", "power was too weak", "was too weak for a while", func(m *machine) { m.been = hardware.UnderVoltage }},
 		{"capped", "", "", func(m *machine) { m.now = hardware.FrequencyCapped }},
-		{"little memory", "memory short", "9 % of it is free", func(m *machine) { m.vitals.MemoryAvailable = 4 * gb * 95 / 1000 }},
+		{"little memory", "memory short", "408 MB of 4.3 GB are free", func(m *machine) { m.vitals.MemoryAvailable = 4 * gb * 95 / 1000 }},
 		{"enough memory", "", "", func(m *machine) { m.vitals.MemoryAvailable = 4 * gb * 105 / 1000 }},
 		{"waiting for memory", "memory short", "waited for it in 13 %", func(m *machine) { m.vitals.MemoryStalled = 13.25 }},
-		{"disk full", "disk nearly full", "90 MB of 32 GB are free", func(m *machine) { m.free = 90e6 }},
+		{"disk full", "disk nearly full", "90 MB of 32.2 GB are free", func(m *machine) { m.free = 90e6 }},
 		{"little space", "disk nearly full", "nearly full", func(m *machine) { m.free, m.total = gb/2, 6*gb }},
 		{"little space of a large disk", "", "", func(m *machine) { m.free, m.total = 3*gb, 100*gb }},
 		{"a small disk", "", "", func(m *machine) { m.free, m.total = 200<<20, gb }},
-		{"life", "disk wears out", "Most of the life of the eMMC", func(m *machine) { m.disk = hardware.Disk{Kind: "MMC", LifeUsed: 80, Spare: "normal"} }},
+		{"life", "disk wears out", "Most of the life of the disk", func(m *machine) { m.disk = hardware.Disk{Kind: "MMC", LifeUsed: 80, Spare: "normal"} }},
 		{"young", "", "", func(m *machine) { m.disk = hardware.Disk{Kind: "MMC", LifeUsed: 70, Spare: "normal"} }},
 		{"spare", "disk wears out", "replace it", func(m *machine) { m.disk = hardware.Disk{Kind: "MMC", LifeUsed: 10, Spare: "warning"} }},
 		{"urgent", "disk worn out", "make a backup now", func(m *machine) { m.disk = hardware.Disk{Kind: "MMC", LifeUsed: 10, Spare: "urgent"} }},
@@ -91,7 +91,7 @@ func TestMachineOnThePage(t *testing.T) {
 	}
 	o.get("/api/status", &status)
 	notices := strings.Join(status.Notices, "\n")
-	for _, want := range []string{"has 83 °C", "The power supply or its cable is too weak", "Memory is short, 6 %"} {
+	for _, want := range []string{"has 83 °C", "The power supply or its cable is too weak", "Memory is short: 31 MB"} {
 		if !strings.Contains(notices, want) {
 			t.Errorf("the notices do not say %q:\n%s", want, notices)
 		}

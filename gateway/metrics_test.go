@@ -12,6 +12,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"lintel/gateway/settings"
 )
 
 // metricsOf asks a house for its metrics, as everybody in its network.
@@ -51,7 +53,7 @@ func familiesOf(t *testing.T, e Endpoints) map[string]*dto.MetricFamily {
 func TestMetricsOfTheHouse(t *testing.T) {
 	t.Parallel()
 	c := localConfig()
-	c.HTTP.Metrics = MetricsNetwork
+	c.HTTP.Metrics = settings.MetricsNetwork
 	e, stop := startWith(t, c, t.TempDir(), true)
 	defer stop()
 	claim(t, e)
@@ -130,7 +132,7 @@ func TestReadyTakesAnOwner(t *testing.T) {
 func TestGrafanaKnowsTheMetrics(t *testing.T) {
 	t.Parallel()
 	c := localConfig()
-	c.HTTP.Metrics = MetricsNetwork
+	c.HTTP.Metrics = settings.MetricsNetwork
 	e, stop := startWith(t, c, t.TempDir(), true)
 	defer stop()
 	o := claim(t, e)

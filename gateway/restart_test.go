@@ -9,6 +9,8 @@ import (
 
 	"github.com/creack/pty"
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"lintel/gateway/settings"
 )
 
 // A sensor that tells its humidity less often than its temperature has both after a
@@ -26,7 +28,7 @@ func TestStateOutlastsARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := localConfig()
-	c.Serial.Ports = []PortConfig{{Path: link, Protocol: "jsonlines"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: link, Protocol: "jsonlines"}}
 	c.Serial.Interval = 0
 	sensor := `{"model":"Mi Jia round","model_id":"LYWSDCGQ",%s,"mac":"58:2D:34:33:AA:DF"}` + "\n"
 	for _, run := range []struct{ said, state string }{

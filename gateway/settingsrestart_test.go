@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lintel/gateway/dashboard"
+	"lintel/gateway/settings"
 )
 
 // TestSettingsOfTheHouse: what is changed on the page is in the file, and in force after the
@@ -23,7 +24,7 @@ func TestSettingsOfTheHouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func() (Endpoints, context.CancelFunc, <-chan error) {
-		c, err := LoadConfig(file)
+		c, err := settings.Load(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,7 +99,7 @@ func (s *simulations) takeBack(ctx context.Context, id string) error {
 	base := s.g.config.Serial.BaseTopic + "/" + id
 	topics := []string{homeassistant.Topic(s.g.box, id, homeassistant.Options{Prefix: s.g.config.HomeAssistant.Prefix}), base + "/state", base + "/availability"}
 	for _, topic := range topics {
-		if err := s.g.sticks.client.Publish(ctx, mqtt.Message{Topic: topic, QoS: 1, Retain: true}); err != nil {
+		if err := s.g.boxClient.Publish(ctx, mqtt.Message{Topic: topic, QoS: 1, Retain: true}); err != nil {
 			return err
 		}
 	}
@@ -208,7 +208,7 @@ func (s *simulations) Stop(ctx context.Context, kind string) error {
 		return err
 	}
 	s.forget(p)
-	if err := s.g.sticks.drop(ctx, p.Stick); err != nil {
+	if err := s.g.sticks.Drop(ctx, p.Stick); err != nil {
 		return err
 	}
 	var errs []error

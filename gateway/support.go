@@ -7,31 +7,30 @@ import (
 	"strings"
 
 	"lintel/gateway/dashboard"
+	"lintel/gateway/settings"
 )
 
 // support is what the house adds to support bundles.
 type support struct {
 	g    *gateway
-	page *configPage
+	page *settings.Page
 }
 
 // Write implements dashboard.Support.
 func (s support) Write(add func(name string, content any)) {
-	// Without comments: nobody knows what is in them.
-	running, _ := hideSecrets("", tree(s.g.config)).(map[string]any)
-	add("configuration.toml", encodeTOML(running))
-	if _, c, err := s.page.read(); err != nil {
+	running, next, err := s.page.Shown()
+	add("configuration.toml", running)
+	if err != nil {
 		add("configuration-file.txt", err.Error()+"\n")
-	} else if waiting := s.page.waiting(c); len(waiting) > 0 {
-		next, _ := hideSecrets("", tree(c)).(map[string]any)
-		add("configuration-after-restart.toml", encodeTOML(next))
+	} else if next != "" {
+		add("configuration-after-restart.toml", next)
 	}
 	add("machine.json", struct {
 		Facts []dashboard.Fact `json:"facts"`
 		USB   any              `json:"usb"`
-	}{withoutSerial(s.g.readMachine().facts()), s.g.bridge.Sticks()})
+	}{withoutSerial(s.g.machineFacts()), s.g.bridge.Sticks()})
 	if s.g.zigbee != nil {
-		info, p, running := s.g.zigbee.current().Network().Info()
+		info, p, running := s.g.zigbee.Bridge().Network().Info()
 		add("zigbee-network.json", struct {
 			Running     bool   `json:"running"`
 			Coordinator string `json:"coordinator"`
@@ -56,10 +55,7 @@ func withoutSerial(facts []dashboard.Fact) []dashboard.Fact {
 
 // Secrets implements dashboard.Support.
 func (s support) Secrets() []string {
-	secrets := secretsIn("", tree(s.g.config))
-	if _, c, err := s.page.read(); err == nil {
-		secrets = append(secrets, secretsIn("", tree(c))...)
-	}
+	secrets := s.page.Secrets()
 	if name := s.g.config.Access.JWT.SecretFile; name != "" {
 		if f, err := os.Open(name); err == nil {
 			text, err := io.ReadAll(io.LimitReader(f, 4<<10))
@@ -70,13 +66,13 @@ func (s support) Secrets() []string {
 		}
 	}
 	if s.g.zigbee != nil {
-		if _, p, running := s.g.zigbee.current().Network().Info(); running {
+		if _, p, running := s.g.zigbee.Bridge().Network().Info(); running {
 			key := hex.EncodeToString(p.NetworkKey[:])
 			secrets = append(secrets, key, strings.ToUpper(key))
 		}
 	}
-	if settings, ok := s.g.haBridge.kept.Get(bridgeKey); ok {
-		secrets = append(secrets, settings.Password)
+	if bridge, ok := s.g.haBridge.kept.Get(bridgeKey); ok {
+		secrets = append(secrets, bridge.Password)
 	}
 	for _, u := range s.g.access.users.All() {
 		secrets = append(secrets, u.Hash, u.SCRAM)

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"lintel/gateway/uplink"
-
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"lintel/gateway/settings"
+	"lintel/gateway/uplink"
 )
 
 // TestSupportOfTheHouse plants secrets wherever a house may have them, some where they do not
@@ -35,7 +36,7 @@ func TestSupportOfTheHouse(t *testing.T) {
 	c.Network.WiFi.SSID, c.Network.WiFi.Password = "home", planted["Wi-Fi password"]
 	c.Zigbee.Token, c.Zigbee.NetworkKey = planted["front end's token"], planted["network key"]
 	c.Serial.DSMR.Keys = map[string]string{"12345678": planted["meter's key"]}
-	c.Uplinks = []UplinkConfig{{Name: "cloud", URL: "mqtt://127.0.0.1:1", User: "u", Password: planted["uplink password"], Maps: []UplinkMapConfig{{Direction: uplink.Out, Filter: "#"}}}}
+	c.Uplinks = []settings.UplinkConfig{{Name: "cloud", URL: "mqtt://127.0.0.1:1", User: "u", Password: planted["uplink password"], Maps: []settings.UplinkMapConfig{{Direction: uplink.Out, Filter: "#"}}}}
 	e, stop := startWith(t, c, data, true)
 	defer stop()
 	o := claim(t, e)

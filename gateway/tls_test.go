@@ -2,16 +2,10 @@ package gateway
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +18,7 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/settings"
 	"lintel/persist"
 )
 
@@ -36,7 +31,7 @@ type secureBroker struct {
 	let        chan string // who was let in
 }
 
-func startSecureBroker(t *testing.T, mode ClientCertificateMode) *secureBroker {
+func startSecureBroker(t *testing.T, mode settings.ClientCertificateMode) *secureBroker {
 	t.Helper()
 	data := t.TempDir()
 	store, err := persist.Open(filepath.Join(data, "store"), persist.Options{})
@@ -44,7 +39,7 @@ func startSecureBroker(t *testing.T, mode ClientCertificateMode) *secureBroker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	g := &gateway{config: DefaultConfig(), o: Options{Data: data}, log: slog.New(slog.DiscardHandler), store: store}
+	g := &gateway{config: settings.Default(), o: Options{Data: data}, log: slog.New(slog.DiscardHandler), store: store}
 	g.access = newEntrance(g.config.Access)
 	if g.access.audit, err = access.NewAudit(store, nil); err != nil {
 		t.Fatal(err)
@@ -120,7 +115,7 @@ func (s *secureBroker) mosquitto(t *testing.T, program string, args ...string) (
 
 func TestMosquittoOverTLS(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []ClientCertificateMode{ClientCertificateRequest, ClientCertificateRequire} {
+	for _, mode := range []settings.ClientCertificateMode{settings.ClientCertificateRequest, settings.ClientCertificateRequire} {
 		t.Run(string(mode), func(t *testing.T) {
 			s := startSecureBroker(t, mode)
 			lamp, _ := s.issue(t, "lamp")
@@ -158,7 +153,7 @@ func TestMosquittoOverTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := publish(append(trust, "-u", "hub", "-P", "secret")...)
-			if request := mode == ClientCertificateRequest; (err == nil) != request {
+			if request := mode == settings.ClientCertificateRequest; (err == nil) != request {
 				t.Errorf("with a password: %v %s", err, out)
 			} else if request {
 				let("user hub")
@@ -189,7 +184,7 @@ func TestMosquittoOverTLS(t *testing.T) {
 // TLS before 1.2 is not spoken, in whatever way a client asks for it.
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
-	s := startSecureBroker(t, ClientCertificateRequest)
+	s := startSecureBroker(t, settings.ClientCertificateRequest)
 	address := net.JoinHostPort(s.host, s.port)
 	for version, good := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
 		nc, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
@@ -261,82 +256,7 @@ func TestOwnCertificateIsServed(t *testing.T) {
 // the box from connecting.
 func TestInstalledCertificate(t *testing.T) {
 	t.Parallel()
-	own := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("the box's own") }
 	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	ca := newTestCA(t)
-	good := func() ([]byte, []byte) { return ca.issue(t, nil) }
-	tests := []struct {
-		name      string
-		write     func() (cert, key []byte)
-		served    bool // at the start
-		installed bool // in place of another one
-	}{
-		{"good", good, true, true},
-		{"with its chain", func() ([]byte, []byte) {
-			cert, key := good()
-			return append(cert, ca.pem...), key
-		}, true, true},
-		{"missing", func() ([]byte, []byte) { return nil, nil }, false, false},
-		{"key of another one", func() ([]byte, []byte) {
-			cert, _ := good()
-			_, key := good()
-			return cert, key
-		}, false, false},
-		{"half", func() ([]byte, []byte) {
-			cert, key := good()
-			return cert[:len(cert)/2], key
-		}, false, false},
-		{"chain of somebody else", func() ([]byte, []byte) {
-			cert, key := good()
-			return append(cert, newTestCA(t).pem...), key
-		}, false, false},
-		{"chain damaged", func() ([]byte, []byte) {
-			cert, key := good()
-			return append(cert, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"...), key
-		}, false, false},
-		{"for clients", func() ([]byte, []byte) {
-			return ca.issue(t, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-		}, false, false},
-		{"expired", func() ([]byte, []byte) {
-			return ca.issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-		}, true, false},
-		{"not yet valid", func() ([]byte, []byte) {
-			return ca.issue(t, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
-		}, true, false},
-	}
-	write := func(f func() (cert, key []byte)) {
-		t.Helper()
-		os.Remove(certFile)
-		os.Remove(keyFile)
-		if cert, key := f(); cert != nil {
-			if err := errors.Join(os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, tt := range tests {
-		write(tt.write)
-		newCertificate := func() *certificate {
-			return &certificate{certFile: certFile, keyFile: keyFile, other: own, clockKnown: func() bool { return true }, log: slog.New(slog.DiscardHandler)}
-		}
-		if served, err := newCertificate().get(nil); (err == nil) != tt.served || (served != nil) != tt.served {
-			t.Errorf("%s, at the start: %v", tt.name, err)
-		}
-		write(good)
-		c := newCertificate()
-		first, err := c.get(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(tt.write)
-		c.looked = c.looked.Add(-2 * lookInterval) // as if it were time
-		if second, err := c.get(nil); err != nil || (second != first) != tt.installed {
-			t.Errorf("%s, in place of another one: installed %t, %v", tt.name, second != first, err)
-		}
-	}
-
-	// The house starts.
 	config := localConfig()
 	config.MQTT.TLS = []string{"127.0.0.1:0"}
 	config.MQTT.Certificate, config.MQTT.Key = filepath.Join(dir, "nothing.pem"), filepath.Join(dir, "nothing.key")
@@ -352,56 +272,4 @@ func TestInstalledCertificate(t *testing.T) {
 	if issuer := nc.ConnectionState().PeerCertificates[0].Issuer.CommonName; !strings.HasPrefix(issuer, "Lintel CA ") {
 		t.Errorf("serves a certificate of %q", issuer)
 	}
-}
-
-// testCA is an authority of somebody else.
-type testCA struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newTestCA(t *testing.T) *testCA {
-	t.Helper()
-	ca := new(testCA)
-	ca.pem, _ = ca.issue(t, func(c *x509.Certificate) {
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
-	})
-	return ca
-}
-
-// issue makes a certificate; the first one is that of the authority itself.
-func (ca *testCA) issue(t *testing.T, change func(*x509.Certificate)) (certPEM, keyPEM []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: rand.Text()},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	if change != nil {
-		change(template)
-	}
-	parent, signer := template, key
-	if ca.cert != nil {
-		parent, signer = ca.cert, ca.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ca.cert == nil {
-		ca.key = key
-		if ca.cert, err = x509.ParseCertificate(der); err != nil {
-			t.Fatal(err)
-		}
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }

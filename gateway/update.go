@@ -15,6 +15,7 @@ import (
 
 // noBox says on a machine that is no appliance how Lintel is updated there.
 const noBox = "This Lintel runs on a computer that is not its own: put the new program in the place of the old one, in the way it was installed, and start it again. " +
+
 	"What it knows stays in the data folder. A box with the image of Lintel on its card updates itself."
 
 // unable says why this Lintel cannot update itself and how it is done instead.
@@ -27,19 +28,6 @@ func (g *gateway) unable() string {
 
 // downloadFolder, in the data folder, holds what is fetched from a feed.
 const downloadFolder = "update/download"
-
-func (c *UpdateConfig) trial() time.Duration { return time.Duration(c.TrialMinutes) * time.Minute }
-
-// feed is the address of the feed that is asked; empty: none is.
-func (c *UpdateConfig) feed(r update.Release) string {
-	switch c.Feed {
-	case "":
-		return r.Feed
-	case noFeed:
-		return ""
-	}
-	return c.Feed
-}
 
 // buildUpdates makes what installs new versions.
 func (g *gateway) buildUpdates() error {
@@ -61,9 +49,9 @@ func (g *gateway) buildUpdates() error {
 	release.Version = g.o.Version
 	g.updater = update.New(update.Options{
 		Release: release, Machine: g.o.Machine, Unable: g.unable(), House: health,
-		Keys: keys, Feed: c.feed(release), Channel: c.Channel, Box: g.box.ID,
+		Keys: keys, Feed: c.FeedOf(release), Channel: c.Channel, Box: g.box.ID,
 		Folder: filepath.Join(g.o.Data, downloadFolder), Client: updateClient(),
-		Automatic: c.Automatic, Hours: c.Hours, Trial: c.trial(), Now: g.now,
+		Automatic: c.Automatic, Hours: c.Hours, Trial: c.Trial(), Now: g.now,
 		Logger: g.log,
 	})
 	return nil
@@ -87,22 +75,6 @@ func (g *gateway) now() time.Time {
 		return time.Time{}
 	}
 	return time.Now()
-}
-
-// updateNotices are what a person should know of updates on the first page.
-func (g *gateway) updateNotices() []string {
-	s := g.updater.Status()
-	var all []string
-	if s.Trial != nil {
-		all = append(all, "Version "+s.Version+" is on trial: it is kept when all is back that was there before. The page Update shows what it waits for.")
-	}
-	if s.Failed != "" {
-		all = append(all, "The last update failed. "+s.Failed)
-	}
-	if s.Returned != nil {
-		all = append(all, "Version "+s.Returned.Version+" was tried and did not hold, so version "+s.Version+" is back. "+s.Returned.Reason)
-	}
-	return all
 }
 
 // boxUpdates is the updater in the words of Home Assistant's update entity.

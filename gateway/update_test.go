@@ -22,6 +22,7 @@ import (
 	"github.com/creack/pty"
 
 	"lintel/gateway/mqtt"
+	"lintel/gateway/settings"
 	"lintel/gateway/update"
 )
 
@@ -193,7 +194,7 @@ func signedFeed(t *testing.T) (address string, keys update.Keys) {
 }
 
 // plugged is a house with a stick, whose far end is returned.
-func plugged(t *testing.T) (c Config, link, tty string) {
+func plugged(t *testing.T) (c settings.Config, link, tty string) {
 	t.Helper()
 	far, near, err := pty.Open()
 	if err != nil {
@@ -202,7 +203,7 @@ func plugged(t *testing.T) (c Config, link, tty string) {
 	t.Cleanup(func() { far.Close(); near.Close() })
 	link = filepath.Join(t.TempDir(), "stick")
 	c = localConfig()
-	c.Serial.Ports = []PortConfig{{Path: link, Protocol: "jsonlines"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: link, Protocol: "jsonlines"}}
 	c.Zigbee.Enabled = false
 	return c, link, near.Name()
 }

@@ -111,7 +111,7 @@ func (h *houseHealth) Alive() json.RawMessage {
 	for _, id := range slices.Sorted(maps.Keys(h.pulse.devices)) {
 		d := h.pulse.devices[id]
 		silence := d.silence(now)
-		steady := silence > 0 && steadyTimes*silence <= h.g.config.Update.trial()
+		steady := silence > 0 && steadyTimes*silence <= h.g.config.Update.Trial()
 		a.Devices = append(a.Devices, aliveDevice{id, d.name, d.via, steady})
 	}
 	h.pulse.mu.Unlock()

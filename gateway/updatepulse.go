@@ -75,7 +75,7 @@ func (p *pulse) take() {
 	if p.g.zigbee == nil {
 		return
 	}
-	for _, d := range p.g.zigbee.current().Network().Devices() {
+	for _, d := range p.g.zigbee.Bridge().Network().Devices() {
 		if d.Messages > 0 {
 			p.hear(d.IEEEAddress.String(), heartbeat{name: d.ModelID, via: zigbeeVia, mark: d.Messages, last: now})
 		}

@@ -53,7 +53,8 @@ func (g *gateway) parts() homeassistant.BoxParts {
 
 // values returns the state of the box, by the keys of homeassistant.BoxDevice.
 func (v *vitals) values() map[string]any {
-	machine, _ := machineProblems(v.g.readMachine().facts())
+	m := v.g.readMachine()
+	problems, _ := machineProblems(m.facts())
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	g := v.g
@@ -69,10 +70,10 @@ func (v *vitals) values() map[string]any {
 		"storage":          storage,
 		"storage_problem":  storage != "ok",
 		"machine":          "ok",
-		"machine_problem":  len(machine) > 0,
+		"machine_problem":  len(problems) > 0,
 	}
-	if len(machine) > 0 {
-		values["machine"] = strings.Join(machine, ", ")
+	if len(problems) > 0 {
+		values["machine"] = strings.Join(problems, ", ")
 	}
 	if g.clockKnown() {
 		values["started"] = v.start(now).UTC().Format(time.RFC3339)
@@ -81,14 +82,15 @@ func (v *vitals) values() map[string]any {
 	if v.perMinute >= 0 {
 		values["messages_per_minute"] = v.perMinute
 	}
-	v.machine(values)
+	m.tellHomeAssistant(values)
 	if now.Sub(v.backupLooked) >= backupLook {
 		v.backup, v.backupLooked = g.store.LastBackup(), now
 	}
 	if v.backup.Year() >= firstYear {
 		values["backup"] = v.backup.UTC().Format(time.RFC3339)
 	}
-	g.commands.tell(values)
+	g.commands.Tell(values)
+	g.tellPermitJoin(values)
 	return values
 }
 
@@ -121,43 +123,44 @@ func (v *vitals) count(now time.Time, messages uint64) {
 	}
 }
 
-// machine adds what the machine tells.
-func (v *vitals) machine(values map[string]any) {
-	g := v.g
-	machine := hardware.ReadVitals(g.o.Root)
-	if machine.Temperature != 0 {
-		values["temperature"] = machine.Temperature
+// tellHomeAssistant adds what the machine tells.
+func (m *machine) tellHomeAssistant(values map[string]any) {
+	if m.vitals.Temperature != 0 {
+		values["temperature"] = m.vitals.Temperature
 	}
-	if machine.Uptime > 0 { // else there is no /proc
-		values["load"] = machine.Load
+	if m.vitals.Uptime > 0 { // else there is no /proc
+		values["load"] = m.vitals.Load
 	}
-	if machine.MemoryTotal > 0 {
-		values["memory_used"] = int(100 * (machine.MemoryTotal - machine.MemoryAvailable) / machine.MemoryTotal)
+	if m.vitals.MemoryTotal > 0 {
+		values["memory_used"] = int(100 * (m.vitals.MemoryTotal - m.vitals.MemoryAvailable) / m.vitals.MemoryTotal)
 	}
-	if free, _, err := hardware.ReadSpace(g.o.Data); err == nil {
-		values["disk_free"] = free / 1e6
+	if m.total > 0 {
+		values["disk_free"] = m.free / 1e6
 	}
-	if now, been, known := hardware.ReadThrottling(g.o.Root); known {
-		v.trouble |= been
-		values["throttled"] = now != 0
-		values["throttled_by"] = inWords(now)
-		values["throttled_before"] = inWords(v.trouble)
+	if m.knowsPower {
+		values["throttled"] = m.now != 0
+		values["throttled_by"] = inWords(m.now)
+		values["throttled_before"] = inWords(m.been)
 	}
-	if disk, err := hardware.ReadDisk(g.o.Root, g.o.Data); err == nil {
-		if disk.LifeUsed > 0 {
-			values["card_life_used"] = disk.LifeUsed
-		}
-		if disk.Spare != "" {
-			values["card_spare"] = disk.Spare
-		}
-		g.wear.tell(values, disk.Written)
+	if m.disk.LifeUsed > 0 {
+		values["card_life_used"] = m.disk.LifeUsed
+	}
+	if m.disk.Spare != "" {
+		values["card_spare"] = m.disk.Spare
+	}
+	if m.disk.Written > 0 {
+		values["written"] = m.written
+	}
+	if m.perDay >= 0 {
+		values["written_per_day"] = m.perDay
 	}
 }
 
-// troubleBefore is what the trouble was since the start.
-func (v *vitals) troubleBefore() hardware.Trouble {
+// troubleSinceStart takes note of trouble that there was, and returns all.
+func (v *vitals) troubleSinceStart(been hardware.Trouble) hardware.Trouble {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.trouble |= been
 	return v.trouble
 }
 

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/backup"
 	"lintel/gateway/homeassistant/fakehome"
+	"lintel/gateway/settings"
 	"lintel/gateway/update"
 	"lintel/serialbridge/simulator"
 	"lintel/serialbridge/simulator/zigbeehouse"
@@ -21,7 +23,7 @@ import (
 // appliance is, with a Home Assistant and a feed of updates beside it.
 type walk struct {
 	t       *testing.T
-	config  Config
+	config  settings.Config
 	o       Options
 	url     string // of the pages
 	home    string // of Home Assistant
@@ -39,7 +41,7 @@ func newWalk(t *testing.T) *walk {
 	w.config.HTTP.Listen, w.config.MQTT.Listen, w.config.MQTT.WebSocket = freePortOf(t, "127.0.0.1"), []string{freePort(t)}, nil
 	w.url = "http://" + w.config.HTTP.Listen
 	stick, meter := freePort(t), filepath.Join(dir, "meter")
-	w.config.Serial.Ports = []PortConfig{{Path: meter, Protocol: "dsmr"}, {Path: "tcp://" + stick, Protocol: "zigbee"}}
+	w.config.Serial.Ports = []settings.PortConfig{{Path: meter, Protocol: "dsmr"}, {Path: "tcp://" + stick, Protocol: "zigbee"}}
 	w.config.Zigbee.OTAIndex = ""
 	feed, keys := signedFeed(t)
 	w.config.Update.Feed = feed
@@ -75,7 +77,7 @@ func newWalk(t *testing.T) *walk {
 func (w *walk) run(ctx context.Context) error {
 	o := w.o
 	for {
-		if _, err := FinishRestore(o.Data); err != nil {
+		if _, err := backup.Finish(o.Data); err != nil {
 			return err
 		}
 		started, stop := context.WithCancel(ctx)

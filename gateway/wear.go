@@ -88,18 +88,20 @@ func (w *wear) run(ctx context.Context) error {
 	return nil
 }
 
-// tell adds what was written up to now, when the counter of the disk shows written.
-func (w *wear) tell(values map[string]any, written uint64) {
-	if written == 0 {
-		return
+// gigabytes tells what was written up to now, when the counter of the disk shows seen, and what is
+// written in a day; negative: that is not known.
+func (w *wear) gigabytes(seen uint64) (written, perDay float64) {
+	if seen == 0 {
+		return 0, -1
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.note.with(written, hardware.BootID(w.root), time.Since(w.from))
-	values["written"] = math.Round(float64(now.Total)/1e8) / 10
-	if perDay, known := now.perDay(); known {
-		values["written_per_day"] = math.Round(perDay/1e7) / 100
+	now := w.note.with(seen, hardware.BootID(w.root), time.Since(w.from))
+	perDay = -1
+	if bytes, known := now.perDay(); known {
+		perDay = math.Round(bytes/1e7) / 100
 	}
+	return math.Round(float64(now.Total)/1e8) / 10, perDay
 }
 
 // with returns the note after some more time, when the counter of the disk shows seen.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lintel/gateway/settings"
 )
 
 // read returns a page as a person with a language reads it.
@@ -79,7 +81,7 @@ func TestFirstVisit(t *testing.T) {
 	root, data := t.TempDir(), t.TempDir()
 	stick := plug(t, root)
 	c := closedConfig()
-	c.Serial.Ports = []PortConfig{{Stick: "0403:6015:VE1A2B3C:00", Protocol: "jsonlines"}}
+	c.Serial.Ports = []settings.PortConfig{{Stick: "0403:6015:VE1A2B3C:00", Protocol: "jsonlines"}}
 	o := Options{Data: data, Root: root, Version: "test"}
 	stick.unplug()
 	e, stop := startOptions(t, c, o)
@@ -157,7 +159,7 @@ func TestHome(t *testing.T) {
 	root := t.TempDir()
 	stick := plug(t, root)
 	c := closedConfig()
-	c.Serial.Ports = []PortConfig{{Stick: "0403:6015:VE1A2B3C:00", Protocol: "jsonlines"}}
+	c.Serial.Ports = []settings.PortConfig{{Stick: "0403:6015:VE1A2B3C:00", Protocol: "jsonlines"}}
 	e, stop := startOptions(t, c, Options{Data: t.TempDir(), Root: root, Version: "test"})
 	defer stop()
 	admin := claim(t, e)

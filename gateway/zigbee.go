@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,19 +14,17 @@ import (
 	"lintel/gateway/homeassistant"
 	"lintel/persist"
 	"lintel/serialbridge/zigbee"
-	"lintel/serialbridge/zigbee/devices"
 	"lintel/serialbridge/zigbee/z2m"
 )
 
 // zigbeeHouse is the Zigbee network with all that hangs on it. The bridge is made anew
 // when somebody asks for a restart; sticks serve whichever there is.
 type zigbeeHouse struct {
-	g         *gateway
-	publisher *homeassistant.ZigbeePublisher // nil: Home Assistant is told nothing
-	updates   *zigbeeUpdates
-	options   z2m.Options
-	users     atomic.Pointer[[]devices.User] // definitions that users have written
-	saving    sync.Mutex                     // held while one of them is written
+	g           *gateway
+	publisher   *homeassistant.ZigbeePublisher // nil: Home Assistant is told nothing
+	updates     *zigbeeUpdates
+	options     z2m.Options
+	definitions *z2m.Definitions // that users have written
 
 	// serving is held for reading while a stick is served, and for writing while a bridge
 	// takes the place of another: it finds in the store what the last stick has left.
@@ -65,7 +64,7 @@ func (g *gateway) buildZigbee() error {
 	if err != nil {
 		return err
 	}
-	z := &zigbeeHouse{g: g}
+	z := &zigbeeHouse{g: g, definitions: z2m.NewDefinitions(cmp.Or(c.Devices, filepath.Join(g.o.Data, "zigbee-devices")), g.log)}
 	if z.updates, err = newZigbeeUpdates(g, z); err != nil {
 		return err
 	}
@@ -76,11 +75,11 @@ func (g *gateway) buildZigbee() error {
 	}
 	z.options = z2m.Options{
 		Broker: client, Settings: settings, States: states, BaseTopic: c.BaseTopic, Version: g.o.Version,
-		Network: zigbee.Options{Store: known, Memory: memory, Form: c.network(), TakeOver: c.TakeOver, Answer: z.updates.updater.Handle,
+		Network: zigbee.Options{Store: known, Memory: memory, Form: c.Parameters(), TakeOver: c.TakeOver, Answer: z.updates.updater.Handle,
 			Journeys: &g.journeys.book},
 		HomeAssistant: z2m.HomeAssistant{Enabled: g.config.HomeAssistant.Enabled, DiscoveryTopic: g.config.HomeAssistant.Prefix,
 			StatusTopic: g.config.HomeAssistant.Prefix + "/status"},
-		Updater: z.updates, Logger: g.log,
+		Resolve: z.definitions.Resolve, Updater: z.updates, Logger: g.log,
 	}
 	if z.publisher != nil {
 		z.options.Discovery = zigbeeDiscovery{z}
@@ -92,18 +91,9 @@ func (g *gateway) buildZigbee() error {
 	return nil
 }
 
-// definitions is the folder with the definitions that users have written.
-func (z *zigbeeHouse) definitions() string {
-	if folder := z.g.config.Zigbee.Devices; folder != "" {
-		return folder
-	}
-	return filepath.Join(z.g.o.Data, "zigbee-devices")
-}
-
 // build makes a bridge.
 func (z *zigbeeHouse) build() error {
-	z.readUsers()
-	z.options.Resolve = func(d *zigbee.Device) *devices.Definition { return devices.ResolveUser(*z.users.Load(), d) }
+	z.definitions.Read()
 	bridge, err := z2m.New(z.options)
 	if err != nil {
 		return err
@@ -120,7 +110,8 @@ func (z *zigbeeHouse) build() error {
 	return nil
 }
 
-func (z *zigbeeHouse) current() *z2m.Bridge {
+// Bridge returns the bridge that there is now.
+func (z *zigbeeHouse) Bridge() *z2m.Bridge {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	return z.bridge
@@ -129,7 +120,7 @@ func (z *zigbeeHouse) current() *z2m.Bridge {
 // run runs one bridge after the other.
 func (z *zigbeeHouse) run(ctx context.Context) error {
 	for {
-		err := z.current().Run(ctx)
+		err := z.Bridge().Run(ctx)
 		z.mu.Lock()
 		close(z.over)
 		z.mu.Unlock()
@@ -171,7 +162,7 @@ func (z *zigbeeHouse) Serve(ctx context.Context, c zigbee.Coordinator) error {
 }
 
 // Event passes on what a stick tells. See dongle.Network.
-func (z *zigbeeHouse) Event(e zigbee.Event) { z.current().Network().Event(e) }
+func (z *zigbeeHouse) Event(e zigbee.Event) { z.Bridge().Network().Event(e) }
 
 // ServeHTTP serves the front end.
 func (z *zigbeeHouse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -223,7 +214,7 @@ func (d zigbeeDiscovery) Gone(id string) { d.z.publisher.Gone(id) }
 // tellOfBridge tells Home Assistant of the network itself, if that is new: the devices
 // hang below it.
 func (z *zigbeeHouse) tellOfBridge() {
-	info, _, _ := z.current().Network().Info()
+	info, _, _ := z.Bridge().Network().Info()
 	if z.publisher == nil || info.IEEEAddress == 0 {
 		return
 	}

@@ -31,7 +31,7 @@ func (g *gateway) runZigbeeHouse(ctx context.Context) error {
 				return nil
 			case <-tick.C:
 			}
-			network := g.zigbee.current().Network()
+			network := g.zigbee.Bridge().Network()
 			if _, _, running := network.Info(); running && network.PermitJoin(ctx, 254*time.Second, nil) == nil {
 				return nil
 			}

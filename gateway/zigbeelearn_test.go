@@ -12,6 +12,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"lintel/gateway/settings"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/zigbeehouse"
 	"lintel/serialbridge/zigbee/devices"
@@ -21,7 +22,7 @@ import (
 const stranger = 0xa4c138d2f0000042
 
 // zigbeeHouseAt runs a simulated stick and a stranger, and returns a configuration that uses it.
-func zigbeeHouseAt(t *testing.T) (*zigbeehouse.House, Config) {
+func zigbeeHouseAt(t *testing.T) (*zigbeehouse.House, settings.Config) {
 	t.Helper()
 	at := freePort(t)
 	house, err := zigbeehouse.New(zigbeehouse.Options{Kind: "zigbee-znp", At: "tcp:" + at, JoinEvery: 100 * time.Millisecond,
@@ -40,7 +41,7 @@ func zigbeeHouseAt(t *testing.T) (*zigbeehouse.House, Config) {
 	})
 	c := localConfig()
 	c.Zigbee.OTAIndex = ""
-	c.Serial.Ports = []PortConfig{{Path: "tcp://" + at, Protocol: "zigbee"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: "tcp://" + at, Protocol: "zigbee"}}
 	return house, c
 }
 

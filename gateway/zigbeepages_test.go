@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel/gateway/settings"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/zigbeehouse"
 )
@@ -94,7 +95,7 @@ func TestZigbeePages(t *testing.T) {
 	defer func() { cancel(); <-lived }()
 	c := localConfig()
 	c.Zigbee.OTAIndex = ""
-	c.Serial.Ports = []PortConfig{{Path: "tcp://" + at, Protocol: "zigbee"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: "tcp://" + at, Protocol: "zigbee"}}
 	e, stop := startWith(t, c, t.TempDir(), false)
 	defer stop()
 	o := claim(t, e)

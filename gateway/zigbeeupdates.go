@@ -101,7 +101,7 @@ func (u *zigbeeUpdates) deal(ctx context.Context, a asked) error {
 		if err != nil {
 			return err
 		}
-		u.z.current().SetUpdateStatus(a.ieee, statusOf(available))
+		u.z.Bridge().SetUpdateStatus(a.ieee, statusOf(available))
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (u *zigbeeUpdates) Update(ctx context.Context, d zigbee.Device, o z2m.Updat
 // does not answer is told of as it was.
 func (u *zigbeeUpdates) readBuild(ctx context.Context, d zigbee.Device) (build, date string) {
 	const basic, dateCode, softwareBuildID = 0x0000, 0x0006, 0x4000
-	network := u.z.current().Network()
+	network := u.z.Bridge().Network()
 	for range 6 {
 		select {
 		case <-ctx.Done():

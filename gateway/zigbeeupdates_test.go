@@ -11,6 +11,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"lintel/gateway/settings"
 	"lintel/serialbridge/lend"
 	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/simulator/zigbeehouse"
@@ -62,7 +63,7 @@ func TestZigbeeUpdate(t *testing.T) {
 
 	c := localConfig()
 	c.Zigbee.BaseTopic, c.Zigbee.OTAIndex = "flat/radio", ""
-	c.Serial.Ports = []PortConfig{{Path: "tcp://" + at, Protocol: "zigbee"}}
+	c.Serial.Ports = []settings.PortConfig{{Path: "tcp://" + at, Protocol: "zigbee"}}
 	e, stop := startOptions(t, c, Options{Data: data, Version: "test"})
 	defer stop()
 	messages := listenTo(t, e, "flat/radio/#", "zigbee2mqtt/#")
@@ -111,7 +112,7 @@ func TestLentCoordinators(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
 	g.box.ID, g.box.Name = "abc", "Box"
-	g.config.Serial.Ports = []PortConfig{
+	g.config.Serial.Ports = []settings.PortConfig{
 		{Path: "/dev/a", Protocol: "lend", Lend: lend.Options{Listen: ":4001", Zigbee: "znp"}},
 		{Path: "/dev/b", Protocol: "lend", Lend: lend.Options{Listen: "[::]:4002"}},
 		{Path: "/dev/c", Protocol: "lend", Lend: lend.Options{Listen: "192.168.1.5:4003", Zigbee: "ezsp"}},

@@ -116,7 +116,7 @@ func openAnchor(dir string) (a *anchor, found bool, err error) {
 		// Both sectors are allocated now: a full disk must not be in the way later.
 		if _, err = f.WriteAt(make([]byte, len(b)-n), int64(n)); err == nil {
 			if err = f.Sync(); err == nil {
-				err = syncFolder(dir)
+				err = SyncFolder(dir)
 			}
 		}
 		if err != nil {

@@ -99,7 +99,7 @@ func (s *Store) BackUpNow(ctx context.Context) error {
 		os.Remove(fresh)
 		return err
 	}
-	return syncFolder(filepath.Dir(older))
+	return SyncFolder(filepath.Dir(older))
 }
 
 // LastBackup returns when the newer one of the own backups was made, by the clock of that

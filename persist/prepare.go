@@ -28,7 +28,7 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	if created {
 		// Without this a power cut may take the whole folder back.
-		if err := syncFolder(filepath.Dir(filepath.Clean(dir))); err != nil {
+		if err := SyncFolder(filepath.Dir(filepath.Clean(dir))); err != nil {
 			return nil, fmt.Errorf("persist: data folder %s: %w", dir, err)
 		}
 	}
@@ -77,7 +77,8 @@ func cause(err error) error {
 	return err
 }
 
-func syncFolder(dir string) error {
+// SyncFolder makes sure that the names of the files in a folder are on the disk.
+func SyncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func putAside(dir, reason string, now time.Time) error {
 	if err := os.Rename(dir, dir+quarantineSuffix+now.UTC().Format("20060102T150405Z")); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(dir))
+	return SyncFolder(filepath.Dir(dir))
 }
 
 // replace makes the new store, if that was begun and did not come to its end: there
@@ -120,7 +120,7 @@ func replace(dir string, o *Options) (*Quarantine, error) {
 	if err := firstAnchor(restored); err != nil {
 		return nil, err
 	}
-	if err := syncFolder(restored); err != nil {
+	if err := SyncFolder(restored); err != nil {
 		return nil, err
 	}
 	writeWhy(folder, q)
@@ -128,7 +128,7 @@ func replace(dir string, o *Options) (*Quarantine, error) {
 		return nil, err
 	}
 	q.Now = true
-	return q, syncFolder(filepath.Dir(dir))
+	return q, SyncFolder(filepath.Dir(dir))
 }
 
 // writeWhy writes down what the report of a quarantine says, one line each.

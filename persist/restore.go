@@ -167,7 +167,7 @@ func syncFiles(dir string) error {
 			return err
 		}
 	}
-	return syncFolder(dir)
+	return SyncFolder(dir)
 }
 
 // swap puts the fresh folder in the place of dir. After each step either the one
@@ -179,7 +179,7 @@ func (r *restoration) swap(fresh, dir string, exists bool) error {
 			return err
 		}
 		r.step("renamed")
-		return syncFolder(parent)
+		return SyncFolder(parent)
 	}
 	before := dir + "-before-restore"
 	if err := os.RemoveAll(before); err != nil {
@@ -190,7 +190,7 @@ func (r *restoration) swap(fresh, dir string, exists bool) error {
 		return fmt.Errorf("%w: the backup cannot take the place of what is there in one step: move the folder away and restore again", err)
 	}
 	r.step("exchanged")
-	if err := syncFolder(parent); err != nil {
+	if err := SyncFolder(parent); err != nil {
 		return err
 	}
 	r.step("exchange on disk")
@@ -198,5 +198,5 @@ func (r *restoration) swap(fresh, dir string, exists bool) error {
 		return fmt.Errorf("the backup is restored, but what was there is now in %s: %w", fresh, err)
 	}
 	r.step("kept")
-	return syncFolder(parent)
+	return SyncFolder(parent)
 }

@@ -132,7 +132,7 @@ func (p *space) makeRoom() error {
 	switch err := os.Remove(p.dir + ballastSuffix); {
 	case err == nil:
 		// The blocks are free when the removal is on the disk.
-		if err := syncFolder(filepath.Dir(p.dir)); err != nil {
+		if err := SyncFolder(filepath.Dir(p.dir)); err != nil {
 			return fmt.Errorf("persist: data folder %s: %w", p.dir, err)
 		}
 		p.log.Warn("disk is nearly full, the space that was set aside is used", "free", p.free, "reserve", p.reserve)

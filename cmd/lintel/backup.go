@@ -17,15 +17,17 @@ import (
 	"github.com/google/renameio/v2"
 
 	"lintel/gateway"
+	"lintel/gateway/backup"
+	"lintel/gateway/settings"
 	"lintel/persist"
 )
 
 // maxPassphrase bounds the file with the passphrase.
 const maxPassphrase = 4096
 
-// backup makes a backup under a temporary name, reads it back, and only then
+// makeBackup makes a backup under a temporary name, reads it back, and only then
 // gives it its name.
-func backup(args []string, out io.Writer) error {
+func makeBackup(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("lintel backup", flag.ContinueOnError)
 	data := flags.String("data", "data", "`folder` of everything that is kept")
 	passphraseFile := flags.String("passphrase-file", "", "encrypt with the passphrase in this `file`")
@@ -67,7 +69,7 @@ func backup(args []string, out io.Writer) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	box, m, err := gateway.VerifyBox(f, passphrase)
+	box, m, err := backup.Verify(f, passphrase)
 	if err != nil {
 		return fmt.Errorf("%w (it was just written: try another disk)", err)
 	}
@@ -100,17 +102,17 @@ func restore(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	backup := bufio.NewReader(plain)
+	r := bufio.NewReader(plain)
 	before := ""
-	if gateway.IsBoxBackup(backup) {
-		var box gateway.BoxManifest
-		if box, before, err = gateway.RestoreBox(*data, backup); err != nil {
+	if backup.IsBox(r) {
+		var box backup.Manifest
+		if box, before, err = backup.Restore(*data, r, settings.CheckFile); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "restored %s\nof       %v\n", name, box)
 	} else {
 		var m persist.Manifest
-		if m, before, err = gateway.RestoreStore(*data, backup); err != nil {
+		if m, before, err = backup.RestoreStore(*data, r); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "restored %s of %s\nholds    %v\n", name, m.Time.Format("2006-01-02 15:04:05"), m)

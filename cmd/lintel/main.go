@@ -24,7 +24,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lintel/gateway"
+	"lintel/gateway/backup"
 	"lintel/gateway/clock"
+	"lintel/gateway/settings"
 	"lintel/gateway/update"
 	"lintel/hardware"
 	"lintel/persist"
@@ -71,7 +73,7 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "serve", "backup", "restore":
-		run := map[string]func([]string, io.Writer) error{"serve": serve, "backup": backup, "restore": restore}[os.Args[1]]
+		run := map[string]func([]string, io.Writer) error{"serve": serve, "backup": makeBackup, "restore": restore}[os.Args[1]]
 		if err := run(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "lintel:", err)
 			switch {
@@ -117,7 +119,7 @@ func serve(args []string, out io.Writer) error {
 		return fmt.Errorf("unexpected %q: %w", flags.Arg(0), errUsage)
 	}
 	// Before the configuration is read: it may be another one then.
-	before, err := gateway.FinishRestore(*data)
+	before, err := backup.Finish(*data)
 	if err != nil {
 		return err
 	}
@@ -125,19 +127,19 @@ func serve(args []string, out io.Writer) error {
 		fmt.Fprintf(out, "restored   a backup; %s is what was there before\n", before)
 	}
 	os.MkdirAll(*data, 0o700) // if that fails the gateway will say so
-	name := filepath.Join(*data, gateway.DefaultConfigFile)
+	name := filepath.Join(*data, settings.DefaultFile)
 	if *configFile != "" {
 		name = *configFile
 	}
-	onCard := gateway.ReadCard(gateway.CardOptions{Data: *data, Config: name, BootFiles: whereBootFiles(*bootFiles, *card, *data)})
+	onCard := settings.ReadCard(settings.CardOptions{Data: *data, Config: name, BootFiles: whereBootFiles(*bootFiles, *card, *data)})
 	switch {
 	case *configFile != "":
 	case exists(name):
 		*configFile = name
-	case exists(gateway.DefaultConfigFile):
-		name = gateway.DefaultConfigFile // what LoadConfig reads
+	case exists(settings.DefaultFile):
+		name = settings.DefaultFile // what Load reads
 	}
-	config, err := gateway.LoadConfig(*configFile)
+	config, err := settings.Load(*configFile)
 	if err != nil {
 		return err
 	}
@@ -170,9 +172,8 @@ func serve(args []string, out io.Writer) error {
 		go grow(ctx, *data, logger)
 	}
 	var system clock.System
-	networkFile := ""
 	if *card {
-		system, networkFile = clock.Machine{}, name
+		system = clock.Machine{}
 	}
 	release, err := update.NewRelease(version, counter, board, updateKeys, updateFeed)
 	if err != nil {
@@ -194,7 +195,7 @@ func serve(args []string, out io.Writer) error {
 	err = gateway.Run(ctx, config, gateway.Options{
 		Check:      checkStore(),
 		Clock:      system,
-		Network:    networkFile,
+		Network:    *card,
 		ConfigFile: name,
 		Data:       *data,
 		Simulate:   *simulate,
@@ -334,7 +335,7 @@ func announce(out io.Writer, e gateway.Endpoints) {
 	if e.Unclaimed {
 		where := "on the page"
 		if e.HTTP == nil && e.HTTPS == nil {
-			where = "with " + gateway.PreseedFile + " in the data folder"
+			where = "with " + settings.PreseedFile + " in the data folder"
 		}
 		fmt.Fprintf(out, "claim      nobody has claimed this box yet, and MQTT lets nobody in: do it %s\n", where)
 	}

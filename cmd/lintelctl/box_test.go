@@ -18,11 +18,12 @@ import (
 	"testing"
 
 	"lintel/gateway"
+	"lintel/gateway/settings"
 )
 
 // claimedBox runs a box and returns its URL and an API token of an admin.
 func claimedBox(t *testing.T, simulate bool) (address, token string) {
-	address, token, _ = claimedBroker(t, simulate, func(*gateway.Config) {})
+	address, token, _ = claimedBroker(t, simulate, func(*settings.Config) {})
 	return address, token
 }
 
@@ -33,9 +34,9 @@ type aBox struct {
 }
 
 // runBox runs a box until the end of the test.
-func runBox(t *testing.T, o gateway.Options, change func(*gateway.Config)) aBox {
+func runBox(t *testing.T, o gateway.Options, change func(*settings.Config)) aBox {
 	t.Helper()
-	c := gateway.DefaultConfig()
+	c := settings.Default()
 	c.MQTT.Listen, c.MQTT.WebSocket, c.HTTP.Listen = []string{"127.0.0.1:0"}, nil, "127.0.0.1:0"
 	c.MDNS.Enabled, c.HomeAssistant.Enabled = false, false
 	change(&c)
@@ -64,7 +65,7 @@ func runBox(t *testing.T, o gateway.Options, change func(*gateway.Config)) aBox 
 }
 
 // claimedBroker is claimedBox with the addresses of the broker by their scheme.
-func claimedBroker(t *testing.T, simulate bool, change func(*gateway.Config)) (address, token string, brokers map[string]string) {
+func claimedBroker(t *testing.T, simulate bool, change func(*settings.Config)) (address, token string, brokers map[string]string) {
 	t.Helper()
 	b := runBox(t, gateway.Options{Data: t.TempDir(), Simulate: simulate}, change)
 	address, brokers = b.http, b.brokers

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"lintel/gateway"
+	"lintel/gateway/settings"
 	"lintel/serialbridge"
 )
 
@@ -42,16 +42,16 @@ func decode(flags *flag.FlagSet) action {
 		if len(args) < 1 || len(args) > 2 {
 			return fmt.Errorf("decode takes a protocol and at most one file: %w", errUsage)
 		}
-		c := gateway.DefaultConfig()
+		c := settings.Default()
 		if *config != "" {
 			var err error
-			if c, err = gateway.LoadConfig(*config); err != nil {
+			if c, err = settings.Load(*config); err != nil {
 				return err
 			}
 		}
 		var drivers []serialbridge.Driver
 		var known []string
-		for _, d := range c.Serial.Drivers() {
+		for _, d := range c.Serial.Drivers(settings.Radio{}) {
 			if d.NewDecoder != nil {
 				drivers, known = append(drivers, d), append(known, d.Protocol)
 			}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"lintel/gateway"
+	"lintel/gateway/settings"
 )
 
 // mtools runs a program of mtools(1), the real thing for FAT.
@@ -195,7 +196,7 @@ func TestProvisionedBox(t *testing.T) {
 	if status, _, said := statusOf("", "provision", "--password-file", password, "--name", "Shed", folder); status != 0 {
 		t.Fatal(said)
 	}
-	address := runBox(t, gateway.Options{Data: folder, Card: gateway.ReadCard(gateway.CardOptions{Data: folder, Config: filepath.Join(folder, "lintel.toml")})}, func(*gateway.Config) {}).http
+	address := runBox(t, gateway.Options{Data: folder, Card: settings.ReadCard(settings.CardOptions{Data: folder, Config: filepath.Join(folder, "lintel.toml")})}, func(*settings.Config) {}).http
 	answer, err := http.Post(address+"/api/login", "application/json", strings.NewReader(`{"user": "admin", "password": "three words suffice"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +211,7 @@ func TestProvisionedBox(t *testing.T) {
 	if status, _, said := statusOf("", "provision", "--password-file", password, "--box", address); status != 1 || !strings.Contains(said, "claimed") {
 		t.Errorf("claimed again: status %d, %s", status, said)
 	}
-	fresh := runBox(t, gateway.Options{Data: t.TempDir()}, func(*gateway.Config) {}).http
+	fresh := runBox(t, gateway.Options{Data: t.TempDir()}, func(*settings.Config) {}).http
 	if status, out, said := statusOf("", "provision", "--password-file", password, "--box", fresh); status != 0 || !strings.Contains(out, "admin") {
 		t.Errorf("status %d, %s %s", status, out, said)
 	}

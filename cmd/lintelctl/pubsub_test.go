@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"lintel/gateway"
+	"lintel/gateway/settings"
 )
 
 // statusOf runs a command and returns its exit status and what it prints and says.
@@ -34,7 +34,7 @@ func statusOf(in string, args ...string) (status int, out, said string) {
 
 // brokerOfABox runs a box with all listeners, and a user of it.
 func brokerOfABox(t *testing.T) (urls map[string]string, ca string) {
-	address, token, brokers := claimedBroker(t, false, func(c *gateway.Config) {
+	address, token, brokers := claimedBroker(t, false, func(c *settings.Config) {
 		loopback := []string{"127.0.0.1:0"}
 		c.MQTT.TLS, c.MQTT.WebSocket, c.MQTT.WebSocketTLS = loopback, loopback, loopback
 	})

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -63,15 +62,7 @@ type trustFiles struct {
 	lists       []*crl
 }
 
-// fileStamp tells one state of a file from another.
-type fileStamp struct {
-	modified time.Time
-	size     int64
-}
-
 const (
-	lookAtFiles = time.Second // how often the files are looked at, at most
-
 	maxChain           = 5   // certificates that a client sends
 	maxAuthorities     = 256 // in a file
 	maxCertificateName = 128 // bytes
@@ -245,14 +236,7 @@ func (c *ClientCertificates) current() (*trustFiles, error) {
 
 // look reads the files if they have changed. Called with mu held.
 func (c *ClientCertificates) look() {
-	var stamps []fileStamp
-	for _, name := range c.files() {
-		var stamp fileStamp // of a file that is not there
-		if info, err := os.Stat(name); err == nil {
-			stamp = fileStamp{info.ModTime(), info.Size()}
-		}
-		stamps = append(stamps, stamp)
-	}
+	stamps := stampsOf(c.files())
 	if (c.trust != nil || c.failed != nil) && slices.Equal(stamps, c.stamps) {
 		return // said once for each state of the files
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // maxTLSFile bounds each file with keys, certificates or a CRL, in bytes.
@@ -164,4 +165,23 @@ func encodePair(der []byte, key any) ([]byte, error) {
 
 func certificatePEM(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// lookAtFiles is how often files are looked at that are read again when they change.
+const lookAtFiles = time.Second
+
+// fileStamp tells one state of a file from another. That of a file that is not there is zero.
+type fileStamp struct {
+	modified time.Time
+	size     int64
+}
+
+func stampsOf(names []string) []fileStamp {
+	stamps := make([]fileStamp, len(names))
+	for i, name := range names {
+		if info, err := os.Stat(name); err == nil {
+			stamps[i] = fileStamp{info.ModTime(), info.Size()}
+		}
+	}
+	return stamps
 }

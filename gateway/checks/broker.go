@@ -21,10 +21,10 @@ func broker(h House) Check {
 	case b.Listeners == 0:
 		c.Verdict, c.Why = Bad, say("Nobody can reach the broker: no listener is configured.")
 	case reaches(b.QueuedBytes, b.QueuedMost):
-		c.Verdict, c.Why = Warning, say("%s wait for clients that are away, of %s that may. Beyond that messages are left out: end the sessions that nobody needs.", size(uint64(b.QueuedBytes)), size(uint64(b.QueuedMost)))
+		c.Verdict, c.Why = Warning, say("%s wait for clients that are away, of %s that may. Beyond that messages are left out: end the sessions that nobody needs.", Size(uint64(b.QueuedBytes)), Size(uint64(b.QueuedMost)))
 		c.Mend = open(say("See the clients"), "/broker")
 	case reaches(int64(b.Retained), int64(b.RetainedMost)) || reaches(b.RetainedBytes, b.RetainedRoom):
-		c.Verdict, c.Why = Warning, say("%d retained messages take %s: nearly as much as may be. Beyond that new ones are refused: delete those that nobody needs.", b.Retained, size(uint64(b.RetainedBytes)))
+		c.Verdict, c.Why = Warning, say("%d retained messages take %s: nearly as much as may be. Beyond that new ones are refused: delete those that nobody needs.", b.Retained, Size(uint64(b.RetainedBytes)))
 		c.Mend = open(say("See the topics"), "/topics")
 	default:
 		c.Why = say("It takes connections.")

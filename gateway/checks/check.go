@@ -69,6 +69,7 @@ type Check struct {
 	Name    Text   // what was looked at
 	Verdict Verdict
 	Why     Text     // a sentence or two
+	Short   string   // what is wrong with the machine, in two or three words
 	After   []string // IDs of the checks that it depends on
 	Cause   string   // ID of the check that explains this one; empty: none does
 	Mend    *Mend    // nil: nothing here can mend it, the sentence says what to do
@@ -180,8 +181,8 @@ func Span(d time.Duration) Text {
 	return say("%d days", int(d.Hours()/24))
 }
 
-// size is a number of bytes as disks and memory are sold.
-func size(n uint64) string {
+// Size is a number of bytes as disks and memory are sold.
+func Size(n uint64) string {
 	switch f := float64(n); {
 	case f >= 995e6:
 		return fmt.Sprintf("%.1f GB", f/1e9)

@@ -17,6 +17,11 @@ const (
 	plentySpace = 2 << 30   // that are enough, however large it is
 )
 
+// Machine judges the machine alone.
+func Machine(h House) []Check {
+	return []Check{heat(h), power(h), memory(h), space(h), wear(h)}
+}
+
 // start is what stood in the way at the start. Who saw it wrote a sentence.
 func start(i int, text string) Check {
 	return Check{ID: fmt.Sprintf("start/%d", i+1), Name: say("Start"), Verdict: Warning, Why: verbatim(text)}
@@ -30,9 +35,9 @@ func power(h House) Check {
 	case p == nil:
 		c.Verdict, c.Why = NotThere, say("This machine does not tell how it is supplied.")
 	case p.Now&weak != 0:
-		c.Verdict, c.Why = Bad, say("The power supply or its cable is too weak: sticks fail and data is at risk. Use the power supply that is made for this board, and a short cable.")
+		c.Verdict, c.Short, c.Why = Bad, "power too weak", say("The power supply or its cable is too weak: sticks fail and data is at risk. Use the power supply that is made for this board, and a short cable.")
 	case p.Been&weak != 0:
-		c.Verdict, c.Why = Warning, say("The power was too weak for a while since the start. Use the power supply that is made for this board, and a short cable.")
+		c.Verdict, c.Short, c.Why = Warning, "power was too weak", say("The power was too weak for a while since the start. Use the power supply that is made for this board, and a short cable.")
 	case p.Now != 0:
 		c.Why = say("There is enough. The processor is slowed down at the moment.")
 	default:
@@ -47,7 +52,7 @@ func heat(h House) Check {
 	case h.Heat == 0:
 		c.Verdict, c.Why = NotThere, say("This machine does not tell its temperature.")
 	case h.Heat >= hot:
-		c.Verdict, c.Why = Warning, say("The processor has %.0f °C and slows down: give the box more air, or a heat sink.", h.Heat)
+		c.Verdict, c.Short, c.Why = Warning, "too hot", say("The processor has %.0f °C and slows down: give the box more air, or a heat sink.", h.Heat)
 	default:
 		c.Why = say("The processor has %.0f °C.", h.Heat)
 	}
@@ -61,11 +66,11 @@ func memory(h House) Check {
 	case m.Total == 0:
 		c.Verdict, c.Why = NotThere, say("This machine does not tell how much memory it has.")
 	case m.Stalled >= stalled:
-		c.Verdict, c.Why = Warning, say("Memory is short: programs have waited for it in %.0f %% of the last minute. Turn off what is not needed, such as sticks or other brokers, or take a board with more memory.", m.Stalled)
+		c.Verdict, c.Short, c.Why = Warning, "memory short", say("Memory is short: programs have waited for it in %.0f %% of the last minute. Turn off what is not needed, such as sticks or other brokers, or take a board with more memory.", m.Stalled)
 	case 100*m.Available/m.Total < littleLeft:
-		c.Verdict, c.Why = Warning, say("Memory is short: %s of %s are free. Turn off what is not needed, such as sticks or other brokers, or take a board with more memory.", size(m.Available), size(m.Total))
+		c.Verdict, c.Short, c.Why = Warning, "memory short", say("Memory is short: %s of %s are free. Turn off what is not needed, such as sticks or other brokers, or take a board with more memory.", Size(m.Available), Size(m.Total))
 	default:
-		c.Why = say("%s of %s are free.", size(m.Available), size(m.Total))
+		c.Why = say("%s of %s are free.", Size(m.Available), Size(m.Total))
 	}
 	return c
 }
@@ -75,16 +80,16 @@ func space(h House) Check {
 	d := h.Disk
 	switch {
 	case d.Full:
-		c.Verdict, c.Why = Bad, say("The disk is full, %s are free: nothing new is kept, and messages that would have to be are refused. Free some space, or take a larger disk.", size(d.Free))
+		c.Verdict, c.Short, c.Why = Bad, "disk full", say("The disk is full, %s are free: nothing new is kept, and messages that would have to be are refused. Free some space, or take a larger disk.", Size(d.Free))
 	case d.Total == 0:
 		c.Verdict, c.Why = Unknown, say("Nothing is known of the disk.")
 	case d.Free < leastSpace, d.Free < plentySpace && 100*d.Free/d.Total < littleLeft:
-		c.Verdict, c.Why = Warning, say("The disk is nearly full, %s of %s are free. When it is full, messages are refused.", size(d.Free), size(d.Total))
+		c.Verdict, c.Short, c.Why = Warning, "disk nearly full", say("The disk is nearly full, %s of %s are free. When it is full, messages are refused.", Size(d.Free), Size(d.Total))
 	default:
-		c.Why = say("%s of %s are free.", size(d.Free), size(d.Total))
+		c.Why = say("%s of %s are free.", Size(d.Free), Size(d.Total))
 	}
 	if !c.Verdict.Well() && d.Spare > 0 {
-		c.Mend = &Mend{Label: say("Free %s", size(d.Spare)), Path: "/checks/free", Post: true, Level: "admin",
+		c.Mend = &Mend{Label: say("Free %s", Size(d.Spare)), Path: "/checks/free", Post: true, Level: "admin",
 			Confirm: say("Remove what was on this box before the last restore?")}
 	}
 	return c
@@ -94,9 +99,9 @@ func wear(h House) Check {
 	c := Check{ID: "wear", Name: say("Wear of the disk")}
 	switch d := h.Disk; {
 	case d.Disk.Spare == "urgent" || d.LifeUsed > 100:
-		c.Verdict, c.Why = Bad, say("The disk is worn out and may fail any day: make a backup now, and replace it.")
+		c.Verdict, c.Short, c.Why = Bad, "disk worn out", say("The disk is worn out and may fail any day: make a backup now, and replace it.")
 	case d.Disk.Spare == "warning" || d.LifeUsed >= wornOut:
-		c.Verdict, c.Why = Warning, say("Most of the life of the disk is over: make a backup, and replace it in the next months.")
+		c.Verdict, c.Short, c.Why = Warning, "disk wears out", say("Most of the life of the disk is over: make a backup, and replace it in the next months.")
 	case d.LifeUsed > 0:
 		c.Why = say("At most %d %% of its life is used.", d.LifeUsed)
 	case d.PerDay > 0:

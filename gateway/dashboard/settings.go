@@ -17,7 +17,7 @@ type Settings interface {
 	// Current returns what the file says.
 	Current() SettingsState
 	// Change changes it, or, to try it, does all but that. Keys are as in README.md of package
-	// gateway, as mqtt.max_inflight. A secret that is [NotShown] stays as it was.
+	// settings, as mqtt.max_inflight. A secret that is [NotShown] stays as it was.
 	Change(c SettingsChange) (SettingsResult, error)
 	// Versions returns what it was before, the newest first.
 	Versions() ([]SettingsVersion, error)

@@ -1,6 +1,8 @@
 package homeassistant
 
 import (
+	"errors"
+
 	"lintel/gateway/access"
 	"lintel/serialbridge"
 )
@@ -16,6 +18,9 @@ const (
 // PermitJoinSeconds is the key of how long the Zigbee network stays open. It counts
 // down while it is, see [BoxStateOptions].Live.
 const PermitJoinSeconds = "permit_join_seconds"
+
+// errRetained is said of a command that was meant for the moment it was sent, not for each start.
+var errRetained = errors.New("a retained command is of the past: publish it without the retain flag")
 
 // BoxDevice returns the box as a device. Its id is [GatewayID]; in Home
 // Assistant it appears under the id of the box.

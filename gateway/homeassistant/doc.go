@@ -52,6 +52,9 @@
 // scheme and host. With the code that the browser brings it gets tokens, drives the flow
 // in which MQTT is set up, and gives the tokens back, whatever came of it.
 //
+// Each Home Assistant comes to the broker with a login of its own, of [Logins]: it takes a refusal for
+// good, so one that somebody has gets no other password.
+//
 // What answers there may be anything. It is asked without following anybody elsewhere, at
 // the address that answered first, over TLS only if an authority or a person vouches for the
 // certificate; answers have 1 MiB at most and 10 s, and 30 s where Home Assistant
@@ -70,10 +73,14 @@
 // publishing, nor while the Memory is written.
 //
 // [BoxState.Run] calls Values from its goroutine, Republish from that of its caller.
-// [BoxUpdate.Run] owns a goroutine that installs and one that tells.
+// [Sticks.Run] owns the caller's goroutine, [BoxCommands.Run] one more for each command that is
+// being done; their other methods may be called from any. [BoxUpdate.Run] owns a goroutine that installs and one that tells.
 //
 // ZigbeePublisher.Entity, Gone and Bridge may be called from any goroutine and do not block;
 // its Run owns the caller's goroutine.
+//
+// The methods of [Logins] may be called from any goroutine; [Logins.Visited] does not block, and
+// [Logins.Run] owns the caller's goroutine.
 //
 // [Connector.Begin] and [Connector.Finish] block for as long as Home Assistant takes; they start
 // no goroutine that outlives them, but for a connection that is being opened for 10 s at

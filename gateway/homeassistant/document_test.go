@@ -103,7 +103,7 @@ func TestDocumentGolden(t *testing.T) {
 	}{
 		{"meter.json", meter(), Options{}},
 		{"box.json", BoxDevice(testBox), Options{}},
-		{"stick.json", StickDevice(Stick{ID: "stick_0403_6015_VE1A2B3C", Name: "FT231X USB UART", Vendor: "FTDI", Model: "FT231X USB UART",
+		{"stick.json", stickDevice(Stick{ID: "stick_0403_6015_VE1A2B3C", Name: "FT231X USB UART", Vendor: "FTDI", Model: "FT231X USB UART",
 			SerialNumber: "VE1A2B3C", Firmware: "20240710", Forgettable: true}), Options{}},
 		{"everything.json", everything(), Options{Prefix: "ha", BaseTopic: "attic/lintel"}},
 	}

@@ -17,8 +17,8 @@ type Stick struct {
 	Forgettable  bool // it may be forgotten, once it is unplugged
 }
 
-// StickDevice returns a stick as a device. It is its own Stick.
-func StickDevice(s Stick) serialbridge.Device {
+// stickDevice returns a stick as a device. It is its own Stick.
+func stickDevice(s Stick) serialbridge.Device {
 	d := serialbridge.Device{
 		ID: s.ID, Stick: s.ID, Via: GatewayID,
 		Name: s.Name, Vendor: s.Vendor, Model: s.Model, SerialNumber: s.SerialNumber, SWVersion: s.Firmware,

@@ -161,7 +161,7 @@ func (u *BoxUpdate) note(tried, failed string) {
 func (u *BoxUpdate) take(m mqtt.Message) {
 	switch {
 	case m.Retain:
-		u.o.Refused(errors.New("update: a retained command is of the past: publish it without the retain flag"))
+		u.o.Refused(fmt.Errorf("update: %w", errRetained))
 	case string(m.Payload) != installWord:
 		u.o.Refused(errors.New("update: the command is " + installWord))
 	default:

@@ -382,9 +382,9 @@ func (m *zigbeeMaker) scene(s ZigbeeScene) *zigbeeEntry {
 	}
 }
 
-// ZigbeeTrigger returns the document that offers an action of a device, such as the
+// zigbeeTrigger returns the document that offers an action of a device, such as the
 // press of a button, to automations of Home Assistant.
-func ZigbeeTrigger(o ZigbeeOptions, e ZigbeeEntity, action string) (ZigbeeDocument, error) {
+func zigbeeTrigger(o ZigbeeOptions, e ZigbeeEntity, action string) (ZigbeeDocument, error) {
 	o = o.withDefaults()
 	m := &zigbeeMaker{o: o, e: e}
 	payload, err := marshal(map[string]any{

@@ -155,11 +155,11 @@ func TestZigbeeIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bridge, err := ZigbeeBridgeDocuments(o)
+	bridge, err := zigbeeBridgeDocuments(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trigger, err := ZigbeeTrigger(o, ZigbeeEntity{ID: "0x0000000000000002", Name: "button"}, "single")
+	trigger, err := zigbeeTrigger(o, ZigbeeEntity{ID: "0x0000000000000002", Name: "button"}, "single")
 	if err != nil {
 		t.Fatal(err)
 	}

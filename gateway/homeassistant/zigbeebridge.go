@@ -1,8 +1,8 @@
 package homeassistant
 
-// ZigbeeBridgeDocuments returns the discovery documents of the Zigbee network
+// zigbeeBridgeDocuments returns the discovery documents of the Zigbee network
 // itself: whether it is there, and what is set for the whole of it.
-func ZigbeeBridgeDocuments(o ZigbeeOptions) ([]ZigbeeDocument, error) {
+func zigbeeBridgeDocuments(o ZigbeeOptions) ([]ZigbeeDocument, error) {
 	o = o.withDefaults()
 	bridge := o.BaseTopic + "/bridge/"
 	device := map[string]any{

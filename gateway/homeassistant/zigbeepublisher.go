@@ -68,7 +68,7 @@ func (p *ZigbeePublisher) Bridge(coordinator, kind, revision string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.o.Coordinator, p.o.CoordinatorType, p.o.CoordinatorRevision = coordinator, kind, revision
-	documents, err := ZigbeeBridgeDocuments(p.o.ZigbeeOptions)
+	documents, err := zigbeeBridgeDocuments(p.o.ZigbeeOptions)
 	p.want(bridgeEntity, documents, err)
 }
 
@@ -88,7 +88,7 @@ func (p *ZigbeePublisher) Entity(e ZigbeeEntity, lastSeen string, actions []stri
 		maps.Copy(unknown, d.Unknown)
 	}
 	for _, action := range actions {
-		d, triggerErr := ZigbeeTrigger(o, e, action)
+		d, triggerErr := zigbeeTrigger(o, e, action)
 		if err == nil {
 			err = triggerErr
 		}

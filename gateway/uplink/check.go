@@ -51,7 +51,7 @@ func Check(ctx context.Context, b *broker.Broker, o Options, topics []string) er
 	if _, ok := errors.AsType[*Unfit](err); err == nil || ok || ctx.Err() != nil {
 		return err
 	}
-	return &Unfit{Sentence(err, u.url.Host), err}
+	return &Unfit{sentence(err, u.url.Host), err}
 }
 
 // Clear clears what is retained at the remote through an uplink with these options, as
@@ -70,7 +70,7 @@ func Clear(ctx context.Context, b *broker.Broker, o Options, first string) error
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return &Unfit{Sentence(err, u.url.Host), err}
+	return &Unfit{sentence(err, u.url.Host), err}
 }
 
 // connectOnce opens a session that is for this once.

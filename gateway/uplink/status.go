@@ -74,7 +74,7 @@ func (u *Uplink) connected(r *relay) {
 }
 
 func (u *Uplink) failed(err error) {
-	text := Sentence(err, u.url.Host)
+	text := sentence(err, u.url.Host)
 	u.count(func(s *Status) {
 		if s.Connected {
 			s.Connected, s.Since, s.Version = false, time.Now(), 0
@@ -83,8 +83,8 @@ func (u *Uplink) failed(err error) {
 	})
 }
 
-// Sentence says what an error of an uplink means, and what to do. host is that of the broker.
-func Sentence(err error, host string) string {
+// sentence says what an error of an uplink means, and what to do. host is that of the broker.
+func sentence(err error, host string) string {
 	host = printable(host)
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal.sentence(host)

@@ -67,8 +67,6 @@ type Home struct {
 
 	registry   registry
 	complaints []Complaint
-	happened   []Happening
-	births     int
 	refusals   int
 }
 
@@ -153,13 +151,6 @@ func (h *Home) Connected() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.life != nil && h.life.connected && h.life.born
-}
-
-// Births returns how often it has said online.
-func (h *Home) Births() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.births
 }
 
 // NotAuthorized says whether it has given up because a broker said so. Only
@@ -249,21 +240,4 @@ func (h *Home) complain(kind ComplaintKind, topic, format string, args ...any) {
 	if len(h.complaints) < 10_000 {
 		h.complaints = append(h.complaints, Complaint{kind, topic, fmt.Sprintf(format, args...)})
 	}
-}
-
-// Happening is something that happened once: the event of an entity, a trigger of an
-// automation, a tag.
-type Happening struct {
-	UniqueID string // of an event
-	Trigger  string // of a device automation: type, a space, subtype; "tag": a tag
-	Value    string // the event's type, the payload of the trigger, the id of the tag
-}
-
-// Happened returns what has happened since the last call.
-func (h *Home) Happened() []Happening {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	e := h.happened
-	h.happened = nil
-	return e
 }

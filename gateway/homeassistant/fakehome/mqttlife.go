@@ -197,7 +197,6 @@ func (l *life) birth(c *client) time.Duration {
 		return wait
 	}
 	l.born = true
-	l.h.births++
 	c.publish(mqtt.Message{Topic: l.h.o.Prefix + "/status", Payload: []byte("online")})
 	return 0
 }

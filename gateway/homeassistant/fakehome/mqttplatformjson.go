@@ -26,7 +26,6 @@ func (e *entity) takeEvent(payload string, m message) {
 	}
 	e.attributes = plain(d).(map[string]any)
 	e.state = time.Now().Format(time.RFC3339Nano)
-	e.happen(Happening{UniqueID: e.uniqueID, Value: kind})
 }
 
 // takeUpdate: a key that is not known makes it ignore the message.
