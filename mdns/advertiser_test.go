@@ -3,11 +3,15 @@ package mdns
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // Without an interface there is nothing to do, and that is no error. Nothing is
@@ -90,6 +94,26 @@ func TestOptionsRefused(t *testing.T) {
 		err := New(test.opt).Run(t.Context())
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: error %v, want one with %q", test.opt, err, test.want)
+		}
+	}
+}
+
+// A response is believed from port 5353 of a neighbour alone: others have no say about
+// the names of this host.
+func TestStrangersTakeNoName(t *testing.T) {
+	taken, err := response(&dns.A{Hdr: header("lintel.local.", dns.TypeA, dns.ClassINET, hostTTL), A: net.IPv4(192, 0, 2, 9)}).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for src, want := range map[string]event{
+		"192.0.2.9:5353":    conflicted,
+		"192.0.2.9:5354":    elapsed,
+		"198.51.100.9:5353": elapsed,
+	} {
+		r := newResponder(New(house), &network{links: []link{*testLink("192.0.2.1/24")}, log: slog.New(slog.DiscardHandler)}, nil)
+		r.state = probing
+		if got := r.receive(packet{data: taken, index: houseInterface.Index, src: netip.MustParseAddrPort(src)}); got != want {
+			t.Errorf("a response from %s: event %d, want %d", src, got, want)
 		}
 	}
 }

@@ -110,16 +110,18 @@ func TestRetainedMessageIsOneCommit(t *testing.T) {
 	s := newServer(t)
 	from, to := connect(t, s, clean(mqtt.V50, "from")), connect(t, s, durable(mqtt.V50, "to"))
 	to.subscribe(filter("t", 1))
-	before := s.Stats().Store
-	const n = 50
-	for i := range n {
-		m := pub("t", "x", 1, uint16(i+1))
-		m.Retain = true
-		from.send(m)
-		from.wantAck(mqtt.PUBACK, uint16(i+1), mqtt.Success)
-	}
-	if groups, _ := written(s, before); groups != n {
-		t.Errorf("%d commits of %d messages", groups, n)
+	for _, topic := range []string{"t", "nobody"} {
+		before := s.Stats().Store
+		const n = 50
+		for i := range n {
+			m := pub(topic, "x", 1, uint16(i+1))
+			m.Retain = true
+			from.send(m)
+			from.wantAck(mqtt.PUBACK, uint16(i+1), mqtt.Success)
+		}
+		if groups, _ := written(s, before); groups != n {
+			t.Errorf("%s: %d commits of %d messages", topic, groups, n)
+		}
 	}
 }
 

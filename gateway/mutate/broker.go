@@ -6,7 +6,7 @@ var broker = []mutation{
 		file:  "gateway/broker/incoming.go",
 		old:   "c.broker.keep(k, func() { c.acknowledge(pending, &c.broker.committed) })",
 		new:   "c.broker.keep(k, func() {})\n\tc.acknowledge(pending, &c.flushing)",
-		run:   "TestStoreFails",
+		run:   "TestNotAcknowledgedIsWritten",
 		loses: "messages are acknowledged before the card has them: a power cut takes them",
 	},
 	{
@@ -174,7 +174,7 @@ var broker = []mutation{
 		file:  "gateway/broker/session.go",
 		old:   "s.waiting()+len(s.backlog)+len(s.resend) == 0 && s.windowOpen()",
 		new:   "s.windowOpen()",
-		run:   "TestResend",
+		run:   "TestOrder",
 		loses: "after a reconnect new messages overtake old ones: off comes before on",
 	},
 	{

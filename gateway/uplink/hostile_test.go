@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
+
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 )
@@ -95,6 +97,70 @@ func (s *script) puback(id uint16, code mqtt.ReasonCode) {
 }
 
 var outAll = []Map{{Direction: Out, Filter: "#", QoS: 1}}
+
+// TestFullBox has a box without room for a message of the remote: it is not acknowledged,
+// and comes again until there is room.
+func TestFullBox(t *testing.T) {
+	b := newBox(t, broker.Options{MaxQueuedMessages: 1, QueueFull: broker.Refuse})
+	h := &heard{t: t}
+	away := func() paho.Client { // what it does not fetch waits for it
+		c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.addr).SetClientID("away").SetCleanSession(false).
+			SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { h.add(mqtt.Message{Topic: m.Topic(), Payload: m.Payload()}) }))
+		wait(t, c.Connect())
+		return c
+	}
+	c := away()
+	wait(t, c.Subscribe("in", 1, nil))
+	c.Disconnect(100)
+
+	var mu sync.Mutex
+	sent, acked := make(map[uint16]int), make(map[uint16]bool)
+	told := func(f func() bool) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return f()
+		}
+	}
+	url := scripted(t, func(_ int, nc net.Conn) {
+		s, err := answer(nc, mqtt.Connack{})
+		for err == nil {
+			var p mqtt.Packet
+			if p, err = s.read(); err != nil {
+				return
+			}
+			mu.Lock()
+			switch p.Type {
+			case mqtt.SUBSCRIBE:
+				nc.Write((&mqtt.Suback{Type: mqtt.SUBACK, PacketID: subscribeID, Codes: make([]mqtt.ReasonCode, 1)}).Append(nil, s.version))
+				for id := uint16(1); id <= 2; id++ {
+					if acked[id] {
+						continue
+					}
+					m := mqtt.Publish{Topic: []byte("in"), Payload: fmt.Append(nil, id), QoS: 1, PacketID: id, Dup: sent[id] > 0}
+					nc.Write(m.Append(nil, s.version))
+					sent[id]++
+				}
+			case mqtt.PUBACK:
+				var a mqtt.Ack
+				if err = a.Decode(p, s.version); err == nil && a.Code < 0x80 {
+					acked[a.PacketID] = true
+				}
+			}
+			mu.Unlock()
+		}
+	})
+	run(t, b, Options{URL: url, Maps: []Map{{Direction: In, Filter: "in", QoS: 1}}})
+	poll(t, "the second message to come again", told(func() bool { return sent[2] > 2 }))
+	mu.Lock()
+	if !acked[1] || acked[2] {
+		t.Errorf("acknowledged: %v", acked)
+	}
+	mu.Unlock()
+	defer away().Disconnect(100)
+	h.await("in", "2")
+	poll(t, "its acknowledgement", told(func() bool { return acked[2] }))
+}
 
 // TestTooLargeAndRefused has a remote with a small limit that refuses a topic.
 func TestTooLargeAndRefused(t *testing.T) {
