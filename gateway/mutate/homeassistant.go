@@ -35,7 +35,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "removed-device-stays",
-		file:  "gateway/homeassistant/publisher.go",
+		file:  "gateway/homeassistant/publish.go",
 		old:   "err := p.o.Broker.Publish(ctx, mqtt.Message{Topic: Topic(p.o.Box, id, p.o.Options), QoS: 1, Retain: true})",
 		new:   "err := ctx.Err()",
 		run:   "TestGone",
@@ -43,7 +43,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "document-not-retained",
-		file:  "gateway/homeassistant/publisher.go",
+		file:  "gateway/homeassistant/publish.go",
 		old:   "Retain:  true,\n",
 		new:   "Retain:  false,\n",
 		run:   "TestPublishesAndSendsAgainOnce",
@@ -51,7 +51,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "document-not-sent-again",
-		file:  "gateway/homeassistant/publisher.go",
+		file:  "gateway/homeassistant/publish.go",
 		old:   "plan(retry)\n",
 		new:   "e.due = time.Time{}\n",
 		run:   "TestTriesAgain",
@@ -59,7 +59,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "component-not-removed",
-		file:  "gateway/homeassistant/publisher.go",
+		file:  "gateway/homeassistant/publish.go",
 		old:   "gone[key] = platform\n",
 		new:   "_ = platform\n",
 		run:   "TestRemovesComponents",
@@ -67,7 +67,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "uplink-ack-before-the-remote",
-		file:  "gateway/uplink/relay.go",
+		file:  "gateway/uplink/outward.go",
 		old:   "r.remote.send(func(b []byte) []byte { return append(b, packet...) })",
 		new:   "r.remote.send(func(b []byte) []byte { return append(b, packet...) })\n\tif m.QoS > 0 {\n\t\tr.settleOut(m)\n\t}",
 		run:   "TestStoreAndForward|TestExactlyOnce",
@@ -75,7 +75,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "uplink-ack-before-stored",
-		file:  "gateway/uplink/relay.go",
+		file:  "gateway/uplink/inward.go",
 		old:   "r.local.send(func(b []byte) []byte { return append(b, encoded...) })",
 		new:   "r.settleIn(m)\n\tr.local.send(func(b []byte) []byte { return append(b, encoded...) })",
 		run:   "TestFullBox",
