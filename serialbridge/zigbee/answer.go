@@ -17,7 +17,6 @@ const (
 	otaImageBlock       = 0x03
 	otaImagePage        = 0x04
 	otaBlockResponse    = 0x05
-	otaUpgradeEnd       = 0x06
 	fastPollTimeout     = 30 * time.Second
 )
 
@@ -42,9 +41,9 @@ func isAnswer(f zcl.Frame) bool {
 	}
 	switch f.Command {
 	case zcl.DefaultResponse, zcl.ReadAttributesResponse, zcl.WriteAttributesResponse,
-		zcl.WriteAttributesNoResponse, zcl.ConfigureReportingResponse, zcl.ReadReportingConfigurationResp,
-		zcl.DiscoverAttributesResponse, zcl.WriteAttributesStructuredResp, zcl.DiscoverCommandsReceivedResp,
-		zcl.DiscoverCommandsGeneratedResp, zcl.DiscoverAttributesExtendedResp:
+		zcl.WriteAttributesNoResponse, zcl.ConfigureReportingResponse, zcl.ReadReportingConfigurationResponse,
+		zcl.DiscoverAttributesResponse, zcl.WriteAttributesStructuredResponse, zcl.DiscoverCommandsReceivedResponse,
+		zcl.DiscoverCommandsGeneratedResponse, zcl.DiscoverAttributesExtendedResponse:
 		return true
 	}
 	return false
@@ -140,8 +139,6 @@ func (n *Network) answerSpecific(m Message) (zcl.Frame, bool) {
 			reply.Command, reply.Payload = otaQueryResponse, []byte{byte(zcl.NoImageAvailable)}
 		case otaImageBlock, otaImagePage: // of an upgrade that nobody does any more
 			reply.Command, reply.Payload = otaBlockResponse, []byte{byte(zcl.Abort)}
-		case otaUpgradeEnd:
-			return zcl.Frame{}, false
 		default:
 			return zcl.Frame{}, false
 		}
@@ -214,7 +211,7 @@ func (n *Network) endFastPoll(ctx context.Context, d *node, m Message) {
 // clock returns the time of the house, and whether it is right.
 func (n *Network) clock() (time.Time, bool) {
 	if n.options.Clock == nil {
-		return n.now(), true
+		return time.Now(), true
 	}
 	return n.options.Clock()
 }

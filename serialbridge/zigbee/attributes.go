@@ -237,7 +237,7 @@ func (n *Network) ReadReporting(ctx context.Context, ieee IEEEAddress, endpoint 
 		if err != nil {
 			return records, err
 		}
-		if f.Command != zcl.ReadReportingConfigurationResp {
+		if f.Command != zcl.ReadReportingConfigurationResponse {
 			return records, errAnswer
 		}
 		got, err := parseReportingRecords(f.Payload)

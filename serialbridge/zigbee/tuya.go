@@ -12,7 +12,6 @@ const (
 	TuyaSyncTime          = 0x24 // both ways
 	TuyaConnectionStatus  = 0x25 // both ways: is the gateway in the internet?
 	TuyaMCUVersionRequest = 0x10
-	TuyaMCUVersion        = 0x11
 	TuyaDataQuery         = 0x03
 )
 

@@ -116,7 +116,7 @@ func (r *request) readReporting() zcl.Status {
 			answer, _ = zcl.AppendValue(answer, p.kind, p.change)
 		}
 	}
-	return r.respond(zcl.Global, zcl.ReadReportingConfigurationResp, answer)
+	return r.respond(zcl.Global, zcl.ReadReportingConfigurationResponse, answer)
 }
 
 // changed reports an attribute that has changed if it has done so enough, now or

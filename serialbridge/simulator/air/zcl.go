@@ -48,7 +48,7 @@ func (d *device) handleZCL(e *endpoint, f Frame, in zcl.Frame) {
 	case in.Type == zcl.Global && in.Command == zcl.DefaultResponse:
 		return
 	case !in.ServerToClient && !slices.Contains(e.in, f.Cluster), in.ServerToClient && !slices.Contains(e.out, f.Cluster) && !slices.Contains(e.in, f.Cluster):
-		status = zcl.UnsupportedClusterStat
+		status = zcl.UnsupportedCluster
 	case in.Type == zcl.Global:
 		status = r.global()
 	default:

@@ -2,8 +2,8 @@ package devices
 
 import (
 	"math"
+	"strconv"
 	"strings"
-	"time"
 
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/zcl"
@@ -11,16 +11,12 @@ import (
 
 // Clusters of values that have no meaning by themselves (section 3.14).
 const (
-	clusterAnalogInput      = 0x000c
-	clusterAnalogOutput     = 0x000d
-	clusterAnalogValue      = 0x000e
-	clusterBinaryInput      = 0x000f
-	clusterBinaryOutput     = 0x0010
-	clusterBinaryValue      = 0x0011
-	clusterMultistateInput  = 0x0012
-	clusterMultistateOutput = 0x0013
-	clusterMultistateValue  = 0x0014
-	clusterPollControl      = 0x0020
+	clusterAnalogInput     = 0x000c
+	clusterAnalogOutput    = 0x000d
+	clusterBinaryInput     = 0x000f
+	clusterBinaryOutput    = 0x0010
+	clusterMultistateInput = 0x0012
+	clusterPollControl     = 0x0020
 )
 
 // The attributes of those clusters.
@@ -80,11 +76,11 @@ func generic(cluster uint16, name string, typ zcl.Type, settable bool) *Trait {
 		if !serves(c, endpoint, cluster) || !c.Definition.Generated {
 			return nil
 		}
-		r := zigbee.Reporting{Attribute: presentValue, Type: uint8(typ), Max: 65000 * time.Second}
+		r := zigbee.Reporting{Attribute: presentValue, Type: uint8(typ), Max: maxInterval}
 		if typ.Analog() {
 			r.Change = 1
 		}
-		return append(report(endpoint, cluster, r), readStep(endpoint, cluster, presentValue))
+		return report(endpoint, cluster, r)
 	}
 	t.Generate = func(c *Context, endpoint uint8) []*Expose {
 		return exposeGeneric(c, cluster, name, typ, settable, endpoint)
@@ -95,23 +91,14 @@ func generic(cluster uint16, name string, typ zcl.Type, settable bool) *Trait {
 // genericName is the name of an endpoint's value: that of the cluster and, if there are
 // several endpoints, the endpoint; or its own.
 func genericName(c *Context, cluster uint16, name string, endpoint uint8) string {
-	fallback := name + "_" + digits(endpoint)
-	own := fallback
-	if text, ok := c.Attribute(endpoint, cluster, presentDescription); ok {
-		if text, ok := text.(string); ok && text != "" && len(text) < 64 {
-			own = strings.ToLower(strings.Join(strings.Fields(text), "_")) + "_" + digits(endpoint)
-		}
+	description, _ := c.Attribute(endpoint, cluster, presentDescription)
+	if text, ok := description.(string); ok && text != "" && len(text) < 64 {
+		name = strings.ToLower(strings.Join(strings.Fields(text), "_"))
 	}
-	return own
+	return name + "_" + digits(endpoint)
 }
 
-func digits(endpoint uint8) string {
-	text := ""
-	for n := int(endpoint); n > 0 || text == ""; n /= 10 {
-		text = string(rune('0'+n%10)) + text
-	}
-	return text
-}
+func digits(n uint8) string { return strconv.Itoa(int(n)) }
 
 func genericEndpoint(c *Context, cluster uint16, name, key string) uint8 {
 	if c.Device != nil {

@@ -103,8 +103,7 @@ func setting(a Attribute) *Trait {
 			if !serves(c, endpoint, a.Cluster) || !c.Definition.shows(a.Property) {
 				return nil
 			}
-			request := readRequest(endpoint, a.Cluster, a.ManufacturerCode, a.ID)
-			return []Step{{Endpoint: endpoint, Request: &request, Optional: true}}
+			return []Step{a.readStep(endpoint)}
 		}
 	}
 	return t
@@ -202,6 +201,11 @@ func (a *Attribute) read(c *Context) zigbee.Request {
 	return readRequest(a.endpoint(c), a.Cluster, a.ManufacturerCode, a.ID)
 }
 
+func (a *Attribute) readStep(endpoint uint8) Step {
+	request := readRequest(endpoint, a.Cluster, a.ManufacturerCode, a.ID)
+	return Step{Endpoint: endpoint, Request: &request, Optional: true}
+}
+
 // configureAttributes sets up the rows of an endpoint: binding and reports of those that
 // report, and a read of those that can be read.
 func configureAttributes(c *Context, endpoint uint8) []Step {
@@ -222,8 +226,7 @@ func configureAttributes(c *Context, endpoint uint8) []Step {
 				Min: a.Report.Min, Max: a.Report.Max, Change: a.Report.Change}}})
 		}
 		if a.Read {
-			request := readRequest(endpoint, a.Cluster, a.ManufacturerCode, a.ID)
-			steps = append(steps, Step{Endpoint: endpoint, Request: &request, Optional: true})
+			steps = append(steps, a.readStep(endpoint))
 		}
 	}
 	return steps

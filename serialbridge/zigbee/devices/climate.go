@@ -98,7 +98,6 @@ const (
 	cmdClearSchedule  = 0x03
 	cmdGetRelayLog    = 0x04
 	respGetSchedule   = 0x00
-	daysOfWeek        = 8
 	daysAndVacation   = 0xff
 	heatingAndCooling = 3
 )
@@ -145,12 +144,9 @@ func decodeThermostat(c *Context, m zigbee.Message) Values {
 	if response(m, respGetSchedule, 3) {
 		return decodeSchedule(m.Frame.Payload)
 	}
-	if !told(m) {
-		return nil
-	}
 	values := make(Values)
 	for _, a := range thermostatAttributes {
-		wire, ok := attributeNumber(m, a.id)
+		wire, ok := standardNumber(m, a.id)
 		if !ok {
 			continue
 		}
@@ -175,10 +171,10 @@ func decodeThermostat(c *Context, m zigbee.Message) Values {
 		}
 		values[a.property] = value
 	}
-	if v, ok := attributeNumber(m, attrThermostatOccupancy); ok {
+	if v, ok := standardNumber(m, attrThermostatOccupancy); ok {
 		values["occupancy"] = math.Mod(v, 2) > 0
 	}
-	if v, ok := attributeNumber(m, attrRemoteSensing); ok {
+	if v, ok := standardNumber(m, attrRemoteSensing); ok {
 		where := func(bit uint8) string {
 			if uint8(v)&bit != 0 {
 				return "remotely"
@@ -189,10 +185,10 @@ func decodeThermostat(c *Context, m zigbee.Message) Values {
 			"local_temperature": where(1), "outdoor_temperature": where(2), "occupancy": where(4),
 		}
 	}
-	if v, ok := attributeNumber(m, attrSetpointHold); ok {
+	if v, ok := standardNumber(m, attrSetpointHold); ok {
 		values["temperature_setpoint_hold"] = v == 1
 	}
-	if v, ok := attributeNumber(m, attrSetpointChangeTime); ok {
+	if v, ok := standardNumber(m, attrSetpointChangeTime); ok {
 		since := time.Date(2000, 1, 1, 0, 0, 0, 0, c.Now.Location())
 		values["setpoint_change_source_timestamp"] = since.Add(time.Duration(v) * time.Second).Format("2006-01-02T15:04:05-07:00")
 	}
@@ -307,8 +303,7 @@ func configureThermostat(c *Context, endpoint uint8) []Step {
 				Cluster: clusterThermostat, Attribute: a.id, Type: uint8(a.kind), Max: time.Hour, Change: a.change,
 			}}})
 		}
-		read := c.read(clusterThermostat, a.id)
-		steps = append(steps, Step{Endpoint: endpoint, Optional: true, Request: &read})
+		steps = append(steps, readStep(endpoint, clusterThermostat, a.id))
 	}
 	return steps
 }

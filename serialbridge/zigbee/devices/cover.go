@@ -58,14 +58,11 @@ func (c *Context) openIsHigh() bool {
 }
 
 func decodeCover(c *Context, m zigbee.Message) Values {
-	if !told(m) {
-		return nil
-	}
 	values := make(Values)
 	open := c.openIsHigh()
 	fromTilt := c.Definition.is("coverStateFromTilt")
 	// Not known is 255.
-	if lift, ok := attributeNumber(m, attrLiftPercentage); ok && lift <= closedPercents {
+	if lift, ok := standardNumber(m, attrLiftPercentage); ok && lift <= closedPercents {
 		position := lift
 		if !open {
 			position = closedPercents - lift
@@ -75,7 +72,7 @@ func decodeCover(c *Context, m zigbee.Message) Values {
 			values["state"] = coverWord(position > 0)
 		}
 	}
-	if tilt, ok := attributeNumber(m, attrTiltPercentage); ok && tilt <= closedPercents {
+	if tilt, ok := standardNumber(m, attrTiltPercentage); ok && tilt <= closedPercents {
 		position := tilt
 		if !open {
 			position = closedPercents - tilt
@@ -85,7 +82,7 @@ func decodeCover(c *Context, m zigbee.Message) Values {
 			values["state"] = coverWord(position == closedPercents)
 		}
 	}
-	if mode, ok := attributeNumber(m, attrCoverMode); ok {
+	if mode, ok := standardNumber(m, attrCoverMode); ok {
 		bits := uint8(mode)
 		values["cover_mode"] = map[string]any{
 			"reversed": bits&1 != 0, "calibration": bits&2 != 0, "maintenance": bits&4 != 0, "led": bits&8 != 0,
@@ -171,8 +168,8 @@ func configureCover(c *Context, endpoint uint8) []Step {
 		id   uint16
 	}{{"position", attrLiftPercentage}, {"tilt", attrTiltPercentage}} {
 		if hasExpose(c.Definition, of.name) {
-			steps = append(steps, reportSteps(c, endpoint, clusterWindowCovering, true, zigbee.Reporting{
-				Cluster: clusterWindowCovering, Attribute: of.id, Type: uint8(zcl.Uint8),
+			steps = append(steps, report(endpoint, clusterWindowCovering, zigbee.Reporting{
+				Attribute: of.id, Type: uint8(zcl.Uint8),
 				Min: time.Second, Max: maxInterval, Change: 1,
 			})...)
 		}
@@ -181,8 +178,8 @@ func configureCover(c *Context, endpoint uint8) []Step {
 }
 
 func decodeCoverLevel(c *Context, m zigbee.Message) Values {
-	level, ok := attributeNumber(m, attrCurrentLevel)
-	if !ok || !told(m) || !c.Definition.uses("cover_position_via_brightness") {
+	level, ok := standardNumber(m, attrCurrentLevel)
+	if !ok || !c.Definition.uses("cover_position_via_brightness") {
 		return nil
 	}
 	position := rescale(level, 0, 255, 0, 100, 0)
@@ -219,7 +216,7 @@ func configureCoverLevel(c *Context, endpoint uint8) []Step {
 	if !c.Definition.uses("cover_position_via_brightness") {
 		return nil
 	}
-	return reportSteps(c, endpoint, clusterLevel, true, zigbee.Reporting{
-		Cluster: clusterLevel, Attribute: attrCurrentLevel, Type: uint8(zcl.Uint8), Min: time.Second, Max: maxInterval, Change: 1,
+	return report(endpoint, clusterLevel, zigbee.Reporting{
+		Attribute: attrCurrentLevel, Type: uint8(zcl.Uint8), Min: time.Second, Max: maxInterval, Change: 1,
 	})
 }

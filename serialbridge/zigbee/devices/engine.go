@@ -3,11 +3,13 @@ package devices
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // Outcome is what one key of a command becomes.
@@ -106,12 +108,32 @@ func (d *Definition) Decode(c *Context, m zigbee.Message) (Values, []Later) {
 	}
 	for i := range d.Attributes {
 		if a := &d.Attributes[i]; a.Kind == "nothing" && a.says(m) && !(a.Cluster == clusterPower && d.is("distrusted")) { // the voltage says it
-
 			delete(values, a.Property)
 		}
 	}
 	d.calibrate(values, c.Options)
+	maps.DeleteFunc(values, func(_ string, v any) bool { return endless(v) })
 	return values, c.later
+}
+
+// endless says that a value is, or holds, a number that JSON cannot write: infinite, or none
+// at all, as devices tell what they do not know (ZCL, section 2.6.2.8).
+func endless(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return math.IsNaN(v) || math.IsInf(v, 0)
+	case map[string]any:
+		for _, member := range v {
+			if endless(member) {
+				return true
+			}
+		}
+	case zcl.List:
+		return slices.ContainsFunc(v.Items, endless)
+	case zcl.Struct:
+		return slices.ContainsFunc(v, func(f zcl.Field) bool { return endless(f.Value) })
+	}
+	return false
 }
 
 // says that the message tells of the attribute of the row.

@@ -61,12 +61,13 @@ var (
 )
 
 func decodeFan(c *Context, m zigbee.Message) Values {
-	mode, ok := attributeNumber(m, attrFanMode)
-	if !ok || !told(m) || mode >= float64(len(fanModes)) {
+	mode, told := standardNumber(m, attrFanMode)
+	word, known := wordAt(fanModes, mode)
+	if !told || !known {
 		return nil
 	}
-	values := Values{"fan_mode": fanModes[int(mode)], "fan_state": "ON"}
-	if mode == 0 {
+	values := Values{"fan_mode": word, "fan_state": "ON"}
+	if word == "off" {
 		values["fan_state"] = "OFF"
 	}
 	return values
@@ -90,14 +91,14 @@ func setFan(c *Context, key string, value any) (Result, error) {
 }
 
 func configureFan(c *Context, endpoint uint8) []Step {
-	return reportSteps(c, endpoint, clusterFan, true, zigbee.Reporting{
-		Cluster: clusterFan, Attribute: attrFanMode, Type: uint8(zcl.Enum8), Max: time.Hour,
+	return report(endpoint, clusterFan, zigbee.Reporting{
+		Attribute: attrFanMode, Type: uint8(zcl.Enum8), Max: time.Hour,
 	})
 }
 
 func decodeFanSpeed(c *Context, m zigbee.Message) Values {
-	speed, ok := attributeNumber(m, attrCurrentLevel)
-	if !ok || !told(m) {
+	speed, ok := standardNumber(m, attrCurrentLevel)
+	if !ok {
 		return nil
 	}
 	return Values{"speed": speed}
@@ -113,15 +114,12 @@ func setFanSpeed(c *Context, key string, value any) (Result, error) {
 }
 
 func decodeThermostatUI(c *Context, m zigbee.Message) Values {
-	if !told(m) {
-		return nil
-	}
 	values := make(Values)
 	tell := func(name string, id uint16, words []string) {
-		if v, ok := attributeNumber(m, id); ok {
+		if v, ok := standardNumber(m, id); ok {
 			values[name] = v
-			if v < float64(len(words)) {
-				values[name] = words[int(v)]
+			if word, ok := wordAt(words, v); ok {
+				values[name] = word
 			}
 		}
 	}
@@ -156,7 +154,7 @@ func wordOrNumber(key string, value any, words []string) (uint8, error) {
 }
 
 func configureThermostatUI(c *Context, endpoint uint8) []Step {
-	return optional(reportSteps(c, endpoint, clusterThermostatUI, true, zigbee.Reporting{
-		Cluster: clusterThermostatUI, Attribute: attrKeypadLockout, Type: uint8(zcl.Enum8), Min: 10 * time.Second, Max: time.Hour,
+	return optional(report(endpoint, clusterThermostatUI, zigbee.Reporting{
+		Attribute: attrKeypadLockout, Type: uint8(zcl.Enum8), Min: 10 * time.Second, Max: time.Hour,
 	}))
 }

@@ -30,18 +30,32 @@ const (
 	clusterWarning        = 0x0502
 )
 
-// command is a request that has no response of its own: a default response tells
-// whether it was taken.
-func command(c *Context, cluster uint16, id uint8, payload []byte) zigbee.Request {
-	r := zigbee.Request{
-		Endpoint: c.target(cluster),
-		Cluster:  cluster,
-		Frame:    zcl.Frame{Type: zcl.Specific, Command: id, Payload: payload},
+// target is the endpoint that a command for a cluster goes to: the one that was named,
+// else the one that the definition calls default, else the first that has the
+// cluster.
+func (c *Context) target(cluster uint16) uint8 {
+	if c.Endpoint != 0 || c.Device == nil {
+		return c.Endpoint
 	}
-	// What goes to a group is answered by nobody.
-	r.NoResponse = c.Group
-	r.Frame.DisableDefaultResponse = c.Group || c.Definition.is("disableDefaultResponse")
-	return r
+	if id := c.Definition.Endpoints["default"]; id != 0 {
+		return id
+	}
+	for _, e := range c.Device.Endpoints {
+		if slices.Contains(e.Input, cluster) {
+			return e.ID
+		}
+	}
+	if len(c.Device.Endpoints) > 0 {
+		return c.Device.Endpoints[0].ID
+	}
+	return zigbee.EndpointHome
+}
+
+// command is a request that has no response of its own: a default response tells
+// whether it was taken. What goes to a group is answered by nobody.
+func command(c *Context, cluster uint16, id uint8, payload []byte) zigbee.Request {
+	return zigbee.Request{Endpoint: c.target(cluster), Cluster: cluster, NoResponse: c.Group, Frame: zcl.Frame{
+		Type: zcl.Specific, DisableDefaultResponse: c.Group || c.Definition.is("disableDefaultResponse"), Command: id, Payload: payload}}
 }
 
 // inquiry is a command that a response belongs to.
@@ -53,22 +67,29 @@ func inquiry(c *Context, cluster uint16, id uint8, payload []byte) zigbee.Reques
 
 // read is a request for attributes of the standard.
 func (c *Context) read(cluster uint16, ids ...uint16) zigbee.Request {
-	return globalRequest(c, cluster, zcl.ReadAttributes, zcl.AppendIDs(nil, ids...))
+	r := readRequest(c.target(cluster), cluster, 0, ids...)
+	r.NoResponse = c.Group
+	return r
 }
 
 // write is a request that writes them.
 func (c *Context) write(cluster uint16, attributes ...zcl.Attribute) (zigbee.Request, error) {
-	payload, err := zcl.AppendAttributes(nil, zcl.WriteAttributes, attributes)
-	return globalRequest(c, cluster, zcl.WriteAttributes, payload), err
+	r, err := writeRequest(c.target(cluster), cluster, 0, attributes...)
+	r.NoResponse = c.Group
+	return r, err
 }
 
-func globalRequest(c *Context, cluster uint16, id uint8, payload []byte) zigbee.Request {
-	return zigbee.Request{
-		Endpoint:   c.target(cluster),
-		Cluster:    cluster,
-		NoResponse: c.Group,
-		Frame:      zcl.Frame{Type: zcl.Global, Command: id, DisableDefaultResponse: true, Payload: payload},
-	}
+func readRequest(endpoint uint8, cluster, manufacturer uint16, ids ...uint16) zigbee.Request {
+	return zigbee.Request{Endpoint: endpoint, Cluster: cluster, Frame: zcl.Frame{
+		DisableDefaultResponse: true, ManufacturerCode: manufacturer,
+		Command: zcl.ReadAttributes, Payload: zcl.AppendIDs(nil, ids...)}}
+}
+
+func writeRequest(endpoint uint8, cluster, manufacturer uint16, attributes ...zcl.Attribute) (zigbee.Request, error) {
+	payload, err := zcl.AppendAttributes(nil, zcl.WriteAttributes, attributes)
+	return zigbee.Request{Endpoint: endpoint, Cluster: cluster, Frame: zcl.Frame{
+		DisableDefaultResponse: true, ManufacturerCode: manufacturer,
+		Command: zcl.WriteAttributes, Payload: payload}}, err
 }
 
 // reads are the requests of a Get that reads attributes of one cluster.
@@ -126,9 +147,6 @@ func numeric(value any) (float64, bool) {
 			return 1, true
 		}
 		return 0, true
-	case json.Number:
-		f, err := v.Float64()
-		return f, err == nil
 	case string:
 		text := strings.TrimSpace(v)
 		if text == "" {
@@ -187,42 +205,6 @@ func oneOf[T any](key string, value any, words map[string]T) (T, error) {
 // the converters of zigbee2mqtt do it.
 func rescale(value, fromLow, fromHigh, toLow, toHigh float64, places int) float64 {
 	return round(toLow+(value-fromLow)*(toHigh-toLow)/(fromHigh-fromLow), places)
-}
-
-// told reports whether a message tells values of attributes: a report or the
-// answer to a read, of attributes of the standard.
-func told(m zigbee.Message) bool {
-	f := m.Frame
-	return f.Type == zcl.Global && f.ManufacturerCode == 0 &&
-		(f.Command == zcl.ReportAttributes || f.Command == zcl.ReadAttributesResponse)
-}
-
-// attribute returns the value of an attribute that the message tells, unless it is
-// one that says "not known", or that the attribute cannot have.
-func attribute(m zigbee.Message, id uint16) (any, bool) {
-	for _, a := range m.Attributes {
-		if a.ID != id || a.Status != zcl.Success || a.Value == nil {
-			continue
-		}
-		if cluster := zcl.ClusterByID(m.Cluster); cluster != nil {
-			if info := cluster.Attribute(id); info != nil {
-				if known, err := info.Check(a.Value); err != nil || !known {
-					return nil, false
-				}
-			}
-		}
-		return a.Value, true
-	}
-	return nil, false
-}
-
-// attributeNumber is that of a number.
-func attributeNumber(m zigbee.Message, id uint16) (float64, bool) {
-	value, ok := attribute(m, id)
-	if !ok {
-		return 0, false
-	}
-	return numeric(value)
 }
 
 // state returns the last known value of a property of the endpoint that a command

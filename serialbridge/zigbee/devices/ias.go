@@ -223,8 +223,7 @@ func configureZone(c *Context, endpoint uint8) []Step {
 	if !serves(c, endpoint, clusterZone) || !c.Definition.is("ias", "reporting") {
 		return nil
 	}
-	steps := report(endpoint, clusterZone, zigbee.Reporting{Attribute: zoneStatus, Type: uint8(zcl.Bitmap16), Max: 65000 * 1e9})
-	return append(steps, readStep(endpoint, clusterZone, zoneStatus))
+	return report(endpoint, clusterZone, zigbee.Reporting{Attribute: zoneStatus, Type: uint8(zcl.Bitmap16), Max: maxInterval})
 }
 
 // armModes are the arm modes of the command Arm (section 8.3.2.3.1) and what panels

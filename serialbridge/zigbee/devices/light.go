@@ -65,14 +65,11 @@ var (
 )
 
 func decodeLevel(c *Context, m zigbee.Message) Values {
-	if m.Cluster != clusterLevel || !told(m) {
+	level, ok := standardNumber(m, attrCurrentLevel)
+	if !ok || m.Cluster != clusterLevel || !c.hasBrightness() {
 		return nil
 	}
-	values := make(Values)
-	if level, ok := attributeNumber(m, attrCurrentLevel); ok && c.hasBrightness() {
-		values["brightness"] = level
-	}
-	return values
+	return Values{"brightness": level}
 }
 
 func (c *Context) hasBrightness() bool { return hasExpose(c.Definition, "brightness") }
@@ -383,16 +380,8 @@ func configureLevel(c *Context, endpoint uint8) []Step {
 	if !slices.Contains(e.Input, clusterLevel) || !c.hasBrightness() {
 		return nil
 	}
-	return optional(reportSteps(c, endpoint, clusterLevel, true, zigbee.Reporting{
-		Cluster: clusterLevel, Attribute: attrCurrentLevel, Type: uint8(zcl.Uint8),
+	return optional(report(endpoint, clusterLevel, zigbee.Reporting{
+		Attribute: attrCurrentLevel, Type: uint8(zcl.Uint8),
 		Min: 5 * time.Second, Max: maxInterval, Change: 1,
 	}))
-}
-
-// optional lets a device refuse the steps.
-func optional(steps []Step) []Step {
-	for i := range steps {
-		steps[i].Optional = true
-	}
-	return steps
 }

@@ -81,25 +81,22 @@ func (c *Context) huesAndSaturations() bool {
 }
 
 func decodeColor(c *Context, m zigbee.Message) Values {
-	if !told(m) {
-		return nil
-	}
 	changed := make(Values)
-	if v, ok := attributeNumber(m, attrColorTemperature); ok {
+	if v, ok := standardNumber(m, attrColorTemperature); ok {
 		changed["color_temp"] = v
 	}
-	if v, ok := attributeNumber(m, attrStartUpTemperature); ok {
+	if v, ok := standardNumber(m, attrStartUpTemperature); ok {
 		changed["color_temp_startup"] = v
 	}
-	if v, ok := attributeNumber(m, attrColorMode); ok {
+	if v, ok := standardNumber(m, attrColorMode); ok {
 		changed["color_mode"] = v
-		if v < float64(len(colorModes)) {
-			changed["color_mode"] = colorModes[int(v)]
+		if word, ok := wordAt(colorModes, v); ok {
+			changed["color_mode"] = word
 		}
 	}
 	parts := make(map[string]any)
 	part := func(name string, id uint16, from, to float64, places int) {
-		if f, ok := attributeNumber(m, id); ok {
+		if f, ok := standardNumber(m, id); ok {
 			parts[name] = rescale(f, 0, from, 0, to, places)
 		}
 	}
@@ -111,7 +108,7 @@ func decodeColor(c *Context, m zigbee.Message) Values {
 	if len(parts) > 0 {
 		changed["color"] = parts
 	}
-	if v, ok := attributeNumber(m, attrColorOptions); ok {
+	if v, ok := standardNumber(m, attrColorOptions); ok {
 		changed["color_options"] = map[string]any{"execute_if_off": uint8(v)&1 != 0}
 	}
 	if len(changed) == 0 {
@@ -360,35 +357,31 @@ func configureColor(c *Context, endpoint uint8) []Step {
 	if !slices.Contains(e.Input, clusterColor) {
 		return nil
 	}
-	capabilities := c.read(clusterColor, attrColorCapabilities)
-	bounds := c.read(clusterColor, attrColorTempMin, attrColorTempMax)
 	steps := []Step{
-		{Endpoint: endpoint, Request: &capabilities},
-		{Endpoint: endpoint, Request: &bounds},
+		readStep(endpoint, clusterColor, attrColorCapabilities),
+		readStep(endpoint, clusterColor, attrColorTempMin, attrColorTempMax),
 	}
 	var reports []zigbee.Reporting
-	report := func(id uint16, t zcl.Type) {
-		reports = append(reports, zigbee.Reporting{
-			Cluster: clusterColor, Attribute: id, Type: uint8(t), Min: 10 * time.Second, Max: maxInterval, Change: 1,
-		})
+	add := func(id uint16, t zcl.Type) {
+		reports = append(reports, zigbee.Reporting{Attribute: id, Type: uint8(t), Min: 10 * time.Second, Max: maxInterval, Change: 1})
 	}
 	if hasExpose(c.Definition, "color_temp") {
-		report(attrColorTemperature, zcl.Uint16)
+		add(attrColorTemperature, zcl.Uint16)
 	}
 	if hasExpose(c.Definition, "color_xy") {
-		report(attrCurrentX, zcl.Uint16)
-		report(attrCurrentY, zcl.Uint16)
+		add(attrCurrentX, zcl.Uint16)
+		add(attrCurrentY, zcl.Uint16)
 	}
 	if hasExpose(c.Definition, "color_hs") {
 		if c.Definition.is("supportsEnhancedHue") {
-			report(attrEnhancedHue, zcl.Uint16)
+			add(attrEnhancedHue, zcl.Uint16)
 		} else {
-			report(attrCurrentHue, zcl.Uint8)
+			add(attrCurrentHue, zcl.Uint8)
 		}
-		report(attrCurrentSaturation, zcl.Uint8)
+		add(attrCurrentSaturation, zcl.Uint8)
 	}
 	if len(reports) > 0 {
-		steps = append(steps, reportSteps(c, endpoint, clusterColor, true, reports...)...)
+		steps = append(steps, report(endpoint, clusterColor, reports...)...)
 	}
 	return optional(steps)
 }

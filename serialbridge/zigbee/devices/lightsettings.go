@@ -91,15 +91,10 @@ func (s levelSetting) wire(value any) (float64, error) {
 }
 
 func decodeLevelConfig(c *Context, m zigbee.Message) Values {
-	if !told(m) {
-		return nil
-	}
 	config := make(map[string]any)
 	for _, s := range levelSettings {
-		if v, ok := attribute(m, s.id); ok {
-			if wire, ok := numeric(v); ok {
-				config[s.name] = s.shown(wire)
-			}
+		if wire, ok := standardNumber(m, s.id); ok {
+			config[s.name] = s.shown(wire)
 		}
 	}
 	if len(config) == 0 {
@@ -239,7 +234,7 @@ var ballastShown = map[uint16]string{
 }
 
 func decodeBallast(c *Context, m zigbee.Message) Values {
-	if !told(m) {
+	if !tells(m) || m.Frame.ManufacturerCode != 0 {
 		return nil
 	}
 	values := make(Values)
@@ -282,6 +277,5 @@ func getBallast(c *Context, key string) ([]zigbee.Request, error) {
 }
 
 func configureBallast(c *Context, endpoint uint8) []Step {
-	read := c.read(clusterBallast, 0x0010, 0x0011)
-	return []Step{{Endpoint: endpoint, Request: &read, Optional: true}}
+	return []Step{readStep(endpoint, clusterBallast, 0x0010, 0x0011)}
 }

@@ -85,36 +85,33 @@ var (
 )
 
 func decodeLock(c *Context, m zigbee.Message) Values {
-	if !told(m) {
-		return nil
-	}
 	values := make(Values)
-	if v, ok := attribute(m, attrLockState); ok {
-		state, _ := numeric(v)
+	if state, ok := standardNumber(m, attrLockState); ok {
 		values["state"] = "UNLOCK"
 		if state == 1 {
 			values["state"] = "LOCK"
 		}
-		if state < float64(len(lockStates)) {
-			values["lock_state"] = lockStates[int(state)]
+		if word, ok := wordAt(lockStates, state); ok {
+			values["lock_state"] = word
 		}
 	}
-	if v, ok := attributeNumber(m, attrAutoRelock); ok {
+	if v, ok := standardNumber(m, attrAutoRelock); ok {
 		values["auto_relock_time"] = v
 	}
-	if v, ok := attributeNumber(m, attrSoundVolume); ok && v < float64(len(soundVolumes)) {
-		values["sound_volume"] = soundVolumes[int(v)]
+	if v, ok := standardNumber(m, attrSoundVolume); ok {
+		if word, ok := wordAt(soundVolumes, v); ok {
+			values["sound_volume"] = word
+		}
 	}
-	if v, ok := attribute(m, attrDoorState); ok {
-		state, _ := numeric(v)
-		if word, ok := doorStates[state]; ok {
+	if v, ok := standardNumber(m, attrDoorState); ok {
+		if word, ok := doorStates[v]; ok {
 			values["door_state"] = word
 		}
 	}
 	return values
 }
 
-// specific says that a message is a command of a server.
+// response says that a message is that command of a server, with so many bytes at least.
 func response(m zigbee.Message, id uint8, length int) bool {
 	f := m.Frame
 	return f.Type == zcl.Specific && f.ServerToClient && f.ManufacturerCode == 0 && f.Command == id && len(f.Payload) >= length
@@ -283,7 +280,7 @@ func setSoundVolume(c *Context, key string, value any) (Result, error) {
 }
 
 func configureLock(c *Context, endpoint uint8) []Step {
-	return reportSteps(c, endpoint, clusterDoorLock, true, zigbee.Reporting{
-		Cluster: clusterDoorLock, Attribute: attrLockState, Type: uint8(zcl.Enum8), Max: time.Hour,
+	return report(endpoint, clusterDoorLock, zigbee.Reporting{
+		Attribute: attrLockState, Type: uint8(zcl.Enum8), Max: time.Hour,
 	})
 }

@@ -191,7 +191,7 @@ func getMeter(cluster uint16, quantities []quantity) func(*Context, string) ([]z
 		}
 		for _, q := range quantities {
 			if q.property == key {
-				return []zigbee.Request{readRequest(c.target(cluster), cluster, 0, q.id)}, nil
+				return []zigbee.Request{c.read(cluster, q.id)}, nil
 			}
 		}
 		return nil, fmt.Errorf("%s cannot be read", key)
@@ -253,7 +253,6 @@ func configureMeter(c *Context, endpoint uint8, cluster uint16, quantities []qua
 	}
 	var steps []Step
 	var reports []zigbee.Reporting
-	var ids []uint16
 	scales := make(map[uint16]bool)
 	direct := c.Definition.is("meter", "dc")
 	for _, q := range quantities {
@@ -278,15 +277,10 @@ func configureMeter(c *Context, endpoint uint8, cluster uint16, quantities []qua
 			}
 		}
 		change = max(1, math.Floor(change))
-		reports = append(reports, zigbee.Reporting{Attribute: q.id, Type: uint8(q.typ), Min: 10 * time.Second, Max: 65000 * time.Second, Change: change})
-		ids = append(ids, q.id)
+		reports = append(reports, zigbee.Reporting{Attribute: q.id, Type: uint8(q.typ), Min: 10 * time.Second, Max: maxInterval, Change: change})
 	}
 	if len(reports) == 0 {
 		return nil
 	}
-	steps = append(steps, report(endpoint, cluster, reports...)...)
-	for chunk := range slices.Chunk(ids, 4) {
-		steps = append(steps, readStep(endpoint, cluster, chunk...))
-	}
-	return steps
+	return append(steps, report(endpoint, cluster, reports...)...)
 }

@@ -100,8 +100,7 @@ func configureOccupancy(c *Context, endpoint uint8) []Step {
 	if !serves(c, endpoint, clusterOccupancy) {
 		return nil
 	}
-	steps := report(endpoint, clusterOccupancy, zigbee.Reporting{Type: uint8(zcl.Bitmap8), Max: time.Hour})
-	return append(steps, readStep(endpoint, clusterOccupancy, 0))
+	return report(endpoint, clusterOccupancy, zigbee.Reporting{Type: uint8(zcl.Bitmap8), Max: time.Hour})
 }
 
 // occupancySettings are the attributes that say how an occupancy sensor judges

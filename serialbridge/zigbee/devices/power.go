@@ -106,11 +106,7 @@ func lithium2100(voltage float64) float64 {
 }
 
 func getBattery(c *Context, _ string) ([]zigbee.Request, error) {
-	endpoint := c.target(clusterPower)
-	return []zigbee.Request{
-		readRequest(endpoint, clusterPower, 0, powerBatteryPercentage),
-		readRequest(endpoint, clusterPower, 0, powerBatteryVoltage),
-	}, nil
+	return []zigbee.Request{c.read(clusterPower, powerBatteryPercentage), c.read(clusterPower, powerBatteryVoltage)}, nil
 }
 
 func batteryExpose(c *Context, endpoint uint8) []*Expose {
@@ -125,24 +121,14 @@ func batteryExpose(c *Context, endpoint uint8) []*Expose {
 // configureBattery sets the first endpoint up that has the cluster: there is one
 // battery.
 func configureBattery(c *Context, endpoint uint8) []Step {
-	if c.firstWith(clusterPower) != endpoint {
+	if c.firstWith(clusterPower) != endpoint || !c.Definition.shows("battery") {
 		return nil
 	}
-	var reports []zigbee.Reporting
-	var ids []uint16
-	if c.Definition.shows("battery") {
-		if _, curve := c.Definition.quirk("battery", "voltageToPercentage"); !curve {
-			reports = append(reports, zigbee.Reporting{Attribute: powerBatteryPercentage, Type: uint8(zcl.Uint8), Min: time.Hour, Max: 65000 * time.Second, Change: 10})
-			ids = append(ids, powerBatteryPercentage)
-		} else {
-			reports = append(reports, zigbee.Reporting{Attribute: powerBatteryVoltage, Type: uint8(zcl.Uint8), Min: time.Hour, Max: 65000 * time.Second, Change: 10})
-			ids = append(ids, powerBatteryVoltage)
-		}
+	attribute := uint16(powerBatteryPercentage)
+	if _, curve := c.Definition.quirk("battery", "voltageToPercentage"); curve {
+		attribute = powerBatteryVoltage
 	}
-	if len(reports) == 0 {
-		return nil
-	}
-	return append(report(endpoint, clusterPower, reports...), readStep(endpoint, clusterPower, ids...))
+	return report(endpoint, clusterPower, zigbee.Reporting{Attribute: attribute, Type: uint8(zcl.Uint8), Min: time.Hour, Max: maxInterval, Change: 10})
 }
 
 // firstWith is the first endpoint that serves the cluster; 0: none.

@@ -128,7 +128,7 @@ func setRead(c *Context, key string, value any) (Result, error) {
 func Answer(m zigbee.Message) map[string]any {
 	values := make(map[string]any)
 	for _, a := range m.Attributes {
-		if a.Status == zcl.Success {
+		if a.Status == zcl.Success && !endless(a.Value) {
 			values[zcl.AttributeName(m.Cluster, a.ID)] = a.Value
 		}
 	}

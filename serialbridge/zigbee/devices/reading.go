@@ -33,6 +33,31 @@ func reportedNumber(m zigbee.Message, id uint16) (float64, bool) {
 	return numberOf(value)
 }
 
+// standardNumber is reportedNumber for an attribute of the standard. A value that the table
+// of clusters does not allow, or that says "not known" there, is none.
+func standardNumber(m zigbee.Message, id uint16) (float64, bool) {
+	value, ok := reported(m, id)
+	if !ok || m.Frame.ManufacturerCode != 0 {
+		return 0, false
+	}
+	if cluster := zcl.ClusterByID(m.Cluster); cluster != nil {
+		if info := cluster.Attribute(id); info != nil {
+			if known, err := info.Check(value); err != nil || !known {
+				return 0, false
+			}
+		}
+	}
+	return numeric(value)
+}
+
+// wordAt returns the word of a number on the wire, if there is one.
+func wordAt(words []string, n float64) (string, bool) {
+	if !(n >= 0 && n < float64(len(words))) {
+		return "", false
+	}
+	return words[int(n)], true
+}
+
 // numberOf returns a number on the wire; true is 1.
 func numberOf(value any) (float64, bool) {
 	if b, ok := value.(bool); ok {
@@ -81,67 +106,6 @@ func serves(c *Context, endpoint uint8, cluster uint16) bool {
 	}
 	e := c.Device.Endpoint(endpoint)
 	return e != nil && slices.Contains(e.Input, cluster)
-}
-
-// target is the endpoint that a command for a cluster goes to: the one that was named,
-// else the one that the definition calls default, else the first that has the
-// cluster.
-func (c *Context) target(cluster uint16) uint8 {
-	if c.Endpoint != 0 || c.Device == nil {
-		return c.Endpoint
-	}
-	if id := c.Definition.Endpoints["default"]; id != 0 {
-		return id
-	}
-	for _, e := range c.Device.Endpoints {
-		if slices.Contains(e.Input, cluster) {
-			return e.ID
-		}
-	}
-	if len(c.Device.Endpoints) > 0 {
-		return c.Device.Endpoints[0].ID
-	}
-	return zigbee.EndpointHome
-}
-
-// readOf returns a Get that reads attributes.
-func readOf(cluster uint16, ids ...uint16) func(*Context, string) ([]zigbee.Request, error) {
-	return func(c *Context, _ string) ([]zigbee.Request, error) {
-		return []zigbee.Request{readRequest(c.target(cluster), cluster, 0, ids...)}, nil
-	}
-}
-
-func readRequest(endpoint uint8, cluster, manufacturer uint16, ids ...uint16) zigbee.Request {
-	return zigbee.Request{Endpoint: endpoint, Cluster: cluster, Frame: zcl.Frame{
-		DisableDefaultResponse: true, ManufacturerCode: manufacturer,
-		Command: zcl.ReadAttributes, Payload: zcl.AppendIDs(nil, ids...)}}
-}
-
-func writeRequest(endpoint uint8, cluster, manufacturer uint16, attributes ...zcl.Attribute) (zigbee.Request, error) {
-	payload, err := zcl.AppendAttributes(nil, zcl.WriteAttributes, attributes)
-	return zigbee.Request{Endpoint: endpoint, Cluster: cluster, Frame: zcl.Frame{
-		DisableDefaultResponse: true, ManufacturerCode: manufacturer,
-		Command: zcl.WriteAttributes, Payload: payload}}, err
-}
-
-// report binds a cluster and sets reports up, four in a message: more do not fit
-// with some stacks.
-func report(endpoint uint8, cluster uint16, reports ...zigbee.Reporting) []Step {
-	steps := []Step{{Endpoint: endpoint, Bind: []uint16{cluster}}}
-	for i := range reports {
-		reports[i].Cluster = cluster
-	}
-	for chunk := range slices.Chunk(reports, 4) {
-		steps = append(steps, Step{Endpoint: endpoint, Report: chunk})
-	}
-	return steps
-}
-
-// readStep reads what is reported later, so that it is known at once. A device that
-// does not answer is no reason to give up.
-func readStep(endpoint uint8, cluster uint16, ids ...uint16) Step {
-	request := readRequest(endpoint, cluster, 0, ids...)
-	return Step{Endpoint: endpoint, Request: &request, Optional: true}
 }
 
 // exposed returns what the definition exposes of that property, with or without the

@@ -384,7 +384,7 @@ func loopAction(f *fields, values Values) string {
 
 // decodeIdentify: some remotes report an attribute when they are to show themselves.
 func decodeIdentify(c *Context, m zigbee.Message) Values {
-	if !told(m) {
+	if !tells(m) || m.Frame.ManufacturerCode != 0 {
 		return nil
 	}
 	return c.action(m, "identify", nil, Values{})

@@ -147,18 +147,6 @@ func RecalledState(c *Context, s zigbee.Scene) Values {
 	return c.synced(state)
 }
 
-// SceneState is what a scene keeps of the state of a device (as zigbee2mqtt does):
-// what a light shows.
-func SceneState(state Values) map[string]any {
-	kept := make(map[string]any)
-	for _, name := range []string{"state", "brightness", "color", "color_temp", "color_mode"} {
-		if v, ok := state[name]; ok {
-			kept[name] = v
-		}
-	}
-	return kept
-}
-
 func addScene(c *Context, key string, value any) (Result, error) {
 	s, object, err := scene(c, key, value)
 	switch {

@@ -15,10 +15,10 @@ var sensorTraits = slices.Concat(
 	[]*Trait{
 		{Name: "pressure", Exposes: []string{"pressure"}, Clusters: []uint16{clusterPressure},
 			Generate: pressureExpose, Decode: decodePressure,
-			Keys: []string{"pressure"}, Get: readOf(clusterPressure, 0), Configure: configurePressure},
+			Keys: []string{"pressure"}, Get: reads(clusterPressure, 0), Configure: configurePressure},
 		{Name: "occupancy", Exposes: []string{"occupancy"}, Clusters: []uint16{clusterOccupancy},
 			Generate: occupancyExpose, Decode: decodeOccupancy,
-			Keys: []string{"occupancy"}, Get: readOf(clusterOccupancy, 0), Configure: configureOccupancy},
+			Keys: []string{"occupancy"}, Get: reads(clusterOccupancy, 0), Configure: configureOccupancy},
 	},
 	occupancySettings(),
 	powerTraits,
@@ -96,7 +96,7 @@ func measurements() []*Trait {
 	for _, q := range measured {
 		t := &Trait{
 			Name: q.property, Exposes: []string{q.property}, Clusters: []uint16{q.cluster},
-			Decode: q.decode, Keys: []string{q.property}, Get: readOf(q.cluster, q.attribute),
+			Decode: q.decode, Keys: []string{q.property}, Get: reads(q.cluster, q.attribute),
 		}
 		if q.change != 0 || q.generate {
 			t.Configure = q.configure
@@ -151,12 +151,11 @@ func (q measurement) configure(c *Context, endpoint uint8) []Step {
 	if !serves(c, endpoint, q.cluster) {
 		return nil
 	}
-	var steps []Step
-	if q.change != 0 {
-		steps = report(endpoint, q.cluster, zigbee.Reporting{Attribute: q.attribute, Type: uint8(q.typ),
-			Min: 10 * time.Second, Max: time.Hour, Change: q.change})
+	if q.change == 0 {
+		return []Step{readStep(endpoint, q.cluster, q.attribute)}
 	}
-	return append(steps, readStep(endpoint, q.cluster, q.attribute))
+	return report(endpoint, q.cluster, zigbee.Reporting{Attribute: q.attribute, Type: uint8(q.typ),
+		Min: 10 * time.Second, Max: time.Hour, Change: q.change})
 }
 
 // The attributes of the Pressure Measurement cluster (section 4.5.2.2).
@@ -210,6 +209,5 @@ func configurePressure(c *Context, endpoint uint8) []Step {
 	if !serves(c, endpoint, clusterPressure) {
 		return nil
 	}
-	steps := report(endpoint, clusterPressure, zigbee.Reporting{Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: 50})
-	return append(steps, readStep(endpoint, clusterPressure, pressureMeasured))
+	return report(endpoint, clusterPressure, zigbee.Reporting{Type: uint8(zcl.Int16), Min: 10 * time.Second, Max: time.Hour, Change: 50})
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/zcl"
@@ -48,10 +47,7 @@ var powerOnBehavior = &Trait{
 }
 
 func decodeOnOff(c *Context, m zigbee.Message) Values {
-	if !told(m) {
-		return nil
-	}
-	on, ok := attributeNumber(m, attrOnOff)
+	on, ok := standardNumber(m, attrOnOff)
 	if !ok {
 		return nil
 	}
@@ -165,37 +161,9 @@ func setOnOff(c *Context, value any) (Result, error) {
 
 // configureOnOff has the state reported, and what it is now.
 func configureOnOff(c *Context, endpoint uint8) []Step {
-	steps := reportSteps(c, endpoint, clusterOnOff, true, zigbee.Reporting{
-		Cluster: clusterOnOff, Attribute: attrOnOff, Type: uint8(zcl.Boolean), Max: maxInterval, Change: 1,
-	})
+	steps := report(endpoint, clusterOnOff, zigbee.Reporting{Attribute: attrOnOff, Type: uint8(zcl.Boolean), Max: maxInterval, Change: 1})
 	if hasExpose(c.Definition, "power_on_behavior") {
-		read := c.read(clusterOnOff, attrStartUpOnOff)
-		steps = append(steps, Step{Endpoint: endpoint, Request: &read, Optional: true})
-	}
-	return steps
-}
-
-// maxInterval is the longest time between two reports that zigbee2mqtt asks for.
-const maxInterval = 65000 * time.Second
-
-// reportSteps bind a cluster, have attributes of it reported, and read what they are now,
-// unless a device refuses that.
-func reportSteps(c *Context, endpoint uint8, cluster uint16, read bool, reports ...zigbee.Reporting) []Step {
-	steps := []Step{{Endpoint: endpoint, Bind: []uint16{cluster}}}
-	// No more than four at a time, for the frame to remain small.
-	for chunk := range slices.Chunk(reports, 4) {
-		steps = append(steps, Step{Endpoint: endpoint, Report: chunk})
-	}
-	if !read {
-		return steps
-	}
-	for chunk := range slices.Chunk(reports, 4) {
-		ids := make([]uint16, len(chunk))
-		for i, r := range chunk {
-			ids[i] = r.Attribute
-		}
-		request := c.read(cluster, ids...)
-		steps = append(steps, Step{Endpoint: endpoint, Request: &request, Optional: true})
+		steps = append(steps, readStep(endpoint, clusterOnOff, attrStartUpOnOff))
 	}
 	return steps
 }
@@ -217,14 +185,11 @@ func hasExpose(d *Definition, name string) bool {
 var powerOn = map[string]uint8{"off": 0, "on": 1, "toggle": 2, "previous": 255}
 
 func decodePowerOn(c *Context, m zigbee.Message) Values {
-	value, ok := attribute(m, attrStartUpOnOff)
-	if !ok || !told(m) {
-		return nil
-	}
-	n, _ := zcl.Int(value)
-	for word, id := range powerOn {
-		if int64(id) == n {
-			return Values{"power_on_behavior": word}
+	if n, ok := standardNumber(m, attrStartUpOnOff); ok {
+		for word, id := range powerOn {
+			if float64(id) == n {
+				return Values{"power_on_behavior": word}
+			}
 		}
 	}
 	return nil

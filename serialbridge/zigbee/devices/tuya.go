@@ -326,32 +326,21 @@ var wakeTrait = &Trait{
 	},
 }
 
-// Replies returns what a message of a device is to be answered with at once: the time to
-// a Tuya device that asks for it and counts from a known year, and that there
-// is a network.
-func (d *Definition) Replies(c *Context, m zigbee.Message) []zigbee.Request {
-	f := m.Frame
-	if m.Cluster != zigbee.ClusterTuya || f.Type != zcl.Specific {
-		return nil
+// SyncTime returns what a Tuya device that asks for the time is answered, if its definition
+// or its user knows from which year it counts.
+func (d *Definition) SyncTime(c *Context) (zcl.Frame, bool) {
+	start := d.text("tuya", "timeStart")
+	if text, ok := c.Options["time_start"].(string); ok && text != "" {
+		start = text
 	}
-	reply := func(payload []byte) []zigbee.Request {
-		return []zigbee.Request{{Endpoint: m.Endpoint, Cluster: zigbee.ClusterTuya, NoResponse: true,
-			Frame: zcl.Frame{Type: zcl.Specific, Command: f.Command, Payload: payload}}}
+	var epoch zigbee.TuyaEpoch
+	switch {
+	case start == "2000":
+		epoch = zigbee.TuyaSince2000
+	case start == "1970" || start == "" && d.Generated:
+		epoch = zigbee.TuyaSince1970
+	default:
+		return zcl.Frame{}, false
 	}
-	switch f.Command {
-	case zigbee.TuyaSyncTime:
-		start := d.text("tuya", "timeStart")
-		if text, ok := c.Options["time_start"].(string); ok && text != "" {
-			start = text
-		}
-		switch {
-		case start == "2000":
-			return reply(zigbee.TuyaTime(c.Now, zigbee.TuyaSince2000))
-		case start == "1970" || start == "" && d.Generated:
-			return reply(zigbee.TuyaTime(c.Now, zigbee.TuyaSince1970))
-		}
-	case zigbee.TuyaConnectionStatus:
-		return reply([]byte{1, 0, 1})
-	}
-	return nil
+	return zcl.Frame{Type: zcl.Specific, Command: zigbee.TuyaSyncTime, Payload: zigbee.TuyaTime(c.Now, epoch)}, true
 }

@@ -35,9 +35,7 @@ func TestTuyaTime(t *testing.T) {
 	}
 }
 
-func TestRepliesToTuya(t *testing.T) {
-	request := tuyaReport([]byte{0, 1})
-	request.Frame.Command = zigbee.TuyaSyncTime
+func TestSyncTime(t *testing.T) {
 	now := time.Unix(1800000000, 0).UTC()
 	for _, c := range []struct {
 		quirks  map[string]any
@@ -50,18 +48,10 @@ func TestRepliesToTuya(t *testing.T) {
 		{map[string]any{"tuya": map[string]any{"timeStart": "2000"}}, Values{"time_start": "off"}, nil},
 	} {
 		d := &Definition{Quirks: c.quirks}
-		replies := d.Replies(&Context{Options: c.options, Now: now}, request)
-		var got []byte
-		if len(replies) == 1 {
-			got = replies[0].Frame.Payload
+		got, ok := d.SyncTime(&Context{Options: c.options, Now: now})
+		if ok != (c.want != nil) || !bytes.Equal(got.Payload, c.want) {
+			t.Errorf("%v with %v: %x, %v, want %x", c.quirks, c.options, got.Payload, ok, c.want)
 		}
-		if !bytes.Equal(got, c.want) {
-			t.Errorf("%v with %v: %x, want %x", c.quirks, c.options, got, c.want)
-		}
-	}
-	request.Frame.Command = zigbee.TuyaConnectionStatus
-	if replies := (&Definition{}).Replies(&Context{Now: now}, request); len(replies) != 1 || !bytes.Equal(replies[0].Frame.Payload, []byte{1, 0, 1}) {
-		t.Errorf("the connection status is answered with %+v", replies)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // maxActs is how many acts are remembered; those under way are not forgotten, and there are
@@ -285,7 +286,7 @@ func (b *Bridge) energyScan(ctx context.Context, _ *request) (map[string]any, er
 
 // changeChannel moves the network. Unlike options it waits for the end.
 func (b *Bridge) changeChannel(ctx context.Context, r *request) (map[string]any, error) {
-	channel, ok := number(r.body["channel"])
+	channel, ok := zcl.Float(r.body["channel"])
 	if !ok || channel != float64(uint8(channel)) {
 		return nil, fmt.Errorf("%w: channel is a number from 11 to 26", errInvalidPayload)
 	}

@@ -1,10 +1,10 @@
 package z2m
 
 import (
-	"slices"
 	"time"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // hasAvailability says whether it is told if a device is there; of a group, if that
@@ -13,7 +13,7 @@ func (b *Bridge) hasAvailability(e entity) bool {
 	if g := e.group; g != nil {
 		members := b.members(g.id)
 		for _, m := range members {
-			if !b.hasAvailability(b.ofDevice(m.device)) {
+			if !b.hasAvailability(entity{device: m.device}) {
 				return false
 			}
 		}
@@ -32,12 +32,6 @@ func (b *Bridge) hasAvailability(e entity) bool {
 	return b.settings.Availability.Enabled
 }
 
-// active says that a device can be asked at any time whether it is there.
-func active(d *zigbee.Device) bool {
-	return d.Type == zigbee.Router && d.PowerSource != "Battery" ||
-		d.PowerSource != "" && d.PowerSource != "Unknown" && d.PowerSource != "Battery"
-}
-
 // applyAvailability tells the network how to find out who is there. The mutex is held.
 func (b *Bridge) applyAvailability() {
 	for _, d := range b.devices {
@@ -48,24 +42,24 @@ func (b *Bridge) applyAvailability() {
 func (b *Bridge) applyAvailabilityOf(d *device) {
 	s := b.settings.Availability
 	a := zigbee.Availability{
-		Enabled:                   b.hasAvailability(b.ofDevice(d)),
+		Enabled:                   b.hasAvailability(entity{device: d}),
 		Timeout:                   minutes(s.Passive.Timeout),
 		MaxJitter:                 milliseconds(s.Active.MaxJitter),
 		Backoff:                   s.Active.Backoff,
 		PauseOnBackoffGreaterThan: int(s.Active.PauseOnBackoffGT),
 	}
-	if active(&d.Device) {
+	if d.Active() {
 		a.Timeout = minutes(s.Active.Timeout)
 	}
 	if own, ok := object(d.options["availability"]); ok {
-		if n, ok := number(own["timeout"]); ok {
+		if n, ok := zcl.Float(own["timeout"]); ok {
 			a.Timeout = minutes(n)
 		}
-		if n, ok := number(own["max_jitter"]); ok {
+		if n, ok := zcl.Float(own["max_jitter"]); ok {
 			a.MaxJitter = milliseconds(n)
 		}
 		a.Backoff = flag(own, "backoff", a.Backoff)
-		if n, ok := number(own["pause_on_backoff_gt"]); ok {
+		if n, ok := zcl.Float(own["pause_on_backoff_gt"]); ok {
 			a.PauseOnBackoffGreaterThan = int(n)
 		}
 	}
@@ -80,19 +74,17 @@ func (b *Bridge) Available(ieee zigbee.IEEEAddress, online bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.devices[ieee]
-	if d == nil || !b.hasAvailability(b.ofDevice(d)) {
+	if d == nil || !b.hasAvailability(entity{device: d}) {
 		return
 	}
 	back := online && d.told.once && !d.told.online
 	d.online = online
-	b.publishAvailability(b.ofDevice(d), false)
+	b.publishAvailability(entity{device: d}, false)
 	if back {
 		b.retrieve(d)
 	}
-	for _, g := range b.sortedGroups() {
-		if slices.ContainsFunc(d.Endpoints, func(e zigbee.Endpoint) bool { return slices.Contains(e.Groups, g.id) }) {
-			b.publishAvailability(b.ofGroup(g), false)
-		}
+	for _, g := range b.groupsOf(d) {
+		b.publishAvailability(entity{group: g}, false)
 	}
 }
 
@@ -130,9 +122,9 @@ func (b *Bridge) publishAvailability(e entity, again bool) {
 func (b *Bridge) publishAvailabilities() {
 	for _, d := range b.sortedDevices() {
 		d.online = b.network.Available(d.ieee)
-		b.publishAvailability(b.ofDevice(d), true)
+		b.publishAvailability(entity{device: d}, true)
 	}
 	for _, g := range b.sortedGroups() {
-		b.publishAvailability(b.ofGroup(g), true)
+		b.publishAvailability(entity{group: g}, true)
 	}
 }

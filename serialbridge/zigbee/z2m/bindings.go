@@ -215,7 +215,7 @@ func (b *Bridge) reportingOf(ctx context.Context, ieee zigbee.IEEEAddress, endpo
 	if err != nil || len(read) != 1 {
 		return nil
 	}
-	has, _ := number(read[0].Value)
+	has, _ := zcl.Float(read[0].Value)
 	var usable []zigbee.Reporting
 	if uint(has)&(1<<4) != 0 {
 		usable = append(usable, list[0])

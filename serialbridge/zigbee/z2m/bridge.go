@@ -36,10 +36,8 @@ type Options struct {
 
 	BaseTopic     string // "": zigbee2mqtt
 	HomeAssistant HomeAssistant
-	// Server, Adapter and Port are shown in bridge/info: the broker, the family
-	// of the stick and where it is.
-	Server, Adapter, Port string
-	Version               string // of this program
+	Server        string // the broker, as bridge/info shows it
+	Version       string // of this program
 
 	// Resolve finds the definition of a device; nil: devices.Resolve.
 	Resolve func(*zigbee.Device) *devices.Definition
@@ -234,10 +232,10 @@ func (b *Bridge) publishAll() {
 	b.publishDefinitions()
 	b.publishText("bridge/extensions", `[]`, retained, 0)
 	for _, d := range b.sortedDevices() {
-		b.discover(b.ofDevice(d), false)
+		b.discover(entity{device: d}, false)
 	}
 	for _, g := range b.sortedGroups() {
-		b.discover(b.ofGroup(g), false)
+		b.discover(entity{group: g}, false)
 	}
 	b.publishAvailabilities()
 	if a := b.settings.Advanced; a.CacheState && a.CacheStateSendOnStartup {

@@ -47,7 +47,6 @@ func newInhabited(t *testing.T, change func(*Options)) *inhabited {
 	h := &inhabited{house: newHouse(t, change), air: n}
 	h.run()
 	s := newStick(n)
-	s.event = h.Network().Event
 	go func() { ran <- h.Network().Serve(ctx, s) }()
 	t.Cleanup(func() {
 		cancel()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 func (b *Bridge) permitJoin(ctx context.Context, r *request) (map[string]any, error) {
@@ -157,7 +158,7 @@ func (b *Bridge) options(ctx context.Context, r *request) (map[string]any, error
 		if err := validate(configSchema, change); err != nil {
 			return nil, err
 		}
-		n, _ := number(advanced["channel"])
+		n, _ := zcl.Float(advanced["channel"])
 		channel = uint8(n)
 		advanced = mergeNulls(advanced, map[string]any{"channel": nil})
 		change = merge(change, nil)
@@ -185,7 +186,7 @@ func (b *Bridge) options(ctx context.Context, r *request) (map[string]any, error
 	b.publishInfo()
 	b.publishAvailabilities()
 	for _, d := range b.sortedDevices() {
-		b.discover(b.ofDevice(d), false)
+		b.discover(entity{device: d}, false)
 	}
 	return map[string]any{"restart_required": false}, nil
 }

@@ -26,12 +26,12 @@ func (b *Bridge) tellTime(told zigbee.Device, m zigbee.Message) bool {
 	if d.options["time_start"] == "off" {
 		return true // it is not told
 	}
-	replies := d.definition.Replies(b.context(d), m)
-	if len(replies) == 0 {
+	frame, known := d.definition.SyncTime(b.context(d))
+	if !known {
 		return false
 	}
 	return b.jobs.add("clock/"+d.ieee.String(), func(ctx context.Context) {
-		if err := b.network.Respond(ctx, m, replies[0].Frame); err != nil && ctx.Err() == nil {
+		if err := b.network.Respond(ctx, m, frame); err != nil && ctx.Err() == nil {
 			b.log.Warn("a device was not told the time", "device", d.ieee, "err", err)
 		}
 	})

@@ -22,7 +22,7 @@ func clusterOf(v any) (*zcl.Cluster, error) {
 			return nil, errNoCluster
 		}
 	}
-	n, ok := number(v)
+	n, ok := zcl.Float(v)
 	if !ok || n < 0 || n > 0xffff || n != float64(uint16(n)) {
 		return nil, errNoCluster
 	}
@@ -37,8 +37,8 @@ func clusterOf(v any) (*zcl.Cluster, error) {
 func attributeOf(c *zcl.Cluster, v any) (id uint16, kind zcl.Type, err error) {
 	wrong := fmt.Errorf("%s has no attribute %v: give the name that bridge/definitions has, its number, or {\"ID\":…,\"type\":…}", c.Name, v)
 	if o, ok := object(v); ok {
-		n, okID := number(o["ID"])
-		t, okType := number(o["type"])
+		n, okID := zcl.Float(o["ID"])
+		t, okType := zcl.Float(o["type"])
 		if !okID || !okType || n < 0 || n > 0xffff || t < 0 || t > 0xff {
 			return 0, 0, wrong
 		}
@@ -54,7 +54,7 @@ func attributeOf(c *zcl.Cluster, v any) (id uint16, kind zcl.Type, err error) {
 		}
 		v = n
 	}
-	n, ok := number(v)
+	n, ok := zcl.Float(v)
 	if !ok || n < 0 || n > 0xffff {
 		return 0, 0, wrong
 	}

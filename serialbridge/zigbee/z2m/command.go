@@ -140,11 +140,11 @@ func (b *Bridge) command(c commandTopic, payload []byte, number uint64) {
 func (b *Bridge) find(id string) (entity, bool) {
 	if ieee, err := zigbee.ParseIEEEAddress(id); err == nil {
 		d := b.devices[ieee]
-		return b.ofDevice(d), d != nil
+		return entity{device: d}, d != nil
 	}
 	n, err := strconv.ParseUint(id, 10, 16)
 	g := b.groups[uint16(n)]
-	return b.ofGroup(g), err == nil && g != nil
+	return entity{group: g}, err == nil && g != nil
 }
 
 // carryOut sends what a command becomes, and publishes what it does and why it does not. It

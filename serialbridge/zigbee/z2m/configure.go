@@ -145,7 +145,7 @@ func (b *Bridge) retrieve(d *device) {
 				if o.Err != nil {
 					continue
 				}
-				if _, err := b.send(ctx, b.ofDevice(d), o.Requests); err != nil {
+				if _, err := b.send(ctx, entity{device: d}, o.Requests); err != nil {
 					b.log.Debug("the state of a device could not be read", "device", b.nameOf(ieee), "err", err)
 					return
 				}

@@ -29,7 +29,7 @@ func (b *Bridge) renameDevice(_ context.Context, r *request) (map[string]any, er
 	if err != nil {
 		return nil, err
 	}
-	return b.rename(b.ofDevice(d), strings.TrimSpace(to), r)
+	return b.rename(entity{device: d}, strings.TrimSpace(to), r)
 }
 
 func (b *Bridge) renameGroup(_ context.Context, r *request) (map[string]any, error) {
@@ -43,7 +43,7 @@ func (b *Bridge) renameGroup(_ context.Context, r *request) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	return b.rename(b.ofGroup(g), strings.TrimSpace(to), r)
+	return b.rename(entity{group: g}, strings.TrimSpace(to), r)
 }
 
 // rename gives a device or group another name, and empties what was retained
@@ -102,7 +102,7 @@ func (b *Bridge) deviceOptions(_ context.Context, r *request) (map[string]any, e
 	b.applyAvailabilityOf(d)
 	b.publishInfo()
 	b.publishDevices()
-	b.discover(b.ofDevice(d), false)
+	b.discover(entity{device: d}, false)
 	return map[string]any{"id": r.body["id"], "from": from, "to": shownOptions(set), "restart_required": false}, nil
 }
 
@@ -128,7 +128,7 @@ func (b *Bridge) groupOptions(_ context.Context, r *request) (map[string]any, er
 	b.setGroup(g.id, set)
 	b.publishInfo()
 	b.publishGroups()
-	b.discover(b.ofGroup(g), false)
+	b.discover(entity{group: g}, false)
 	return map[string]any{"id": r.body["id"], "from": from, "to": shownOptions(set), "restart_required": false}, nil
 }
 
@@ -165,7 +165,7 @@ func (b *Bridge) removeDevice(ctx context.Context, r *request) (map[string]any, 
 		return nil, err
 	}
 	ieee, name := d.ieee, d.name()
-	availability := b.hasAvailability(b.ofDevice(d))
+	availability := b.hasAvailability(entity{device: d})
 	b.mu.Unlock()
 	options := zigbee.RemoveOptions{Force: r.flag("force"), Block: r.flag("block")}
 	if err := b.network.Remove(ctx, ieee, options); err != nil {

@@ -92,10 +92,8 @@ func (b *Bridge) discover(e entity, rename bool) {
 
 // discoverGroupsOf tells of the groups that a device is in.
 func (b *Bridge) discoverGroupsOf(d *device) {
-	for _, g := range b.sortedGroups() {
-		if slices.ContainsFunc(d.Endpoints, func(e zigbee.Endpoint) bool { return slices.Contains(e.Groups, g.id) }) {
-			b.discover(b.ofGroup(g), false)
-		}
+	for _, g := range b.groupsOf(d) {
+		b.discover(entity{group: g}, false)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/devices"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // coordinatorName is the friendly name of the stick.
@@ -121,7 +122,7 @@ func flag(options map[string]any, key string, otherwise bool) bool {
 }
 
 func amount(options map[string]any, key string) float64 {
-	n, _ := number(options[key])
+	n, _ := zcl.Float(options[key])
 	return n
 }
 
@@ -141,9 +142,6 @@ func texts(options map[string]any, key string) []string {
 }
 
 func (d *device) disabled() bool { return flag(d.options, "disabled", false) }
-
-func (b *Bridge) ofDevice(d *device) entity { return entity{device: d} }
-func (b *Bridge) ofGroup(g *group) entity   { return entity{group: g} }
 
 // take takes what the network tells of a device. The mutex is held.
 func (b *Bridge) take(told zigbee.Device) *device {
@@ -218,7 +216,7 @@ func (b *Bridge) sortedGroups() []*group {
 func (b *Bridge) resolve(id string) (entity, bool) {
 	if ieee, err := zigbee.ParseIEEEAddress(id); err == nil {
 		if d := b.devices[ieee]; d != nil {
-			return b.ofDevice(d), true
+			return entity{device: d}, true
 		}
 		info, _, _ := b.network.Info()
 		if ieee == info.IEEEAddress && ieee != 0 {
@@ -230,17 +228,17 @@ func (b *Bridge) resolve(id string) (entity, bool) {
 	}
 	for _, d := range b.devices {
 		if d.name() == id {
-			return b.ofDevice(d), true
+			return entity{device: d}, true
 		}
 	}
 	for _, g := range b.groups {
 		if g.name() == id {
-			return b.ofGroup(g), true
+			return entity{group: g}, true
 		}
 	}
 	if n, err := strconv.ParseUint(id, 10, 16); err == nil {
 		if g := b.groups[uint16(n)]; g != nil {
-			return b.ofGroup(g), true
+			return entity{group: g}, true
 		}
 	}
 	return entity{}, false
@@ -322,6 +320,13 @@ func (b *Bridge) checkNewName(name string) error {
 type member struct {
 	*device
 	endpoint uint8
+}
+
+// groupsOf returns the groups that a device is in, by number. The mutex is held.
+func (b *Bridge) groupsOf(d *device) []*group {
+	return slices.DeleteFunc(b.sortedGroups(), func(g *group) bool {
+		return !slices.ContainsFunc(d.Endpoints, func(e zigbee.Endpoint) bool { return slices.Contains(e.Groups, g.id) })
+	})
 }
 
 // members returns who is in a group. The mutex is held.

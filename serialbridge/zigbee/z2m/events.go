@@ -71,7 +71,7 @@ func (b *Bridge) Joined(told zigbee.Device) {
 	b.log.Info("a device has joined", "device", d.name())
 	b.applyAvailabilityOf(d)
 	d.online = true // it has just spoken
-	b.publishAvailability(b.ofDevice(d), false)
+	b.publishAvailability(entity{device: d}, false)
 	b.publishSeen(d)
 	b.publishDevices()
 	b.event("device_joined", map[string]any{"friendly_name": d.name(), "ieee_address": ieee})
@@ -125,7 +125,7 @@ func (b *Bridge) Interviewing(told zigbee.Device) {
 	b.event("device_interview", data)
 	if told.Interview != zigbee.InProgress {
 		b.applyAvailabilityOf(d)
-		b.discover(b.ofDevice(d), false)
+		b.discover(entity{device: d}, false)
 		d.attempts = 0
 		b.configureIfNeeded(d)
 	}
@@ -168,7 +168,7 @@ func (b *Bridge) Changed(told zigbee.Device) {
 	had := d != nil && d.definition != nil
 	d = b.take(told)
 	if had != (d.definition != nil) {
-		b.discover(b.ofDevice(d), false)
+		b.discover(entity{device: d}, false)
 	}
 	if before != d.groupsKey() {
 		b.discoverGroupsOf(d)

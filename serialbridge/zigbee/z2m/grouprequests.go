@@ -43,7 +43,7 @@ func (b *Bridge) addGroup(_ context.Context, r *request) (map[string]any, error)
 	b.setGroup(id, map[string]any{"friendly_name": name})
 	b.publishGroups()
 	b.publishInfo()
-	b.discover(b.ofGroup(b.groups[id]), false)
+	b.discover(entity{group: b.groups[id]}, false)
 	return map[string]any{"friendly_name": name, "id": id}, nil
 }
 
@@ -57,7 +57,7 @@ func (b *Bridge) removeGroup(ctx context.Context, r *request) (map[string]any, e
 		return nil, err
 	}
 	members := b.members(g.id)
-	e := b.ofGroup(g)
+	e := entity{group: g}
 	name, availability := g.name(), b.hasAvailability(e) && g.told.once
 	b.mu.Unlock()
 	if !r.flag("force") {
@@ -185,8 +185,8 @@ func (b *Bridge) membersChanged(groups ...*group) {
 	defer b.mu.Unlock()
 	b.publishGroups()
 	for _, g := range groups {
-		b.publishAvailability(b.ofGroup(g), false)
-		b.discover(b.ofGroup(g), false)
+		b.publishAvailability(entity{group: g}, false)
+		b.discover(entity{group: g}, false)
 	}
 	b.publishDevices()
 	b.publishInfo()

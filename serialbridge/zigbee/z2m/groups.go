@@ -90,7 +90,7 @@ func (b *Bridge) spread(e entity, update map[string]any) {
 				continue
 			}
 			g.assumed = parts[name]
-			b.publishState(b.ofGroup(g), parts[name], assumed)
+			b.publishState(entity{group: g}, parts[name], assumed)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (b *Bridge) spreadToMembers(g *group, part map[string]any) {
 				own[key+suffix] = value
 			}
 		}
-		b.publishState(b.ofDevice(m.device), own, assumed)
+		b.publishState(entity{device: m.device}, own, assumed)
 		for _, id := range m.Endpoint(m.endpoint).Groups {
 			if o := b.groups[id]; o != nil && o != g && flag(o.own, "optimistic", true) {
 				others[id] = o
@@ -122,7 +122,7 @@ func (b *Bridge) spreadToMembers(g *group, part map[string]any) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(others)) {
 		if b.follows(others[id], part) {
-			b.publishState(b.ofGroup(others[id]), part, assumed)
+			b.publishState(entity{group: others[id]}, part, assumed)
 		}
 	}
 }

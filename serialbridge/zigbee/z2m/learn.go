@@ -198,7 +198,7 @@ func (b *Bridge) Redefine(affected func(*zigbee.Device) bool) {
 		clear(d.memory) // it is of the old one's traits
 		b.adopt(d)
 		b.dropStale(d, old)
-		b.discover(b.ofDevice(d), false)
+		b.discover(entity{device: d}, false)
 		b.discoverGroupsOf(d)
 		b.setUpAnew(d.IEEEAddress)
 		changed = true
@@ -239,7 +239,7 @@ func (b *Bridge) setUpAnew(ieee zigbee.IEEEAddress) {
 			return
 		}
 		d.Configured, d.attempts = "", 0
-		if active(&d.Device) {
+		if d.Active() {
 			b.configureIfNeeded(d)
 		}
 	})

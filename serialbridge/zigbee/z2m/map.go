@@ -29,12 +29,9 @@ type MapLink struct {
 	Quality uint8              `json:"quality"`         // 0 to 255
 }
 
-// relationChild is that of a neighbour whose parent the router is; relationParent is the other way
-// round (Zigbee specification, table 2-130).
-const (
-	relationParent = 0
-	relationChild  = 1
-)
+// relationChild is that of a neighbour whose parent the router is (Zigbee specification, table
+// 2-130).
+const relationChild = 1
 
 // mapOf is what was told of the network, without what is not known and without links that are
 // there twice.

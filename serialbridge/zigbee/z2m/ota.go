@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"lintel/serialbridge/zigbee"
@@ -55,7 +56,7 @@ func (b *Bridge) otaRequest(r *request, kind string) (d zigbee.Device, name stri
 	if r.id() == "" {
 		return d, "", o, errInvalidPayload
 	}
-	o.Downgrade = len(r.name) > len("downgrade") && r.name[len(r.name)-len("downgrade"):] == "downgrade"
+	o.Downgrade = strings.HasSuffix(strings.ToLower(r.name), "/downgrade")
 	o.URL, _ = r.body["url"].(string)
 	if image, ok := object(r.body["hex"]); ok {
 		text, _ := image["data"].(string)
@@ -112,7 +113,7 @@ func (b *Bridge) setUpdate(ieee zigbee.IEEEAddress, update map[string]any) {
 		b.states[id] = merge(b.states[id], nil)
 		b.states[id]["update"] = old
 	}
-	b.publishState(b.ofDevice(d), map[string]any{"update": update}, changed)
+	b.publishState(entity{device: d}, map[string]any{"update": update}, changed)
 }
 
 func (b *Bridge) otaCheck(ctx context.Context, r *request) (map[string]any, error) {

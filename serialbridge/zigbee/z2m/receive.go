@@ -47,7 +47,7 @@ func (b *Bridge) context(d *device) *devices.Context {
 // publishSeen publishes that a device was heard, if anybody wants to know.
 func (b *Bridge) publishSeen(d *device) {
 	if b.settings.Advanced.LastSeen != "disable" {
-		b.publishState(b.ofDevice(d), nil, seen)
+		b.publishState(entity{device: d}, nil, seen)
 	}
 }
 
@@ -70,7 +70,7 @@ func (b *Bridge) receive(d *device, values devices.Values) {
 	} else if interval := seconds(amount(d.options, "throttle")); interval > 0 {
 		b.throttle(d, update, interval)
 	} else {
-		b.publishState(b.ofDevice(d), update, changed)
+		b.publishState(entity{device: d}, update, changed)
 	}
 }
 
@@ -89,7 +89,7 @@ func (b *Bridge) debounce(d *device, update map[string]any, wait time.Duration) 
 	}
 	d.waiting = merge(d.waiting, update)
 	b.waits(d, "debounce", wait)
-	b.remember(b.ofDevice(d), d.waiting)
+	b.remember(entity{device: d}, d.waiting)
 	b.timers.after("debounce/"+d.ieee.String(), wait, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -103,7 +103,7 @@ func (b *Bridge) publishWaiting(d *device) {
 	number := d.waitingNumber
 	d.waitingNumber = 0
 	if update != nil {
-		b.follow(number, func() { b.publishState(b.ofDevice(d), update, debounced) })
+		b.follow(number, func() { b.publishState(entity{device: d}, update, debounced) })
 	}
 }
 
@@ -115,7 +115,7 @@ func (b *Bridge) throttle(d *device, update map[string]any, interval time.Durati
 	if since := now.Sub(d.sent); since < interval {
 		d.waiting = merge(d.waiting, update)
 		b.waits(d, "throttle", interval-since)
-		b.remember(b.ofDevice(d), update)
+		b.remember(entity{device: d}, update)
 		if !b.timers.pending(key) {
 			b.timers.after(key, interval-since, func() {
 				b.mu.Lock()
@@ -127,5 +127,5 @@ func (b *Bridge) throttle(d *device, update map[string]any, interval time.Durati
 		return
 	}
 	d.sent = now
-	b.publishState(b.ofDevice(d), update, changed)
+	b.publishState(entity{device: d}, update, changed)
 }

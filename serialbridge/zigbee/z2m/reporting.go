@@ -29,9 +29,9 @@ func (b *Bridge) reportingTarget(r *request) (ieee zigbee.IEEEAddress, endpoint 
 }
 
 func (b *Bridge) configureReporting(ctx context.Context, r *request) (map[string]any, error) {
-	least, okLeast := number(r.body["minimum_report_interval"])
-	most, okMost := number(r.body["maximum_report_interval"])
-	change, okChange := number(r.body["reportable_change"])
+	least, okLeast := zcl.Float(r.body["minimum_report_interval"])
+	most, okMost := zcl.Float(r.body["maximum_report_interval"])
+	change, okChange := zcl.Float(r.body["reportable_change"])
 	given := r.body["reportable_change"] != nil
 	if !okLeast || !okMost || given && !okChange || r.body["attribute"] == nil ||
 		least < 0 || least > 0xffff || most < 0 || most > 0xffff {
@@ -49,7 +49,7 @@ func (b *Bridge) configureReporting(ctx context.Context, r *request) (map[string
 		return nil, fmt.Errorf("the type of the attribute is not known: give {\"ID\":%d,\"type\":…}", id)
 	}
 	options, _ := object(r.body["options"])
-	code, _ := number(options["manufacturerCode"])
+	code, _ := zcl.Float(options["manufacturerCode"])
 	info, _, _ := b.network.Info()
 	err = b.network.Bind(ctx, ieee, endpoint, zigbee.Binding{Cluster: cluster.ID, Device: info.IEEEAddress, Endpoint: zigbee.EndpointHome})
 	if err == nil {
@@ -92,7 +92,7 @@ func (b *Bridge) readReporting(ctx context.Context, r *request) (map[string]any,
 		}
 		ids = append(ids, id)
 	}
-	code, given := number(r.body["manufacturer_code"])
+	code, given := zcl.Float(r.body["manufacturer_code"])
 	records, err := b.network.ReadReporting(ctx, ieee, endpoint, cluster.ID, uint16(code), ids...)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func scenesOf(group uint16, endpoints ...*zigbee.Endpoint) []Scene {
 }
 
 // changeScenes takes note of what became of scenes that an endpoint holds, and returns
-// what its device is like now if one was recalled.
+// what its device is like now if one was recalled. The mutex is held.
 func (b *Bridge) changeScenes(d *device, endpoint uint8, changes []devices.SceneChange) map[string]any {
 	e := d.Endpoint(endpoint)
 	if e == nil {
@@ -59,8 +59,9 @@ func (b *Bridge) changeScenes(d *device, endpoint uint8, changes []devices.Scene
 				b.log.Warn("a scene was recalled that is not known; what the device is like now it has to tell by itself", "device", d.name(), "scene", c.Scene.ID)
 				continue
 			}
-			recalled = maps.Clone(scenes[i].State)
-			addColorMode(recalled)
+			c := b.context(d)
+			c.Definition, c.Endpoint = d.definition, e.ID
+			recalled = devices.RecalledState(c, scenes[i])
 			continue
 		case devices.SceneStored, devices.SceneAdded:
 			s := c.Scene
@@ -118,49 +119,28 @@ func (b *Bridge) sceneState(d *device, endpoint uint8) map[string]any {
 	return state
 }
 
-// addColorMode says which of the colors of a scene counts, if the scene does not.
-func addColorMode(state map[string]any) {
-	if state["color_mode"] != nil {
+// applyScenes takes note of what a command did to scenes. What a scene of a device makes of
+// it is assumed with the command; here it is of a group's members. The mutex is held.
+func (b *Bridge) applyScenes(e entity, endpoint uint8, changes []devices.SceneChange) {
+	if len(changes) == 0 {
 		return
 	}
-	color, _ := object(state["color"])
-	switch {
-	case state["color_temp"] != nil:
-		state["color_mode"] = "color_temp"
-	case color["x"] != nil:
-		state["color_mode"] = "xy"
-	case color != nil:
-		state["color_mode"] = "hs"
-	}
-}
-
-// applyScenes takes note of what a command did to scenes. The mutex is held.
-func (b *Bridge) applyScenes(e entity, endpoint uint8, changes []devices.SceneChange) (recalled bool) {
-	if len(changes) == 0 {
-		return false
-	}
-	apply := func(d *device, endpoint uint8) {
-		if state := b.changeScenes(d, endpoint, changes); state != nil {
-			b.publishState(b.ofDevice(d), state, changed)
-		}
-	}
 	if e.device != nil {
-		target := e.device.endpoint(number8(endpoint))
-		if target != nil {
-			apply(e.device, target.ID)
+		if target := e.device.endpoint(number8(endpoint)); target != nil {
+			b.changeScenes(e.device, target.ID, changes)
 		}
 	} else {
 		for _, m := range b.members(e.group.id) {
-			apply(m.device, m.endpoint)
+			if state := b.changeScenes(m.device, m.endpoint, changes); state != nil {
+				b.publishState(entity{device: m.device}, state, changed)
+			}
 		}
 	}
-	onlyRecalled := !slices.ContainsFunc(changes, func(c devices.SceneChange) bool { return c.Kind != devices.SceneRecalled })
-	if !onlyRecalled {
+	if slices.ContainsFunc(changes, func(c devices.SceneChange) bool { return c.Kind != devices.SceneRecalled }) {
 		b.publishDevices()
 		b.publishGroups()
 		b.discover(e, false)
 	}
-	return onlyRecalled
 }
 
 func number8(endpoint uint8) string {

@@ -168,7 +168,7 @@ func (b *Bridge) configTree(p zigbee.Parameters) map[string]any {
 		"discovery_topic": b.o.HomeAssistant.DiscoveryTopic, "status_topic": b.o.HomeAssistant.StatusTopic,
 		"legacy_action_sensor": false, "experimental_event_entities": false,
 	}
-	config["serial"] = map[string]any{"adapter": b.o.Adapter, "port": b.o.Port}
+	config["serial"] = map[string]any{"adapter": "", "port": ""} // sticks are found by themselves
 	config["version"] = 5
 	deviceSets := make(map[string]any, len(b.deviceSets))
 	for ieee, set := range b.deviceSets {

@@ -300,12 +300,12 @@ func endpointTopics(d *devices.Definition) []string {
 func (b *Bridge) publishCached() {
 	for _, d := range b.sortedDevices() {
 		if b.states[d.ieee.String()] != nil {
-			b.publishState(b.ofDevice(d), nil, cached)
+			b.publishState(entity{device: d}, nil, cached)
 		}
 	}
 	for _, g := range b.sortedGroups() {
 		if b.states[entityID(g.id)] != nil {
-			b.publishState(b.ofGroup(g), nil, cached)
+			b.publishState(entity{group: g}, nil, cached)
 		}
 	}
 }

@@ -142,8 +142,9 @@ func (s *stick) ChangeChannel(_ context.Context, channel uint8) error {
 	s.parameters.Channel = channel
 	return nil
 }
-func (s *stick) Done() <-chan struct{} { return s.done }
-func (s *stick) Err() error            { return nil }
+func (s *stick) Events(f func(zigbee.Event)) { s.event = f }
+func (s *stick) Done() <-chan struct{}       { return s.done }
+func (s *stick) Err() error                  { return nil }
 
 func (s *stick) Close() error {
 	s.air.Detach(s)
@@ -172,7 +173,7 @@ func (s *stick) Receive(f air.Frame) {
 	}
 	s.event(zigbee.Incoming{
 		Source: f.Source, SourceEndpoint: f.SourceEndpoint, DestinationEndpoint: f.DestinationEndpoint, Group: f.Group,
-		Broadcast: f.Destination >= 0xfff8, Profile: f.Profile, Cluster: f.Cluster, LinkQuality: f.LinkQuality, Data: f.Data,
+		Broadcast: f.Destination.IsBroadcast(), Profile: f.Profile, Cluster: f.Cluster, LinkQuality: f.LinkQuality, Data: f.Data,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/devices"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // Overview is what there is in the network, for people.
@@ -75,10 +76,10 @@ func (b *Bridge) summary(d *device) DeviceSummary {
 		seen := d.LastSeen
 		s.LastSeen = &seen
 	}
-	if battery, ok := number(b.states[d.IEEEAddress.String()]["battery"]); ok {
+	if battery, ok := zcl.Float(b.states[d.IEEEAddress.String()]["battery"]); ok {
 		s.Battery = &battery
 	}
-	if b.hasAvailability(b.ofDevice(d)) {
+	if b.hasAvailability(entity{device: d}) {
 		s.Availability = "offline"
 		if d.online {
 			s.Availability = "online"

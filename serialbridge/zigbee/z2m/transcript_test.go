@@ -236,7 +236,6 @@ func TestTranscript(t *testing.T) {
 	}
 	h := newInhabited(t, func(o *Options) {
 		o.HomeAssistant = HomeAssistant{Enabled: true, DiscoveryTopic: "homeassistant", StatusTopic: "homeassistant/status"}
-		o.Adapter, o.Port = "zstack", "tcp://127.0.0.1:6638"
 		o.Discovery = documents{t}
 	})
 	r := &replay{inhabited: h, lines: lines, ours: make(shapes)}

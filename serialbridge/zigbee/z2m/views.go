@@ -68,7 +68,7 @@ func (b *Bridge) NetworkState() NetworkState {
 		default:
 			s.Others++
 		}
-		if b.hasAvailability(b.ofDevice(d)) && !d.online {
+		if b.hasAvailability(entity{device: d}) && !d.online {
 			s.Offline++
 		}
 		if d.Interview == zigbee.Failed || d.Interview == zigbee.Successful && !supported(d) {
@@ -230,11 +230,7 @@ func (b *Bridge) endpointDetail(d *device, e *zigbee.Endpoint, coordinator zigbe
 		t.Bindings = append(t.Bindings, to)
 	}
 	for _, r := range e.Reportings {
-		attribute := strconv.Itoa(int(r.Attribute))
-		if c := zcl.ClusterByID(r.Cluster); c != nil && c.Attribute(r.Attribute) != nil {
-			attribute = c.Attribute(r.Attribute).Name
-		}
-		t.Reportings = append(t.Reportings, ReportingDetail{zcl.ClusterName(r.Cluster), attribute, int(r.Min / time.Second), int(r.Max / time.Second), r.Change})
+		t.Reportings = append(t.Reportings, ReportingDetail{zcl.ClusterName(r.Cluster), zcl.AttributeName(r.Cluster, r.Attribute), int(r.Min / time.Second), int(r.Max / time.Second), r.Change})
 	}
 	for _, id := range e.Groups {
 		t.Groups = append(t.Groups, GroupName{id, b.groupName(id)})
@@ -281,7 +277,7 @@ func (b *Bridge) Groups() []GroupDetail {
 			t.State = map[string]any{}
 		}
 		for _, m := range b.members(g.id) {
-			t.Members = append(t.Members, MemberDetail{m.ieee, m.name(), m.endpoint, b.hasAvailability(b.ofDevice(m.device)) && !m.online})
+			t.Members = append(t.Members, MemberDetail{m.ieee, m.name(), m.endpoint, b.hasAvailability(entity{device: m.device}) && !m.online})
 			t.Switch = t.Switch || slices.Contains(m.Endpoint(m.endpoint).Input, clusterOnOff)
 		}
 		list = append(list, t)
@@ -343,7 +339,7 @@ func (b *Bridge) firmwareOf(d *device) Firmwares {
 	}
 	update, _ := object(b.states[d.ieee.String()]["update"])
 	amount := func(key string) *float64 {
-		if n, ok := number(update[key]); ok {
+		if n, ok := zcl.Float(update[key]); ok {
 			return &n
 		}
 		return nil

@@ -7,29 +7,29 @@ import (
 
 // The global commands (section 2.5, table 2-3).
 const (
-	ReadAttributes                 = 0x00
-	ReadAttributesResponse         = 0x01
-	WriteAttributes                = 0x02
-	WriteAttributesUndivided       = 0x03
-	WriteAttributesResponse        = 0x04
-	WriteAttributesNoResponse      = 0x05
-	ConfigureReporting             = 0x06
-	ConfigureReportingResponse     = 0x07
-	ReadReportingConfiguration     = 0x08
-	ReadReportingConfigurationResp = 0x09
-	ReportAttributes               = 0x0a
-	DefaultResponse                = 0x0b
-	DiscoverAttributes             = 0x0c
-	DiscoverAttributesResponse     = 0x0d
-	ReadAttributesStructured       = 0x0e
-	WriteAttributesStructured      = 0x0f
-	WriteAttributesStructuredResp  = 0x10
-	DiscoverCommandsReceived       = 0x11
-	DiscoverCommandsReceivedResp   = 0x12
-	DiscoverCommandsGenerated      = 0x13
-	DiscoverCommandsGeneratedResp  = 0x14
-	DiscoverAttributesExtended     = 0x15
-	DiscoverAttributesExtendedResp = 0x16
+	ReadAttributes                     = 0x00
+	ReadAttributesResponse             = 0x01
+	WriteAttributes                    = 0x02
+	WriteAttributesUndivided           = 0x03
+	WriteAttributesResponse            = 0x04
+	WriteAttributesNoResponse          = 0x05
+	ConfigureReporting                 = 0x06
+	ConfigureReportingResponse         = 0x07
+	ReadReportingConfiguration         = 0x08
+	ReadReportingConfigurationResponse = 0x09
+	ReportAttributes                   = 0x0a
+	DefaultResponse                    = 0x0b
+	DiscoverAttributes                 = 0x0c
+	DiscoverAttributesResponse         = 0x0d
+	ReadAttributesStructured           = 0x0e
+	WriteAttributesStructured          = 0x0f
+	WriteAttributesStructuredResponse  = 0x10
+	DiscoverCommandsReceived           = 0x11
+	DiscoverCommandsReceivedResponse   = 0x12
+	DiscoverCommandsGenerated          = 0x13
+	DiscoverCommandsGeneratedResponse  = 0x14
+	DiscoverAttributesExtended         = 0x15
+	DiscoverAttributesExtendedResponse = 0x16
 )
 
 // Status is a status enumeration (section 2.6.3, table 2-13).
@@ -37,35 +37,35 @@ type Status uint8
 
 // The statuses that the house tells apart.
 const (
-	Success                Status = 0x00
-	Failure                Status = 0x01
-	NotAuthorized          Status = 0x7e
-	MalformedCommand       Status = 0x80
-	UnsupportedCommand     Status = 0x81
-	UnsupportedGeneral     Status = 0x82
-	InvalidField           Status = 0x85
-	UnsupportedAttribute   Status = 0x86
-	InvalidValue           Status = 0x87
-	ReadOnly               Status = 0x88
-	InsufficientSpace      Status = 0x89
-	DuplicateExists        Status = 0x8a
-	NotFound               Status = 0x8b
-	UnreportableAttribute  Status = 0x8c
-	InvalidDataType        Status = 0x8d
-	InvalidSelector        Status = 0x8e
-	WriteOnly              Status = 0x8f
-	InconsistentStartup    Status = 0x90
-	ActionDenied           Status = 0x93
-	Timeout                Status = 0x94
-	Abort                  Status = 0x95
-	InvalidImage           Status = 0x96
-	WaitForData            Status = 0x97
-	NoImageAvailable       Status = 0x98
-	RequireMoreImage       Status = 0x99
-	HardwareFailure        Status = 0xc0
-	SoftwareFailure        Status = 0xc1
-	CalibrationError       Status = 0xc2
-	UnsupportedClusterStat Status = 0xc3
+	Success               Status = 0x00
+	Failure               Status = 0x01
+	NotAuthorized         Status = 0x7e
+	MalformedCommand      Status = 0x80
+	UnsupportedCommand    Status = 0x81
+	UnsupportedGeneral    Status = 0x82
+	InvalidField          Status = 0x85
+	UnsupportedAttribute  Status = 0x86
+	InvalidValue          Status = 0x87
+	ReadOnly              Status = 0x88
+	InsufficientSpace     Status = 0x89
+	DuplicateExists       Status = 0x8a
+	NotFound              Status = 0x8b
+	UnreportableAttribute Status = 0x8c
+	InvalidDataType       Status = 0x8d
+	InvalidSelector       Status = 0x8e
+	WriteOnly             Status = 0x8f
+	InconsistentStartup   Status = 0x90
+	ActionDenied          Status = 0x93
+	Timeout               Status = 0x94
+	Abort                 Status = 0x95
+	InvalidImage          Status = 0x96
+	WaitForData           Status = 0x97
+	NoImageAvailable      Status = 0x98
+	RequireMoreImage      Status = 0x99
+	HardwareFailure       Status = 0xc0
+	SoftwareFailure       Status = 0xc1
+	CalibrationError      Status = 0xc2
+	UnsupportedCluster    Status = 0xc3
 )
 
 // Attribute is one attribute as a report, a read response or a write carries it.

@@ -2,7 +2,6 @@ package zcl
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -274,9 +273,6 @@ func octets(value any) ([]byte, bool) {
 	case []any:
 		b := make([]byte, 0, len(v))
 		for _, item := range v {
-			if number, ok := item.(json.Number); ok {
-				item, _ = number.Int64()
-			}
 			n, ok := Int(item)
 			if !ok || n < 0 || n > 0xff {
 				return nil, false

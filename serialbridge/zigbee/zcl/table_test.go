@@ -258,48 +258,6 @@ func TestAppendFromJSON(t *testing.T) {
 	}
 }
 
-func TestGlobalCommands(t *testing.T) {
-	reporting := "00000029" + "0a00100e" + "6400" + "010000" + "3c00"
-	payload, _ := hex.DecodeString(reporting)
-	records, err := ParseReporting(ConfigureReporting, payload)
-	want := []Reporting{{ID: 0, Type: Int16, Min: 10, Max: 3600, Change: int64(100)}, {Received: true, Timeout: 60}}
-	if err != nil || !reflect.DeepEqual(records, want) {
-		t.Errorf("%v, %v", records, err)
-	}
-	if again, err := AppendReporting(nil, ConfigureReporting, records); err != nil || !bytes.Equal(again, payload) {
-		t.Errorf("%x, %v", again, err)
-	}
-	answer := []Reporting{{Status: NotFound, ID: 5}, {ID: 0, Type: Bitmap8, Min: 1, Max: 2}}
-	data, err := AppendReporting(nil, ReadReportingConfigurationResp, answer)
-	if records, perr := ParseReporting(ReadReportingConfigurationResp, data); err != nil || perr != nil || !reflect.DeepEqual(records, answer) {
-		t.Errorf("%v, %v, %v", records, err, perr)
-	}
-	for _, command := range []uint8{WriteAttributesResponse, ConfigureReportingResponse} {
-		for _, records := range [][]AttributeStatus{{{}}, {{Status: ReadOnly, ID: 7}, {Status: InvalidValue, ID: 0x4000}}} {
-			got, err := ParseStatuses(command, AppendStatuses(nil, command, records))
-			if err != nil || !reflect.DeepEqual(got, records) {
-				t.Errorf("%v, %v", got, err)
-			}
-		}
-	}
-	if got, err := ParseStatuses(ConfigureReportingResponse, []byte{0x86}); err != nil || len(got) != 1 || got[0].Status != UnsupportedAttribute {
-		t.Errorf("a status alone: %v, %v", got, err)
-	}
-	if ids, err := ParseReportingIDs(AppendReportingIDs(nil, 1, 2)); err != nil || len(ids) != 2 || ids[1].ID != 2 {
-		t.Errorf("%v, %v", ids, err)
-	}
-	if first, most, err := ParseDiscover(AppendDiscover(nil, 0x4000, 9)); first != 0x4000 || most != 9 || err != nil {
-		t.Errorf("%x, %d, %v", first, most, err)
-	}
-	attributes := []Attribute{{ID: 1, Type: Uint8}, {ID: 0xfffd, Type: Uint16}}
-	if complete, got, err := ParseDiscovered(AppendDiscovered(nil, true, attributes)); !complete || !reflect.DeepEqual(got, attributes) || err != nil {
-		t.Errorf("%v, %v, %v", complete, got, err)
-	}
-	if command, status, err := ParseDefaultResponse(AppendDefaultResponse(nil, 2, UnsupportedCommand)); command != 2 || status != UnsupportedCommand || err != nil {
-		t.Errorf("%d, %v, %v", command, status, err)
-	}
-}
-
 // All clusters can be told to others.
 func TestClustersAsJSON(t *testing.T) {
 	for _, c := range Clusters() {

@@ -2,6 +2,7 @@ package zcl
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 )
@@ -290,7 +291,7 @@ func toSemi(f float64) uint16 {
 	return sign | uint16(exponent+14)<<10 | uint16(math.Ldexp(fraction, 11))&0x3ff
 }
 
-// Int returns a whole number of any numeric type of Go.
+// Int returns a whole number of any numeric type of Go, json.Number too.
 func Int(value any) (int64, bool) {
 	switch v := value.(type) {
 	case int:
@@ -317,11 +318,14 @@ func Int(value any) (int64, bool) {
 		return int64(v), v == math.Trunc(v) && math.Abs(v) < 1<<63
 	case float32:
 		return Int(float64(v))
+	case json.Number:
+		i, err := v.Int64()
+		return i, err == nil
 	}
 	return 0, false
 }
 
-// Float returns a number of any numeric type of Go.
+// Float returns a number of any numeric type of Go, json.Number too.
 func Float(value any) (float64, bool) {
 	switch v := value.(type) {
 	case float64:
@@ -330,6 +334,9 @@ func Float(value any) (float64, bool) {
 		return float64(v), true
 	case uint64:
 		return float64(v), true
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil
 	}
 	i, ok := Int(value)
 	return float64(i), ok
