@@ -161,9 +161,6 @@ func (z *zigbeeHouse) Serve(ctx context.Context, c zigbee.Coordinator) error {
 	}
 }
 
-// Event passes on what a stick tells. See dongle.Network.
-func (z *zigbeeHouse) Event(e zigbee.Event) { z.Bridge().Network().Event(e) }
-
 // ServeHTTP serves the front end.
 func (z *zigbeeHouse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	z.mu.Lock()

@@ -46,6 +46,12 @@ const (
 	BroadcastRouters NetworkAddress = 0xfffc
 )
 
+// IsBroadcast says that the address is of more than one device.
+func (a NetworkAddress) IsBroadcast() bool { return a >= 0xfff8 }
+
+// Channels is the mask of all channels, 11 to 26: those of the 2.4 GHz band.
+const Channels uint32 = 0x07fff800
+
 // Profiles.
 const (
 	ProfileZDO            = 0x0000

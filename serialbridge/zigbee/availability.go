@@ -45,10 +45,10 @@ func (n *Network) SetAvailability(ieee IEEEAddress, a Availability) {
 	if !a.Enabled {
 		return
 	}
-	now := n.now()
+	now := time.Now()
 	n.setAvailable(d, now.Sub(d.device.LastSeen) < a.Timeout)
 	n.schedule(d, now)
-	if d.active() && !p.available {
+	if d.device.Active() && !p.available {
 		p.due = now // perhaps it is there, and has nothing to say
 	}
 }
@@ -62,11 +62,10 @@ func (n *Network) Available(ieee IEEEAddress) bool {
 	return d != nil && (!d.presence.settings.Enabled || d.presence.available)
 }
 
-// active says that a device can be asked at any time whether it is there.
-func (d *node) active() bool {
-	power := d.device.PowerSource
-	return d.device.Type == Router && power != "Battery" ||
-		power != "" && power != "Unknown" && power != "Battery"
+// Active says that the device can be asked at any time whether it is there.
+func (d *Device) Active() bool {
+	return d.Type == Router && d.PowerSource != "Battery" ||
+		d.PowerSource != "" && d.PowerSource != "Unknown" && d.PowerSource != "Battery"
 }
 
 // setAvailable takes note of whether a device is there. The network is locked.
@@ -83,7 +82,7 @@ func (n *Network) setAvailable(d *node, available bool) {
 func (n *Network) schedule(d *node, now time.Time) {
 	p := &d.presence
 	wait := p.settings.Timeout + availabilityGrace
-	if d.active() {
+	if d.device.Active() {
 		if p.paused {
 			p.due = time.Time{}
 			return
@@ -147,7 +146,7 @@ func (n *Network) watchAvailability(ctx context.Context) {
 // overdue marks devices on batteries that were silent for too long, and returns one to be
 // pinged, or how long it is until there is something to do.
 func (n *Network) overdue() (ping *node, wait time.Duration) {
-	now := n.now()
+	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	wait = time.Hour
@@ -158,7 +157,7 @@ func (n *Network) overdue() (ping *node, wait time.Duration) {
 		case !p.settings.Enabled || p.due.IsZero():
 		case p.due.After(now):
 			wait = min(wait, p.due.Sub(now))
-		case !d.active():
+		case !d.device.Active():
 			n.setAvailable(d, false)
 			n.schedule(d, now)
 		default:
@@ -199,7 +198,7 @@ func (n *Network) pingOverdue(ctx context.Context, d *node) {
 	if !n.running || ctx.Err() != nil || p.due.After(silent) || !p.settings.Enabled {
 		return // it was heard, or could not be asked
 	}
-	now := n.now()
+	now := time.Now()
 	if ok { // it has answered something that was no frame
 		n.present(d, now)
 		return

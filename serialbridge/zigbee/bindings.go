@@ -28,7 +28,7 @@ func (n *Network) Bind(ctx context.Context, ieee IEEEAddress, endpoint uint8, b 
 // no error.
 func (n *Network) Unbind(ctx context.Context, ieee IEEEAddress, endpoint uint8, b Binding) error {
 	err := n.askToBind(ctx, ieee, zdoUnbind, endpoint, b)
-	if e, ok := errors.AsType[*ZDOError](err); ok && e.Status == zdoNoEntry {
+	if e, ok := errors.AsType[*zdoError](err); ok && e.Status == zdoNoEntry {
 		err = nil
 	}
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // Form and Restore, and only then the rest.
 type Coordinator interface {
 	Info() Info
+	// Events has f told what happens from now on; see [Event]. Until then nobody is.
+	Events(f func(Event))
 
 	// Network returns the network that the stick holds, without starting
 	// it. It fails with ErrNoNetwork if there is none.

@@ -13,8 +13,8 @@
 // or Serve and end before these return; methods have none.
 //
 // Methods may be called from any goroutine. One mutex guards everything, and nobody
-// waits for a device, a stick or the card while holding it. Event never blocks: it
-// works under the mutex, and what others are to be told is put into a queue
+// waits for a device, a stick or the card while holding it. What a stick
+// tells never waits: it is taken in under the mutex, and what others are to be told is put into a queue
 // that Run empties, in order, by one goroutine. Devices that methods return
 // are copies. Those that Handler is given share their endpoints with others and are
 // not to be changed.

@@ -21,15 +21,15 @@ const (
 	clusterIASZone     = 0x0500
 )
 
-// Event takes what a coordinator tells. It does not block.
-func (n *Network) Event(e Event) {
+// event takes what a coordinator tells. It does not block.
+func (n *Network) event(e Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.session == nil {
 		n.counters.Strays++
 		return
 	}
-	now := n.now()
+	now := time.Now()
 	switch e := e.(type) {
 	case Joined:
 		n.joined(e.IEEEAddress, e.NetworkAddress, now)
@@ -163,7 +163,7 @@ func (n *Network) moved(e AddressChanged, now time.Time) {
 
 // place gives a device that is known another address.
 func (n *Network) place(d *node, address NetworkAddress) {
-	if d.device.NetworkAddress == address || address == ToCoordinator || address >= 0xfff8 {
+	if d.device.NetworkAddress == address || address == ToCoordinator || address.IsBroadcast() {
 		return
 	}
 	known := d.device.NetworkAddress != UnknownAddress
@@ -180,7 +180,7 @@ func (n *Network) settle(d *node, address NetworkAddress) {
 	if n.addresses[d.device.NetworkAddress] == d.device.IEEEAddress {
 		delete(n.addresses, d.device.NetworkAddress)
 	}
-	if address == ToCoordinator || address >= 0xfff8 {
+	if address == ToCoordinator || address.IsBroadcast() {
 		return
 	}
 	// Who had the address before is somewhere else, and has to be found again.
@@ -306,7 +306,7 @@ const strangerPause = 5 * time.Minute
 // meet keeps a message of a device whose address is not known, and asks for its
 // IEEE address.
 func (n *Network) meet(m Incoming) {
-	now := n.now()
+	now := time.Now()
 	s := n.strangers[m.Source]
 	if s == nil {
 		if len(n.strangers) >= maxStrangers {
@@ -359,7 +359,7 @@ func (n *Network) identify(ctx context.Context, address NetworkAddress) {
 		return
 	}
 	a.NetworkAddress = address
-	n.moved(a, n.now())
+	n.moved(a, time.Now())
 }
 
 // turnAway drops what a stranger has said. It is kept in mind that it was asked.

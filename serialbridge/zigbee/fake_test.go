@@ -167,6 +167,13 @@ type world struct {
 	served  chan error
 }
 
+// at returns who has a network address; 0: nobody.
+func (w *world) at(address NetworkAddress) IEEEAddress {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.addresses[address]
+}
+
 // newWorld runs a network on a stick; call it in a bubble of synctest.
 func newWorld(t *testing.T, change ...func(*world)) *world {
 	w := &world{t: t, stick: newStick(), diary: &diary{}, store: newBucket[Device](), memory: newBucket[string](), served: make(chan error, 8)}
@@ -195,7 +202,7 @@ func (w *world) boot() {
 
 func (w *world) plugIn(ctx context.Context, s *stick) {
 	n := w.Network
-	s.event = n.Event
+	s.event = n.event
 	w.stick = s
 	w.all.Go(func() { w.served <- n.Serve(ctx, s) })
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"lintel/serialbridge/zigbee/zcl"
@@ -37,38 +36,6 @@ type askedZDO struct {
 	to      NetworkAddress
 	cluster uint16
 	request []byte
-}
-
-// thing is a device.
-type thing struct {
-	ieee       IEEEAddress
-	address    NetworkAddress
-	type_      uint8
-	capability uint8
-	code       uint16
-	endpoints  []Endpoint
-	attributes map[uint16]map[uint16]zcl.Attribute
-	asleep     atomic.Bool
-	silent     atomic.Bool // takes messages and says nothing
-	// takes is asked first about what is sent to it; true: it has seen to it.
-	takes func(Outgoing, zcl.Frame) bool
-
-	mu       sync.Mutex
-	received []zcl.Frame
-}
-
-// got returns what was sent to the device.
-func (d *thing) got() []zcl.Frame {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.received)
-}
-
-// clear forgets what was sent to the device.
-func (d *thing) clear() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.received = nil
 }
 
 const (
@@ -106,6 +73,8 @@ func (s *stick) forget() {
 }
 
 func (s *stick) Info() Info { return s.info }
+
+func (s *stick) Events(func(Event)) {} // it has been told who listens
 
 func (s *stick) Network(context.Context) (Parameters, error) {
 	s.mu.Lock()
@@ -206,7 +175,7 @@ func (s *stick) Send(ctx context.Context, m Outgoing) error {
 	s.mu.Lock()
 	s.sent = append(s.sent, m)
 	s.mu.Unlock()
-	if m.Group != 0 || m.Destination >= 0xfff8 {
+	if m.Group != 0 || m.Destination.IsBroadcast() {
 		return nil
 	}
 	d := s.find(m.Destination)
@@ -270,25 +239,11 @@ func (s *stick) Send(ctx context.Context, m Outgoing) error {
 	return nil
 }
 
-// say has a device send a frame.
-func (s *stick) say(d *thing, endpoint uint8, cluster uint16, f zcl.Frame) {
-	s.event(Incoming{
-		Source: d.address, SourceEndpoint: endpoint, DestinationEndpoint: EndpointHome,
-		Profile: ProfileHomeAutomation, Cluster: cluster, LinkQuality: 120, Data: f.Append(nil),
-	})
-}
-
-// report has a device report an attribute.
-func (s *stick) report(d *thing, sequence uint8, cluster uint16, a zcl.Attribute) {
-	payload, _ := zcl.AppendAttributes(nil, zcl.ReportAttributes, []zcl.Attribute{a})
-	s.say(d, 1, cluster, zcl.Frame{ServerToClient: true, DisableDefaultResponse: true, Sequence: sequence, Command: zcl.ReportAttributes, Payload: payload})
-}
-
 func (s *stick) ZDO(ctx context.Context, to NetworkAddress, cluster uint16, request []byte) ([]byte, error) {
 	s.mu.Lock()
 	s.asked = append(s.asked, askedZDO{to, cluster, slices.Clone(request)})
 	s.mu.Unlock()
-	if to >= 0xfff8 {
+	if to.IsBroadcast() {
 		if cluster == zdoNetworkAddress {
 			ieee := IEEEAddress(binary.LittleEndian.Uint64(request))
 			s.mu.Lock()
@@ -386,40 +341,4 @@ func (s *stick) tables(_ NetworkAddress, cluster uint16, request []byte) ([]byte
 	data = appendIEEE(append(data, make([]byte, 8)...), d.ieee)
 	data = binary.LittleEndian.AppendUint16(data, uint16(d.address))
 	return append(data, d.type_|1<<2|1<<4, 0, 1, 200), nil
-}
-
-// plug is a router, door a device that sleeps.
-func plug(s *stick) *thing {
-	return s.add(&thing{
-		ieee: plugIEEE, address: 0x1111, type_: 1, capability: 0x8e, code: 0x1037,
-		endpoints:  []Endpoint{{ID: 1, Profile: ProfileHomeAutomation, DeviceID: 0x0051, Input: []uint16{0, 3, 4, 6}, Output: []uint16{25}}},
-		attributes: basicAttributesOf("Plug", "Maker", 1),
-	})
-}
-
-func door(s *stick) *thing {
-	return s.add(&thing{
-		ieee: doorIEEE, address: 0x2222, type_: 2, capability: 0x80, code: 0x1037,
-		endpoints:  []Endpoint{{ID: 1, Profile: ProfileHomeAutomation, DeviceID: 0x0402, Input: []uint16{0, 1, 0x500}}},
-		attributes: basicAttributesOf("Door", "Maker", 3),
-	})
-}
-
-func basicAttributesOf(model, manufacturer string, power uint64) map[uint16]map[uint16]zcl.Attribute {
-	return map[uint16]map[uint16]zcl.Attribute{
-		0: {
-			0: {Type: zcl.Uint8, Value: uint64(3)}, 1: {Type: zcl.Uint8, Value: uint64(1)}, 3: {Type: zcl.Uint8, Value: uint64(2)},
-			4: {Type: zcl.CharString, Value: manufacturer}, 5: {Type: zcl.CharString, Value: model},
-			6: {Type: zcl.CharString, Value: "20250101"}, 7: {Type: zcl.Enum8, Value: power},
-			0x4000: {Type: zcl.CharString, Value: "1.0.1"},
-		},
-		0x500: {0: {Type: zcl.Enum8, Value: uint64(0)}, 0x10: {Type: zcl.IEEE, Value: uint64(0)}},
-	}
-}
-
-func (s *stick) add(d *thing) *thing {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.devices[d.address] = d
-	return d
 }

@@ -37,7 +37,7 @@ const (
 
 // overhears has a router tell the coordinator something of the Green Power cluster.
 func (w *world) overhears(router NetworkAddress, text string) {
-	w.Event(Incoming{Source: router, SourceEndpoint: EndpointGreenPower, DestinationEndpoint: EndpointGreenPower, Group: gpGroup,
+	w.event(Incoming{Source: router, SourceEndpoint: EndpointGreenPower, DestinationEndpoint: EndpointGreenPower, Group: gpGroup,
 		Profile: ProfileGreenPower, Cluster: clusterGreenPower, LinkQuality: 90, Data: unhex(w.t, text)})
 }
 

@@ -61,7 +61,7 @@ func (n *Network) interviewIfNeeded(d *node) {
 	switch d.device.Interview {
 	case Pending:
 	case Failed:
-		if d.retries >= interviewRetries || !d.retried.IsZero() && n.now().Sub(d.retried) < interviewPause {
+		if d.retries >= interviewRetries || !d.retried.IsZero() && time.Since(d.retried) < interviewPause {
 			return
 		}
 		d.retries++
@@ -101,7 +101,7 @@ func (n *Network) interview(ctx context.Context, d *node, afresh bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	d.interviewing = false
-	d.retried = n.now()
+	d.retried = time.Now()
 	if n.nodes[d.device.IEEEAddress] != d {
 		n.endProgress(d, Failed, ErrNoDevice)
 		return ErrNoDevice
@@ -120,64 +120,6 @@ func (n *Network) interview(ctx context.Context, d *node, afresh bool) error {
 	n.dirty(d)
 	n.tell(notice{kind: noticeInterviewing, device: d.device})
 	return err
-}
-
-// wellKnown says whether a device whose interview fails can be told from others all the
-// same: some never answer all of it (facts of zigbee-herdsman's interview).
-func (d *node) wellKnown() bool {
-	device := &d.device
-	switch {
-	case device.ManufacturerName == "HOBEIAN",
-		strings.HasPrefix(device.ModelID, "TS") && (strings.HasPrefix(device.ManufacturerName, "_TZ") || strings.HasPrefix(device.ManufacturerName, "_TYZB01_")):
-		device.PowerSource = orElse(device.PowerSource, "Battery")
-		return true
-	case device.ManufacturerCode == manufacturerControl4:
-		device.ManufacturerName, device.ModelID, device.PowerSource = "Control4", "C4-Zigbee", "Mains (single phase)"
-		return true
-	}
-	for _, w := range wellKnown {
-		if !strings.HasPrefix(device.ModelID, w.prefix) || !strings.HasSuffix(device.ModelID, w.suffix) || device.ModelID == "" {
-			continue
-		}
-		if device.Type == Unknown && w.endDevice {
-			device.Type = EndDevice
-		}
-		if device.ManufacturerCode == 0 {
-			device.ManufacturerCode = w.code
-		}
-		device.ManufacturerName = orElse(device.ManufacturerName, w.name)
-		device.PowerSource = orElse(device.PowerSource, orElse(w.power, "Unknown"))
-		return true
-	}
-	return false
-}
-
-// Models that tell their name and fail at something later.
-var wellKnown = []struct {
-	prefix, suffix string
-	endDevice      bool
-	code           uint16
-	name, power    string
-}{
-	{prefix: "3R", suffix: "Z", endDevice: true, power: "Battery"},
-	{prefix: "lumi.", endDevice: true, code: 4151, name: "LUMI", power: "Battery"},
-	{prefix: "TERNCY-PP01", endDevice: true, code: 4648, name: "TERNCY", power: "Battery"},
-	{prefix: "3RWS18BZ"},
-	{prefix: "MULTI-MECI--EA01"},
-	{prefix: "MOT003"},
-	{prefix: "C-ZB-SEDC"}, // fails at enrolment, like those that follow
-	{prefix: "C-ZB-SEMO"},
-	{prefix: "CS-T9C-A0-BG"},
-	{prefix: "SNZB-01"},
-	{prefix: "3011", endDevice: true, power: "Battery"},
-	{prefix: "Smart Siren", name: "AduroSmart Eria"},
-}
-
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }
 
 // ask goes through the interview. What is known from an earlier one is not asked again,
@@ -394,66 +336,6 @@ func (n *Network) askBasic(ctx context.Context, d *node, id uint8, afresh bool, 
 			_, _ = n.read(ctx, ieee, noHold, id, clusterBasic, 0, basicManufacturer, 0x0000, 0x0001, basicModel, 0x0007, 0xfffe)
 		}
 	}
-}
-
-// enrol makes the coordinator the one that a security sensor reports to (section
-// 8.2.2.2.3): there are devices that ask for it, which the network answers, and
-// others that want the answer without having asked.
-func (n *Network) enrol(ctx context.Context, d *node, id uint8) error {
-	ieee := d.device.IEEEAddress
-	n.mu.Lock()
-	coordinator := n.info.IEEEAddress
-	n.mu.Unlock()
-	enrolled := func() (bool, error) {
-		read, err := n.read(ctx, ieee, interviewHold, id, clusterIASZone, 0, 0x0010, 0x0000)
-		if err != nil {
-			return false, err
-		}
-		var state, cie uint64
-		for _, a := range read {
-			v, _ := a.Value.(uint64)
-			switch a.ID {
-			case 0x0000:
-				state = v
-			case 0x0010:
-				cie = v
-			}
-		}
-		return state == 1 && IEEEAddress(cie) == coordinator, nil
-	}
-	done, err := enrolled()
-	if err != nil || done {
-		return wrapEnrol(err)
-	}
-	if err := n.Write(ctx, ieee, id, clusterIASZone, 0, zcl.Attribute{ID: 0x0010, Type: zcl.IEEE, Value: uint64(coordinator)}); err != nil {
-		return wrapEnrol(err)
-	}
-	if err := pause(ctx, 500*time.Millisecond); err != nil {
-		return err
-	}
-	_, err = n.Request(ctx, ieee, Request{
-		Endpoint: id, Cluster: clusterIASZone, NoResponse: true, Hold: interviewHold,
-		Frame: zcl.Frame{Type: zcl.Specific, DisableDefaultResponse: true, Command: 0, Payload: []byte{0, iasZoneID}},
-	})
-	if err != nil {
-		return wrapEnrol(err)
-	}
-	for range 20 {
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
-			return err
-		}
-		if done, err := enrolled(); err != nil || done {
-			return wrapEnrol(err)
-		}
-	}
-	return wrapEnrol(errors.New("it keeps to its state"))
-}
-
-func wrapEnrol(err error) error {
-	if err != nil {
-		err = fmt.Errorf("zigbee: the device does not enrol as a security sensor: %w", err)
-	}
-	return err
 }
 
 // askPollControl has a device that sleeps check in, so that it can be told things.

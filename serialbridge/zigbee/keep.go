@@ -251,7 +251,7 @@ func (n *Network) firstBackup(ctx context.Context, s *session, adopt, resumed bo
 		return
 	}
 	n.mu.Unlock()
-	if !last.recent(n.now()) {
+	if !last.recent(time.Now()) {
 		if b, err = n.takeBackup(ctx, b); err != nil {
 			n.log.Warn("the backup of the Zigbee network is not kept", "err", err)
 			return
@@ -318,13 +318,13 @@ type restoring struct {
 	done   chan error // room for one
 }
 
-// RestoreWords returns the words by which a backup of another network is restored.
-func RestoreWords(b *Backup) string {
+// restoreWords returns the words by which a backup of another network is restored.
+func restoreWords(b *Backup) string {
 	return fmt.Sprintf("replace the network by %x on channel %d", b.ExtendedPANID, b.Channel)
 }
 
 // Restore makes the stick, or the next one, coordinator of the network in the backup. If
-// that is another network than this one, words have to be RestoreWords(b). The stick
+// that is another network than this one, words have to be restoreWords(b). The stick
 // is opened once more for it.
 func (n *Network) Restore(ctx context.Context, b *Backup, words string) error {
 	b = b.clone()
@@ -334,11 +334,11 @@ func (n *Network) Restore(ctx context.Context, b *Backup, words string) error {
 	case n.restoring != nil:
 		n.mu.Unlock()
 		return errors.New("zigbee: a restore is under way already; wait for its end")
-	case other && words != RestoreWords(b):
+	case other && words != restoreWords(b):
 		known := n.memory.Parameters
 		n.mu.Unlock()
 		return fmt.Errorf("zigbee: the backup is of another network (%s) than this one (%s), whose devices would all be lost; "+
-			"if that is what you want, say so: %q", b.Parameters, known, RestoreWords(b))
+			"if that is what you want, say so: %q", b.Parameters, known, restoreWords(b))
 	}
 	if last := n.memory.backup; !other && last != nil {
 		// Counters never go back, and devices that have joined since stay.

@@ -131,9 +131,9 @@ func (n *Network) links(router *MapNode, neighbours []neighbour, routes []Route)
 			continue
 		}
 		if nb.ieee == 0 { // some devices of Xiaomi do not tell
-			if d, ok := n.ByNetworkAddress(nb.address); ok {
-				nb.ieee = d.IEEEAddress
-			}
+			n.mu.Lock()
+			nb.ieee = n.addresses[nb.address]
+			n.mu.Unlock()
 		}
 		links = append(links, MapLink{
 			Source: MapEnd{nb.ieee, nb.address}, Target: MapEnd{router.IEEEAddress, router.NetworkAddress},

@@ -148,17 +148,6 @@ func (n *Network) Device(ieee IEEEAddress) (Device, bool) {
 	return device.Clone(), ok
 }
 
-// ByNetworkAddress returns the device that has that address now.
-func (n *Network) ByNetworkAddress(a NetworkAddress) (Device, bool) {
-	n.mu.Lock()
-	ieee, ok := n.addresses[a]
-	n.mu.Unlock()
-	if !ok {
-		return Device{}, false
-	}
-	return n.Device(ieee)
-}
-
 // Counters count what happened since the network was made.
 type Counters struct {
 	Received    uint64                    `json:"received"` // messages
@@ -249,5 +238,3 @@ func (n *Network) SetBlocked(ctx context.Context, ieee IEEEAddress, blocked bool
 	n.mu.Unlock()
 	return n.options.Memory.Put(ctx, memoryBlocked, strings.Join(list, ","))
 }
-
-func (n *Network) now() time.Time { return time.Now() }

@@ -50,7 +50,7 @@ func (n *Network) PermitJoin(ctx context.Context, duration time.Duration, via *I
 	defer n.mu.Unlock()
 	n.permitEnd, n.permitVia = time.Time{}, 0
 	if duration > 0 {
-		n.permitEnd = n.now().Add(duration)
+		n.permitEnd = time.Now().Add(duration)
 		if via != nil {
 			n.permitVia = *via
 		}
@@ -62,7 +62,7 @@ func (n *Network) PermitJoin(ctx context.Context, duration time.Duration, via *I
 func (n *Network) PermitJoinEnd() time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.now().Before(n.permitEnd) {
+	if !time.Now().Before(n.permitEnd) {
 		return time.Time{}
 	}
 	return n.permitEnd
@@ -73,7 +73,7 @@ func (n *Network) PermitJoinEnd() time.Time {
 func (n *Network) PermitJoinVia() IEEEAddress {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.now().Before(n.permitEnd) {
+	if !time.Now().Before(n.permitEnd) {
 		return 0
 	}
 	return n.permitVia

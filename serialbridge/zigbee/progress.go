@@ -70,7 +70,7 @@ func (n *Network) Interviews() []InterviewProgress {
 
 // beginProgress takes note that an interview begins. The network is locked.
 func (n *Network) beginProgress(d *node) {
-	now := n.now()
+	now := time.Now()
 	n.interviews = slices.DeleteFunc(n.interviews, func(p *InterviewProgress) bool { return p.IEEEAddress == d.device.IEEEAddress })
 	if len(n.interviews) >= maxInterviews {
 		oldest := 0
@@ -92,7 +92,7 @@ func (n *Network) beginProgress(d *node) {
 
 // endProgress takes note of how an interview has ended. The network is locked.
 func (n *Network) endProgress(d *node, state InterviewState, err error) {
-	now := n.now()
+	now := time.Now()
 	d.progress.State, d.progress.Ended = state, &now
 	if err != nil {
 		d.progress.Error = plainError(err)
@@ -105,14 +105,14 @@ func (n *Network) step(d *node, kind StepKind, endpoint uint8, f func() error) e
 	p, i := d.progress, len(d.progress.Steps)
 	kept := i < maxInterviewSteps
 	if kept {
-		p.Steps = append(p.Steps, InterviewStep{Kind: kind, Endpoint: endpoint, Began: n.now()})
+		p.Steps = append(p.Steps, InterviewStep{Kind: kind, Endpoint: endpoint, Began: time.Now()})
 	}
 	n.mu.Unlock()
 	err := f()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if kept {
-		now := n.now()
+		now := time.Now()
 		p.Steps[i].Ended = &now
 		if err != nil {
 			p.Steps[i].Error = plainError(err)

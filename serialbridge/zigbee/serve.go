@@ -72,6 +72,7 @@ func (n *Network) Serve(ctx context.Context, c Coordinator) (err error) {
 	}
 	n.session, n.info = s, c.Info()
 	n.mu.Unlock()
+	c.Events(n.event)
 	defer func() {
 		n.mu.Lock()
 		n.session = nil
@@ -157,7 +158,7 @@ func (n *Network) bringUp(ctx context.Context, s *session) error {
 		if !c.Info().CanRestore {
 			err = errors.New("zigbee: such a stick cannot take over a network; use a newer one, or the old one again")
 		} else {
-			restored = restored.later(n.now())
+			restored = restored.later(time.Now())
 			err = c.Restore(ctx, restored)
 		}
 	}
@@ -274,7 +275,7 @@ func (n *Network) EnergyScan(ctx context.Context) (map[uint8]uint8, error) {
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	return s.coordinator.EnergyScan(ctx, 0x07fff800)
+	return s.coordinator.EnergyScan(ctx, Channels)
 }
 
 // ChangeChannel moves the network to another channel, 11 to 26. It is backed up before

@@ -245,12 +245,12 @@ func TestRestoreOfAnotherNetwork(t *testing.T) {
 		_, ours, _ := w.Info()
 		b := &Backup{Parameters: *foreign().network, Coordinator: 5, FrameCounter: 7, Devices: []BackupDevice{{IEEEAddress: doorIEEE, NetworkAddress: 0x2222}}}
 		for _, words := range []string{"", "yes"} {
-			if err := w.Restore(ctx, b, words); err == nil || !strings.Contains(err.Error(), RestoreWords(b)) {
+			if err := w.Restore(ctx, b, words); err == nil || !strings.Contains(err.Error(), restoreWords(b)) {
 				t.Errorf("with %q: %v", words, err)
 			}
 		}
 		done := make(chan error, 1)
-		go func() { done <- w.Restore(ctx, b, RestoreWords(b)) }()
+		go func() { done <- w.Restore(ctx, b, restoreWords(b)) }()
 		if err := <-w.served; !errors.Is(err, ErrReopen) {
 			t.Errorf("Serve returns %v", err)
 		}

@@ -22,11 +22,11 @@ const (
 	zdoLeave            = 0x0034
 )
 
-// ZDOStatus is the status of an answer of the Zigbee Device Object (section 2.4.5,
+// zdoStatus is the status of an answer of the Zigbee Device Object (section 2.4.5,
 // table 2-129).
-type ZDOStatus uint8
+type zdoStatus uint8
 
-var zdoStatusNames = map[ZDOStatus]string{
+var zdoStatusNames = map[zdoStatus]string{
 	0x00: "SUCCESS",
 	0x80: "INV_REQUESTTYPE",
 	0x81: "DEVICE_NOT_FOUND",
@@ -46,24 +46,24 @@ var zdoStatusNames = map[ZDOStatus]string{
 
 // The statuses that decide something.
 const (
-	zdoSuccess ZDOStatus = 0x00
-	zdoNoEntry ZDOStatus = 0x88
+	zdoSuccess zdoStatus = 0x00
+	zdoNoEntry zdoStatus = 0x88
 )
 
 // String is the status as the standard spells it.
-func (s ZDOStatus) String() string {
+func (s zdoStatus) String() string {
 	if name, ok := zdoStatusNames[s]; ok {
 		return name
 	}
 	return fmt.Sprintf("0x%02x", uint8(s))
 }
 
-// ZDOError is an answer of the Zigbee Device Object that says no.
-type ZDOError struct {
-	Status ZDOStatus
+// zdoError is an answer of the Zigbee Device Object that says no.
+type zdoError struct {
+	Status zdoStatus
 }
 
-func (e *ZDOError) Error() string { return "zigbee: the device answers " + e.Status.String() }
+func (e *zdoError) Error() string { return "zigbee: the device answers " + e.Status.String() }
 
 var errZDOShort = errors.New("zigbee: the answer of the device ends too early")
 
@@ -101,12 +101,12 @@ func (r *zdoReader) u16s(n int) []uint16 {
 // answer begins reading an answer: every one begins with a status.
 func answer(data []byte) (*zdoReader, error) {
 	r := &zdoReader{data: data}
-	status := ZDOStatus(r.u8())
+	status := zdoStatus(r.u8())
 	switch {
 	case r.bad:
 		return nil, errZDOShort
 	case status != zdoSuccess:
-		return nil, &ZDOError{status}
+		return nil, &zdoError{status}
 	}
 	return r, nil
 }

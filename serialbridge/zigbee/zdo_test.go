@@ -46,7 +46,7 @@ func TestZDOAnswers(t *testing.T) {
 	if err != nil || p != (page{1, 0, 1}) || routes[0] != (Route{0x1234, 0x5678, "INACTIVE", true, true, false}) {
 		t.Errorf("routes %+v, %+v, %v", p, routes, err)
 	}
-	if _, err := parseNodeDescriptor(unhex(t, "80 3412")); !errors.As(err, new(*ZDOError)) || !strings.Contains(err.Error(), "INV_REQUESTTYPE") {
+	if _, err := parseNodeDescriptor(unhex(t, "80 3412")); !errors.As(err, new(*zdoError)) || !strings.Contains(err.Error(), "INV_REQUESTTYPE") {
 		t.Errorf("a refusal is %v", err)
 	}
 	if _, _, err := parseNeighbours(unhex(t, "00 05 00 03 0807060504030201")); !errors.Is(err, errZDOShort) {

@@ -3,6 +3,7 @@ package air
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -174,4 +175,18 @@ func (w *world) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ear.frames, w.sent = nil, nil
+}
+
+// TestHash has the vector of the Zigbee specification, annex C.5.1, and the link key of the
+// example in the base device behavior specification, 10.1.
+func TestHash(t *testing.T) {
+	for message, want := range map[string]string{
+		"c0":                                   "ae3a102a28d43ee0d4a09e22788b206c",
+		"83fed3407a939723a5c639b26916d505c3b5": "66b6900981e1ee3ca4206b6b861c02bb",
+	} {
+		data, _ := hex.DecodeString(message)
+		if got := Hash(data); hex.EncodeToString(got[:]) != want {
+			t.Errorf("%s: %x", message, got)
+		}
+	}
 }

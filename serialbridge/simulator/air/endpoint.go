@@ -85,15 +85,10 @@ func normal(kind zcl.Type, value any) (any, error) {
 // Set changes an attribute of the standard, as if the world around the device
 // had: it reports it if that was asked for.
 func (n *Network) Set(a zigbee.IEEEAddress, endpoint uint8, cluster, id uint16, value any) error {
-	return n.SetOf(a, endpoint, cluster, 0, id, value)
-}
-
-// SetOf is Set for an attribute of a manufacturer.
-func (n *Network) SetOf(a zigbee.IEEEAddress, endpoint uint8, cluster, manufacturer, id uint16, value any) error {
 	var failed error
 	if err := n.with(a, func(d *device) {
 		e := d.endpoint(endpoint)
-		key := attributeKey{cluster, manufacturer, id}
+		key := attributeKey{cluster, 0, id}
 		if e == nil || e.attributes[key] == nil {
 			failed = fmt.Errorf("air: %s has no attribute 0x%04x of cluster 0x%04x on endpoint %d", a, id, cluster, endpoint)
 			return

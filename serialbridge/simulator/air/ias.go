@@ -16,7 +16,6 @@ const (
 // Bits of ZoneStatus.
 const (
 	alarm1     = 0x01
-	tamper     = 0x04
 	batteryLow = 0x08
 )
 

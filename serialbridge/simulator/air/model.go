@@ -212,7 +212,6 @@ const (
 	clusterScenes       = 0x0005
 	clusterOnOff        = 0x0006
 	clusterLevel        = 0x0008
-	clusterAlarms       = 0x0009
 	clusterTime         = 0x000a
 	clusterOTA          = 0x0019
 	clusterPollControl  = 0x0020
@@ -230,6 +229,5 @@ const (
 	clusterMetering     = 0x0702
 	clusterElectrical   = 0x0b04
 	clusterDiagnostics  = 0x0b05
-	clusterTouchlink    = 0x1000
 	clusterTuya         = 0xef00
 )

@@ -17,7 +17,6 @@ const (
 	zdoPowerDescriptor = 0x0003
 	zdoSimple          = 0x0004
 	zdoActiveEndpoints = 0x0005
-	zdoMatch           = 0x0006
 	zdoAnnounce        = 0x0013
 	zdoParentAnnounce  = 0x001f
 	zdoBind            = 0x0021

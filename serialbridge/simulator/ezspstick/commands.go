@@ -39,7 +39,7 @@ func (s *Stick) command(data []byte) {
 			}
 		}
 		s.ash.answers = append(s.ash.answers, append(head, params...))
-		if d := s.random.faults.Delay; d > 0 {
+		if d := s.random.faults.Slow; d > 0 {
 			s.ash.hold = time.Now().Add(d)
 		}
 	}

@@ -10,12 +10,12 @@ type Faults struct {
 	Seed uint64
 
 	// Shares of the bytes on the line, in both directions.
-	Lost, Doubled, Garbled float64
+	Lose, Double, Garble float64
 
 	Reject float64       // share of the frames of the host that are asked for again
 	Full   float64       // share of the messages that there is no room for
 	Queue  float64       // share of the messages that the queue of EZSP has no room for
-	Delay  time.Duration // before each answer
+	Slow   time.Duration // before each answer
 
 	// OldVersion makes it answer the command version with this; 0: as it is.
 	OldVersion uint8
@@ -36,16 +36,16 @@ func (f *faultSource) chance(share float64) bool {
 
 // damage does to bytes what a bad line does.
 func (f *faultSource) damage(data []byte) []byte {
-	if f.faults.Lost == 0 && f.faults.Doubled == 0 && f.faults.Garbled == 0 {
+	if f.faults.Lose == 0 && f.faults.Double == 0 && f.faults.Garble == 0 {
 		return data
 	}
 	out := make([]byte, 0, len(data)+8)
 	for _, b := range data {
 		switch {
-		case f.chance(f.faults.Lost):
-		case f.chance(f.faults.Doubled):
+		case f.chance(f.faults.Lose):
+		case f.chance(f.faults.Double):
 			out = append(out, b, b)
-		case f.chance(f.faults.Garbled):
+		case f.chance(f.faults.Garble):
 			out = append(out, b^1<<f.random.IntN(8))
 		default:
 			out = append(out, b)
@@ -53,6 +53,3 @@ func (f *faultSource) damage(data []byte) []byte {
 	}
 	return out
 }
-
-func (f *faultSource) incoming(data []byte) []byte { return f.damage(data) }
-func (f *faultSource) outgoing(data []byte) []byte { return f.damage(data) }

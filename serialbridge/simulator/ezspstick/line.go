@@ -137,7 +137,6 @@ func (s *Stick) refuse() {
 		return
 	}
 	l.refusing = true
-	s.counters.Rejected++
 	l.urgent = append(l.urgent, appendLineFrame(nil, []byte{0xa0 | l.wanted})...)
 }
 
@@ -192,7 +191,7 @@ func (s *Stick) transmit(now time.Time) (out []byte, wait time.Duration) {
 	}
 	out, l.urgent = l.urgent, nil
 	if !l.connected || l.failed {
-		return s.random.outgoing(out), 0
+		return s.random.damage(out), 0
 	}
 	if held := l.hold.Sub(now); held > 0 {
 		wait = held
@@ -220,7 +219,7 @@ func (s *Stick) transmit(now time.Time) (out []byte, wait time.Duration) {
 			wait = due
 		}
 	}
-	return s.random.outgoing(out), wait
+	return s.random.damage(out), wait
 }
 
 // appendLineFrame puts a frame into the form of the line.

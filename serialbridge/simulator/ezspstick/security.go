@@ -1,6 +1,11 @@
 package ezspstick
 
-import "lintel/serialbridge/zigbee"
+import (
+	"encoding/binary"
+
+	"lintel/serialbridge/simulator/air"
+	"lintel/serialbridge/zigbee"
+)
 
 // Kinds of keys (sl_zb_sec_man_key_type_t).
 const (
@@ -116,4 +121,16 @@ func (s *Stick) getNetworkKeyInfo(*args) []byte {
 		counter = max(counter, s.counted)
 	}
 	return put32(p, counter)
+}
+
+// derived is the link key that the trust center has for a device: the HMAC of its
+// address under the hashed key (Silicon Labs' security manager, derived type
+// TC_HASHED_LINK_KEY).
+func (s *Stick) derived(device zigbee.IEEEAddress) [16]byte {
+	var inner, outer []byte
+	for _, k := range s.tokens.linkKey {
+		inner, outer = append(inner, k^0x36), append(outer, k^0x5c)
+	}
+	digest := air.Hash(binary.LittleEndian.AppendUint64(inner, uint64(device)))
+	return air.Hash(append(outer, digest[:]...))
 }

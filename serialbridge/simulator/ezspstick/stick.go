@@ -39,7 +39,6 @@ type Counters struct {
 	Unhandled     map[uint16]int // commands that it does not know
 	Refused       int            // for want of room, asked for by Faults
 	Retransmitted int            // frames that were sent again
-	Rejected      int            // frames that were asked for again
 	Resets        int
 	LostCallbacks int
 }
@@ -164,7 +163,7 @@ func (s *Stick) Serve(ctx context.Context, rw io.ReadWriter) error {
 			return err
 		case data := <-incoming:
 			s.mu.Lock()
-			s.receive(s.random.incoming(data))
+			s.receive(s.random.damage(data))
 			s.mu.Unlock()
 			s.finish()
 		case <-s.wake:

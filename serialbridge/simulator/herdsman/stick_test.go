@@ -31,7 +31,7 @@ type family struct {
 	name    string
 	adapter string // herdsman's name of its driver
 	make    func(n *air.Network, a zigbee.IEEEAddress) (s stick, unhandled func() []string)
-	open    func(ctx context.Context, p serialbridge.Port, events func(zigbee.Event)) (zigbee.Coordinator, error)
+	open    func(ctx context.Context, p serialbridge.Port) (zigbee.Coordinator, error)
 }
 
 func zstack(product znpstick.Product) func(*air.Network, zigbee.IEEEAddress) (stick, func() []string) {
@@ -58,12 +58,12 @@ func ember(version uint8) func(*air.Network, zigbee.IEEEAddress) (stick, func() 
 	}
 }
 
-func openZNP(ctx context.Context, p serialbridge.Port, events func(zigbee.Event)) (zigbee.Coordinator, error) {
-	return znp.Open(ctx, p, znp.Options{Events: events})
+func openZNP(ctx context.Context, p serialbridge.Port) (zigbee.Coordinator, error) {
+	return znp.Open(ctx, p, znp.Options{})
 }
 
-func openEZSP(ctx context.Context, p serialbridge.Port, events func(zigbee.Event)) (zigbee.Coordinator, error) {
-	return ezsp.Open(ctx, p, ezsp.Options{Events: events})
+func openEZSP(ctx context.Context, p serialbridge.Port) (zigbee.Coordinator, error) {
+	return ezsp.Open(ctx, p, ezsp.Options{})
 }
 
 // tested are the families that a test goes through: in the short form one of each adapter.
@@ -147,10 +147,11 @@ func drive(t *testing.T, f family, s stick) (c zigbee.Coordinator, heard func(is
 	events := make(chan zigbee.Event, 1000)
 	opening, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	c, err := f.open(opening, port{ours}, func(e zigbee.Event) { events <- e })
+	c, err := f.open(opening, port{ours})
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Events(func(e zigbee.Event) { events <- e })
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
 			t.Error(err)

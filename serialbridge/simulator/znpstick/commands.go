@@ -104,9 +104,8 @@ func zdo(cluster uint16) func(*Stick, request) {
 
 // Reasons for which a command is refused.
 const (
-	noSubsystem = 1
-	noCommand   = 2
-	noLength    = 4
+	noCommand = 2
+	noLength  = 4
 )
 
 // handle obeys a command. s is locked.

@@ -20,7 +20,6 @@ var nibLayout = layout{
 }
 
 const (
-	nibSecurityLevel = 12
 	nibChannel       = 20
 	nibPANID         = 23
 	nibChannelList   = 25

@@ -1,6 +1,7 @@
 package znpstick
 
 import (
+	"lintel/serialbridge/simulator/air"
 	"lintel/serialbridge/zigbee"
 )
 
@@ -162,7 +163,7 @@ func (s *Stick) addInstallCode(r request) {
 		s.codes[ieee(r.data[1:])] = [16]byte(key)
 		s.answer(r, ok)
 	case r.data[0] == codeForm && len(key) == 18:
-		s.codes[ieee(r.data[1:])] = hash(key)
+		s.codes[ieee(r.data[1:])] = air.Hash(key)
 		s.answer(r, ok)
 	default:
 		s.answer(r, badParam)

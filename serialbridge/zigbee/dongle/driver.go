@@ -44,7 +44,6 @@ func (o Options) Check() error {
 // Network is what a stick is for. It is a *zigbee.Network.
 type Network interface {
 	Serve(ctx context.Context, c zigbee.Coordinator) error
-	Event(zigbee.Event)
 }
 
 // Driver returns the driver of Zigbee coordinators. A nil network is for those who only
@@ -135,7 +134,7 @@ func (s *stick) settings(port serialbridge.Port) []setting {
 }
 
 // open finds out what the stick speaks, and opens it. What has worked is tried first.
-func (s *stick) open(ctx context.Context, port serialbridge.Port, split *splitter, events func(zigbee.Event)) (zigbee.Coordinator, error) {
+func (s *stick) open(ctx context.Context, port serialbridge.Port, split *splitter) (zigbee.Coordinator, error) {
 	var why refusal
 	settings := s.settings(port)
 	if s.worked != nil {
@@ -145,7 +144,7 @@ func (s *stick) open(ctx context.Context, port serialbridge.Port, split *splitte
 		if err := port.SetLine(a.line); err != nil {
 			return nil, err
 		}
-		c, err := s.attempt(ctx, split.open(), a, events)
+		c, err := s.attempt(ctx, split.open(), a)
 		switch {
 		case err == nil:
 			info := c.Info()
@@ -163,19 +162,19 @@ func (s *stick) open(ctx context.Context, port serialbridge.Port, split *splitte
 	return nil, why.err()
 }
 
-func (s *stick) attempt(ctx context.Context, port *view, a setting, events func(zigbee.Event)) (zigbee.Coordinator, error) {
+func (s *stick) attempt(ctx context.Context, port *view, a setting) (zigbee.Coordinator, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	var c zigbee.Coordinator
 	var err error
 	if a.radio == radioZNP {
 		// A nil pointer in an interface would not be nil.
-		if z, zerr := znp.Open(ctx, port, znp.Options{Events: events, Logger: s.log}); zerr == nil {
+		if z, zerr := znp.Open(ctx, port, znp.Options{Logger: s.log}); zerr == nil {
 			c = z
 		} else {
 			err = zerr
 		}
-	} else if e, eerr := ezsp.Open(ctx, port, ezsp.Options{Events: events, Logger: s.log}); eerr == nil {
+	} else if e, eerr := ezsp.Open(ctx, port, ezsp.Options{Logger: s.log}); eerr == nil {
 		c = e
 	} else {
 		err = ezspError{eerr}
@@ -198,27 +197,19 @@ func (s *stick) run(ctx context.Context, port serialbridge.Port, sink serialbrid
 }
 
 func (s *stick) serve(ctx context.Context, port serialbridge.Port, split *splitter, sink serialbridge.Sink) error {
-	var heard atomic.Int64
-	var serving atomic.Bool
-	c, err := s.open(ctx, port, split, func(e zigbee.Event) {
-		if !serving.Load() {
-			return // another stick may be the coordinator
-		}
-		heard.Add(1)
-		s.network.Event(e)
-	})
+	opened, err := s.open(ctx, port, split)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer opened.Close()
+	c := &counting{Coordinator: opened}
 	id := deviceOf(c.Info()).ID
 	sink.Device(deviceOf(c.Info()))
 	tell := func() {
-		sink.Reading(serialbridge.Reading{Device: id, Time: time.Now(), Values: map[string]any{"events": heard.Load()}})
+		sink.Reading(serialbridge.Reading{Device: id, Time: time.Now(), Values: map[string]any{"events": c.heard.Load()}})
 	}
 	tell()
 	served := make(chan error, 1)
-	serving.Store(true)
 	go func() { served <- s.network.Serve(ctx, c) }()
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
@@ -230,6 +221,20 @@ func (s *stick) serve(ctx context.Context, port serialbridge.Port, split *splitt
 			tell()
 		}
 	}
+}
+
+// counting counts the events of a coordinator.
+type counting struct {
+	zigbee.Coordinator
+	heard atomic.Int64
+}
+
+// Events implements [zigbee.Coordinator].
+func (c *counting) Events(f func(zigbee.Event)) {
+	c.Coordinator.Events(func(e zigbee.Event) {
+		c.heard.Add(1)
+		f(e)
+	})
 }
 
 // deviceOf is the stick as a device of the house.

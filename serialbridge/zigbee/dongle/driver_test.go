@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,119 +18,12 @@ import (
 	"lintel/serialbridge/zigbee"
 )
 
-// socket is a port in memory with a stick behind it, which hears what is sent at its own
-// speed alone.
-type socket struct {
-	usb   hardware.SerialPort
-	speed int // of the stick; 0: any
-	// answer is what the stick says on what it hears; serve takes its place.
-	answer func(heard []byte) []byte
-
-	mu      sync.Mutex
-	came    sync.Cond
-	line    serialbridge.Line
-	lines   []string
-	toHost  []byte
-	toStick []byte
-	err     error // once closed
-}
-
-func newSocket(p hardware.SerialPort, speed int) *socket {
-	s := &socket{usb: p, speed: speed}
-	s.came.L = &s.mu
-	return s
-}
-
-func (s *socket) USB() hardware.SerialPort { return s.usb }
-
-func (s *socket) SetLine(l serialbridge.Line) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.line, s.lines = l, append(s.lines, l.String())
-	return nil
-}
-
-func (s *socket) Read(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.toHost) == 0 {
-		if s.err != nil {
-			return 0, s.err
-		}
-		s.came.Wait()
-	}
-	n := copy(b, s.toHost)
-	s.toHost = s.toHost[n:]
-	return n, nil
-}
-
-func (s *socket) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.err != nil:
-		return 0, s.err
-	case s.speed != 0 && s.line.Baud != s.speed:
-	case s.answer != nil:
-		s.toHost = append(s.toHost, s.answer(b)...)
-	default:
-		s.toStick = append(s.toStick, b...)
-	}
-	s.came.Broadcast()
-	return len(b), nil
-}
-
-func (s *socket) end(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.err = err
-	}
-	s.came.Broadcast()
-}
-
-func (s *socket) Close() error { s.end(io.ErrClosedPipe); return nil }
-
-// tried returns the settings that the port has had.
-func (s *socket) tried() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.lines, ", ")
-}
-
-// inside is the stick's end of a socket.
-type inside struct{ *socket }
-
-func (s inside) Read(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.toStick) == 0 {
-		if s.err != nil {
-			return 0, io.EOF
-		}
-		s.came.Wait()
-	}
-	n := copy(b, s.toStick)
-	s.toStick = s.toStick[n:]
-	return n, nil
-}
-
-func (s inside) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.toHost = append(s.toHost, b...)
-	s.came.Broadcast()
-	return len(b), nil
-}
-
 // network is what the stick is for.
 type network struct {
-	serve  func(context.Context, zigbee.Coordinator) error
-	events atomic.Int64
+	serve func(context.Context, zigbee.Coordinator) error
 }
 
 func (n *network) Serve(ctx context.Context, c zigbee.Coordinator) error { return n.serve(ctx, c) }
-func (n *network) Event(zigbee.Event)                                    { n.events.Add(1) }
 
 // sink keeps the devices and readings of the stick.
 type sink struct {
@@ -375,81 +267,17 @@ func TestRunEnds(t *testing.T) {
 	})
 }
 
-// What a stick says before it is served belongs to whichever network it was in.
-func TestNoEventsBeforeServing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSocket(hardware.SerialPort{}, 115200)
-		n := &network{serve: func(context.Context, zigbee.Coordinator) error { return errDone }}
-		stick := sticks["EZSP 13"].make(air.New(air.Options{}))
-		if _, err := run(t, s, stick, n, Options{}); !errors.Is(err, errDone) {
-			t.Fatal(err)
-		}
-		if got := n.events.Load(); got != 0 {
-			t.Errorf("%d events", got)
-		}
-	})
-}
+// talkative is a coordinator that tells of something as soon as somebody listens.
+type talkative struct{ zigbee.Coordinator }
 
-// Bytes of one attempt never reach the next, and a view that is closed reads nothing.
-func TestViews(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSocket(hardware.SerialPort{}, 0)
-		split := newSplitter(s)
-		first := split.open()
-		inside{s}.Write([]byte("of the first"))
-		synctest.Wait()
-		second := split.open()
-		inside{s}.Write([]byte("second"))
-		b := make([]byte, 3)
-		var got []byte
-		for len(got) < len("second") {
-			n, err := second.Read(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, b[:n]...)
-		}
-		if string(got) != "second" {
-			t.Errorf("the second view reads %q", got)
-		}
-		for {
-			if _, err := first.Read(b); err != nil {
-				break // after what it had got
-			}
-		}
-		ended := make(chan error, 1)
-		go func() { _, err := second.Read(b); ended <- err }()
-		synctest.Wait()
-		second.Close()
-		if err := <-ended; err == nil {
-			t.Error("a closed view reads on")
-		}
-		if _, err := s.Write([]byte("x")); err != nil {
-			t.Errorf("closing a view has closed the port: %v", err)
-		}
-		// Nobody reads it: the reader of the port must not stand still for that.
-		full := split.open()
-		for range 200 {
-			inside{s}.Write([]byte("x"))
-			synctest.Wait()
-		}
-		third := split.open()
-		inside{s}.Write([]byte("third"))
-		synctest.Wait()
-		n, err := third.Read(make([]byte, 64))
-		if err != nil || n == 0 {
-			t.Errorf("%d, %v", n, err)
-		}
-		full.Close()
-		s.end(serialbridge.ErrUnplugged)
-		for err = nil; err == nil; {
-			_, err = third.Read(b)
-		}
-		if !errors.Is(err, serialbridge.ErrUnplugged) {
-			t.Error(err)
-		}
-		if _, err := split.open().Read(b); !errors.Is(err, serialbridge.ErrUnplugged) {
-			t.Error(err)
-		}
-	})
+func (talkative) Events(f func(zigbee.Event)) { f(zigbee.Joined{IEEEAddress: address}) }
+
+// What the network is told of is counted.
+func TestEventsAreCounted(t *testing.T) {
+	c := &counting{Coordinator: talkative{}}
+	var told []zigbee.Event
+	c.Events(func(e zigbee.Event) { told = append(told, e) })
+	if c.heard.Load() != 1 || len(told) != 1 {
+		t.Errorf("%d counted, %d told", c.heard.Load(), len(told))
+	}
 }

@@ -160,9 +160,9 @@ func (c *Coordinator) Restore(ctx context.Context, b *zigbee.Backup) error {
 	if err := c.importLinkKeys(ctx, b.Devices, link); err != nil {
 		return err
 	}
-	channels := b.ChannelMask & allChannels
+	channels := b.ChannelMask & zigbee.Channels
 	if channels == 0 {
-		channels = allChannels
+		channels = zigbee.Channels
 	}
 	if err := c.form(ctx, p, link, channels, keepFrameCounter); err != nil {
 		return err

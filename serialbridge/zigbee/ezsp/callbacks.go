@@ -111,7 +111,7 @@ func (c *Coordinator) trustCenterJoin(r *reader) {
 
 // remember notes where a device is. It says whether that was not known.
 func (c *Coordinator) remember(ieee zigbee.IEEEAddress, address zigbee.NetworkAddress) (changed, known bool) {
-	if ieee == 0 || ieee == blankAddress || address >= broadcastBegins {
+	if ieee == 0 || ieee == blankAddress || address.IsBroadcast() {
 		return false, true
 	}
 	c.mu.Lock()

@@ -17,9 +17,6 @@ import (
 
 // Options are the options of Open.
 type Options struct {
-	// Events is told what happens in the network; see [zigbee.Event]. Nil:
-	// nobody is.
-	Events func(zigbee.Event)
 	Logger *slog.Logger // nil: silent
 }
 
@@ -42,7 +39,6 @@ const (
 // Coordinator is a stick with EmberZNet.
 type Coordinator struct {
 	port   serialbridge.Port
-	events func(zigbee.Event)
 	log    *slog.Logger
 	agreed atomic.Uint32 // the version of EZSP
 
@@ -65,6 +61,7 @@ type Coordinator struct {
 
 	mu           sync.Mutex
 	info         zigbee.Info
+	events       func(zigbee.Event) // nil: nobody is told
 	counters     Counters
 	up           bool   // the network runs
 	announced    bool   // events are told
@@ -101,7 +98,6 @@ type answer struct {
 func Open(ctx context.Context, port serialbridge.Port, o Options) (*Coordinator, error) {
 	c := &Coordinator{
 		port:      port,
-		events:    o.Events,
 		log:       o.Logger,
 		commands:  make(chan *command),
 		done:      make(chan struct{}),
@@ -354,12 +350,19 @@ func (c *Coordinator) Close() error {
 	return err
 }
 
+// Events implements [zigbee.Coordinator].
+func (c *Coordinator) Events(f func(zigbee.Event)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = f
+}
+
 // tell hands on an event.
 func (c *Coordinator) tell(e zigbee.Event) {
 	c.mu.Lock()
-	announced := c.announced
+	events, announced := c.events, c.announced
 	c.mu.Unlock()
-	if announced && c.events != nil {
-		c.events(e)
+	if announced && events != nil {
+		events(e)
 	}
 }

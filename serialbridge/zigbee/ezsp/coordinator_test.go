@@ -94,10 +94,11 @@ func (h *house) open() (c *ezsp.Coordinator, unplug func()) {
 func (h *house) openStick(stick *ezspstick.Stick) (*ezsp.Coordinator, func()) {
 	h.t.Helper()
 	host, unplug := h.plugIn(stick)
-	c, err := ezsp.Open(h.t.Context(), host, ezsp.Options{Events: h.event})
+	c, err := ezsp.Open(h.t.Context(), host, ezsp.Options{})
 	if err != nil {
 		h.t.Fatalf("open: %v", err)
 	}
+	c.Events(h.event)
 	return c, func() {
 		c.Close()
 		unplug()

@@ -30,7 +30,7 @@
 // # Contract
 //
 // The methods of a [Coordinator] are safe for concurrent use. One goroutine reads
-// the port, and one owns the protocol and calls Options.Events; a third one at times
+// the port, and one owns the protocol and tells of events; a third one at times
 // changes the manufacturer code. All end with Close, which closes the port, and
 // when the stick fails. What a stick says is
 // bounded: frames of 256 bytes, 16 messages on their way, the addresses of 1024

@@ -91,10 +91,11 @@ func openQuiet(t *testing.T, o ezspstick.Options, events func(zigbee.Event)) (*e
 		far.unplug()
 		<-served
 	})
-	c, err := ezsp.Open(t.Context(), host, ezsp.Options{Events: events})
+	c, err := ezsp.Open(t.Context(), host, ezsp.Options{})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
+	c.Events(events)
 	t.Cleanup(func() { c.Close() })
 	if err := c.Form(t.Context(), parameters); err != nil {
 		t.Fatalf("form: %v", err)
@@ -107,11 +108,11 @@ func openQuiet(t *testing.T, o ezspstick.Options, events func(zigbee.Event)) (*e
 func TestFaults(t *testing.T) {
 	for _, version := range versions {
 		for _, fault := range []ezspstick.Faults{
-			{Lost: 0.002},
-			{Doubled: 0.002},
-			{Garbled: 0.002},
+			{Lose: 0.002},
+			{Double: 0.002},
+			{Garble: 0.002},
 			{Reject: 0.2},
-			{Lost: 0.001, Doubled: 0.001, Garbled: 0.001, Reject: 0.05, Full: 0.1, Queue: 0.1, Delay: 3 * time.Millisecond},
+			{Lose: 0.001, Double: 0.001, Garble: 0.001, Reject: 0.05, Full: 0.1, Queue: 0.1, Slow: 3 * time.Millisecond},
 		} {
 			t.Run(fmt.Sprintf("EZSP%d/%+v", version, fault), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { faults(t, version, fault) })
@@ -202,7 +203,7 @@ func faults(t *testing.T, version uint8, fault ezspstick.Faults) {
 func TestDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stick, _ := openQuiet(t, ezspstick.Options{}, nil)
-		stick.SetFaults(ezspstick.Faults{Lost: 1})
+		stick.SetFaults(ezspstick.Faults{Lose: 1})
 		begun := time.Now()
 		err := c.Send(t.Context(), zigbee.Outgoing{Destination: 1, Data: []byte{1, 2, 3}})
 		if err == nil {
@@ -282,7 +283,7 @@ func TestFull(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stick, a := openQuiet(t, ezspstick.Options{}, nil)
-		stick.SetFaults(ezspstick.Faults{Delay: time.Second})
+		stick.SetFaults(ezspstick.Faults{Slow: time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		if err := c.Send(ctx, zigbee.Outgoing{Destination: 0x2000, Data: []byte{1, 2, 3}}); !errors.Is(err, context.DeadlineExceeded) {

@@ -21,8 +21,8 @@ func (c *Coordinator) PermitJoin(ctx context.Context, via zigbee.NetworkAddress,
 	}
 	const significant = 1 // for the trust center
 	request := []byte{seconds, significant}
-	if via < broadcastBegins && via != zigbee.ToCoordinator {
-		answer, err := c.ZDO(ctx, via, clusterPermitJoining, request)
+	if !via.IsBroadcast() && via != zigbee.ToCoordinator {
+		answer, err := c.ZDO(ctx, via, zdpPermitJoin, request)
 		if err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (c *Coordinator) PermitJoin(ctx context.Context, via zigbee.NetworkAddress,
 	if via == zigbee.ToCoordinator {
 		return nil
 	}
-	_, err := c.ZDO(ctx, zigbee.BroadcastRouters, clusterPermitJoining, request)
+	_, err := c.ZDO(ctx, zigbee.BroadcastRouters, zdpPermitJoin, request)
 	return err
 }
 

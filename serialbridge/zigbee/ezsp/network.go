@@ -16,7 +16,6 @@ const (
 
 	securityLevel = 5 // encryption and a code of 32 bits, that of Zigbee PRO
 	radioPower    = 5 // dBm
-	allChannels   = 0x07fff800
 
 	nodeCoordinator = 1
 	initParent      = 0x0001 // EmberNetworkInitBitmask: the parent is in the tokens
@@ -222,7 +221,7 @@ func (c *Coordinator) Form(ctx context.Context, p zigbee.Parameters) error {
 	if err := c.demand(ctx, cmdClearKeyTable, nil, "clear the link keys"); err != nil {
 		return err
 	}
-	if err := c.form(ctx, p, newKey(), allChannels, 0); err != nil {
+	if err := c.form(ctx, p, newKey(), zigbee.Channels, 0); err != nil {
 		return err
 	}
 	return c.begin(ctx)

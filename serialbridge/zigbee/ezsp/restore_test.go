@@ -180,7 +180,7 @@ func TestRestoreSmall(t *testing.T) {
 // TestRestoreHerdsman: the network of a backup of zigbee-herdsman is the one that it
 // runs on a stick, though it writes two addresses the other way round.
 func TestRestoreHerdsman(t *testing.T) {
-	text, err := os.ReadFile("testdata/backup.json")
+	text, err := os.ReadFile("../testdata/backup_ezsp.json")
 	if err != nil {
 		t.Fatal(err)
 	}

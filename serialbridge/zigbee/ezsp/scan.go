@@ -41,7 +41,7 @@ func (c *Coordinator) EnergyScan(ctx context.Context, channels uint32) (map[uint
 		c.scan = nil
 		c.mu.Unlock()
 	}()
-	p := append32([]byte{scanEnergy}, channels&allChannels)
+	p := append32([]byte{scanEnergy}, channels&zigbee.Channels)
 	r, err := c.call(ctx, cmdStartScan, append(p, scanDuration))
 	if err != nil {
 		return nil, fmt.Errorf("ezsp: scan: %w", err)
@@ -111,7 +111,7 @@ func (c *Coordinator) ChangeChannel(ctx context.Context, channel uint8) error {
 	statuses, stop := c.watch()
 	defer stop()
 	request := append(append32(nil, 1<<channel), scanDurationChange, before.UpdateID+1)
-	if _, err := c.ZDO(ctx, zigbee.BroadcastAwake, clusterNetworkUpdate, request); err != nil {
+	if _, err := c.ZDO(ctx, zigbee.BroadcastAwake, zdpUpdate, request); err != nil {
 		return err
 	}
 	patience := time.NewTimer(changeTime)

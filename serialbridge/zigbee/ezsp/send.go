@@ -41,7 +41,7 @@ func (c *Coordinator) Send(ctx context.Context, m zigbee.Outgoing) error {
 			c.log.Info("the stick listens to no more groups", "group", m.Group, "err", err)
 		}
 		return c.multicast(ctx, aps, m.Radius, m.Data)
-	case m.Destination >= broadcastBegins:
+	case m.Destination.IsBroadcast():
 		aps.group = uint16(m.Destination)
 		return c.broadcast(ctx, m.Destination, aps, m.Radius, m.Data)
 	}

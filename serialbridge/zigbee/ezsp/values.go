@@ -98,7 +98,6 @@ const (
 	apsAddressDiscovery  = 0x1000
 	apsFragment          = 0x8000
 	apsOptions           = apsRetry | apsRouteDiscovery | apsAddressDiscovery
-	broadcastBegins      = 0xfff8
 	unknownRadius        = 0  // the stack's own
 	nonMemberRadius      = 12 // of a multicast before version 14
 	multicastAlias       = 0xffff

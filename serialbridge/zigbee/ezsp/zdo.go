@@ -10,11 +10,11 @@ import (
 
 // Clusters of the Zigbee Device Profile. That of an answer has the highest bit set.
 const (
-	clusterNetworkAddress = 0x0000
-	clusterDeviceAnnounce = 0x0013
-	clusterPermitJoining  = 0x0036
-	clusterNetworkUpdate  = 0x0038
-	clusterAnswer         = 0x8000
+	zdpNetworkAddress = 0x0000
+	zdpAnnounce       = 0x0013
+	zdpPermitJoin     = 0x0036
+	zdpUpdate         = 0x0038
+	zdpAnswer         = 0x8000
 )
 
 // zdoTime is how long a device may take to answer after it has the request, or
@@ -32,7 +32,7 @@ type question struct {
 // ZDO asks a device; see [zigbee.Coordinator].
 func (c *Coordinator) ZDO(ctx context.Context, to zigbee.NetworkAddress, cluster uint16, request []byte) ([]byte, error) {
 	aps := apsFrame{profile: zigbee.ProfileZDO, cluster: cluster, options: apsOptions}
-	q := &question{to: to, cluster: cluster | clusterAnswer, answered: make(chan struct{})}
+	q := &question{to: to, cluster: cluster | zdpAnswer, answered: make(chan struct{})}
 	number, ok := c.newQuestion(q)
 	if !ok {
 		return nil, fmt.Errorf("ezsp: too many requests wait for their answers")
@@ -43,11 +43,11 @@ func (c *Coordinator) ZDO(ctx context.Context, to zigbee.NetworkAddress, cluster
 		c.mu.Unlock()
 	}()
 	data := append([]byte{number}, request...)
-	if to >= broadcastBegins {
+	if to.IsBroadcast() {
 		aps.group = uint16(to)
 		return nil, c.broadcast(ctx, to, aps, unknownRadius, data)
 	}
-	if err := c.unicast(ctx, to, aps, data, q.answered); err != nil || cluster == clusterDeviceAnnounce {
+	if err := c.unicast(ctx, to, aps, data, q.answered); err != nil || cluster == zdpAnnounce {
 		return nil, err
 	}
 	patience := time.NewTimer(zdoTime)
@@ -87,12 +87,12 @@ func (c *Coordinator) zdoMessage(from zigbee.NetworkAddress, cluster uint16, dat
 	}
 	number, data := data[0], data[1:]
 	switch {
-	case cluster == clusterDeviceAnnounce:
+	case cluster == zdpAnnounce:
 		c.deviceAnnounce(data)
 		return
-	case cluster&clusterAnswer != 0 && c.answered(from, number, cluster, data):
+	case cluster&zdpAnswer != 0 && c.answered(from, number, cluster, data):
 		return
-	case cluster == clusterNetworkAddress|clusterAnswer:
+	case cluster == zdpNetworkAddress|zdpAnswer:
 		// Of a broadcast that nobody waits for: where the device is.
 		r := reader{rest: data}
 		s, ieee, address := r.uint8(), r.ieee(), r.address()
@@ -111,7 +111,7 @@ func (c *Coordinator) answered(from zigbee.NetworkAddress, number uint8, cluster
 	defer c.mu.Unlock()
 	q := c.questions[number]
 	// Where a device is others may answer for it.
-	if q == nil || q.cluster != cluster || q.to != from && cluster != clusterNetworkAddress|clusterAnswer {
+	if q == nil || q.cluster != cluster || q.to != from && cluster != zdpNetworkAddress|zdpAnswer {
 		return false
 	}
 	delete(c.questions, number)

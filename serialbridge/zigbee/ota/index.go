@@ -31,7 +31,6 @@ const (
 type Entry struct {
 	FileName           string   `json:"fileName"`
 	FileVersion        uint32   `json:"fileVersion"`
-	FileSize           int      `json:"fileSize"`
 	URL                string   `json:"url"`
 	ImageType          uint16   `json:"imageType"`
 	ManufacturerCode   uint16   `json:"manufacturerCode"`

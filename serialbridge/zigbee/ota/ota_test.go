@@ -190,7 +190,7 @@ func TestUpdate(t *testing.T) {
 		{"in pages", lamp{version: 98, page: true}, nil},
 		{"with losses", lamp{version: 98, loses: 9}, nil},
 		{"asleep", lamp{version: 98, asleep: true}, ErrSilent},
-		{"newer already", lamp{version: 100}, ErrNoImage},
+		{"newer already", lamp{version: 100}, errNoImage},
 		{"stops", lamp{version: 98, stops: 5000}, errAny},
 		{"refuses", lamp{version: 98, refuses: true}, errAny},
 	} {
@@ -202,7 +202,8 @@ func TestUpdate(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := test.lamp
 				l.t = t
-				l.u = New(Options{Network: &l, Folder: folder})
+				l.u = New(Options{Folder: folder})
+				l.u.SetNetwork(&l)
 				told := 0
 				from, to, err := l.u.Update(t.Context(), lampAddress, UpdateOptions{Progress: func(percent float64, remaining time.Duration) {
 					told++
@@ -230,7 +231,8 @@ var errAny = errors.New("any")
 func TestAbort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lamp{t: t, version: 98, stops: 1000}
-		l.u = New(Options{Network: l})
+		l.u = New(Options{})
+		l.u.SetNetwork(l)
 		result := make(chan error, 1)
 		go func() {
 			_, _, err := l.u.Update(t.Context(), lampAddress, UpdateOptions{Data: makeImage(0x1234, 7, 99, 20_000)})
@@ -243,7 +245,7 @@ func TestAbort(t *testing.T) {
 		if !l.u.Abort(lampAddress) {
 			t.Error("nothing to abort")
 		}
-		if err := <-result; !errors.Is(err, ErrAborted) {
+		if err := <-result; !errors.Is(err, errAborted) {
 			t.Errorf("update: %v", err)
 		}
 		if l.u.Abort(lampAddress) {
@@ -299,7 +301,7 @@ func TestIndex(t *testing.T) {
 		t.Errorf("an image that is another one than the index says: %v", err)
 	}
 	q.ImageType = 9
-	if _, _, err := u.fetch(t.Context(), d, q, UpdateOptions{}); !errors.Is(err, ErrNoImage) {
+	if _, _, err := u.fetch(t.Context(), d, q, UpdateOptions{}); !errors.Is(err, errNoImage) {
 		t.Errorf("a device of which the index knows nothing: %v", err)
 	}
 	if _, _, err := u.fetch(t.Context(), d, q, UpdateOptions{Data: good}); err == nil {

@@ -79,7 +79,7 @@ func (u *Updater) fetch(ctx context.Context, d zigbee.Device, q Query, o UpdateO
 		return nil, nil, err
 	}
 	if e == nil {
-		return nil, nil, ErrNoImage
+		return nil, nil, errNoImage
 	}
 	if e.ManufacturerCode != q.ManufacturerCode || e.ImageType != q.ImageType {
 		return nil, nil, fmt.Errorf("ota: the image is for other devices (manufacturer 0x%04x, type 0x%04x) than this one (0x%04x, 0x%04x)",

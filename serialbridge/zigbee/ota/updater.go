@@ -43,10 +43,9 @@ type Network interface {
 
 // Options are the options of New.
 type Options struct {
-	Network Network
-	Index   string       // URL or file; empty: none
-	Folder  string       // with images; empty: none
-	Client  *http.Client // nil: one that gives up after a minute
+	Index  string       // URL or file; empty: none
+	Folder string       // with images; empty: none
+	Client *http.Client // nil: one that gives up after a minute
 	// Asked is told when a device asks for an image by itself. It must not block; nil: nobody
 	// is told.
 	Asked func(zigbee.IEEEAddress, Query)
@@ -63,18 +62,18 @@ type Updater struct {
 	aborts  map[zigbee.IEEEAddress]context.CancelCauseFunc
 }
 
-// New returns an updater.
+// New returns an updater. It needs a network, see SetNetwork.
 func New(o Options) *Updater {
 	if o.Client == nil {
 		o.Client = &http.Client{Timeout: time.Minute}
 	}
 	return &Updater{
-		o: o, network: o.Network, library: &library{index: o.Index, folder: o.Folder, client: o.Client},
+		o: o, library: &library{index: o.Index, folder: o.Folder, client: o.Client},
 		waiting: make(map[zigbee.IEEEAddress]chan zigbee.Message), aborts: make(map[zigbee.IEEEAddress]context.CancelCauseFunc),
 	}
 }
 
-// SetNetwork sets the network, which may have to be made after the updater.
+// SetNetwork sets the network, which is made after the updater: it asks the updater for answers.
 func (u *Updater) SetNetwork(n Network) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -92,8 +91,8 @@ var (
 	errNoDevice = errors.New("ota: there is no such device")
 
 	ErrBusy    = errors.New("ota: an update or a check of this device is under way already")
-	ErrNoImage = errors.New("ota: no image is known for this device")
-	ErrAborted = errors.New("ota: the update was given up")
+	errNoImage = errors.New("ota: no image is known for this device")
+	errAborted = errors.New("ota: the update was given up")
 	ErrSilent  = errors.New("ota: the device does not ask for an image: wake it up, or try again later")
 )
 
@@ -164,7 +163,7 @@ func (u *Updater) Abort(ieee zigbee.IEEEAddress) bool {
 	if cancel == nil {
 		return false
 	}
-	cancel(ErrAborted)
+	cancel(errAborted)
 	return true
 }
 

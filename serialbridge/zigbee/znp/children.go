@@ -47,7 +47,7 @@ func (c *Coordinator) doubtChild(ctx context.Context, device zigbee.NetworkAddre
 	if r == nil || err != nil {
 		return nil, ignoreRefusal(err)
 	}
-	c.logger.Debug("take a device out of the table of children", "device", r.device)
+	c.log.Debug("take a device out of the table of children", "device", r.device)
 	if err := c.link.do(ctx, utilAssocRemove, binary.LittleEndian.AppendUint64(nil, uint64(r.device))); err != nil {
 		return nil, ignoreRefusal(err)
 	}
@@ -84,7 +84,7 @@ func (c *Coordinator) putBack(ctx context.Context, r *relation) {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(r.device))
 	b = binary.LittleEndian.AppendUint16(b, uint16(r.address))
 	if err := c.link.do(ctx, utilAssocAdd, append(b, r.kind)); err != nil {
-		c.logger.Warn("a sleeping device cannot be put back into the table of children", "device", r.device, "err", err)
+		c.log.Warn("a sleeping device cannot be put back into the table of children", "device", r.device, "err", err)
 	}
 }
 

@@ -28,7 +28,7 @@ func (c *Coordinator) charge(do chore) {
 	select {
 	case c.chores <- do:
 	default:
-		c.logger.Warn("the zigbee stick says more than can be looked after")
+		c.log.Warn("the zigbee stick says more than can be looked after")
 	}
 }
 
@@ -64,7 +64,7 @@ func (c *Coordinator) announced(a zigbee.Announced) {
 	c.routed[a.NetworkAddress] = now
 	c.charge(func(ctx context.Context) {
 		if err := c.discoverRoute(ctx, a.NetworkAddress); err != nil {
-			c.logger.Debug("route discovery failed", "device", uint16(a.NetworkAddress), "err", err)
+			c.log.Debug("route discovery failed", "device", uint16(a.NetworkAddress), "err", err)
 		}
 	})
 }

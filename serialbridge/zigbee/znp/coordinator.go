@@ -14,18 +14,14 @@ import (
 
 // Options are the options of Open.
 type Options struct {
-	// Events is told what happens, one event at a time. It does not block,
-	// and does not call the coordinator. nil: nobody is told.
-	Events func(zigbee.Event)
 	Logger *slog.Logger // nil: silent
 }
 
 // Coordinator is a stick with Z-Stack. See the package documentation for who may
 // call what.
 type Coordinator struct {
-	link    *link
-	options Options
-	logger  *slog.Logger
+	link *link
+	log  *slog.Logger
 
 	version version
 	aligned bool // of structures in NV
@@ -36,7 +32,8 @@ type Coordinator struct {
 	chores chan chore
 	helper sync.WaitGroup
 
-	eventMu sync.Mutex // one event at a time
+	eventMu sync.Mutex         // one event at a time
+	events  func(zigbee.Event) // guarded by eventMu; nil: nobody is told
 
 	mu        sync.Mutex
 	info      zigbee.Info
@@ -62,8 +59,7 @@ func Open(ctx context.Context, port serialbridge.Port, o Options) (*Coordinator,
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Coordinator{
-		options:  o,
-		logger:   o.Logger,
+		log:      o.Logger,
 		chores:   make(chan chore, maxChores),
 		routed:   make(map[zigbee.NetworkAddress]time.Time),
 		profiles: make(map[uint8]uint16),
@@ -71,7 +67,7 @@ func Open(ctx context.Context, port serialbridge.Port, o Options) (*Coordinator,
 		failures: make(map[zigbee.NetworkAddress]int),
 	}
 	c.link = newLink(port, o.Logger, c.hear)
-	c.link.start()
+	c.link.reader.Go(c.link.read)
 	if err := c.open(ctx); err != nil {
 		if cause := c.link.failure(); cause != nil {
 			err = cause
@@ -79,11 +75,7 @@ func Open(ctx context.Context, port serialbridge.Port, o Options) (*Coordinator,
 		c.link.close()
 		return nil, fmt.Errorf("open the Zigbee stick: %w", err)
 	}
-	c.helper.Add(1)
-	go func() {
-		defer c.helper.Done()
-		c.help()
-	}()
+	c.helper.Go(c.help)
 	return c, nil
 }
 

@@ -34,8 +34,8 @@
 // # Contract
 //
 // The methods of a Coordinator are safe for concurrent use. It owns two goroutines: the
-// reader, which reads the port and calls Options.Events, and a helper, which fetches
-// long messages, calls Options.Events with them, and looks for routes. Both end with
+// reader, which reads the port and tells of events, and a helper, which fetches
+// long messages, tells of them, and looks for routes. Both end with
 // Close, which closes the port, or when the port fails. Events come one at a time and
 // in order, except for long messages. A stick that restarts by itself has failed: its
 // network does not run any more; it is to be closed, opened and resumed.

@@ -15,7 +15,7 @@ func (c *Coordinator) hear(cmd command, data []byte) {
 	case afIncoming:
 		if m, ok := parseIncoming(data); ok {
 			c.heardFrom(m.Source)
-			c.event(m)
+			c.tell(m)
 		}
 	case afIncomingExt:
 		c.hearLong(data)
@@ -23,7 +23,7 @@ func (c *Coordinator) hear(cmd command, data []byte) {
 		c.confirm(data)
 	case zdoTCDevice:
 		if len(data) >= 12 {
-			c.event(zigbee.Joined{
+			c.tell(zigbee.Joined{
 				NetworkAddress: address(data),
 				IEEEAddress:    ieee(data[2:]),
 				Parent:         address(data[10:]),
@@ -37,12 +37,12 @@ func (c *Coordinator) hear(cmd command, data []byte) {
 				Capability:     data[12],
 			}
 			c.heardFrom(a.NetworkAddress)
-			c.event(a)
+			c.tell(a)
 			c.announced(a)
 		}
 	case zdoLeave:
 		if len(data) >= 13 {
-			c.event(zigbee.Left{
+			c.tell(zigbee.Left{
 				NetworkAddress: address(data),
 				IEEEAddress:    ieee(data[2:]),
 				Rejoin:         data[12] != 0,
@@ -50,21 +50,27 @@ func (c *Coordinator) hear(cmd command, data []byte) {
 		}
 	case zdoConcentrator:
 		if len(data) >= 10 {
-			c.event(zigbee.AddressChanged{NetworkAddress: address(data), IEEEAddress: ieee(data[2:])})
+			c.tell(zigbee.AddressChanged{NetworkAddress: address(data), IEEEAddress: ieee(data[2:])})
 		}
 	case sysResetIndicate:
 		c.restarted(data)
 	}
 }
 
-// event hands an event on.
-func (c *Coordinator) event(e zigbee.Event) {
-	if c.options.Events == nil {
-		return
-	}
+// Events implements [zigbee.Coordinator].
+func (c *Coordinator) Events(f func(zigbee.Event)) {
 	c.eventMu.Lock()
 	defer c.eventMu.Unlock()
-	c.options.Events(e)
+	c.events = f
+}
+
+// tell hands on an event.
+func (c *Coordinator) tell(e zigbee.Event) {
+	c.eventMu.Lock()
+	defer c.eventMu.Unlock()
+	if c.events != nil {
+		c.events(e)
+	}
 }
 
 // restarted fails if the stick has restarted by itself: its network does not run any
@@ -140,7 +146,7 @@ func (c *Coordinator) hearLong(b []byte) {
 	case !ok:
 	case m.message.Data != nil:
 		c.heardFrom(m.message.Source)
-		c.event(m.message)
+		c.tell(m.message)
 	default:
 		c.charge(func(ctx context.Context) { c.fetch(ctx, m) })
 	}
@@ -201,11 +207,11 @@ func (c *Coordinator) fetch(ctx context.Context, m long) {
 	}
 	if len(data) < m.length {
 		if !errors.Is(err, context.Canceled) {
-			c.logger.Warn("a long message is lost", "device", uint16(m.message.Source), "err", err)
+			c.log.Warn("a long message is lost", "device", uint16(m.message.Source), "err", err)
 		}
 		return
 	}
 	m.message.Data = data
 	c.heardFrom(m.message.Source)
-	c.event(m.message)
+	c.tell(m.message)
 }

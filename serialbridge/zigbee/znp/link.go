@@ -46,8 +46,8 @@ func isLost(err error) bool { return errors.Is(err, errTimeout) || errors.Is(err
 // A link is the talk with the stick: one synchronous command at a time, and what
 // comes by itself.
 type link struct {
-	port   serialbridge.Port
-	logger *slog.Logger
+	port serialbridge.Port
+	log  *slog.Logger
 	// hear is called by the reader with what comes by itself, before those
 	// who wait for it go on. data is good until it returns.
 	hear func(c command, data []byte)
@@ -84,23 +84,14 @@ type reply struct {
 // maxFirst bounds what is kept to tell what kind of stick this is.
 const maxFirst = 1024
 
-func newLink(port serialbridge.Port, logger *slog.Logger, hear func(command, []byte)) *link {
+func newLink(port serialbridge.Port, log *slog.Logger, hear func(command, []byte)) *link {
 	return &link{
-		port:   port,
-		logger: logger,
-		hear:   hear,
-		turn:   make(chan struct{}, 1),
-		done:   make(chan struct{}),
+		port: port,
+		log:  log,
+		hear: hear,
+		turn: make(chan struct{}, 1),
+		done: make(chan struct{}),
 	}
-}
-
-// start starts the reader.
-func (l *link) start() {
-	l.reader.Add(1)
-	go func() {
-		defer l.reader.Done()
-		l.read()
-	}()
 }
 
 // read takes what the stick says until the port fails.
@@ -171,7 +162,7 @@ func (l *link) respond(f frame) {
 		p.answer <- reply{err: &unknownError{p.command, f.data[0]}}
 		return
 	}
-	l.logger.Debug("a response that nobody waits for", "command", uint16(f.command))
+	l.log.Debug("a response that nobody waits for", "command", uint16(f.command))
 }
 
 // fail ends the talk. The first error counts.
@@ -207,7 +198,7 @@ func (l *link) request(ctx context.Context, c command, data []byte) ([]byte, err
 		if !isLost(err) || attempt == attempts {
 			return answer, err
 		}
-		l.logger.Debug("no response, once more", "command", uint16(c), "err", err)
+		l.log.Debug("no response, once more", "command", uint16(c), "err", err)
 	}
 }
 

@@ -16,9 +16,6 @@ const (
 	// for ever.
 	maxPermit = 254 * time.Second
 
-	// allChannels are those of the 2.4 GHz band.
-	allChannels uint32 = 0x07fff800
-
 	// scanDuration makes a scan of a channel last about 140 ms: (2^3 + 1)
 	// times 15.36 ms.
 	scanDuration    = 3
@@ -77,7 +74,7 @@ func (c *Coordinator) AddInstallCode(ctx context.Context, device zigbee.IEEEAddr
 
 // EnergyScan implements [zigbee.Coordinator].
 func (c *Coordinator) EnergyScan(ctx context.Context, channels uint32) (map[uint8]uint8, error) {
-	if channels&^allChannels != 0 || channels == 0 {
+	if channels&^zigbee.Channels != 0 || channels == 0 {
 		return nil, fmt.Errorf("the mask 0x%08x is not one of the channels 11 to 26", channels)
 	}
 	request := binary.LittleEndian.AppendUint32(nil, channels)

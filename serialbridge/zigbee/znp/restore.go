@@ -46,7 +46,7 @@ func (c *Coordinator) restore(ctx context.Context, b *zigbee.Backup) error {
 		return err
 	}
 	if t.left > 0 {
-		c.logger.Warn("the zigbee stick has no room for all link keys; devices without theirs work, but have to be paired "+
+		c.log.Warn("the zigbee stick has no room for all link keys; devices without theirs work, but have to be paired "+
 			"again should they ever lose the network", "devices", t.left)
 	}
 	if err := c.writeNetwork(ctx, b); err != nil {

@@ -14,11 +14,11 @@ import (
 	"lintel/serialbridge/zigbee"
 )
 
-// sample reads a backup of a real CC2538 network with link keys; testdata/backup.json is
+// sample reads a backup of a real CC2538 network with link keys:
 // samples/z2m-sample-1.json of github.com/zigpy/open-coordinator-backup.
 func sample(t *testing.T) *zigbee.Backup {
 	t.Helper()
-	text, err := os.ReadFile("testdata/backup.json")
+	text, err := os.ReadFile("../testdata/backup_sample.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,9 +48,6 @@ const (
 	modeBroadcast = 15
 )
 
-// isBroadcast says that an address is of more than one device.
-func isBroadcast(a zigbee.NetworkAddress) bool { return a >= 0xfff8 }
-
 // Send implements [zigbee.Coordinator]. The stick says that a message has arrived
 // when the next hop has acknowledged it. It asks for no acknowledgement of the APS: a
 // device that answers says more by that, and those that sleep would be told
@@ -70,7 +67,7 @@ func (c *Coordinator) Send(ctx context.Context, m zigbee.Outgoing) error {
 	if m.Radius == 0 {
 		m.Radius = maxRadius
 	}
-	if m.Group != 0 || isBroadcast(m.Destination) {
+	if m.Group != 0 || m.Destination.IsBroadcast() {
 		return c.spread(ctx, m)
 	}
 	end, err := c.converse(ctx, m.Destination)

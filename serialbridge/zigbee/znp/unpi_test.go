@@ -218,7 +218,7 @@ func TestStructures(t *testing.T) {
 }
 
 // TestSeedShift finds every shift of the seed again, and none where there is none. Two
-// keys are of a real network (testdata/backup.json).
+// keys are of a real network (../testdata/backup_sample.json).
 func TestSeedShift(t *testing.T) {
 	seed := [16]byte(unhex(t, "4973f5450493c3cd90552c5f1d388a12"))
 	for shift := range uint8(16) {

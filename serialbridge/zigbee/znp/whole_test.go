@@ -37,7 +37,7 @@ func TestWholeNetwork(t *testing.T) {
 		running.Go(func() { n.Run(ctx) })
 		running.Go(func() {
 			for ctx.Err() == nil {
-				c, err := b.openFor(n.Event)
+				c, err := b.openFor(nil)
 				if err != nil {
 					t.Error(err)
 					return

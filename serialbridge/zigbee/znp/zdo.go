@@ -69,7 +69,7 @@ func (c *Coordinator) zdo(ctx context.Context, to zigbee.NetworkAddress, cluster
 		return nil, err
 	}
 	cmd := zdoRequestBase | command(commands.request)
-	if isBroadcast(to) && cluster != zdpNetworkAddress || !commands.answered {
+	if to.IsBroadcast() && cluster != zdpNetworkAddress || !commands.answered {
 		if err := c.paceBroadcast(ctx); err != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (c *Coordinator) ask(ctx context.Context, to zigbee.NetworkAddress, cmd com
 		if attempt == attempts || reason == zigbee.Refused && refused.status != statusFailure {
 			return &zigbee.DeliveryError{Reason: reason, Status: refused.status}
 		}
-		if !isBroadcast(to) && (reason == zigbee.NoRoute || reason == zigbee.NoAck) {
+		if !to.IsBroadcast() && (reason == zigbee.NoRoute || reason == zigbee.NoAck) {
 			if err := c.discoverRoute(ctx, to); err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ func (c *Coordinator) ask(ctx context.Context, to zigbee.NetworkAddress, cmd com
 func zdoRequest(to zigbee.NetworkAddress, cluster uint16, request []byte) ([]byte, error) {
 	destination := binary.LittleEndian.AppendUint16(nil, uint16(to))
 	mode := uint8(modeAddress)
-	if isBroadcast(to) {
+	if to.IsBroadcast() {
 		mode = modeBroadcast
 	}
 	switch cluster {

@@ -84,7 +84,11 @@ func (b *bench) tryOpen() (*znp.Coordinator, error) {
 }
 
 func (b *bench) openFor(events func(zigbee.Event)) (*znp.Coordinator, error) {
-	return znp.Open(b.ctx, b.plug(), znp.Options{Events: events})
+	c, err := znp.Open(b.ctx, b.plug(), znp.Options{})
+	if err == nil && events != nil {
+		c.Events(events)
+	}
+	return c, err
 }
 
 // close closes the coordinator and waits until the stick notices.

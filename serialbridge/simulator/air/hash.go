@@ -1,10 +1,10 @@
-package znpstick
+package air
 
 import "crypto/aes"
 
-// hash is the Matyas-Meyer-Oseas hash with AES of the Zigbee specification (B.6), which
-// makes the link key of an install code.
-func hash(message []byte) (sum [16]byte) {
+// Hash is the Matyas-Meyer-Oseas hash with AES of the Zigbee specification (B.6), of which
+// sticks make link keys.
+func Hash(message []byte) (sum [16]byte) {
 	padded := append(append([]byte(nil), message...), 0x80)
 	for len(padded)%16 != 14 {
 		padded = append(padded, 0)
