@@ -84,8 +84,8 @@ var zigbee = []mutation{
 	{
 		name:  "other-network-restored",
 		file:  "serialbridge/zigbee/keep.go",
-		old:   "case other && words != RestoreWords(b):",
-		new:   "case other && words != RestoreWords(b) && false:",
+		old:   "case other && words != restoreWords(b):",
+		new:   "case other && words != restoreWords(b) && false:",
 		run:   "TestRestoreOfAnotherNetwork",
 		loses: "the wrong file, and all devices of the house are gone",
 	},
