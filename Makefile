@@ -42,10 +42,11 @@ dist: ## build lintelctl for Linux, macOS and Windows into out/dist: the same by
 run: build ## start the gateway with a simulated meter and Zigbee house; data in data/
 	bin/lintel serve --data data --simulate
 
-test: ## every test that needs neither root nor QEMU
-	go test -timeout 20m ./...
+# Tests mostly wait, for a radio, a restart, a timeout: more of them run at once than there are processors.
+test: ## every test that needs neither root nor QEMU; of long matrices, kills and stories a few cases, all of them in make race
+	go test -short -p 6 -parallel 6 -timeout 20m ./...
 
-race: deps ## all tests with the race detector; the broker's once more without pollers and with queues on disk
+race: deps ## all tests, whole, with the race detector; the broker's once more without pollers and with queues on disk
 	LINTEL_NEED_ALL=1 go test -race -timeout 20m ./...
 	LINTEL_TEST_PLAIN=1 LINTEL_TEST_SWAP=1 go test -count=1 -timeout 15m ./gateway/broker
 

@@ -84,6 +84,9 @@ func TestIntegrationTypes(t *testing.T) {
 
 // TestIntegrationLint looks for what is no good Python.
 func TestIntegrationLint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("computes for long: make race")
+	}
 	t.Parallel()
 	checkPython(t, "pylint", "--rcfile=pylintrc", "--persistent=n", "--score=n")
 }

@@ -5,6 +5,7 @@ comes back without fields.
 """
 
 import asyncio
+import secrets
 from typing import Any
 
 import voluptuous as vol
@@ -95,31 +96,23 @@ class MQTTFlow(ConfigFlow, domain="mqtt"):
 async def connects(host: str, port: int, username: str, password: str) -> bool:
     """Report whether a broker lets a client in, with MQTT 3.1.1.
 
-    A broker that is busy says that it is unavailable: it is asked again then.
+    Each has an identifier of its own, as in Home Assistant: the broker may still have the
+    session of the one before, and that belongs to its user.
     """
-    for _ in range(20):
-        code = await connect(host, port, username, password)
-        if code != 3:
-            return code == 0
-    return False
-
-
-async def connect(host: str, port: int, username: str, password: str) -> int | None:
-    """Return the code with which a broker answers a client, if it does."""
-    texts = [b"ha-test", username.encode(), password.encode()]
+    texts = [secrets.token_hex(8).encode(), username.encode(), password.encode()]
     body = b"\x00\x04MQTT\x04\xc2\x00\x3c"  # user name, password, clean session; 60 s
     body += b"".join(len(text).to_bytes(2, "big") + text for text in texts)
     assert len(body) < 128
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError:
-        return None
+        return False
     try:
         writer.write(bytes([0x10, len(body)]) + body)
         answer = await asyncio.wait_for(reader.readexactly(4), 30)
         writer.write(b"\xe0\x00")
-        return answer[3] if answer[0] == 0x20 else None
+        return answer[0] == 0x20 and answer[3] == 0
     except (OSError, asyncio.IncompleteReadError, TimeoutError):
-        return None
+        return False
     finally:
         writer.close()

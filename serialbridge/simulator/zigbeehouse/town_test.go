@@ -136,7 +136,7 @@ func (w *town) message(_ paho.Client, m paho.Message) {
 func TestTown(t *testing.T) {
 	devices, routers, lasts := 20, 6, 10*time.Second
 	if testing.Short() {
-		devices, routers, lasts = 6, 3, 5*time.Second
+		devices, routers = 10, 3
 	}
 	if text := os.Getenv("LINTEL_SOAK"); text != "" {
 		var err error
