@@ -110,12 +110,7 @@ func (b *bench) try(ctx context.Context, m mutation) result {
 
 // overlay writes the mutated file, and the file that tells the go command of it.
 func (b *bench) overlay(m mutation) (name string, err error) {
-	original := filepath.Join(b.root, m.file)
-	text, err := os.ReadFile(original)
-	if err != nil {
-		return "", err
-	}
-	mutated, err := m.apply(string(text))
+	original, mutated, err := m.apply(b.root)
 	if err != nil {
 		return "", err
 	}

@@ -3,7 +3,7 @@ package main
 var broker = []mutation{
 	{
 		name:  "puback-before-commit",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "c.broker.keep(k, func() { c.acknowledge(pending, &c.broker.committed) })",
 		new:   "c.broker.keep(k, func() {})\n\tc.acknowledge(pending, &c.flushing)",
 		run:   "TestNotAcknowledgedIsWritten",
@@ -11,7 +11,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "retained-ack-before-commit",
-		file:  "gateway/broker/publish.go",
+		in:    "gateway/broker",
 		old:   "m.QoS > 0 && (m.Retain || k.batch.Len() > 0)",
 		new:   "m.QoS > 0 && k.batch.Len() > 0",
 		run:   "TestRetainedMessageIsOneCommit",
@@ -19,7 +19,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "qos2-delivered-twice",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "if _, known := s.incoming[id]; known {",
 		new:   "if _, known := s.incoming[id]; known && false {",
 		run:   "TestRepeatedQoS2",
@@ -27,7 +27,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "pubrec-not-repeated",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "c.answerWhenKept(answer)\n\t\t\treturn nil",
 		new:   "return nil",
 		run:   "TestRepeatedQoS2",
@@ -35,7 +35,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "qos2-packet-id-not-stored",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "batch.PutIncoming(s.number, id)",
 		new:   "_ = batch",
 		run:   "TestRestartWithinIncomingQoS2",
@@ -43,7 +43,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "pubcomp-before-commit",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "if c.session.persistent {\n",
 		new:   "if c.session.persistent && false {\n",
 		run:   "TestStoreFails",
@@ -51,7 +51,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "released-not-stored",
-		file:  "gateway/broker/flight.go",
+		in:    "gateway/broker",
 		old:   "case e.released || !s.persistent:",
 		new:   "case e.released || s.persistent || !s.persistent:",
 		run:   "TestRestartWithinOutgoingQoS2",
@@ -59,7 +59,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "dup-not-set",
-		file:  "gateway/broker/flight.go",
+		in:    "gateway/broker",
 		old:   "dup: e.sent,",
 		new:   "dup: e.sent && false,",
 		run:   "TestResend",
@@ -67,7 +67,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "retained-not-replaced",
-		file:  "gateway/broker/retained.go",
+		in:    "gateway/broker",
 		old:   "\tn.set(m)\n\tn.since",
 		new:   "\tif n.message == nil {\n\t\tn.set(m)\n\t}\n\tn.since",
 		run:   "TestRetainedReplaced",
@@ -75,7 +75,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "retained-not-cleared",
-		file:  "gateway/broker/retained.go",
+		in:    "gateway/broker",
 		old:   "remove := len(m.Payload) == 0",
 		new:   "remove := len(m.Payload) == 0 && false",
 		run:   "TestRetainFlag",
@@ -83,7 +83,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "will-after-disconnect",
-		file:  "gateway/broker/connection.go",
+		in:    "gateway/broker",
 		old:   "c.keepWill = d.Code != mqtt.Success",
 		new:   "c.keepWill = true",
 		run:   "TestWillByCodeOfDisconnect",
@@ -91,7 +91,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "will-not-sent",
-		file:  "gateway/broker/connection.go",
+		in:    "gateway/broker",
 		old:   "c.keepWill || err != errDisconnect)",
 		new:   "c.keepWill)",
 		run:   "TestWillOnce",
@@ -99,7 +99,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "will-delay-ignored",
-		file:  "gateway/broker/claim.go",
+		in:    "gateway/broker",
 		old:   "if s.will != nil && s.will.delay == 0 {",
 		new:   "if s.will != nil {",
 		run:   "TestWillDelay",
@@ -107,7 +107,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "share-not-reassigned",
-		file:  "gateway/broker/share.go",
+		in:    "gateway/broker",
 		old:   "if closing && !ended {",
 		new:   "if closing || !ended {",
 		run:   "TestShareMemberGoesOffline",
@@ -115,7 +115,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "share-ends-with-member",
-		file:  "gateway/broker/share.go",
+		in:    "gateway/broker",
 		old:   "if closing && !ended {",
 		new:   "if ended {",
 		run:   "TestShareMemberEnds",
@@ -123,7 +123,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "take-over-without-closing",
-		file:  "gateway/broker/claim.go",
+		in:    "gateway/broker",
 		old:   "other.kick(mqtt.SessionTakenOver)\n\t\t\t<-other.released()",
 		new:   "b.mu.Lock()\n\t\t\ts.owner = nil\n\t\t\tb.mu.Unlock()",
 		run:   "TestTakeOver",
@@ -131,7 +131,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "foreign-session-taken",
-		file:  "gateway/broker/claim.go",
+		in:    "gateway/broker",
 		old:   "foreign := outside && owner",
 		new:   "foreign := false && outside && owner",
 		run:   "TestSessionOfAnotherUser",
@@ -139,7 +139,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "receive-maximum-ignored",
-		file:  "gateway/broker/flight.go",
+		in:    "gateway/broker",
 		old:   "return s.active < s.window && s.peer.room()",
 		new:   "return s.peer.room()",
 		run:   "TestReceiveMaximum",
@@ -147,7 +147,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "own-receive-maximum-ignored",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   ">= c.broker.options.ReceiveMaximum {",
 		new:   ">= c.broker.options.ReceiveMaximum+1<<30 {",
 		run:   "TestServerReceiveMaximum",
@@ -155,7 +155,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "packet-id-reused",
-		file:  "gateway/broker/inflight.go",
+		in:    "gateway/broker",
 		old:   "if last != 0 && t.slots[int(last)&(len(t.slots)-1)] == nil {",
 		new:   "if last != 0 {",
 		run:   "TestPacketIDsWrap",
@@ -163,7 +163,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "packet-id-zero",
-		file:  "gateway/broker/inflight.go",
+		in:    "gateway/broker",
 		old:   "if last != 0 && t.slots",
 		new:   "if t.slots",
 		run:   "TestPacketIDsWrap",
@@ -171,7 +171,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "order-broken",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "s.waiting()+len(s.backlog)+len(s.resend) == 0 && s.windowOpen()",
 		new:   "s.windowOpen()",
 		run:   "TestOrder",
@@ -179,7 +179,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "acknowledgements-out-of-order",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "if len(c.acks) == 0 {\n\t\tc.appendLocked",
 		new:   "if len(c.acks) >= 0 {\n\t\tc.appendLocked",
 		run:   "TestOrderOfAcknowledgements",
@@ -187,7 +187,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "no-local-ignored",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "if r.noLocal && m.from == s.id {",
 		new:   "if r.noLocal && m.from == s.id && false {",
 		run:   "TestNoLocal",
@@ -195,7 +195,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "retain-as-published-ignored",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "delivery{retain: m.Retain && r.asPublished,",
 		new:   "delivery{retain: m.Retain,",
 		run:   "TestRetainFlag",
@@ -203,7 +203,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "retain-flag-kept",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "e.retain = m.Retain && r.asPublished",
 		new:   "e.retain = m.Retain",
 		run:   "TestRetainFlag",
@@ -211,7 +211,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "qos-not-lowered",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "qos := min(m.QoS, r.qos)",
 		new:   "qos := m.QoS",
 		run:   "TestQoSLevels",
@@ -219,7 +219,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "message-expiry-ignored",
-		file:  "gateway/broker/message.go",
+		in:    "gateway/broker",
 		old:   "return !m.Expires.IsZero() && !now.Before(m.expires())",
 		new:   "return !m.Expires.IsZero() && !now.Before(m.expires()) && false",
 		run:   "TestMessageExpiry",
@@ -227,7 +227,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "expiry-not-counted-down",
-		file:  "gateway/broker/message.go",
+		in:    "gateway/broker",
 		old:   "(m.expires().Sub(now)+time.Second-1)",
 		new:   "(m.expires().Sub(now)+time.Hour)",
 		run:   "TestMessageExpiry",
@@ -235,7 +235,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "session-never-expires",
-		file:  "gateway/broker/will.go",
+		in:    "gateway/broker",
 		old:   "time.Since(s.since) >= seconds(s.expiry)",
 		new:   "time.Since(s.since) >= seconds(s.expiry)*1000",
 		run:   "TestSessionExpires",
@@ -243,7 +243,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "keep-alive-without-half",
-		file:  "gateway/broker/connection.go",
+		in:    "gateway/broker",
 		old:   "return time.Duration(c.broker.options.KeepAliveFactor * float64(c.keepAlive))",
 		new:   "return c.keepAlive",
 		run:   "TestKeepAliveToTheMoment",
@@ -251,7 +251,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "keep-alive-ignored",
-		file:  "gateway/broker/poller.go",
+		in:    "gateway/broker",
 		old:   "c.kick(mqtt.KeepAliveTimeout)",
 		new:   "c.seen()",
 		run:   "TestKeepAlive",
@@ -259,7 +259,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "large-packet-sent",
-		file:  "gateway/broker/outgoing.go",
+		in:    "gateway/broker",
 		old:   "if uint32(len(b)-n) > c.maxPacketSize {",
 		new:   "if uint32(len(b)-n) > c.maxPacketSize && false {",
 		run:   "TestMaximumPacketSize",
@@ -267,15 +267,15 @@ var broker = []mutation{
 	},
 	{
 		name:  "large-packet-taken",
-		file:  "gateway/broker/connection.go",
-		old:   "c.next(c.version, c.broker.options.MaxPacketSize)",
-		new:   "c.next(c.version, 1<<28)",
+		in:    "gateway/broker",
+		old:   "p, ok, e := c.next(c.version, c.broker.options.MaxPacketSize)",
+		new:   "p, ok, e := c.next(c.version, 1<<28)",
 		run:   "TestLimits",
 		loses: "one client takes as much memory as it likes",
 	},
 	{
 		name:  "hash-matches-sys",
-		file:  "gateway/broker/index.go",
+		in:    "gateway/broker",
 		old:   `wild := !first || topic == "" || topic[0] != '$'`,
 		new:   `wild := !first || topic == "" || topic[0] != 0`,
 		run:   "TestDollar",
@@ -283,7 +283,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "hash-matches-retained-sys",
-		file:  "gateway/broker/retained.go",
+		in:    "gateway/broker",
 		old:   `if s.first && strings.HasPrefix(name, "$") {`,
 		new:   `if s.first && strings.HasPrefix(name, "$") && false {`,
 		run:   "TestDollar",
@@ -291,7 +291,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "plus-matches-levels",
-		file:  "gateway/broker/index.go",
+		in:    "gateway/broker",
 		old:   "if deeper {\n",
 		new:   "if deeper {\n\t\t\tif key == \"+\" {\n\t\t\t\tfound(child)\n\t\t\t}\n",
 		run:   "TestIndexAgainstMatch",
@@ -299,7 +299,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "match-plus-matches-levels",
-		file:  "gateway/mqtt/topic.go",
+		in:    "gateway/mqtt",
 		old:   "return !deeper",
 		new:   `return !deeper || level == "+"`,
 		run:   "TestMatch",
@@ -307,7 +307,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "match-hash-matches-sys",
-		file:  "gateway/mqtt/topic.go",
+		in:    "gateway/mqtt",
 		old:   `if topic != "" && topic[0] == '$' && filter != ""`,
 		new:   `if topic != "" && topic[0] == 0 && filter != ""`,
 		run:   "TestMatch",
@@ -315,7 +315,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "wildcard-in-topic-name",
-		file:  "gateway/mqtt/topic.go",
+		in:    "gateway/mqtt",
 		old:   "if c := t[i]; c == '+' || c == '#' || c == 0 {",
 		new:   "if c := t[i]; c == 0 {",
 		run:   "TestValidTopicName",
@@ -323,7 +323,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "subscription-not-stored",
-		file:  "gateway/broker/subscribe.go",
+		in:    "gateway/broker",
 		old:   "sub.Properties.Uint(mqtt.SubscriptionIdentifier, 0), &batch)",
 		new:   "sub.Properties.Uint(mqtt.SubscriptionIdentifier, 0), new(persist.Batch))",
 		run:   "TestRestartWithSubscriptions",
@@ -331,7 +331,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "session-present-never",
-		file:  "gateway/broker/handshake.go",
+		in:    "gateway/broker",
 		old:   "answer.SessionPresent = present && ",
 		new:   "answer.SessionPresent = false && present && ",
 		run:   "TestSessionPresent",
@@ -339,7 +339,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "queue-without-end",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "case s.waiting() >= o.MaxQueuedMessages:",
 		new:   "case s.waiting() >= o.MaxQueuedMessages+1<<30:",
 		run:   "TestQueueFull",
@@ -347,7 +347,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "slow-reader-buffered",
-		file:  "gateway/broker/session.go",
+		in:    "gateway/broker",
 		old:   "case !s.peer.room():\n\t\ts.drop(m, DropSlow)",
 		new:   "case !s.peer.room() && false:\n\t\ts.drop(m, DropSlow)",
 		run:   "TestSlowReader",
@@ -355,7 +355,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "authentication-not-heeded",
-		file:  "gateway/broker/access.go",
+		in:    "gateway/broker",
 		old:   "err = authenticate(ctx, r)",
 		new:   "_ = authenticate(ctx, r)",
 		run:   "TestAuthenticate",
@@ -363,7 +363,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "publish-always-allowed",
-		file:  "gateway/broker/publish.go",
+		in:    "gateway/broker",
 		old:   "found.publish = r.session.permit(Publish, found.topic)",
 		new:   "found.publish = Allow",
 		run:   "TestPublishNotAuthorized",
@@ -371,7 +371,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "subscribe-always-allowed",
-		file:  "gateway/broker/subscribe.go",
+		in:    "gateway/broker",
 		old:   "if s.permit(Subscribe, topics).denied() {",
 		new:   "if s.permit(Subscribe, topics).denied() && false {",
 		run:   "TestSubscribeNotAuthorized",
@@ -379,7 +379,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "rights-not-taken-back",
-		file:  "gateway/broker/permit.go",
+		in:    "gateway/broker",
 		old:   "b.eachSession((*session).review)",
 		new:   "_ = (*session).review",
 		run:   "TestAccessChanged",
@@ -387,7 +387,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "login-never-ends",
-		file:  "gateway/broker/access.go",
+		in:    "gateway/broker",
 		old:   "if !at.IsZero() {\n\t\tc.loginEnd",
 		new:   "if !at.IsZero() && false {\n\t\tc.loginEnd",
 		run:   "TestLoginExpires",
@@ -395,7 +395,7 @@ var broker = []mutation{
 	},
 	{
 		name:  "dollar-topics-taken",
-		file:  "gateway/broker/incoming.go",
+		in:    "gateway/broker",
 		old:   "if p.Topic[0] == '$' {",
 		new:   "if p.Topic[0] == 0 {",
 		run:   "TestOrderOfAcknowledgements",

@@ -3,7 +3,7 @@ package main
 var homeassistant = []mutation{
 	{
 		name:  "no-discovery-on-birth",
-		file:  "gateway/homeassistant/publisher.go",
+		in:    "gateway/homeassistant",
 		old:   `if string(m.Payload) == "online" {`,
 		new:   `if string(m.Payload) == "birth" {`,
 		run:   "TestBirth",
@@ -11,7 +11,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "no-availability",
-		file:  "gateway/homeassistant/document.go",
+		in:    "gateway/homeassistant",
 		old:   "Availability:     []availability{{o.topic(GatewayID, \"availability\")}},",
 		new:   "Availability:     []availability{},",
 		run:   "TestDocumentGolden",
@@ -19,7 +19,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "stick-not-in-availability",
-		file:  "gateway/homeassistant/document.go",
+		in:    "gateway/homeassistant",
 		old:   "if validID.MatchString(d.Stick) {\n",
 		new:   "if validID.MatchString(d.Stick) && false {\n",
 		run:   "TestDocumentGolden",
@@ -27,7 +27,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "unique-id-from-name",
-		file:  "gateway/homeassistant/document.go",
+		in:    "gateway/homeassistant",
 		old:   `c["uniq_id"] = identifier(box, d.ID) + "_" + p.Key`,
 		new:   `c["uniq_id"] = identifier(box, slug(doc.Device.Name)) + "_" + p.Key`,
 		run:   "TestUniqueIDs",
@@ -35,7 +35,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "removed-device-stays",
-		file:  "gateway/homeassistant/publish.go",
+		in:    "gateway/homeassistant",
 		old:   "err := p.o.Broker.Publish(ctx, mqtt.Message{Topic: Topic(p.o.Box, id, p.o.Options), QoS: 1, Retain: true})",
 		new:   "err := ctx.Err()",
 		run:   "TestGone",
@@ -43,7 +43,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "document-not-retained",
-		file:  "gateway/homeassistant/publish.go",
+		in:    "gateway/homeassistant",
 		old:   "Retain:  true,\n",
 		new:   "Retain:  false,\n",
 		run:   "TestPublishesAndSendsAgainOnce",
@@ -51,7 +51,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "document-not-sent-again",
-		file:  "gateway/homeassistant/publish.go",
+		in:    "gateway/homeassistant",
 		old:   "plan(retry)\n",
 		new:   "e.due = time.Time{}\n",
 		run:   "TestTriesAgain",
@@ -59,7 +59,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "component-not-removed",
-		file:  "gateway/homeassistant/publish.go",
+		in:    "gateway/homeassistant",
 		old:   "gone[key] = platform\n",
 		new:   "_ = platform\n",
 		run:   "TestRemovesComponents",
@@ -67,15 +67,15 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "uplink-ack-before-the-remote",
-		file:  "gateway/uplink/outward.go",
-		old:   "r.remote.send(func(b []byte) []byte { return append(b, packet...) })",
-		new:   "r.remote.send(func(b []byte) []byte { return append(b, packet...) })\n\tif m.QoS > 0 {\n\t\tr.settleOut(m)\n\t}",
+		in:    "gateway/uplink",
+		old:   "return append(b, packet...) })\n\tu.count(",
+		new:   "return append(b, packet...) })\n\tif m.QoS > 0 {\n\t\tr.settleOut(m)\n\t}\n\tu.count(",
 		run:   "TestStoreAndForward|TestExactlyOnce",
 		loses: "what was on its way to the cluster when the line went is lost",
 	},
 	{
 		name:  "uplink-ack-before-stored",
-		file:  "gateway/uplink/inward.go",
+		in:    "gateway/uplink",
 		old:   "r.local.send(func(b []byte) []byte { return append(b, encoded...) })",
 		new:   "r.settleIn(m)\n\tr.local.send(func(b []byte) []byte { return append(b, encoded...) })",
 		run:   "TestFullBox",
@@ -83,7 +83,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "uplink-loop",
-		file:  "gateway/uplink/maps.go",
+		in:    "gateway/uplink",
 		old:   "if hops++; user.Value == u.o.ClientID || hops >= maxHops {",
 		new:   "if hops++; hops >= maxHops*1000 {",
 		run:   "TestFacing",
@@ -91,7 +91,7 @@ var homeassistant = []mutation{
 	},
 	{
 		name:  "uplink-certificate-not-checked",
-		file:  "gateway/uplink/dial.go",
+		in:    "gateway/uplink",
 		old:   "c := &tls.Config{MinVersion: tls.VersionTLS12}",
 		new:   "c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}",
 		run:   "TestTLS",

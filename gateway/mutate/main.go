@@ -3,7 +3,7 @@
 //
 //	go run ./gateway/mutate               all mutations
 //	go run ./gateway/mutate --short       the first one of each area
-//	go run ./gateway/mutate --only NAME   one of them, or those whose names begin with NAME
+//	go run ./gateway/mutate --only NAME   one of them, an area, or those whose names begin with NAME
 //
 // A mutation is what a careless hand could do: a sync that is off, an
 // acknowledgement too early, a rule that lets more in, a checksum that nobody
@@ -37,7 +37,7 @@ import (
 const parallel = 2
 
 func main() {
-	only := flag.String("only", "", "the mutation of this `name`, or those that begin with it")
+	only := flag.String("only", "", "the mutation of this `name`, those of an area, or those that begin with it")
 	short := flag.Bool("short", false, "the first mutation of each area")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -55,6 +55,9 @@ func chosen(only string, short bool) []mutation {
 		of := a.mutations
 		if short {
 			of = of[:1]
+		}
+		if a.name == only {
+			return of
 		}
 		list = append(list, of...)
 	}
@@ -114,7 +117,7 @@ func report(w io.Writer, list []mutation, results []result) error {
 	var bad []string
 	for i, m := range list {
 		r := results[i]
-		fmt.Fprintf(w, "| `%s` %s | %s | %s | %.0f |\n", m.file, m.name, m.loses, r, r.took.Round(time.Second).Seconds())
+		fmt.Fprintf(w, "| `%s` %s | %s | %s | %.0f |\n", m.in, m.name, m.loses, r, r.took.Round(time.Second).Seconds())
 		if r.verdict != red {
 			bad = append(bad, m.name)
 		}

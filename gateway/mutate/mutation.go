@@ -1,18 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"path"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
 // A mutation is one careless change of one file.
 type mutation struct {
 	name  string // in small letters, with hyphens
-	file  string // from the root of the module
-	old   string // stands in it once
+	in    string // folder of the package, from the root of the module
+	old   string // stands in the package once, wherever
 	new   string // takes its place
-	tests string // package whose tests notice it, by its folder; empty: that of the file
+	tests string // package whose tests notice it, by its folder; empty: the same
 	run   string // names of these tests, with | between, and behind the last one perhaps / and a subtest
 	loses string // what it breaks and what somebody would lose by it, in a few words
 }
@@ -41,13 +43,34 @@ func (m *mutation) tested() string {
 	if m.tests != "" {
 		return m.tests
 	}
-	return path.Dir(m.file)
+	return m.in
 }
 
-// apply changes the text of the file.
-func (m *mutation) apply(text string) (string, error) {
-	if n := strings.Count(text, m.old); n != 1 {
-		return "", fmt.Errorf("what is to be changed stands %d times in %s", n, m.file)
+// apply returns the file that the mutation changes, and its text with it.
+func (m *mutation) apply(root string) (file, text string, err error) {
+	names, err := filepath.Glob(filepath.Join(root, m.in, "*.go"))
+	if err != nil {
+		return "", "", err
 	}
-	return strings.Replace(text, m.old, m.new, 1), nil
+	times := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return "", "", err
+		}
+		if n := strings.Count(string(b), m.old); n > 0 {
+			times += n
+			file, text = name, strings.Replace(string(b), m.old, m.new, 1)
+		}
+	}
+	switch {
+	case times != 1:
+		return "", "", fmt.Errorf("what is to be changed stands %d times in %s: %q", times, m.in, m.old)
+	case m.old == m.new:
+		return "", "", errors.New("it changes nothing")
+	}
+	return file, text, nil
 }

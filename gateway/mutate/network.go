@@ -3,7 +3,7 @@ package main
 var network = []mutation{
 	{
 		name:  "change-not-taken-back",
-		file:  "gateway/network/manager.go",
+		in:    "gateway/network",
 		old:   "case now.Before(t.ends):",
 		new:   "case now.Before(t.ends) || true:",
 		run:   "TestManagerUnconfirmed",
@@ -11,7 +11,7 @@ var network = []mutation{
 	},
 	{
 		name:  "change-not-saved",
-		file:  "gateway/network/manager.go",
+		in:    "gateway/network",
 		old:   "if err := m.o.Save(m.trial.settings); err != nil {",
 		new:   "if err := m.o.Save(m.kept); err != nil {",
 		run:   "TestManagerStatic",
@@ -19,7 +19,7 @@ var network = []mutation{
 	},
 	{
 		name:  "confirmed-unseen",
-		file:  "gateway/network/manager.go",
+		in:    "gateway/network",
 		old:   "case !t.inForce:",
 		new:   "case !t.inForce && false:",
 		run:   "TestManagerStatic",
@@ -27,7 +27,7 @@ var network = []mutation{
 	},
 	{
 		name:  "clock-behind-floor",
-		file:  "gateway/clock/client.go",
+		in:    "gateway/clock",
 		old:   "now.Add(offset + within).Before(floor) {",
 		new:   "now.Add(offset + within).Before(floor) && false {",
 		run:   "TestNeverBehindFloor",
@@ -35,7 +35,7 @@ var network = []mutation{
 	},
 	{
 		name:  "clock-of-a-minority",
-		file:  "gateway/clock/client.go",
+		in:    "gateway/clock",
 		old:   "case 2*count <= len(samples):",
 		new:   "case 2*count <= len(samples) && false:",
 		run:   "TestRound",
@@ -43,7 +43,7 @@ var network = []mutation{
 	},
 	{
 		name:  "clock-jump-believed",
-		file:  "gateway/clock/client.go",
+		in:    "gateway/clock",
 		old:   "if c.known && offset.Abs() > doubted && (",
 		new:   "if c.known && offset.Abs() > doubted && false && (",
 		run:   "TestJumpIsDoubted",
@@ -51,7 +51,7 @@ var network = []mutation{
 	},
 	{
 		name:  "time-of-anybody",
-		file:  "gateway/clock/packet.go",
+		in:    "gateway/clock",
 		old:   "|| binary.BigEndian.Uint64(b[24:]) != cookie {",
 		new:   "{",
 		run:   "TestRound",
@@ -59,7 +59,7 @@ var network = []mutation{
 	},
 	{
 		name:  "kiss-of-death-ignored",
-		file:  "gateway/clock/client.go",
+		in:    "gateway/clock",
 		old:   "s.not = time.Now().Add(banished)",
 		new:   "s.not = time.Time{}",
 		run:   "TestKissOfDeath",
@@ -67,7 +67,7 @@ var network = []mutation{
 	},
 	{
 		name:  "mdns-conflict-ignored",
-		file:  "mdns/probe.go",
+		in:    "mdns",
 		old:   "host = host || z.foreign(h.Name, rr.A, own)",
 		new:   "host = host || z.foreign(h.Name, rr.A, own) && false",
 		run:   "TestConflicts",
@@ -75,7 +75,7 @@ var network = []mutation{
 	},
 	{
 		name:  "mdns-tie-not-lost",
-		file:  "mdns/probe.go",
+		in:    "mdns",
 		old:   "slices.CompareFunc(canonical(ours, name), theirs, bytes.Compare) < 0 {",
 		new:   "slices.CompareFunc(canonical(ours, name), theirs, bytes.Compare) < -1 {",
 		run:   "TestSimultaneousProbes",
@@ -83,7 +83,7 @@ var network = []mutation{
 	},
 	{
 		name:  "mdns-no-goodbye",
-		file:  "mdns/responder.go",
+		in:    "mdns",
 		old:   "if r.announced {\n",
 		new:   "if r.announced && false {\n",
 		run:   "TestAvahi",
@@ -91,7 +91,7 @@ var network = []mutation{
 	},
 	{
 		name:  "mdns-foreign-network",
-		file:  "mdns/responder.go",
+		in:    "mdns",
 		old:   "if !own && !l.trusted(p) {",
 		new:   "if !own && !l.trusted(p) && false {",
 		run:   "TestStrangersTakeNoName",

@@ -3,7 +3,7 @@ package main
 var pages = []mutation{
 	{
 		name:  "level-not-checked",
-		file:  "gateway/dashboard/route.go",
+		in:    "gateway/dashboard",
 		old:   "if !may(r.level, rt.level) {",
 		new:   "if !may(r.level, rt.level) && false {",
 		run:   "TestRoutesTakeTheirLevel",
@@ -11,7 +11,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "token-level-raised",
-		file:  "gateway/dashboard/route.go",
+		in:    "gateway/dashboard",
 		old:   "level: t.Level}",
 		new:   "level: access.Admin}",
 		run:   "TestBearer",
@@ -19,7 +19,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "origin-not-checked",
-		file:  "gateway/dashboard/route.go",
+		in:    "gateway/dashboard",
 		old:   "s.checkHost(sameOrigin.Handler(known))",
 		new:   "s.checkHost(known)",
 		run:   "TestOtherSitesChangeNothing",
@@ -27,7 +27,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "host-not-checked",
-		file:  "gateway/dashboard/route.go",
+		in:    "gateway/dashboard",
 		old:   "|| s.ownHost(r.Host) {",
 		new:   "|| s.ownHost(r.Host) || true {",
 		run:   "TestHosts",
@@ -35,7 +35,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "body-without-bound",
-		file:  "gateway/dashboard/route.go",
+		in:    "gateway/dashboard",
 		old:   "hr.Body = http.MaxBytesReader(plain, hr.Body, limit)",
 		new:   "hr.Body = http.MaxBytesReader(plain, hr.Body, limit<<20)",
 		run:   "TestBodiesAreBounded",
@@ -43,7 +43,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "session-after-logout",
-		file:  "gateway/dashboard/login.go",
+		in:    "gateway/dashboard",
 		old:   "s.o.Sessions.End(ctx, token)",
 		new:   "ctx.Err()",
 		run:   "TestLogin",
@@ -51,7 +51,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "cookie-without-tls",
-		file:  "gateway/dashboard/login.go",
+		in:    "gateway/dashboard",
 		old:   "Secure:   r.TLS != nil,",
 		new:   "Secure:   r.TLS != nil && false,",
 		run:   "TestCookieOverTLS",
@@ -59,15 +59,15 @@ var pages = []mutation{
 	},
 	{
 		name:  "cookie-for-scripts",
-		file:  "gateway/dashboard/login.go",
-		old:   "HttpOnly: true,",
-		new:   "HttpOnly: false,",
+		in:    "gateway/dashboard",
+		old:   "HttpOnly: true,\n",
+		new:   "HttpOnly: false,\n",
 		run:   "TestLogin",
 		loses: "a script that got in takes the login with it",
 	},
 	{
 		name:  "login-leads-elsewhere",
-		file:  "gateway/dashboard/login.go",
+		in:    "gateway/dashboard",
 		old:   `strings.HasPrefix(path, "//") || strings.Contains(path, "\\") {`,
 		new:   `strings.HasPrefix(path, "//") {`,
 		run:   "TestLoginLeadsOnlyHere",
@@ -75,7 +75,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "page-lockout-ignored",
-		file:  "gateway/dashboard/login.go",
+		in:    "gateway/dashboard",
 		old:   "if wait := s.o.Lockout.Wait(from, name); wait > 0 {",
 		new:   "if wait := s.o.Lockout.Wait(from, name); wait > 0 && false {",
 		run:   "TestLockout",
@@ -83,15 +83,15 @@ var pages = []mutation{
 	},
 	{
 		name:  "text-not-escaped",
-		file:  "gateway/dashboard/text.go",
+		in:    "gateway/dashboard",
 		old:   "escaped[i] = template.HTMLEscapeString(a)",
 		new:   "escaped[i] = a",
-		run:   "TestHostileEverywhere",
+		run:   "TestLanguage",
 		loses: "the name of a device runs as a script in the browser of the admin",
 	},
 	{
 		name:  "scripts-of-anybody",
-		file:  "gateway/dashboard/route.go",
+		in:    "gateway/dashboard",
 		old:   "default-src 'self'; base-uri",
 		new:   "default-src *; base-uri",
 		run:   "TestHostileEverywhere",
@@ -99,7 +99,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "syslog-quote-not-escaped",
-		file:  "gateway/syslog/message.go",
+		in:    "gateway/syslog",
 		old:   `if c := s[i]; c == '"' || c == '\\' || c == ']' {`,
 		new:   `if c := s[i]; c == '\\' || c == ']' {`,
 		run:   "TestMessage",
@@ -107,7 +107,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "syslog-line-break",
-		file:  "gateway/syslog/message.go",
+		in:    "gateway/syslog",
 		old:   `if r < ' ' || r >= 0x7f`,
 		new:   `if r >= 0x7f`,
 		run:   "TestMessage",
@@ -115,7 +115,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "metrics-quote-not-escaped",
-		file:  "gateway/openmetrics/openmetrics.go",
+		in:    "gateway/openmetrics",
 		old:   `case c == '"' && quotes:`,
 		new:   `case c == '"' && quotes && false:`,
 		run:   "TestText",
@@ -123,7 +123,7 @@ var pages = []mutation{
 	},
 	{
 		name:  "metrics-line-break",
-		file:  "gateway/openmetrics/openmetrics.go",
+		in:    "gateway/openmetrics",
 		old:   `case c == '\n':`,
 		new:   `case c == '\n' && false:`,
 		run:   "TestText",

@@ -3,7 +3,7 @@ package main
 var store = []mutation{
 	{
 		name:  "sync-writes-off",
-		file:  "persist/store.go",
+		in:    "persist",
 		old:   "WithSyncWrites(true)",
 		new:   "WithSyncWrites(false)",
 		run:   "TestBadgerSettings",
@@ -11,7 +11,7 @@ var store = []mutation{
 	},
 	{
 		name:  "done-before-commit",
-		file:  "persist/commit.go",
+		in:    "persist",
 		old:   "if !superfluous {\n",
 		new:   "if !superfluous {\n\t\t\t\tfor i := range group {\n\t\t\t\t\tif group[i].done != nil {\n\t\t\t\t\t\ts.groups <- []func(){group[i].done}\n\t\t\t\t\t\tgroup[i].done = nil\n\t\t\t\t\t}\n\t\t\t\t}\n",
 		run:   "TestDoneComesAfterTheCommitAndBeforeGroupDone",
@@ -19,7 +19,7 @@ var store = []mutation{
 	},
 	{
 		name:  "group-split-in-two",
-		file:  "persist/commit.go",
+		in:    "persist",
 		old:   "if !whole && !moved && s.tx.full(o, s.limits) {",
 		new:   "if i == 0 && s.tx.operations > 0 || !whole && !moved && s.tx.full(o, s.limits) {",
 		run:   "TestGroupIsOneTransaction",
@@ -27,7 +27,7 @@ var store = []mutation{
 	},
 	{
 		name:  "failed-commit-acknowledged",
-		file:  "persist/commit.go",
+		in:    "persist",
 		old:   "if err := txn.Commit(); err != nil {",
 		new:   "if err := txn.Commit(); err != nil && false {",
 		run:   "TestFailedCommitEndsTheStore",
@@ -35,7 +35,7 @@ var store = []mutation{
 	},
 	{
 		name:  "unsynced-value-log",
-		file:  "persist/commit.go",
+		in:    "persist",
 		old:   "if s.badger.syncFailed.Load() {",
 		new:   "if s.badger.syncFailed.Load() && false {",
 		run:   "TestUnsyncedValueLogEndsTheStore",
@@ -43,7 +43,7 @@ var store = []mutation{
 	},
 	{
 		name:  "value-checksum-ignored",
-		file:  "persist/format.go",
+		in:    "persist",
 		old:   "if sum != binary.LittleEndian.Uint32(value[n:]) {",
 		new:   "if sum != binary.LittleEndian.Uint32(value[n:]) && false {",
 		run:   "TestDamagedValue",
@@ -51,7 +51,7 @@ var store = []mutation{
 	},
 	{
 		name:  "anchor-not-written",
-		file:  "persist/anchor.go",
+		in:    "persist",
 		old:   "a.file.WriteAt(a.record.append(nil), at)",
 		new:   "a.file.WriteAt(a.record.append(nil)[:0], at)",
 		run:   "TestAnchor",
@@ -59,7 +59,7 @@ var store = []mutation{
 	},
 	{
 		name:  "anchor-overwritten",
-		file:  "persist/anchor.go",
+		in:    "persist",
 		old:   "int64(a.record.sequence % 2 * anchorSector)",
 		new:   "int64(a.record.sequence % 1 * anchorSector)",
 		run:   "TestAnchor",
@@ -67,7 +67,7 @@ var store = []mutation{
 	},
 	{
 		name:  "loss-not-told",
-		file:  "persist/store.go",
+		in:    "persist",
 		old:   "r.uuid == m.UUID && m.LSN < r.lsn {",
 		new:   "r.uuid == m.UUID && m.LSN < r.lsn && false {",
 		run:   "TestCorruption",
@@ -75,7 +75,7 @@ var store = []mutation{
 	},
 	{
 		name:  "unacknowledged-elided",
-		file:  "persist/batch.go",
+		in:    "persist",
 		old:   "o.prefix != prefixEntry || !o.ref.dead.Load() || o.remove && o.ref.written {",
 		new:   "o.prefix != prefixEntry || o.remove && o.ref.written {",
 		run:   "TestPatienceIsOfEachBatch",
@@ -83,7 +83,7 @@ var store = []mutation{
 	},
 	{
 		name:  "older-state-wins",
-		file:  "persist/transaction.go",
+		in:    "persist",
 		old:   "(r.dead.Load() || o.version < r.latest)",
 		new:   "r.dead.Load()",
 		run:   "TestOlderEntryNeverReplacesNewer",
@@ -91,7 +91,7 @@ var store = []mutation{
 	},
 	{
 		name:  "moved-entry-elided",
-		file:  "persist/append.go",
+		in:    "persist",
 		old:   "if it.batch.deletes && !it.batch.puts {",
 		new:   "if it.batch.deletes {",
 		run:   "TestMovedEntryIsNotElided",
@@ -99,7 +99,7 @@ var store = []mutation{
 	},
 	{
 		name:  "expiry-by-any-clock",
-		file:  "persist/clock.go",
+		in:    "persist",
 		old:   "if !r.Sure && !(steady && (c.set || ahead)) {",
 		new:   "if !r.Sure && !steady && !c.set && !ahead && false {",
 		run:   "TestClock",
@@ -107,7 +107,7 @@ var store = []mutation{
 	},
 	{
 		name:  "time-off-counts-nothing",
-		file:  "persist/clock.go",
+		in:    "persist",
 		old:   "return max(m.up-c.base[i]-from, 0), !c.known && i <= c.last",
 		new:   "return max(m.up-from, 0), !c.known && i <= c.last",
 		run:   "TestClock",
@@ -115,7 +115,7 @@ var store = []mutation{
 	},
 	{
 		name:  "backup-checksum-ignored",
-		file:  "persist/backupreader.go",
+		in:    "persist",
 		old:   "if b.sum != binary.LittleEndian.Uint32(sum[:]) {",
 		new:   "if b.sum != binary.LittleEndian.Uint32(sum[:]) && false {",
 		run:   "TestBackupDamage",
@@ -123,7 +123,7 @@ var store = []mutation{
 	},
 	{
 		name:  "backup-of-a-damaged-end",
-		file:  "persist/backupreader.go",
+		in:    "persist",
 		old:   "if _, err := b.r.ReadByte(); err == nil {",
 		new:   "if _, err := b.r.ReadByte(); err == nil && false {",
 		run:   "TestBackupDamage",
@@ -131,7 +131,7 @@ var store = []mutation{
 	},
 	{
 		name:  "newest-backup-overwritten",
-		file:  "persist/ownbackup.go",
+		in:    "persist",
 		old:   "_, older, number := ownBackups(s.dir.Name())",
 		new:   "older, _, number := ownBackups(s.dir.Name())",
 		run:   "TestOwnBackupsTakeTurns",
@@ -139,7 +139,7 @@ var store = []mutation{
 	},
 	{
 		name:  "quarantine-skipped",
-		file:  "persist/start.go",
+		in:    "persist",
 		old:   "err = putAside(dir, bad.reason, time.Now())",
 		new:   "err = os.RemoveAll(dir)",
 		run:   "TestQuarantine",
@@ -147,7 +147,7 @@ var store = []mutation{
 	},
 	{
 		name:  "empty-logs-left",
-		file:  "persist/prepare.go",
+		in:    "persist",
 		old:   "if !info.Mode().IsRegular() || info.Size() > 0 {",
 		new:   "if !info.Mode().IsRegular() || info.Size() >= 0 {",
 		run:   "TestEmptyLogsAreRemoved",
@@ -155,7 +155,7 @@ var store = []mutation{
 	},
 	{
 		name:  "manifest-not-missed",
-		file:  "persist/prepare.go",
+		in:    "persist",
 		old:   "if tables > 0 {",
 		new:   "if tables > 0 && false {",
 		run:   "TestTablesWithoutManifest",
@@ -163,7 +163,7 @@ var store = []mutation{
 	},
 	{
 		name:  "newer-schema-opened",
-		file:  "persist/prepare.go",
+		in:    "persist",
 		old:   "case found > schema:",
 		new:   "case found > schema && false:",
 		run:   "TestOtherSchema",
@@ -171,7 +171,7 @@ var store = []mutation{
 	},
 	{
 		name:  "disk-filled-up",
-		file:  "persist/commit.go",
+		in:    "persist",
 		old:   "if s.space.now(size) == exhausted {",
 		new:   "if s.space.now(size) == exhausted && false {",
 		run:   "TestExhausted",
@@ -179,7 +179,7 @@ var store = []mutation{
 	},
 	{
 		name:  "failed-starts-not-counted",
-		file:  "persist/start.go",
+		in:    "persist",
 		old:   "used && n >= maxAttempts {",
 		new:   "used && n >= maxAttempts && false {",
 		run:   "TestFailedStarts",
@@ -187,7 +187,7 @@ var store = []mutation{
 	},
 	{
 		name:  "folder-not-locked",
-		file:  "persist/prepare.go",
+		in:    "persist",
 		old:   "if err != nil {\n\t\td.Close()\n\t\tif errors.Is",
 		new:   "if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {\n\t\td.Close()\n\t\tif errors.Is",
 		run:   "TestLockedFolder",
