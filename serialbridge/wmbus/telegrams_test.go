@@ -281,6 +281,17 @@ func TestExtendedLinkLayer(t *testing.T) {
 	// The CRC in it vouches for it: it need not be heard twice.
 	newDecoder(r, e.options()).Decode(hciFrame(unhex(t, e.Hex)[1:], 0), received)
 	e.check(t, r)
+
+	// Another key makes nothing of it, and that is told once it was heard twice.
+	e.Key = strings.Repeat("5a", 16)
+	r = &recorder{}
+	d := newDecoder(r, e.options())
+	for range 2 {
+		d.Decode(hciFrame(unhex(t, e.Hex)[1:], 0), received)
+	}
+	if len(r.Readings) > 0 || len(r.Overheard) != 1 || !strings.Contains(r.Overheard[0], "not the right one") {
+		t.Errorf("with another key: %v, ignored %q", r.Readings, r.Overheard)
+	}
 }
 
 // TestCompactFrames reads a frame without headers once a whole one was heard, in
