@@ -12,7 +12,6 @@ import (
 
 // Disk is the disk under a folder. What is zero or empty is not known.
 type Disk struct {
-	Name    string // such as mmcblk0; differs from boot to boot
 	Kind    string // "SD" or "MMC", which is eMMC; empty: another one
 	Model   string // what a card or eMMC calls itself, such as SC32G
 	Made    string // when it was, month and year as in 03/2021
@@ -38,7 +37,7 @@ func ReadDisk(root, dir string) (Disk, error) {
 
 // readDisk tells of a disk by its folder in sysfs.
 func readDisk(device string) Disk {
-	d := Disk{Name: filepath.Base(device), Kind: readString(device, "device/type")}
+	d := Disk{Kind: readString(device, "device/type")}
 	if d.Kind != "SD" && d.Kind != "MMC" {
 		d.Kind = "" // SCSI disks have a number there
 	} else {

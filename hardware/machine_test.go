@@ -107,7 +107,7 @@ func TestDisk(t *testing.T) {
 	pi.mount("179:4", card+"/mmcblk0p4")
 	pi.mount("179:0", card)
 	pi.link("../..", card+"/device")
-	want := Disk{Name: "mmcblk0", Kind: "SD", Model: "SC32G", Made: "03/2021", Written: 1048576 * 512}
+	want := Disk{Kind: "SD", Model: "SC32G", Made: "03/2021", Written: 1048576 * 512}
 	for _, minor := range []uint32{4, 0} { // a partition, and the whole disk
 		if got := diskOf(t, pi.root, 179, minor); got != want {
 			t.Errorf("179:%d: %+v, want %+v", minor, got, want)
@@ -128,7 +128,7 @@ func TestDisk(t *testing.T) {
 	cm := machine(t, "cm4.txt")
 	cm.mount("179:0", emmc+"/block/mmcblk0")
 	cm.link("../..", emmc+"/block/mmcblk0/device")
-	want = Disk{Name: "mmcblk0", Kind: "MMC", Written: 2048 * 512, LifeUsed: 30, Spare: "normal"}
+	want = Disk{Kind: "MMC", Written: 2048 * 512, LifeUsed: 30, Spare: "normal"}
 	if got := diskOf(t, cm.root, 179, 0); got != want {
 		t.Errorf("eMMC: %+v, want %+v", got, want)
 	}

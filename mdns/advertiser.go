@@ -26,13 +26,6 @@ type Options struct {
 	Host     string // such as "lintel", without ".local"; letters, digits and hyphens
 	Services []Service
 
-	// Interfaces lists the interfaces to use; it is called again whenever
-	// something about the interfaces changes. Those without an address are
-	// left out. Nil takes every interface that is up, has a link, can do
-	// multicast, and is not loopback, point to point, a bridge port or one of
-	// the virtual ones that containers and machines are given.
-	Interfaces func() ([]net.Interface, error)
-
 	// Renamed is what OnRename was told the last time, perhaps by an Advertiser
 	// that is long gone: of two boxes that have the same name, each is to keep
 	// the one that it got over a power cut (RFC 6762 section 9). Of a name that
@@ -46,6 +39,8 @@ type Options struct {
 	OnRename func(renamed map[string]string)
 
 	Logger *slog.Logger // nil: no logging
+
+	interfaces func() ([]net.Interface, error) // nil: lanInterfaces; tests have others
 }
 
 // An Advertiser advertises one host and its services. Make it with New.
@@ -56,8 +51,8 @@ type Advertiser struct {
 
 // New returns an Advertiser that does nothing until Run.
 func New(opt Options) *Advertiser {
-	if opt.Interfaces == nil {
-		opt.Interfaces = lanInterfaces
+	if opt.interfaces == nil {
+		opt.interfaces = lanInterfaces
 	}
 	if opt.OnRename == nil {
 		opt.OnRename = func(map[string]string) {}
@@ -84,7 +79,7 @@ func (a *Advertiser) Run(ctx context.Context) error {
 	if err := a.opt.validate(); err != nil {
 		return err
 	}
-	n, err := open(ctx, a.opt.Interfaces, a.opt.Logger)
+	n, err := open(ctx, a.opt.interfaces, a.opt.Logger)
 	if err != nil {
 		return err
 	}

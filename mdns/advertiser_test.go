@@ -28,7 +28,7 @@ func TestRunWithoutInterfaces(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			asked := make(chan struct{}, 10)
 			opt := house
-			opt.Interfaces = func() ([]net.Interface, error) {
+			opt.interfaces = func() ([]net.Interface, error) {
 				asked <- struct{}{}
 				return test.interfaces()
 			}

@@ -23,9 +23,8 @@ type Found struct {
 	// Addresses are where the host is: those of the link itself first, IPv4
 	// before IPv6, and link-local ones of IPv6 last, with their zone. There is
 	// at least one. None is of the internet beyond the link.
-	Addresses  []netip.Addr
-	Text       []string // TXT strings, key=value, that are text
-	Interfaces []string // on which it was heard, sorted
+	Addresses []netip.Addr
+	Text      []string // TXT strings, key=value, that are text
 }
 
 // Value returns what the TXT strings say for the key, of which letters may have
@@ -41,10 +40,11 @@ func (f *Found) Value(key string) (value string, ok bool) {
 
 // BrowserOptions tell a Browser what to look for and where.
 type BrowserOptions struct {
-	Types      []string                        // such as "_home-assistant._tcp"
-	Interfaces func() ([]net.Interface, error) // as in Options
-	OnChange   func()                          // called after Found changed, from Run's goroutine; must not block; may be nil
-	Logger     *slog.Logger                    // nil: no logging
+	Types  []string     // such as "_home-assistant._tcp"
+	Logger *slog.Logger // nil: no logging
+
+	interfaces func() ([]net.Interface, error) // as in Options
+	changed    func()                          // called after Found changed, from Run's goroutine; for tests
 }
 
 // A Browser looks for services on the network. Make it with NewBrowser.
@@ -60,11 +60,11 @@ type Browser struct {
 
 // NewBrowser returns a Browser that does nothing until Run.
 func NewBrowser(opt BrowserOptions) *Browser {
-	if opt.Interfaces == nil {
-		opt.Interfaces = lanInterfaces
+	if opt.interfaces == nil {
+		opt.interfaces = lanInterfaces
 	}
-	if opt.OnChange == nil {
-		opt.OnChange = func() {}
+	if opt.changed == nil {
+		opt.changed = func() {}
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -95,7 +95,7 @@ func (b *Browser) Run(ctx context.Context) error {
 			return fmt.Errorf("mdns: browsing for %q: the type must be like _mqtt._tcp", t)
 		}
 	}
-	n, err := open(ctx, b.opt.Interfaces, b.opt.Logger)
+	n, err := open(ctx, b.opt.interfaces, b.opt.Logger)
 	if err != nil {
 		return err
 	}
@@ -152,6 +152,6 @@ func (b *Browser) step(n *network, c *cache) {
 	}
 	if found, changed := c.changed(time.Now()); changed {
 		b.found.Store(&found)
-		b.opt.OnChange()
+		b.opt.changed()
 	}
 }

@@ -41,7 +41,7 @@ func TestTypesRefused(t *testing.T) {
 	for kind, want := range map[string]bool{"mqtt": false, "_mqtt": false, "_mqtt._tcp.local": false, "_a.b._tcp": false, "_zigstar_gw._tcp": true} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		err := NewBrowser(BrowserOptions{Types: []string{kind}, Interfaces: func() ([]net.Interface, error) { return nil, nil }}).Run(ctx)
+		err := NewBrowser(BrowserOptions{Types: []string{kind}, interfaces: func() ([]net.Interface, error) { return nil, nil }}).Run(ctx)
 		if (err == nil) != want {
 			t.Errorf("%q: %v", kind, err)
 		}

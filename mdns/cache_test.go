@@ -76,14 +76,14 @@ func (c *testCache) want(want ...string) {
 	c.t.Helper()
 	var got []string
 	for _, f := range c.last {
-		got = append(got, fmt.Sprintf("%s %s %s:%d %v %q %v", f.Instance, f.Type, f.Host, f.Port, f.Addresses, f.Text, f.Interfaces))
+		got = append(got, fmt.Sprintf("%s %s %s:%d %v %q", f.Instance, f.Type, f.Host, f.Port, f.Addresses, f.Text))
 	}
 	if !slices.Equal(got, want) {
 		c.t.Errorf("found\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-const home = `Küche (1) _home-assistant._tcp home.local:8123 [192.0.2.7 fd00::7] ["location_name=Küche \\o/" "uuid=0123"] [eth0]`
+const home = `Küche (1) _home-assistant._tcp home.local:8123 [192.0.2.7 fd00::7] ["location_name=Küche \\o/" "uuid=0123"]`
 
 func TestFoundAndLost(t *testing.T) {
 	c := newTestCache(t, "192.0.2.1/24", "fd00::1/64")

@@ -48,7 +48,7 @@ func browse(types string) error {
 	b = NewBrowser(BrowserOptions{
 		Types:  kinds,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		OnChange: func() {
+		changed: func() {
 			state := make(map[string]string)
 			for _, kind := range kinds {
 				for _, f := range b.Found(kind) {

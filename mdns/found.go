@@ -39,7 +39,7 @@ func (c *cache) found() []Found {
 			}
 			f := Found{
 				Instance: in.label, Type: in.kind.service, Host: strings.TrimSuffix(in.host, "."), Port: in.port,
-				Text: in.text, Interfaces: []string{k.link.iface.Name},
+				Text: in.text,
 			}
 			for a := range h.addresses {
 				f.Addresses = append(f.Addresses, a)
@@ -51,17 +51,14 @@ func (c *cache) found() []Found {
 			}
 			o := &found[i]
 			o.Addresses = append(o.Addresses, f.Addresses...)
-			o.Interfaces = append(o.Interfaces, f.Interfaces...)
 			if o.Text == nil {
 				o.Text = f.Text
 			}
 		}
 	}
 	for i := range found {
-		f := &found[i]
-		slices.SortFunc(f.Addresses, c.compareAddresses)
-		f.Addresses = slices.Compact(f.Addresses)
-		slices.Sort(f.Interfaces)
+		slices.SortFunc(found[i].Addresses, c.compareAddresses)
+		found[i].Addresses = slices.Compact(found[i].Addresses)
 	}
 	slices.SortFunc(found, compareFound)
 	return found

@@ -246,7 +246,7 @@ func TestHostileNeighbour(t *testing.T) {
 	views := a.startBrowsers("_lintel._tcp")
 	views.show("lintel.local:80 192.0.2.1 ")
 
-	b := NewBrowser(BrowserOptions{Types: []string{"_lintel._tcp", "_mqtt._tcp"}, Interfaces: func() ([]net.Interface, error) {
+	b := NewBrowser(BrowserOptions{Types: []string{"_lintel._tcp", "_mqtt._tcp"}, interfaces: func() ([]net.Interface, error) {
 		iface, err := net.InterfaceByName("lan0")
 		if err != nil {
 			return nil, err

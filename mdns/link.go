@@ -172,7 +172,9 @@ var virtualInterfaces = []string{
 	"tailscale", "wg", "tun", "tap", "zt",
 }
 
-// lanInterfaces is the default of Options.Interfaces.
+// lanInterfaces returns the interfaces to use: those that are up, have a link, can do
+// multicast, and are not loopback, point to point, a bridge port or one of the virtual ones
+// that containers and machines are given.
 func lanInterfaces() ([]net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {

@@ -147,7 +147,7 @@ func (o origin) what(r *Rule, id *Identity, topic string) string {
 // unmatched says why there is no rule that decides.
 func (p *Policy) unmatched(id *Identity, a Action, topic string) string {
 	for i := range id.Rules {
-		if err := id.Rules[i].Validate(); err != nil {
+		if err := id.Rules[i].validate(); err != nil {
 			return fmt.Sprintf("rule %d of the token cannot be used (%s)", i+1, err)
 		}
 	}
@@ -204,7 +204,7 @@ func (p *Policy) overlapping(id *Identity, topic string, is func(*Rule) bool) []
 func (p *Policy) rulesOf(id *Identity) iter.Seq2[*Rule, origin] {
 	return func(yield func(*Rule, origin) bool) {
 		for i := range id.Rules {
-			if r := &id.Rules[i]; r.Validate() != nil || !yield(r, origin{"", i + 1}) {
+			if r := &id.Rules[i]; r.validate() != nil || !yield(r, origin{"", i + 1}) {
 				return
 			}
 		}

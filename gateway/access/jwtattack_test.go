@@ -327,7 +327,7 @@ func checkTokenIdentity(t *testing.T, id *Identity) {
 		t.Fatalf("got %+v", id)
 	}
 	for _, r := range id.Rules {
-		if err := r.Validate(); err != nil {
+		if err := r.validate(); err != nil {
 			t.Fatalf("rule %+v: %v", r, err)
 		}
 	}

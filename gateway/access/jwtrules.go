@@ -98,7 +98,7 @@ func ruleOf(raw json.RawMessage) (Rule, error) {
 	if (r.QoS != nil || r.Retain != nil) && (len(r.Actions) != 1 || r.Actions[0] != Publish) {
 		return Rule{}, fmt.Errorf("%q and %q go with the action %q", "qos", "retain", "publish")
 	}
-	return r, r.Validate()
+	return r, r.validate()
 }
 
 // tokenActions are the actions as tokens name them. What is delivered is asked of the
@@ -180,7 +180,7 @@ func rulesOfObject(object claims) ([]Rule, error) {
 			}
 			r.Topics = append(r.Topics, topic)
 		}
-		if err := r.Validate(); err != nil {
+		if err := r.validate(); err != nil {
 			return nil, err
 		}
 		rules = append(rules, r)

@@ -46,7 +46,7 @@ func (p *Policy) add(r Role) error {
 	}
 	var compiled []compiledRule
 	for i, rule := range r.Rules {
-		if err := rule.Validate(); err != nil {
+		if err := rule.validate(); err != nil {
 			return fmt.Errorf("access: role %s, rule %d: %w", r.Name, i+1, err)
 		}
 		c := compiledRule{Rule: rule}
@@ -191,7 +191,7 @@ func (p *Policy) first(id *Identity, a Action, topic string, decides func(*Rule,
 	}
 	for i := range id.Rules {
 		r := &id.Rules[i]
-		if r.Validate() != nil {
+		if r.validate() != nil {
 			return denied
 		}
 		about := func(t string) bool { return newFilter(t).covers(id, topic) }

@@ -237,7 +237,7 @@ func (f *roleFile) rule(t map[string]any, path string) Rule {
 		r.Content = f.content(v, path+".payload")
 	}
 	if len(f.mistakes) == before {
-		if err := r.Validate(); err != nil {
+		if err := r.validate(); err != nil {
 			f.wrong(path, "%v", err)
 		}
 	}

@@ -47,9 +47,9 @@ func (a Action) String() string {
 
 var everything = []Action{Publish, Subscribe, Receive}
 
-// Validate reports why a rule cannot be used. An [Identity] with such a rule may do
+// validate reports why a rule cannot be used. An [Identity] with such a rule may do
 // nothing beyond the rules before it.
-func (r *Rule) Validate() error {
+func (r *Rule) validate() error {
 	if len(r.Actions) == 0 {
 		return errors.New("a rule needs an action")
 	}
