@@ -54,7 +54,7 @@ interop: deps ## only the tests against programs of others: mosquitto, paho, ava
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
 	LINTEL_NEED_ALL=1 go test -count=1 -v ./serialbridge/simulator/herdsman
 
-mutate: ## break what keeps promises, one place at a time, and see a test go red for each: table in Markdown (an hour; ONLY=NAME)
+mutate: ## break what keeps promises, one place at a time, and see a test go red for each: table in Markdown (an hour; ONLY=a name or an area)
 	@go run ./gateway/mutate $(if $(ONLY),--only '$(ONLY)')
 
 oracle: ## compare with zigbee2mqtt what Zigbee devices say; made anew by its own converters where Node is there

@@ -13,6 +13,9 @@
 //
 // It prints a table in Markdown, and ends with status 1 if a mutation survives, if it
 // does not compile, which is not the work of a test, or if a test is red without it.
+// When the code under a mutation changes, TestTable says so, in make test: fit the
+// mutation to it.
+//
 // Some tests of the network need root and the packages of make deps: where they are
 // skipped, their mutations are not noticed.
 package main
