@@ -13,7 +13,7 @@ var store = []mutation{
 		name:  "done-before-commit",
 		in:    "persist",
 		old:   "if !superfluous {\n",
-		new:   "if !superfluous {\n\t\t\t\tfor i := range group {\n\t\t\t\t\tif group[i].done != nil {\n\t\t\t\t\t\ts.groups <- []func(){group[i].done}\n\t\t\t\t\t\tgroup[i].done = nil\n\t\t\t\t\t}\n\t\t\t\t}\n",
+		new:   "if !superfluous {\n\t\t\t\tfor i := range group {\n\t\t\t\t\tif done := group[i].done; done != nil {\n\t\t\t\t\t\tdone()\n\t\t\t\t\t\tgroup[i].done = nil\n\t\t\t\t\t}\n\t\t\t\t}\n",
 		run:   "TestDoneComesAfterTheCommitAndBeforeGroupDone",
 		loses: "who waits for a commit is told before it: the PUBACK of a message that a power cut takes",
 	},
