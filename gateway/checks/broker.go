@@ -39,10 +39,10 @@ func receivers(h House) Check {
 	switch b := h.Broker; {
 	case len(b.Slow) > 0:
 		c.Verdict, c.Why = Warning, say("Messages were left out in the last hour, because these clients did not take them: %s. Look at their network, or give them less to receive.", names(b.Slow))
-		c.Mend = &Mend{Label: say("See the clients"), Path: "/broker", Level: "viewer"}
+		c.Mend = see(say("See the clients"), "/broker")
 	case b.Dropped > 0:
-		c.Verdict, c.Why = Notice, say("%d messages were left out in the last hour.", b.Dropped)
-		c.Mend = &Mend{Label: say("See the clients"), Path: "/broker", Level: "viewer"}
+		c.Verdict, c.Why = Notice, several(b.Dropped, "A message was left out in the last hour.", "%d messages were left out in the last hour.")
+		c.Mend = see(say("See the clients"), "/broker")
 	default:
 		c.Why = say("All clients take what is for them.")
 	}
@@ -119,7 +119,7 @@ func homeAssistant(h House) Check {
 			refused = cmp.Or(refused, l.User)
 		}
 	}
-	c.Mend = &Mend{Label: say("Open Home Assistant"), Path: "/homeassistant", Level: "viewer"}
+	c.Mend = see(say("Open Home Assistant"), "/homeassistant")
 	switch {
 	case a.Bridge != nil:
 		c.After = append(c.After, "clock")

@@ -50,6 +50,14 @@ type Text struct {
 
 func say(format string, args ...any) Text { return Text{format, args} }
 
+// several says many with a number, or one where it is 1.
+func several[T int | uint64](n T, one, many string) Text {
+	if n == 1 {
+		return say(one)
+	}
+	return say(many, n)
+}
+
 // verbatim is a text of others.
 func verbatim(text string) Text { return Text{"%s", []any{text}} }
 
@@ -84,6 +92,9 @@ type Mend struct {
 	Level   string            // who may: "viewer", "operator" or "admin"
 	Confirm Text              // to be asked before; empty: nothing
 }
+
+// see is a page that shows more.
+func see(label Text, path string) *Mend { return &Mend{Label: label, Path: path, Level: "viewer"} }
 
 // open is a page where a person mends something.
 func open(label Text, path string) *Mend { return &Mend{Label: label, Path: path, Level: "admin"} }

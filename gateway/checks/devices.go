@@ -21,9 +21,9 @@ func sticks(h House) Check {
 	case len(h.Sticks) == 0:
 		c.Verdict, c.Why = NotThere, say("No stick is plugged in. Plug a USB dongle in: it shows up within seconds.")
 	case h.Simulated:
-		c.Why = say("There are %d, some of which are simulated.", len(h.Sticks))
+		c.Why = several(len(h.Sticks), "There is one, which is simulated.", "There are %d, some of which are simulated.")
 	default:
-		c.Why = say("There are %d.", len(h.Sticks))
+		c.Why = several(len(h.Sticks), "There is one.", "There are %d.")
 	}
 	return c
 }
@@ -35,9 +35,9 @@ func stick(h House, s Stick) Check {
 	case serialbridge.Online:
 		if all >= fewFrames && 100*s.Damaged/all >= manyDamaged {
 			c.Verdict, c.Why = Warning, say("%d of %d frames were damaged. Look at its cable and its antenna, and keep it away from USB 3 sockets and disks.", s.Damaged, all)
-			c.Mend = &Mend{Label: say("See what it hears"), Path: "/devices", Level: "viewer"}
+			c.Mend = see(say("See what it hears"), "/devices")
 		} else {
-			c.Why = say("It works, and hears %d devices.", s.Devices)
+			c.Why = several(s.Devices, "It works, and hears one device.", "It works, and hears %d devices.")
 		}
 	case serialbridge.Waiting:
 		c.Verdict, c.Why = Bad, say("It is not there. Plug it in again, or forget it if it is gone for good.")
@@ -93,7 +93,7 @@ func devices(h House) Check {
 		c.Verdict, c.Why = NotThere, say("No device has been heard yet.")
 		return c
 	case len(offline) == 0:
-		c.Why = say("All %d are online.", n)
+		c.Why = several(n, "One device is known, and it is online.", "All %d are online.")
 		return c
 	case len(offline) == 1:
 		c.Verdict, c.Why = Notice, say("%s is offline. Look whether it has power and is in reach.", names(offline))
@@ -102,7 +102,7 @@ func devices(h House) Check {
 	default:
 		c.Verdict, c.Why = Notice, say("%d of %d are offline: %s. Look whether they have power and are in reach.", len(offline), n, names(offline))
 	}
-	c.Mend = &Mend{Label: say("See the devices"), Path: "/devices", Level: "viewer"}
+	c.Mend = see(say("See the devices"), "/devices")
 	return c
 }
 
@@ -133,7 +133,7 @@ func batteries(h House) Check {
 	}
 	if !c.Verdict.Well() {
 		c.After = nil // a device with an empty battery goes offline because of it
-		c.Mend = &Mend{Label: say("See the devices"), Path: "/devices", Level: "viewer"}
+		c.Mend = see(say("See the devices"), "/devices")
 	}
 	return c
 }

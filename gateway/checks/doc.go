@@ -23,6 +23,9 @@
 //	      └ update
 //	temperature, memory, wear, access, start/N …
 //
+// The store depends on power and wear too, the broker on memory, and what needs the time on
+// the clock.
+//
 // # Verdicts
 //
 // Bad is what does not work now, Warning what will not for long or not for all, Notice what

@@ -83,7 +83,7 @@ func TestRolePages(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules = url.Values{"effect-1": {"allow"}, "action-1": {"publish"}, "topics-1": {"attic/#"}}
-	if a := save("preview", 200); !strings.Contains(a.body, "1 things that are used now would be denied") || !strings.Contains(a.body, "pump") {
+	if a := save("preview", 200); !strings.Contains(a.body, "One thing that is used now would be denied") || !strings.Contains(a.body, "pump") {
 		t.Errorf("who loses something is not told: %s", a.body)
 	}
 	if now, _ := g.o.Control.Policy().Role("sensors"); len(now.Rules) != 2 {

@@ -62,6 +62,8 @@ type problem struct {
 	format string // a key of the catalogue
 	args   []any
 	inputs []InputError // of a call: all that is wrong with what was sent; nil: what field says
+
+	kind, reason, fingerprint string // as in [Problem], of the calls that pair or connect a Home Assistant
 }
 
 func (p *problem) Error() string { return p.in(english) }
@@ -75,6 +77,13 @@ func problemf(code int, field, format string, args ...any) *problem {
 
 func wrong(field, format string, args ...any) *problem {
 	return problemf(http.StatusBadRequest, field, format, args...)
+}
+
+// nowhere is a problem that is about no field.
+func (p *problem) nowhere() *problem {
+	own := *p
+	own.field = ""
+	return &own
 }
 
 // problemOf returns what to answer because of err. What is not known here comes from
@@ -106,10 +115,14 @@ func (s *Server) problemOf(r *http.Request, err error) *problem {
 		return problemf(http.StatusBadGateway, "", "%s", unfit.Text)
 	}
 	if unconnected, ok := errors.AsType[*homeassistant.ConnectError](err); ok {
-		return problemf(connectCodes[unconnected.Reason], "", "%s", unconnected.Text)
-	}
-	if p := zigbeeProblem(err); p != nil {
+		p := problemf(connectCodes[unconnected.Reason], "", "%s", unconnected.Text)
+		p.kind, p.reason, p.fingerprint = connectProblem, string(unconnected.Reason), unconnected.Fingerprint
 		return p
+	}
+	for _, of := range []func(error) *problem{zigbeeProblem, roleProblem, settingsProblem, simulationProblem} {
+		if p := of(err); p != nil {
+			return p
+		}
 	}
 	code := 0
 	switch {
@@ -148,7 +161,7 @@ var connectCodes = map[homeassistant.Reason]int{
 func (s *Server) fail(w http.ResponseWriter, r *request, err error) {
 	p := s.problemOf(r.Request, err)
 	if isCall(r.Request) { // programs are spoken to in English
-		answerProblem(w, Problem{Status: p.code, Detail: p.Error(), Errors: p.inputErrors(r)})
+		answerProblem(w, Problem{Type: p.kind, Status: p.code, Detail: p.Error(), Errors: p.inputErrors(r), Reason: p.reason, Fingerprint: p.fingerprint})
 		return
 	}
 	s.refuse(w, r, p.code, p.in(languageOf(r.Request)))

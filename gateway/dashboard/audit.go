@@ -3,7 +3,6 @@ package dashboard
 import (
 	"encoding/csv"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -45,7 +44,7 @@ func filterOf(q url.Values) (auditFilter, error) {
 	return f, nil
 }
 
-func (f auditFilter) matches(e access.Event) bool {
+func (f auditFilter) matches(e *access.Event) bool {
 	if f.Kind != "" && e.Kind != f.Kind || f.User != "" && e.User != f.User {
 		return false
 	}
@@ -55,14 +54,11 @@ func (f auditFilter) matches(e access.Event) bool {
 			return false
 		}
 	}
-	text := strings.ToLower(strings.Join([]string{e.Kind, e.User, e.ClientID, e.Detail}, "\n"))
-	return strings.Contains(text, strings.ToLower(f.Text))
+	return contains(f.Text, e.Kind, e.User, e.ClientID, e.Detail)
 }
 
 // audit returns the events that a filter matches, the newest first.
-func (s *Server) audit(f auditFilter) []access.Event {
-	return slices.DeleteFunc(s.o.Audit.All(), func(e access.Event) bool { return !f.matches(e) })
-}
+func (s *Server) audit(f auditFilter) []access.Event { return filter(s.o.Audit.All(), f.matches) }
 
 // query is the filter in a URL.
 func (f auditFilter) query() url.Values {
@@ -75,6 +71,10 @@ func (f auditFilter) query() url.Values {
 	return q
 }
 
+type eventList struct {
+	Events []access.Event `json:"events"`
+}
+
 func (s *Server) listAudit(w http.ResponseWriter, r *request) {
 	f, err := filterOf(r.URL.Query())
 	if err != nil {
@@ -84,9 +84,7 @@ func (s *Server) listAudit(w http.ResponseWriter, r *request) {
 	events := s.audit(f)
 	switch format := r.URL.Query().Get("format"); format {
 	case "":
-		s.answer(w, http.StatusOK, struct {
-			Events []access.Event `json:"events"`
-		}{append([]access.Event{}, events...)})
+		s.answer(w, http.StatusOK, eventList{append([]access.Event{}, events...)})
 	case "jsonl":
 		attach(w, "application/jsonl", "lintel-audit.jsonl")
 		lines := json.NewEncoder(w)
@@ -133,8 +131,7 @@ type auditView struct {
 	Error  *problem
 	Kinds  []string
 	Events []access.Event
-	Total  int
-	Pages  pager
+	Paging paging
 	JSON   string // where the same events are as JSON lines,
 	CSV    string // and as CSV
 }
@@ -148,39 +145,10 @@ func (s *Server) auditPage(r *request) (any, error) {
 	}
 	events := s.audit(v.Filter)
 	q := v.Filter.query()
-	v.Total, v.Pages = len(events), pagesOf("/audit", q, r.URL.Query().Get("page"), len(events), auditRows)
-	v.Events = events[v.Pages.from:v.Pages.to]
+	v.Events, v.Paging = pageFor(r, events, auditRows)
 	q.Set("format", "jsonl")
 	v.JSON = "/api/audit?" + q.Encode()
 	q.Set("format", "csv")
 	v.CSV = "/api/audit?" + q.Encode()
 	return v, nil
-}
-
-// pager leads through the pages of a list.
-type pager struct {
-	Number, Count  int
-	Previous, Next string // empty: there is none
-	from, to       int
-}
-
-// pagesOf returns the page of a list that is asked for, or the nearest that there is.
-func pagesOf(path string, q url.Values, number string, rows, each int) pager {
-	n, _ := strconv.Atoi(number)
-	p := pager{Count: max((rows+each-1)/each, 1)}
-	p.Number = min(max(n, 1), p.Count)
-	p.from = (p.Number - 1) * each
-	p.to = min(p.from+each, rows)
-	lead := func(n int) string {
-		q := maps.Clone(q)
-		q.Set("page", strconv.Itoa(n))
-		return path + "?" + q.Encode()
-	}
-	if p.Number > 1 {
-		p.Previous = lead(p.Number - 1)
-	}
-	if p.Number < p.Count {
-		p.Next = lead(p.Number + 1)
-	}
-	return p
 }

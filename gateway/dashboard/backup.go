@@ -91,12 +91,9 @@ func (s *Server) mayRestore(w http.ResponseWriter, r *request) bool {
 }
 
 func (s *Server) makeBackupForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	passphrase := r.PostFormValue("passphrase")
-	if err == nil && passphrase != r.PostFormValue("again") {
-		err = wrong("again", "The passphrases differ. Type the same one twice.")
-	}
-	if err == nil {
+	var err error = wrong("again", "The passphrases differ. Type the same one twice.")
+	if passphrase == r.PostFormValue("again") {
 		err = s.writeBackup(w, r, passphrase, r.PostFormValue("small") == "yes")
 	}
 	if err != nil {
@@ -106,11 +103,13 @@ func (s *Server) makeBackupForm(w http.ResponseWriter, r *request) {
 	}
 }
 
+type backupRequest struct {
+	Passphrase string `json:"passphrase"`
+	Small      bool   `json:"small"`
+}
+
 func (s *Server) makeBackup(w http.ResponseWriter, r *request) {
-	var in struct {
-		Passphrase string `json:"passphrase"`
-		Small      bool   `json:"small"`
-	}
+	var in backupRequest
 	err := decode(r, &in)
 	if err == nil {
 		err = s.writeBackup(w, r, in.Passphrase, in.Small)
@@ -148,12 +147,11 @@ func (s *Server) writeBackup(w http.ResponseWriter, r *request, passphrase strin
 
 // backingUp lets one at a time make or restore a backup: each takes memory and the card.
 func (s *Server) backingUp() (release func(), err error) {
-	select {
-	case s.backups <- struct{}{}:
-		return func() { <-s.backups }, nil
-	default:
+	release, ok := s.backups.take()
+	if !ok {
 		return nil, problemf(http.StatusServiceUnavailable, "", "A backup is being made or restored already. Wait until that is done.")
 	}
+	return release, nil
 }
 
 // patientWriter gives whoever reads slowly more time as long as something is read.
@@ -199,18 +197,17 @@ func (s *Server) restoreForm(w http.ResponseWriter, r *request) {
 	s.show(w, r, code, "backup.html", v)
 }
 
+// restored is what was in a backup.
+type restored struct {
+	Restored string `json:"restored"`
+}
+
 func (s *Server) restore(w http.ResponseWriter, r *request) {
 	if !s.mayRestore(w, r) {
 		return
 	}
 	done, err := s.restoreBackup(w, r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, struct {
-		Restored string `json:"restored"`
-	}{done})
+	s.reply(w, r, restored{done}, err)
 }
 
 // restoreBackup reads the fields passphrase and file, in this order.

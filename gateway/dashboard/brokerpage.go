@@ -3,7 +3,6 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 )
 
 // brokerView is the page of the broker as a whole.
@@ -37,48 +36,10 @@ func (s *Server) brokerPage() livePage {
 	}
 }
 
-// dropWords and limitWords are how people call why messages were left out, and limits: keys
-// of the catalogue by the names in the API.
-var (
-	dropWords = map[string]string{
-		"slow":        "it did not read in time",
-		"queue_full":  "too much waited for it",
-		"too_large":   "larger than it takes",
-		"not_allowed": "it may not receive it any more",
-		"damaged":     "damaged on the card",
-	}
-	limitWords = map[string]string{
-		"packet_size":     "Packets that were too large",
-		"connections":     "Too many connections",
-		"connect_rate":    "Connections too fast, all together",
-		"address_rate":    "Connections too fast from one address",
-		"unconnected":     "Silent connections closed for newer ones",
-		"connect_timeout": "Connections that never said CONNECT",
-		"receive_maximum": "Clients that sent too much at a time",
-		"queued_messages": "Queues with too many messages",
-		"queued_bytes":    "Queues with too many bytes",
-		"queued_total":    "All queues together too long",
-		"subscriptions":   "Too many subscriptions of one client",
-		"topic_levels":    "Topics of too many levels",
-		"retained":        "Too many retained messages",
-		"retained_bytes":  "Too many bytes of retained messages",
-		"keep_alive":      "Clients that fell silent",
-		"disk_space":      "Refused because the card is nearly full",
-	}
-)
-
-// said puts a name into words.
-func said(lang string, words map[string]string, name string) string {
-	if key, ok := words[name]; ok {
-		return translate(lang, key)
-	}
-	return name
-}
-
 // clientsView is a page of the list of clients.
 type clientsView struct {
 	Frame   frame
-	Search  search
+	Paging  paging
 	Clients []BrokerClient
 }
 
@@ -87,22 +48,12 @@ func (s *Server) clientsPage() livePage {
 		template:  "clients.html",
 		fragments: []string{"clients-list"},
 		data: func(r *request) (any, error) {
-			v := clientsView{Frame: s.frame(r, r.t("Clients")), Search: searchOf(r)}
-			v.Clients = s.clients(&v.Search)
+			v := clientsView{Frame: s.frame(r, r.t("Clients"))}
+			v.Clients, v.Paging = s.clients(searched(r), askedPage(r))
+			v.Paging.lead(r)
 			return v, nil
 		},
 	}
-}
-
-// Before and After are the pages beside this one; empty: there is none.
-func (v search) Before() string { return v.at(v.Page - 1) }
-func (v search) After() string  { return v.at(v.Page + 1) }
-
-func (v search) at(page int) string {
-	if page < 1 || page > v.Pages {
-		return ""
-	}
-	return "?" + url.Values{"q": {v.Query}, "page": {strconv.Itoa(page)}}.Encode()
 }
 
 // clientView is the page of one client.

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ func (s *Server) brokerRoutes() []route {
 	}
 	return []route{
 		{pattern: "GET /broker", level: viewer, serve: s.live(s.brokerPage())},
-		{pattern: "GET /api/broker", level: viewer, serve: s.showBroker},
+		{pattern: "GET /api/broker", level: viewer, call: gives(s, s.showBroker)},
 	}
 }
 
@@ -94,19 +93,13 @@ func (s *Server) brokerState() BrokerState {
 		}
 		b.Shares = append(b.Shares, share)
 	}
-	if s.o.Uplinks != nil {
-		b.Uplinks = append(b.Uplinks, s.o.Uplinks()...)
-	}
+	b.Uplinks = append(b.Uplinks, s.o.Uplinks()...)
 	return b
 }
 
 // brokerListeners counts who came by each.
 func (s *Server) brokerListeners(clients []broker.ClientInfo) []BrokerListener {
-	list := []BrokerListener{}
-	if s.o.MQTTListeners == nil {
-		return list
-	}
-	list = append(list, s.o.MQTTListeners()...)
+	list := append([]BrokerListener{}, s.o.MQTTListeners()...)
 	for i := range clients {
 		if !clients[i].Connected {
 			continue
@@ -130,13 +123,7 @@ func slowClients(clients []broker.ClientInfo, rate func(string) clientRate) []Br
 	slow := slices.Clone(clients)
 	slow = slices.DeleteFunc(slow, func(c broker.ClientInfo) bool { return !c.Blocked && c.Dropped == 0 && waits(&c) == 0 })
 	slices.SortFunc(slow, func(a, b broker.ClientInfo) int {
-		if a.Blocked != b.Blocked {
-			if a.Blocked {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(cmp.Compare(waits(&b), waits(&a)), cmp.Compare(b.Dropped, a.Dropped), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(first(a.Blocked, b.Blocked), cmp.Compare(waits(&b), waits(&a)), cmp.Compare(b.Dropped, a.Dropped), cmp.Compare(a.ID, b.ID))
 	})
 	list := []BrokerClient{}
 	for i := range slow[:min(len(slow), maxBehind)] {
@@ -145,6 +132,4 @@ func slowClients(clients []broker.ClientInfo, rate func(string) clientRate) []Br
 	return list
 }
 
-func (s *Server) showBroker(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.brokerState())
-}
+func (s *Server) showBroker(*request) (BrokerState, error) { return s.brokerState(), nil }

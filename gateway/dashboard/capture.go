@@ -43,13 +43,12 @@ func (s *Server) capture(w http.ResponseWriter, r *request) {
 		s.fail(w, r, wrong("seconds", "seconds is a number from 1 to %d.", maxCaptureSeconds))
 		return
 	}
-	select {
-	case s.captures <- struct{}{}:
-		defer func() { <-s.captures }()
-	default:
+	release, ok := s.captures.take()
+	if !ok {
 		s.refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("There are %d captures already: end one of them first.", maxCaptures))
 		return
 	}
+	defer release()
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(seconds)*time.Second)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

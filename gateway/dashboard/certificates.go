@@ -15,9 +15,9 @@ import (
 
 func (s *Server) certificateRoutes() []route {
 	return []route{
-		{pattern: "GET /api/certificates", level: admin, serve: s.listCertificates},
-		{pattern: "POST /api/certificates", level: admin, body: 64 << 10, serve: s.issueCertificate},
-		{pattern: "DELETE /api/certificates/{serial}", level: admin, serve: s.revokeCertificate},
+		{pattern: "GET /api/certificates", level: admin, call: gives(s, s.listCertificates)},
+		{pattern: "POST /api/certificates", level: admin, body: 64 << 10, call: takes(s, s.issue)},
+		{pattern: "DELETE /api/certificates/{serial}", level: admin, call: gives(s, s.revokeCertificate)},
 	}
 }
 
@@ -31,6 +31,17 @@ type Certificate struct {
 	Issued  time.Time `json:"issued,omitzero"`
 	Until   time.Time `json:"until,omitzero"`
 	Revoked bool      `json:"revoked"`
+}
+
+// certificateList is what GET /api/certificates tells.
+type certificateList struct {
+	Certificates []Certificate `json:"certificates"`
+}
+
+// certificateRequest is what a certificate is to be.
+type certificateRequest struct {
+	Name string `json:"name" api:"required"`
+	CSR  string `json:"csr"` // PEM; empty: the box makes the key
 }
 
 // runsOutSoon is how long before its end a certificate is told of.
@@ -62,7 +73,8 @@ func (s *Server) certificates() []Certificate {
 }
 
 // issue makes a client certificate.
-func (s *Server) issue(r *request, name, csr string) (*issued, error) {
+func (s *Server) issue(r *request, in certificateRequest) (*issued, error) {
+	name, csr := in.Name, in.CSR
 	if s.o.Issue == nil {
 		return nil, problemf(http.StatusConflict, "", "Certificates of this box let nobody in: it trusts those authorities that the configuration names. Have one of them issue it.")
 	}
@@ -112,33 +124,12 @@ func (s *Server) revoke(r *request, serial string) (Certificate, error) {
 
 // The JSON API.
 
-func (s *Server) listCertificates(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, struct {
-		Certificates []Certificate `json:"certificates"`
-	}{s.certificates()})
+func (s *Server) listCertificates(*request) (certificateList, error) {
+	return certificateList{s.certificates()}, nil
 }
 
-func (s *Server) issueCertificate(w http.ResponseWriter, r *request) {
-	var in certificateRequest
-	err := decode(r, &in)
-	var made *issued
-	if err == nil {
-		made, err = s.issue(r, in.Name, in.CSR)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusCreated, made)
-}
-
-func (s *Server) revokeCertificate(w http.ResponseWriter, r *request) {
-	c, err := s.revoke(r, r.PathValue("serial"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, c)
+func (s *Server) revokeCertificate(r *request) (Certificate, error) {
+	return s.revoke(r, r.PathValue("serial"))
 }
 
 // The page.
@@ -163,17 +154,13 @@ func (s *Server) certificatesView() certificatesView {
 }
 
 func (s *Server) issueForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	name, csr := strings.TrimSpace(r.PostFormValue("name")), strings.TrimSpace(r.PostFormValue("csr"))
-	var made *issued
-	if err == nil {
-		made, err = s.issue(r, name, csr)
-	}
+	in := certificateRequest{strings.TrimSpace(r.PostFormValue("name")), strings.TrimSpace(r.PostFormValue("csr"))}
+	made, err := s.issue(r, in)
 	v := s.tokensView(r)
 	code := http.StatusOK
 	if err != nil {
 		v.Certificates.Error = s.problemOf(r.Request, err)
-		v.Certificates.Name, v.Certificates.CSR = name, csr
+		v.Certificates.Name, v.Certificates.CSR = in.Name, in.CSR
 		code = v.Certificates.Error.code
 	}
 	v.Certificates.Made = made
@@ -181,10 +168,7 @@ func (s *Server) issueForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) revokeForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		_, err = s.revoke(r, r.PostFormValue("serial"))
-	}
+	_, err := s.revoke(r, r.PostFormValue("serial"))
 	if err == nil {
 		http.Redirect(w, r.Request, "/tokens#certificates", http.StatusSeeOther)
 		return

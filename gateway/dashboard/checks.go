@@ -42,7 +42,7 @@ func (s *Server) checkRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /api/checks", level: access.Viewer, serve: s.serveChecks},
+		{pattern: "GET /api/checks", level: access.Viewer, call: gives(s, func(*request) (checks.Report, error) { return s.report(), nil })},
 		{pattern: "POST /checks/forget", level: access.Admin, serve: s.forgetStickForm},
 		{pattern: "POST /checks/free", level: access.Admin, serve: s.freeSpaceForm},
 	}
@@ -67,10 +67,7 @@ func (s *Server) known(now time.Time) checks.House {
 	stats := s.o.Stats()
 	h.Broker.QueuedBytes, h.Broker.Retained, h.Broker.RetainedBytes = stats.QueuedBytes, stats.Retained, stats.RetainedBytes
 	h.Broker.Dropped, h.Broker.Slow = s.pulse.lately()
-	if s.o.Time != nil {
-		status := s.o.Time()
-		h.Clock = &status
-	}
+	h.Clock = s.clock()
 	if s.o.Network != nil {
 		status := s.o.Network.Status()
 		h.Network = &status
@@ -151,10 +148,8 @@ func battery(p *serialbridge.Property, values map[string]any, d checks.Device) (
 }
 
 func (s *Server) addHomeAssistant(h *checks.House) {
-	if s.o.Uplinks != nil {
-		for _, u := range s.o.Uplinks() {
-			h.Uplinks = append(h.Uplinks, checkedUplink(&u))
-		}
+	for _, u := range s.o.Uplinks() {
+		h.Uplinks = append(h.Uplinks, checkedUplink(&u))
 	}
 	if h.HomeAssistant == nil || s.o.HomeAssistant == nil {
 		return
@@ -220,10 +215,6 @@ func (s *Server) addAccess(h *checks.House) {
 	}
 }
 
-func (s *Server) serveChecks(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.report())
-}
-
 // mended leads back to the first page after something was mended, or says why it was not.
 func (s *Server) mended(w http.ResponseWriter, r *request, err error) {
 	if err != nil {
@@ -237,21 +228,15 @@ func (s *Server) mended(w http.ResponseWriter, r *request, err error) {
 }
 
 func (s *Server) forgetStickForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		ctx, cancel := lasting(r)
-		defer cancel()
-		if err = s.o.Checks.ForgetStick(ctx, r.PostFormValue("stick")); err != nil {
-			err = problemf(http.StatusConflict, "", "%s", sentence(err))
-		}
+	ctx, cancel := lasting(r)
+	defer cancel()
+	err := s.o.Checks.ForgetStick(ctx, r.PostFormValue("stick"))
+	if err != nil {
+		err = problemf(http.StatusConflict, "", "%s", sentence(err))
 	}
 	s.mended(w, r, err)
 }
 
 func (s *Server) freeSpaceForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.o.Checks.FreeSpace()
-	}
-	s.mended(w, r, err)
+	s.mended(w, r, s.o.Checks.FreeSpace())
 }

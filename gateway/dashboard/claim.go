@@ -57,7 +57,7 @@ func (s *Server) brokerLogin(r *request, user, password string) brokerLogin {
 func (s *Server) claimView(r *request) claimView {
 	v := claimView{Frame: s.frame(r, r.t("Claim this box")), Restore: s.o.Backups != nil, Far: !near(address(r.Request))}
 	if !v.Far {
-		v.Notices = s.notices()
+		v.Notices = s.o.Notices()
 	}
 	if s.o.Root != nil {
 		_, v.Fingerprint = s.o.Root()
@@ -74,13 +74,9 @@ func (s *Server) claimPage(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) claimForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	password := r.PostFormValue("password")
-	if err == nil && password != r.PostFormValue("again") {
-		err = wrong("again", "The passwords differ. Type the same one twice.")
-	}
-	name, homeassistant := strings.TrimSpace(r.PostFormValue("name")), ""
-	if err == nil {
+	password, name, homeassistant := r.PostFormValue("password"), strings.TrimSpace(r.PostFormValue("name")), ""
+	var err error = wrong("again", "The passwords differ. Type the same one twice.")
+	if password == r.PostFormValue("again") {
 		homeassistant, err = s.claim(w, r, password, name)
 	}
 	v := s.claimView(r)
@@ -96,39 +92,43 @@ func (s *Server) claimForm(w http.ResponseWriter, r *request) {
 	s.show(w, r, http.StatusOK, "claim.html", v)
 }
 
-// claimState tells a program whether it may claim the box.
-func (s *Server) claimState(w http.ResponseWriter, r *request) {
-	s.answer(w, http.StatusOK, struct {
-		Claimed bool   `json:"claimed"`
-		Name    string `json:"name"`
-	}{s.o.Claim.Claimed(), s.name()})
+// claimAnswer is what GET /api/claim tells a program.
+type claimAnswer struct {
+	Claimed bool   `json:"claimed"`
+	Name    string `json:"name"`
+}
+
+type claimRequest struct {
+	Password string `json:"password" api:"required"`
+	Name     string `json:"name"`
+}
+
+// claimedAnswer is how the owner and Home Assistant log in.
+type claimedAnswer struct {
+	User          string    `json:"user"`
+	HomeAssistant claimedAt `json:"homeassistant"`
+}
+
+type claimedAt struct {
+	User     string   `json:"user"`
+	Password string   `json:"password,omitempty"` // none: the login goes on with the one that it has
+	Hosts    []string `json:"hosts,omitempty"`
+	Port     string   `json:"port,omitempty"`
+}
+
+func (s *Server) claimState(*request) (claimAnswer, error) {
+	return claimAnswer{s.o.Claim.Claimed(), s.name()}, nil
 }
 
 func (s *Server) claimCall(w http.ResponseWriter, r *request) {
-	var in struct {
-		Password string `json:"password" api:"required"`
-		Name     string `json:"name"`
-	}
+	var in claimRequest
 	err := decode(r, &in)
 	homeassistant := ""
 	if err == nil {
 		homeassistant, err = s.claim(w, r, in.Password, in.Name)
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	type login struct {
-		User     string   `json:"user"`
-		Password string   `json:"password,omitempty"` // none: the login goes on with the one that it has
-		Hosts    []string `json:"hosts,omitempty"`
-		Port     string   `json:"port,omitempty"`
-	}
 	b := s.brokerLogin(r, access.HomeAssistantUser, homeassistant)
-	s.answer(w, http.StatusCreated, struct {
-		User          string `json:"user"`
-		HomeAssistant login  `json:"homeassistant"`
-	}{access.AdminUser, login{b.User, b.Password, b.Hosts, b.Port}})
+	s.reply(w, r, claimedAnswer{access.AdminUser, claimedAt{b.User, b.Password, b.Hosts, b.Port}}, err)
 }
 
 // claim makes who asks the owner, and logs their browser in.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,10 +24,10 @@ func (s *Server) clientRoutes() []route {
 		{pattern: "GET /clients/{id...}", level: viewer, serve: s.live(s.clientPage())},
 		{pattern: "POST /clients/{id}/disconnect", level: operator, serve: s.kickForm(false)},
 		{pattern: "POST /clients/{id}/end", level: admin, serve: s.kickForm(true)},
-		{pattern: "GET /api/clients", level: viewer, serve: s.listClients},
-		{pattern: "GET /api/clients/{id...}", level: viewer, serve: s.showClient},
+		{pattern: "GET /api/clients", level: viewer, call: gives(s, s.listClients)},
+		{pattern: "GET /api/clients/{id...}", level: viewer, call: gives(s, s.showClient)},
 		// What it takes depends on the query: see kick.
-		{pattern: "DELETE /api/clients/{id...}", level: operator, serve: s.kickCall},
+		{pattern: "DELETE /api/clients/{id...}", level: operator, call: does(s, s.kickCall)},
 	}
 }
 
@@ -123,54 +122,21 @@ func brokerClient(c *broker.ClientInfo, rate clientRate) BrokerClient {
 	return b
 }
 
-// search is a part of a list: what matches, and which page of it.
-type search struct {
-	Query       string
-	Page, Pages int // from 1
-	Matching    int
-}
-
-// searchOf reads ?q= and ?page=. Pages are set by cut.
-func searchOf(r *request) search {
-	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
-	return search{Query: strings.TrimSpace(r.URL.Query().Get("q")), Page: max(page, 1)}
-}
-
-// cut returns where the page begins and ends in a list of what matches.
-func (v *search) cut(n, onPage int) (from, to int) {
-	v.Matching, v.Pages = n, max((n+onPage-1)/onPage, 1)
-	v.Page = min(v.Page, v.Pages)
-	from = (v.Page - 1) * onPage
-	return from, min(from+onPage, n)
-}
-
-// clients returns a page of the clients whose id, user or address has the query in it, those
-// who are connected first.
-func (s *Server) clients(v *search) []BrokerClient {
+// clients returns a page of the clients whose id, user, address or certificate has a text in
+// it, those who are connected first.
+func (s *Server) clients(search string, page int) ([]BrokerClient, paging) {
 	all := s.o.MQTT.Clients()
 	rate := s.rates.of(time.Now(), all)
-	query := strings.ToLower(v.Query)
-	if query != "" {
-		all = slices.DeleteFunc(all, func(c broker.ClientInfo) bool {
-			return !strings.Contains(strings.ToLower(c.ID), query) && !strings.Contains(strings.ToLower(c.User), query) &&
-				!strings.Contains(c.RemoteAddr, query) && !strings.Contains(strings.ToLower(c.Certificate), query)
-		})
-	}
+	all = filter(all, func(c *broker.ClientInfo) bool { return contains(search, c.ID, c.User, c.RemoteAddr, c.Certificate) })
 	slices.SortFunc(all, func(a, b broker.ClientInfo) int {
-		if a.Connected != b.Connected {
-			if a.Connected {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.ID, b.ID)
+		return cmp.Or(first(a.Connected, b.Connected), cmp.Compare(a.ID, b.ID))
 	})
-	from, to := v.cut(len(all), clientsOnPage)
-	list := make([]BrokerClient, 0, to-from)
-	for i := from; i < to; i++ {
+	all, p := pageOf(all, page, clientsOnPage)
+	list := make([]BrokerClient, 0, len(all))
+	for i := range all {
 		list = append(list, brokerClient(&all[i], rate(all[i].ID)))
 	}
-	return list
+	return list, p
 }
 
 // client returns what is known of one.
@@ -226,38 +192,23 @@ func (s *Server) kick(r *request, id string, session bool) error {
 
 // The JSON API.
 
-func (s *Server) listClients(w http.ResponseWriter, r *request) {
-	v := searchOf(r)
-	list := s.clients(&v)
-	s.answer(w, http.StatusOK, struct {
-		Clients  []BrokerClient `json:"clients"`
-		Page     int            `json:"page"`
-		Pages    int            `json:"pages"`
-		Matching int            `json:"matching"`
-	}{list, v.Page, v.Pages, v.Matching})
+// clientList is a page of clients.
+type clientList struct {
+	Clients  []BrokerClient `json:"clients"`
+	Page     int            `json:"page"`
+	Pages    int            `json:"pages"`
+	Matching int            `json:"matching"`
 }
 
-func (s *Server) showClient(w http.ResponseWriter, r *request) {
-	c, err := s.client(r, r.PathValue("id"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, c)
+func (s *Server) listClients(r *request) (clientList, error) {
+	list, p := s.clients(searched(r), askedPage(r))
+	return clientList{list, p.Page, p.Pages, p.Count}, nil
 }
 
-func (s *Server) kickCall(w http.ResponseWriter, r *request) {
-	session := false
-	if text := r.URL.Query().Get("session"); text != "" {
-		var err error
-		if session, err = strconv.ParseBool(text); err != nil {
-			s.fail(w, r, wrong("session", "session is true or false."))
-			return
-		}
-	}
-	if err := s.kick(r, r.PathValue("id"), session); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) showClient(r *request) (*BrokerClientDetail, error) {
+	return s.client(r, r.PathValue("id"))
+}
+
+func (s *Server) kickCall(r *request) error {
+	return s.kick(r, r.PathValue("id"), r.URL.Query().Get("session") == "true")
 }

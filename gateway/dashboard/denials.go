@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"net/http"
-
 	"lintel/gateway/access"
 )
 
@@ -12,7 +10,7 @@ func (s *Server) denialRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /api/denials", level: operator, serve: s.listDenials},
+		{pattern: "GET /api/denials", level: operator, call: gives(s, s.listDenials)},
 	}
 }
 
@@ -32,9 +30,12 @@ func (s *Server) denials(client, user string) []access.Denial {
 	return list
 }
 
-func (s *Server) listDenials(w http.ResponseWriter, r *request) {
+// denialList is what GET /api/denials tells.
+type denialList struct {
+	Denials []access.Denial `json:"denials"`
+}
+
+func (s *Server) listDenials(r *request) (denialList, error) {
 	q := r.URL.Query()
-	s.answer(w, http.StatusOK, struct {
-		Denials []access.Denial `json:"denials"`
-	}{s.denials(q.Get("client"), q.Get("user"))})
+	return denialList{s.denials(q.Get("client"), q.Get("user"))}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -184,4 +185,45 @@ func (s *Server) numbers(each func(device, property string, value float64)) {
 			}
 		}
 	}
+}
+
+// pointAnswer is a point of a history; null: nothing was said.
+type pointAnswer struct {
+	Time  time.Time `json:"time"`
+	Value *float64  `json:"value"`
+}
+
+// historyAnswer is what GET /api/devices/{id}/history tells.
+type historyAnswer struct {
+	Property string        `json:"property"`
+	Unit     string        `json:"unit,omitempty"`
+	Since    *time.Time    `json:"since"` // before it the box was not running; null: it began just now
+	Points   []pointAnswer `json:"points"`
+}
+
+func (s *Server) historyCall(r *request) (historyAnswer, error) {
+	row, properties, err := s.findDevice(r.PathValue("id"))
+	if err != nil {
+		return historyAnswer{}, err
+	}
+	key, span := r.URL.Query().Get("property"), cmp.Or(r.URL.Query().Get("span"), "hour")
+	i := slices.IndexFunc(properties, func(v propertyView) bool { return v.Key == key })
+	switch {
+	case i < 0:
+		return historyAnswer{}, wrong("property", "The device has no property %.64q: GET /api/devices/%s lists them.", key, row.ID)
+	case span != "hour" && span != "day":
+		return historyAnswer{}, wrong("span", "span is hour or day.")
+	}
+	a := historyAnswer{Property: key, Unit: properties[i].Unit, Points: []pointAnswer{}}
+	if began := s.history.since(); !began.IsZero() {
+		a.Since = &began
+	}
+	for _, p := range s.history.points(row.ID, key, span == "day") {
+		point := pointAnswer{Time: p.At}
+		if p.Value == p.Value {
+			point.Value = &p.Value
+		}
+		a.Points = append(a.Points, point)
+	}
+	return a, nil
 }

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"lintel/gateway/access"
@@ -17,14 +16,13 @@ import (
 type devicesView struct {
 	Frame frame
 	deviceList
-	Query    deviceQuery
-	Filters  []choiceView
-	Sorts    []choiceView
-	Sticks   []choiceView // behind which devices may be looked for
-	Heard    []heardView
-	Now      time.Time
-	Previous string // the page before; empty: there is none
-	Next     string
+	Query   deviceQuery
+	Filters []choiceView
+	Sorts   []choiceView
+	Sticks  []choiceView // behind which devices may be looked for
+	Heard   []heardView
+	Now     time.Time
+	Paging  paging
 }
 
 // choiceView is one of several: Value is sent, Name is read.
@@ -68,22 +66,8 @@ func (s *Server) devicesView(r *request) (any, error) {
 			v.Heard = append(v.Heard, heardView{stickName(k), k.Device, len(k.Ignored)})
 		}
 	}
-	link := func(page int) string {
-		values := url.Values{"page": {strconv.Itoa(page)}, "show": {q.Show}, "sort": {q.Sort}}
-		if q.Search != "" {
-			values.Set("q", q.Search)
-		}
-		if q.Stick != "" {
-			values.Set("stick", q.Stick)
-		}
-		return "/devices?" + values.Encode()
-	}
-	if v.Page > 1 {
-		v.Previous = link(v.Page - 1)
-	}
-	if v.Page < v.Pages {
-		v.Next = link(v.Page + 1)
-	}
+	v.Paging = paging{Page: v.Page, Pages: v.Pages}
+	v.Paging.lead(r)
 	return v, nil
 }
 
@@ -168,7 +152,7 @@ func (s *Server) newDeviceView(r *request) (*deviceView, error) {
 		v.Topic = shown.Topic + "/set"
 		fact(r.t("Description"), shown.Description)
 		fact(r.t("Firmware"), shown.Firmware)
-		v.Zigbee = s.zigbeePart(r, &shown)
+		v.Zigbee = zigbeePartOf(&shown)
 	} else if d, _, err := s.serialDevice(id); err == nil {
 		fact(r.t("Serial number"), d.SerialNumber)
 		fact(r.t("Hardware"), d.HWVersion)
@@ -214,7 +198,7 @@ type zigbeePart struct {
 	Lesson      bool // it tells datapoints that nobody has described
 }
 
-func (s *Server) zigbeePart(_ *request, shown *z2m.Shown) *zigbeePart {
+func zigbeePartOf(shown *z2m.Shown) *zigbeePart {
 	return &zigbeePart{IEEE: shown.IEEEAddress, Type: shown.Type, PowerSource: shown.PowerSource, Interview: shown.Interview, Lesson: shown.Datapoints > 0}
 }
 
@@ -228,8 +212,7 @@ func (s *Server) deviceProblem(w http.ResponseWriter, r *request, key string, er
 	}
 	v.Error, v.About = s.problemOf(r.Request, err), key
 	if !v.has(key) && v.Error.field != "name" && v.Error.field != "icon" {
-		above := *v.Error
-		above.field, v.About, v.Error = "", "", &above
+		v.About, v.Error = "", v.Error.nowhere()
 	}
 	s.show(w, r, v.Error.code, "device.html", v)
 }
@@ -246,10 +229,6 @@ func (v *deviceView) has(key string) bool {
 
 // setForm sets a property.
 func (s *Server) setForm(w http.ResponseWriter, r *request) {
-	if err := parse(r); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	id, key := r.PathValue("id"), r.PostFormValue("key")
 	t, err := s.findTarget(id, key)
 	var value any
@@ -268,13 +247,8 @@ func (s *Server) setForm(w http.ResponseWriter, r *request) {
 
 // changeDeviceForm gives a device another name and icon.
 func (s *Server) changeDeviceForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	id := r.PathValue("id")
-	if err == nil {
-		name, icon := r.PostFormValue("name"), r.PostFormValue("icon")
-		err = s.changeDevice(r, id, deviceChange{&name, &icon})
-	}
-	if err != nil {
+	id, name, icon := r.PathValue("id"), r.PostFormValue("name"), r.PostFormValue("icon")
+	if err := s.changeDevice(r, id, deviceChange{&name, &icon}); err != nil {
 		s.deviceProblem(w, r, "", err)
 		return
 	}
@@ -282,10 +256,7 @@ func (s *Server) changeDeviceForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) removeDeviceForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.removeDevice(r, r.PathValue("id"), r.PostFormValue("force") != "")
-	}
+	err := s.removeDevice(r, r.PathValue("id"), r.PostFormValue("force") != "")
 	if err != nil {
 		s.deviceProblem(w, r, "", err)
 		return

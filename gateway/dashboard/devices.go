@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"lintel/gateway/access"
 	"lintel/serialbridge"
 	"lintel/serialbridge/zigbee"
 	"lintel/serialbridge/zigbee/z2m"
@@ -90,8 +89,8 @@ func readDeviceQuery(r *request) (deviceQuery, error) {
 	q := deviceQuery{Search: strings.TrimSpace(values.Get("q")), Show: cmp.Or(values.Get("show"), "all"), Stick: values.Get("stick"),
 		Sort: cmp.Or(values.Get("sort"), "name"), Page: 1}
 	switch {
-	case len(q.Search) > 100:
-		return q, wrong("q", "Search for at most %d characters.", 100)
+	case len(q.Search) > maxSearch:
+		return q, wrong("q", "Search for at most %d characters.", maxSearch)
 	case !slices.Contains(deviceFilters, q.Show):
 		return q, wrong("show", "show is one of %s.", strings.Join(deviceFilters, ", "))
 	case !slices.Contains(deviceSorts, q.Sort):
@@ -119,27 +118,22 @@ type deviceList struct {
 // listDevices finds devices.
 func (s *Server) listDevices(q deviceQuery) deviceList {
 	all := s.deviceRows()
-	l := deviceList{All: len(all)}
-	search := strings.ToLower(q.Search)
 	found := make([]*deviceRow, 0, len(all)) // rows are large, and are not to be moved about
 	for i := range all {
-		if d := &all[i]; d.matches(q, search) {
+		if d := &all[i]; d.matches(q) {
 			found = append(found, d)
 		}
 	}
 	slices.SortFunc(found, func(a, b *deviceRow) int { return a.compare(b, q.Sort) })
-	l.Count = len(found)
-	l.Pages = max(1, (l.Count+devicesPerPage-1)/devicesPerPage)
-	l.Page = min(q.Page, l.Pages)
-	from := (l.Page - 1) * devicesPerPage
-	l.Devices = []deviceRow{}
-	for _, d := range found[from:min(from+devicesPerPage, l.Count)] {
+	found, p := pageOf(found, q.Page, devicesPerPage)
+	l := deviceList{Devices: []deviceRow{}, Count: p.Count, All: len(all), Page: p.Page, Pages: p.Pages}
+	for _, d := range found {
 		l.Devices = append(l.Devices, *d)
 	}
 	return l
 }
 
-func (d *deviceRow) matches(q deviceQuery, search string) bool {
+func (d *deviceRow) matches(q deviceQuery) bool {
 	switch q.Show {
 	case online, offline:
 		if d.Availability != q.Show {
@@ -153,15 +147,7 @@ func (d *deviceRow) matches(q deviceQuery, search string) bool {
 	if q.Stick != "" && d.Stick != q.Stick {
 		return false
 	}
-	if search == "" {
-		return true
-	}
-	for _, text := range []string{d.Name, d.ID, d.Vendor, d.Model} {
-		if strings.Contains(strings.ToLower(text), search) {
-			return true
-		}
-	}
-	return false
+	return contains(q.Search, d.Name, d.ID, d.Vendor, d.Model)
 }
 
 // compare orders by name, or by what needs a look first.
@@ -338,7 +324,6 @@ func (s *Server) deviceRoutes() []route {
 	if s.o.DeviceBook == nil {
 		return nil
 	}
-	const viewer, operator, admin = access.Viewer, access.Operator, access.Admin
 	return []route{
 		{pattern: "GET /devices", level: viewer, serve: s.live(s.devicesPage())},
 		{pattern: "GET /devices/sticks/{id}", level: viewer, serve: s.live(s.stickPage())},
@@ -346,22 +331,21 @@ func (s *Server) deviceRoutes() []route {
 		{pattern: "POST /devices/{id}/set", level: operator, body: maxSet, serve: s.setForm},
 		{pattern: "POST /devices/{id}/change", level: admin, serve: s.changeDeviceForm},
 		{pattern: "POST /devices/{id}/remove", level: admin, serve: s.removeDeviceForm},
-		{pattern: "GET /api/devices", level: viewer, serve: s.devicesCall},
-		{pattern: "GET /api/devices/{id}", level: viewer, serve: s.deviceCall},
-		{pattern: "GET /api/devices/{id}/history", level: viewer, serve: s.historyCall},
-		{pattern: "POST /api/devices/{id}/set", level: operator, body: maxSet, serve: s.setCall},
-		{pattern: "PATCH /api/devices/{id}", level: admin, serve: s.changeDeviceCall},
-		{pattern: "DELETE /api/devices/{id}", level: admin, serve: s.removeDeviceCall},
+		{pattern: "GET /api/devices", level: viewer, call: gives(s, s.devicesCall)},
+		{pattern: "GET /api/devices/{id}", level: viewer, call: gives(s, s.deviceCall)},
+		{pattern: "GET /api/devices/{id}/history", level: viewer, call: gives(s, s.historyCall)},
+		{pattern: "POST /api/devices/{id}/set", level: operator, body: maxSet, call: takes(s, s.setCall)},
+		{pattern: "PATCH /api/devices/{id}", level: admin, call: takes(s, s.changeDeviceCall)},
+		{pattern: "DELETE /api/devices/{id}", level: admin, call: does(s, s.removeDeviceCall)},
 	}
 }
 
-func (s *Server) devicesCall(w http.ResponseWriter, r *request) {
+func (s *Server) devicesCall(r *request) (deviceList, error) {
 	q, err := readDeviceQuery(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return deviceList{}, err
 	}
-	s.answer(w, http.StatusOK, s.listDevices(q))
+	return s.listDevices(q), nil
 }
 
 // deviceAnswer is what GET /api/devices/{id} tells.
@@ -370,57 +354,7 @@ type deviceAnswer struct {
 	Properties []propertyView `json:"properties"`
 }
 
-func (s *Server) deviceCall(w http.ResponseWriter, r *request) {
+func (s *Server) deviceCall(r *request) (deviceAnswer, error) {
 	row, properties, err := s.findDevice(r.PathValue("id"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if properties == nil {
-		properties = []propertyView{}
-	}
-	s.answer(w, http.StatusOK, deviceAnswer{row, properties})
-}
-
-// pointAnswer is a point of a history; null: nothing was said.
-type pointAnswer struct {
-	Time  time.Time `json:"time"`
-	Value *float64  `json:"value"`
-}
-
-// historyAnswer is what GET /api/devices/{id}/history tells.
-type historyAnswer struct {
-	Property string        `json:"property"`
-	Unit     string        `json:"unit,omitempty"`
-	Since    *time.Time    `json:"since"` // before it the box was not running; null: it began just now
-	Points   []pointAnswer `json:"points"`
-}
-
-func (s *Server) historyCall(w http.ResponseWriter, r *request) {
-	row, properties, err := s.findDevice(r.PathValue("id"))
-	key, span := r.URL.Query().Get("property"), cmp.Or(r.URL.Query().Get("span"), "hour")
-	i := slices.IndexFunc(properties, func(v propertyView) bool { return v.Key == key })
-	switch {
-	case err != nil:
-	case i < 0:
-		err = wrong("property", "The device has no property %.64q: GET /api/devices/%s lists them.", key, row.ID)
-	case span != "hour" && span != "day":
-		err = wrong("span", "span is hour or day.")
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	a := historyAnswer{Property: key, Unit: properties[i].Unit, Points: []pointAnswer{}}
-	if began := s.history.since(); !began.IsZero() {
-		a.Since = &began
-	}
-	for _, p := range s.history.points(row.ID, key, span == "day") {
-		point := pointAnswer{Time: p.At}
-		if p.Value == p.Value {
-			point.Value = &p.Value
-		}
-		a.Points = append(a.Points, point)
-	}
-	s.answer(w, http.StatusOK, a)
+	return deviceAnswer{row, append([]propertyView{}, properties...)}, err
 }

@@ -247,30 +247,25 @@ func (t *target) parseValue(text string) (any, error) {
 	return text, nil
 }
 
-func (s *Server) setCall(w http.ResponseWriter, r *request) {
-	var call setRequest
-	err := decode(r, &call)
-	if err == nil && (call.Key == nil || call.Value == nil) {
-		err = wrong("key", `Say what is to be set: {"key": "state", "value": "ON"}.`)
+type setRequest struct {
+	Key   *string `json:"key" api:"required"`
+	Value any     `json:"value" api:"required"`
+}
+
+func (s *Server) setCall(r *request, in setRequest) (commanded, error) {
+	if in.Key == nil || in.Value == nil {
+		return commanded{}, wrong("key", `Say what is to be set: {"key": "state", "value": "ON"}.`)
 	}
-	var t *target
-	if err == nil {
-		t, err = s.findTarget(r.PathValue("id"), *call.Key)
+	t, err := s.findTarget(r.PathValue("id"), *in.Key)
+	if err != nil {
+		return commanded{}, err
 	}
-	if err == nil && t.property.Control == colorControl {
-		if text, ok := call.Value.(string); ok {
-			call.Value, err = t.parseValue(text)
+	if text, ok := in.Value.(string); ok && t.property.Control == colorControl {
+		if in.Value, err = t.parseValue(text); err != nil {
+			return commanded{}, err
 		}
 	}
-	var answer commanded
-	if err == nil {
-		answer, err = s.command(r, t, call.Value)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, answer)
+	return s.command(r, t, in.Value)
 }
 
 // deviceChange is what a person calls a device, and its icon; nil: as it is.
@@ -346,17 +341,11 @@ func asked(field string, err error) error {
 	return err
 }
 
-func (s *Server) changeDeviceCall(w http.ResponseWriter, r *request) {
-	var change deviceChange
-	err := decode(r, &change)
-	if err == nil {
-		err = s.changeDevice(r, r.PathValue("id"), change)
+func (s *Server) changeDeviceCall(r *request, change deviceChange) (deviceAnswer, error) {
+	if err := s.changeDevice(r, r.PathValue("id"), change); err != nil {
+		return deviceAnswer{}, err
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.deviceCall(w, r)
+	return s.deviceCall(r)
 }
 
 // removeDevice takes a device away. One of the Zigbee network is sent away; with force it is
@@ -391,10 +380,6 @@ func (s *Server) removeDevice(r *request, id string, force bool) error {
 	return err
 }
 
-func (s *Server) removeDeviceCall(w http.ResponseWriter, r *request) {
-	if err := s.removeDevice(r, r.PathValue("id"), r.URL.Query().Get("force") == "true"); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) removeDeviceCall(r *request) error {
+	return s.removeDevice(r, r.PathValue("id"), r.URL.Query().Get("force") == "true")
 }

@@ -11,13 +11,13 @@ import (
 
 func (s *Server) accessRoutes() []route {
 	return []route{
-		{pattern: "GET /api/explain", level: operator, serve: s.explain},
-		{pattern: "POST /api/access/reload", level: admin, serve: s.reload},
-		{pattern: "GET /api/sessions", level: admin, serve: s.listSessions},
-		{pattern: "DELETE /api/sessions/{id}", level: admin, serve: s.endSession},
-		{pattern: "GET /api/tokens", level: admin, serve: s.listTokens},
-		{pattern: "POST /api/tokens", level: admin, serve: s.addToken},
-		{pattern: "DELETE /api/tokens/{name}", level: admin, serve: s.revokeToken},
+		{pattern: "GET /api/explain", level: operator, call: gives(s, s.explain)},
+		{pattern: "POST /api/access/reload", level: admin, call: takes(s, s.reload)},
+		{pattern: "GET /api/sessions", level: admin, call: gives(s, s.listSessions)},
+		{pattern: "DELETE /api/sessions/{id}", level: admin, call: does(s, s.endSession)},
+		{pattern: "GET /api/tokens", level: admin, call: gives(s, s.listTokens)},
+		{pattern: "POST /api/tokens", level: admin, call: takes(s, s.makeToken)},
+		{pattern: "DELETE /api/tokens/{name}", level: admin, call: does(s, s.revokeToken)},
 	}
 }
 
@@ -49,6 +49,25 @@ type Verdict struct {
 	Why     string `json:"why"`
 
 	Way []access.Step `json:"way,omitempty"` // the rules that were asked, in their order
+}
+
+type sessionList struct {
+	Sessions []Session `json:"sessions"`
+}
+
+type tokenList struct {
+	Tokens []Token `json:"tokens"`
+}
+
+type tokenRequest struct {
+	Name  string       `json:"name" api:"required"`
+	Level access.Level `json:"level" api:"required"`
+}
+
+// madeToken is a token that nobody can see again.
+type madeToken struct {
+	Name  string `json:"name"`
+	Token string `json:"token"`
 }
 
 func (s *Server) sessions(r *request) []Session {
@@ -99,20 +118,21 @@ func (s *Server) reloadRules(r *request) error {
 }
 
 // makeToken makes an API token.
-func (s *Server) makeToken(r *request, name string, level access.Level) (secret string, err error) {
-	if err := access.CheckAPITokenName(name); err != nil {
-		return "", wrong("name", "%s", sentence(err))
+func (s *Server) makeToken(r *request, in tokenRequest) (made madeToken, err error) {
+	if err := access.CheckAPITokenName(in.Name); err != nil {
+		return made, wrong("name", "%s", sentence(err))
 	}
-	if level == nobody || !slices.Contains(ranks, level) {
-		return "", wrong("level", "There is no level %q. Choose viewer, operator or admin.", level)
+	if in.Level == nobody || !slices.Contains(ranks, in.Level) {
+		return made, wrong("level", "There is no level %q. Choose viewer, operator or admin.", in.Level)
 	}
 	ctx, cancel := lasting(r)
 	defer cancel()
-	if secret, err = s.o.Tokens.Create(ctx, name, level, r.user); err != nil {
-		return "", err
+	secret, err := s.o.Tokens.Create(ctx, in.Name, in.Level, r.user)
+	if err != nil {
+		return made, err
 	}
-	s.note(r, access.TokenAdded, "", ": %s, %s", name, level)
-	return secret, nil
+	s.note(r, access.TokenAdded, "", ": %s, %s", in.Name, in.Level)
+	return madeToken{in.Name, secret}, nil
 }
 
 func (s *Server) deleteToken(r *request, name string) error {
@@ -133,69 +153,19 @@ func (s *Server) endOne(r *request, id string) error {
 
 // The JSON API.
 
-func (s *Server) explain(w http.ResponseWriter, r *request) {
+func (s *Server) explain(r *request) (Verdict, error) {
 	q := r.URL.Query()
-	v, err := s.ask(q.Get("user"), q.Get("client"), q.Get("action"), q.Get("topic"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, v)
+	return s.ask(q.Get("user"), q.Get("client"), q.Get("action"), q.Get("topic"))
 }
 
-func (s *Server) reload(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
-	if err == nil {
-		err = s.reloadRules(r)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) reload(r *request, _ nothing) (nothing, error) { return nothing{}, s.reloadRules(r) }
+
+func (s *Server) listSessions(r *request) (sessionList, error) {
+	return sessionList{s.sessions(r)}, nil
 }
 
-func (s *Server) listSessions(w http.ResponseWriter, r *request) {
-	s.answer(w, http.StatusOK, struct {
-		Sessions []Session `json:"sessions"`
-	}{s.sessions(r)})
-}
+func (s *Server) endSession(r *request) error { return s.endOne(r, r.PathValue("id")) }
 
-func (s *Server) endSession(w http.ResponseWriter, r *request) {
-	if err := s.endOne(r, r.PathValue("id")); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
+func (s *Server) listTokens(*request) (tokenList, error) { return tokenList{s.tokens()}, nil }
 
-func (s *Server) listTokens(w http.ResponseWriter, r *request) {
-	s.answer(w, http.StatusOK, struct {
-		Tokens []Token `json:"tokens"`
-	}{s.tokens()})
-}
-
-func (s *Server) addToken(w http.ResponseWriter, r *request) {
-	var in tokenRequest
-	err := decode(r, &in)
-	secret := ""
-	if err == nil {
-		secret, err = s.makeToken(r, in.Name, in.Level)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusCreated, struct {
-		Name  string `json:"name"`
-		Token string `json:"token"` // nobody can see it again
-	}{in.Name, secret})
-}
-
-func (s *Server) revokeToken(w http.ResponseWriter, r *request) {
-	if err := s.deleteToken(r, r.PathValue("name")); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
+func (s *Server) revokeToken(r *request) error { return s.deleteToken(r, r.PathValue("name")) }

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"lintel/gateway/access"
@@ -14,13 +13,6 @@ const (
 	denialRows = 100 // on a page
 	effectRows = 50
 )
-
-// nowhere is a problem that is about no field.
-func (p *problem) nowhere() *problem {
-	own := *p
-	own.field = ""
-	return &own
-}
 
 // explainRoutes are those of the page that says who may do what, and why.
 func (s *Server) explainRoutes() []route {
@@ -75,15 +67,7 @@ type effectsView struct {
 
 func (s *Server) effects(then *access.Policy) effectsView {
 	effects, more := s.o.Effects(then)
-	slices.SortStableFunc(effects, func(a, b access.Effect) int { // who loses first
-		switch {
-		case a.Loses() == b.Loses():
-			return 0
-		case a.Loses():
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(effects, func(a, b access.Effect) int { return first(a.Loses(), b.Loses()) })
 	v := effectsView{Effects: effects[:min(len(effects), effectRows)], More: more, Asked: true}
 	v.More += len(effects) - len(v.Effects)
 	return v
@@ -92,7 +76,7 @@ func (s *Server) effects(then *access.Policy) effectsView {
 func (s *Server) explainPage(r *request) (any, error) {
 	q := r.URL.Query()
 	v := &explainView{Frame: s.frame(r, r.t("Access")), User: q.Get("user"), Client: q.Get("client"), Action: q.Get("action"), Topic: q.Get("topic"),
-		Reloaded: q.Has("reloaded"), Search: strings.TrimSpace(q.Get("q")), Now: time.Now()}
+		Reloaded: q.Has("reloaded"), Search: searched(r), Now: time.Now()}
 	s.addDenials(v)
 	if r.live && (v.Action != "" || v.Topic != "") { // else these parts are not made anew
 		s.addVerdict(r, v)
@@ -105,7 +89,7 @@ func (s *Server) addDenials(v *explainView) {
 		return
 	}
 	for _, d := range s.o.Denials.All() {
-		if !strings.Contains(strings.ToLower(strings.Join([]string{d.User, d.ClientID, d.Action, d.Topic, d.Why, d.Address.String()}, "\n")), strings.ToLower(v.Search)) {
+		if !contains(v.Search, d.User, d.ClientID, d.Action, d.Topic, d.Why, d.Address.String()) {
 			continue
 		}
 		if len(v.Denials) == denialRows {
@@ -138,7 +122,7 @@ func (s *Server) addVerdict(r *request, v *explainView) {
 		}
 	}
 	if err != nil {
-		a.Error = s.problemOf(r.Request, roleProblem(err)).nowhere()
+		a.Error = s.problemOf(r.Request, err).nowhere()
 	}
 	v.Allow = a
 }
@@ -169,11 +153,8 @@ func (s *Server) allowing(user, client, action, topic, role string) (*allowing, 
 
 // allowForm adds the rule that was shown, and gives the role to the user.
 func (s *Server) allowForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	user, client, action, topic := r.PostFormValue("user"), r.PostFormValue("client"), r.PostFormValue("action"), r.PostFormValue("topic")
-	if err == nil {
-		_, err = s.ask(user, client, action, topic)
-	}
+	_, err := s.ask(user, client, action, topic)
 	if err == nil {
 		var a *allowing
 		var change *roleChange
@@ -183,11 +164,11 @@ func (s *Server) allowForm(w http.ResponseWriter, r *request) {
 		if err == nil && a.New {
 			u, _ := s.o.Users.Get(user)
 			roles := append([]string{a.Role}, u.Roles...)
-			_, _, err = s.change(r, user, userChange{Roles: &roles})
+			_, err = s.change(r, user, userChange{Roles: &roles})
 		}
 	}
 	if err != nil {
-		s.fail(w, r, roleProblem(err))
+		s.fail(w, r, err)
 		return
 	}
 	q := url.Values{"user": {user}, "client": {client}, "action": {action}, "topic": {topic}}

@@ -8,7 +8,6 @@ import (
 	"lintel/gateway/access"
 	"lintel/gateway/checks"
 	"lintel/gateway/update"
-	"lintel/serialbridge"
 )
 
 // homeView is the first page: whether all is well, and what else a person wants to know
@@ -52,7 +51,7 @@ func (s *Server) homeView(r *request) *homeView {
 	stats := s.o.Stats()
 	now := time.Now()
 	v := &homeView{Frame: s.frame(r, ""), Now: now, Addresses: s.o.Addresses(), PerMinute: s.pulse.perMinute(now, stats.PublishReceived),
-		Clients: stats.ClientsConnected, Uptime: stats.Uptime, Sticks: s.sticks(), Machine: s.machine()}
+		Clients: stats.ClientsConnected, Uptime: stats.Uptime, Sticks: s.sticks(), Machine: s.o.Machine()}
 	if err := s.o.Healthy(); err != nil {
 		v.Problem = err.Error()
 	}
@@ -76,9 +75,7 @@ func (s *Server) homeView(r *request) *homeView {
 			v.Online++
 		}
 	}
-	if s.o.Neighbours != nil {
-		v.Neighbours = s.o.Neighbours()
-	}
+	v.Neighbours = s.o.Neighbours()
 	if s.o.Audit != nil && may(r.level, access.Admin) {
 		v.Events = s.o.Audit.All()
 		v.Events = v.Events[:min(len(v.Events), homeEvents)]
@@ -114,11 +111,11 @@ func (s *Server) finding(r *request, p checks.Problem) finding {
 func judge(lang string) template.FuncMap {
 	return template.FuncMap{
 		"say":        func(text checks.Text) string { return translateText(lang, text) },
-		"headline":   func(v checks.Verdict) string { return headline(lang, v) },
-		"verdict":    func(v checks.Verdict) string { return inWords(lang, v) },
-		"stickstate": func(state string) string { return stickState(lang, state) },
+		"headline":   func(v checks.Verdict) string { return said(lang, headWords, v.String()) },
+		"verdict":    func(v checks.Verdict) string { return said(lang, verdictWords, v.String()) },
+		"stickstate": func(state string) string { return said(lang, stickWords, state) },
 		"span":       func(d time.Duration) string { return translateText(lang, checks.Span(d)) },
-		"phase":      func(p update.Phase) string { return phaseInWords(lang, p) },
+		"phase":      func(p update.Phase) string { return said(lang, phaseWords, string(p)) },
 		"seconds":    func(n int64) string { return translateText(lang, checks.Span(time.Duration(n)*time.Second)) },
 		"since":      func(now, then time.Time) string { return translateText(lang, checks.Span(now.Sub(then))) },
 	}
@@ -134,49 +131,4 @@ func translateText(lang string, text checks.Text) string {
 		args[i] = a
 	}
 	return translate(lang, text.Format, args...)
-}
-
-// headline is the verdict of the house.
-func headline(lang string, v checks.Verdict) string {
-	switch v {
-	case checks.Bad:
-		return translate(lang, "Something does not work")
-	case checks.Warning:
-		return translate(lang, "Something needs a look")
-	case checks.Notice:
-		return translate(lang, "Everything works, and there is something to do one day")
-	}
-	return translate(lang, "All is well")
-}
-
-// inWords is the verdict of a check.
-func inWords(lang string, v checks.Verdict) string {
-	switch v {
-	case checks.Bad:
-		return translate(lang, "broken")
-	case checks.Warning:
-		return translate(lang, "warning")
-	case checks.Notice:
-		return translate(lang, "notice")
-	case checks.Unknown:
-		return translate(lang, "not known yet")
-	case checks.NotThere:
-		return translate(lang, "not there")
-	}
-	return translate(lang, "fine")
-}
-
-// stickState is what the supervisor is doing with a stick, in words.
-func stickState(lang, state string) string {
-	switch serialbridge.StickState(state) {
-	case serialbridge.Online:
-		return translate(lang, "online")
-	case serialbridge.Waiting:
-		return translate(lang, "away")
-	case serialbridge.Listening:
-		return translate(lang, "is listened to")
-	case serialbridge.Failed:
-		return translate(lang, "failed")
-	}
-	return translate(lang, "not recognised")
 }

@@ -17,18 +17,18 @@ func (s *Server) homeAssistantRoutes() []route {
 	return []route{
 		{pattern: "GET /homeassistant", level: viewer, serve: s.live(s.homeassistantPage())},
 		{pattern: "POST /homeassistant/login", level: admin, serve: s.homeassistantLoginForm},
-		{pattern: "POST /homeassistant/connect", level: admin, serve: s.connectForm},
+		{pattern: "POST /homeassistant/connect", level: admin, patience: connectPatience, serve: s.connectForm},
 		// A GET that changes something: see doc.go.
-		{pattern: "GET " + homeassistant.CallbackPath, level: admin, serve: s.connectCallback},
-		{pattern: "POST /api/homeassistant/connect", level: admin, serve: s.connect},
-		{pattern: "POST /api" + homeassistant.CallbackPath, level: admin, serve: s.connectReturn},
-		{pattern: "GET /api/homeassistant", level: viewer, serve: s.showHomeAssistant},
-		{pattern: "POST /api/homeassistant/login", level: admin, serve: s.homeassistantLogin},
+		{pattern: "GET " + homeassistant.CallbackPath, level: admin, patience: connectPatience, serve: s.connectCallback},
+		{pattern: "POST /api/homeassistant/connect", level: admin, patience: connectPatience, call: takes(s, s.connect)},
+		{pattern: "POST /api" + homeassistant.CallbackPath, level: admin, patience: connectPatience, call: takes(s, s.connectReturn)},
+		{pattern: "GET /api/homeassistant", level: viewer, call: gives(s, s.showHomeAssistant)},
+		{pattern: "POST /api/homeassistant/login", level: admin, call: takes(s, s.homeassistantLogin)},
 		{pattern: "GET /homeassistant/lintel.zip", level: everybody, unclaimed: true, serve: s.serveIntegration},
 		{pattern: "POST /homeassistant/pair", level: admin, serve: s.pairingForm},
-		{pattern: "GET /api/pair", level: everybody, unclaimed: true, serve: s.pairState},
+		{pattern: "GET /api/pair", level: everybody, unclaimed: true, call: gives(s, s.pairState)},
 		{pattern: "POST /api/pair", level: everybody, unclaimed: true, serve: s.pairCall},
-		{pattern: "POST /api/pair/code", level: admin, serve: s.pairingCodeCall},
+		{pattern: "POST /api/pair/code", level: admin, call: takes(s, s.pairingCodeCall)},
 	}
 }
 
@@ -88,18 +88,28 @@ type foundView struct {
 
 func (s *Server) homeassistantView(r *request) *homeassistantView {
 	v := &homeassistantView{Frame: s.frame(r, r.t("Home Assistant")), Admin: may(r.level, "admin"),
-		Logins: s.o.HomeAssistant.Logins(), Broker: s.brokerLogin(r, "", ""),
+		Logins: s.o.HomeAssistant.Logins(), Found: s.foundHomeAssistants(), Broker: s.brokerLogin(r, "", ""),
 		Pairing: s.pairingView(r), Bridging: s.o.Bridge != nil, Bridge: s.bridgeView(r)}
-	for _, f := range s.o.HomeAssistant.Found() {
-		found := foundView{Found: f}
-		for i, l := range v.Logins {
-			if l.Connection != nil && slices.Contains(f.URLs, l.Connection.ID) {
-				found.Login = &v.Logins[i]
-			}
-		}
-		v.Found = append(v.Found, found)
-	}
 	return v
+}
+
+// foundHomeAssistants are those on the network, with the login of each that has one.
+func (s *Server) foundHomeAssistants() (all []foundView) {
+	logins := s.o.HomeAssistant.Logins()
+	for _, f := range s.o.HomeAssistant.Found() {
+		all = append(all, foundView{f, loginOf(logins, f)})
+	}
+	return all
+}
+
+// loginOf returns the login with which a Home Assistant was connected; nil: it was not.
+func loginOf(logins []HomeAssistantLogin, f homeassistant.Found) *HomeAssistantLogin {
+	for i, l := range logins {
+		if l.Connection != nil && slices.Contains(f.URLs, l.Connection.ID) {
+			return &logins[i]
+		}
+	}
+	return nil
 }
 
 func (s *Server) homeassistantPage() livePage {
@@ -149,28 +159,26 @@ func (s *Server) newHomeAssistantLogin(r *request) (user, password string, err e
 
 // The JSON API.
 
-func (s *Server) showHomeAssistant(w http.ResponseWriter, r *request) {
-	s.answer(w, http.StatusOK, struct {
-		Logins []HomeAssistantLogin  `json:"logins"`
-		Found  []homeassistant.Found `json:"found"`
-	}{append([]HomeAssistantLogin{}, s.o.HomeAssistant.Logins()...), append([]homeassistant.Found{}, s.o.HomeAssistant.Found()...)})
+// homeassistantState is what GET /api/homeassistant tells.
+type homeassistantState struct {
+	Logins []HomeAssistantLogin  `json:"logins"`
+	Found  []homeassistant.Found `json:"found"`
 }
 
-func (s *Server) homeassistantLogin(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
-	var user, password string
-	if err == nil {
-		user, password, err = s.newHomeAssistantLogin(r)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Server) showHomeAssistant(*request) (homeassistantState, error) {
+	return homeassistantState{append([]HomeAssistantLogin{}, s.o.HomeAssistant.Logins()...), append([]homeassistant.Found{}, s.o.HomeAssistant.Found()...)}, nil
+}
+
+// madeLogin is a login at the broker whose password is shown this once.
+type madeLogin struct {
+	User     string   `json:"user"`
+	Password string   `json:"password"`
+	Hosts    []string `json:"hosts"`
+	Port     string   `json:"port"`
+}
+
+func (s *Server) homeassistantLogin(r *request, _ nothing) (madeLogin, error) {
+	user, password, err := s.newHomeAssistantLogin(r)
 	b := s.brokerLogin(r, user, password)
-	s.answer(w, http.StatusCreated, struct {
-		User     string   `json:"user"`
-		Password string   `json:"password"`
-		Hosts    []string `json:"hosts"`
-		Port     string   `json:"port"`
-	}{user, password, append([]string{}, b.Hosts...), b.Port})
+	return madeLogin{user, password, append([]string{}, b.Hosts...), b.Port}, err
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"lintel/gateway/access"
 	"lintel/gateway/uplink"
@@ -16,11 +15,11 @@ func (s *Server) bridgeRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "POST /homeassistant/bridge", level: admin, serve: s.bridgeForm},
-		{pattern: "POST /homeassistant/bridge/remove", level: admin, serve: s.removeBridgeForm},
-		{pattern: "GET /api/homeassistant/bridge", level: viewer, serve: s.showBridge},
-		{pattern: "POST /api/homeassistant/bridge", level: admin, serve: s.bridgeCall},
-		{pattern: "DELETE /api/homeassistant/bridge", level: admin, serve: s.removeBridgeCall},
+		{pattern: "POST /homeassistant/bridge", level: admin, patience: 2 * lastingTime, serve: s.bridgeForm},
+		{pattern: "POST /homeassistant/bridge/remove", level: admin, patience: 2 * lastingTime, serve: s.removeBridgeForm},
+		{pattern: "GET /api/homeassistant/bridge", level: viewer, call: gives(s, s.showBridge)},
+		{pattern: "POST /api/homeassistant/bridge", level: admin, patience: 2 * lastingTime, call: takes(s, s.bridgeCall)},
+		{pattern: "DELETE /api/homeassistant/bridge", level: admin, patience: 2 * lastingTime, call: does(s, s.removeBridgeCall)},
 	}
 }
 
@@ -94,11 +93,10 @@ func checkBridge(in *BridgeSettings) error {
 	return nil
 }
 
-func (s *Server) setBridge(w http.ResponseWriter, r *request, in BridgeSettings) error {
+func (s *Server) setBridge(r *request, in BridgeSettings) error {
 	if err := checkBridge(&in); err != nil {
 		return err
 	}
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * lastingTime))
 	ctx, cancel := lasting(r)
 	defer cancel()
 	if err := s.o.Bridge.SetBridge(ctx, in); err != nil {
@@ -108,8 +106,7 @@ func (s *Server) setBridge(w http.ResponseWriter, r *request, in BridgeSettings)
 	return nil
 }
 
-func (s *Server) removeBridge(w http.ResponseWriter, r *request, clear bool) error {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * lastingTime))
+func (s *Server) removeBridge(r *request, clear bool) error {
 	ctx, cancel := lasting(r)
 	defer cancel()
 	if err := s.o.Bridge.RemoveBridge(ctx, clear); err != nil {
@@ -120,19 +117,16 @@ func (s *Server) removeBridge(w http.ResponseWriter, r *request, clear bool) err
 }
 
 func (s *Server) bridgeForm(w http.ResponseWriter, r *request) {
-	var in BridgeSettings
-	err := parse(r)
-	if err == nil {
-		in = BridgeSettings{Host: r.PostFormValue("host"), TLS: r.PostFormValue("tls") != "", Fingerprint: r.PostFormValue("fingerprint"),
-			User: r.PostFormValue("user"), Password: r.PostFormValue("password")}
-		if text := strings.TrimSpace(r.PostFormValue("port")); text != "" {
-			if in.Port, err = strconv.Atoi(text); err != nil {
-				err = wrong("port", "A port is a number from 1 to 65535, mostly 1883, or 8883 with TLS.")
-			}
+	in := BridgeSettings{Host: r.PostFormValue("host"), TLS: r.PostFormValue("tls") != "", Fingerprint: r.PostFormValue("fingerprint"),
+		User: r.PostFormValue("user"), Password: r.PostFormValue("password")}
+	var err error
+	if text := strings.TrimSpace(r.PostFormValue("port")); text != "" {
+		if in.Port, err = strconv.Atoi(text); err != nil {
+			err = wrong("port", "A port is a number from 1 to 65535, mostly 1883, or 8883 with TLS.")
 		}
 	}
 	if err == nil {
-		err = s.setBridge(w, r, in)
+		err = s.setBridge(r, in)
 	}
 	if err != nil {
 		s.failBridge(w, r, in, err)
@@ -152,10 +146,7 @@ func (s *Server) failBridge(w http.ResponseWriter, r *request, in BridgeSettings
 }
 
 func (s *Server) removeBridgeForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.removeBridge(w, r, r.PostFormValue("clear") != "")
-	}
+	err := s.removeBridge(r, r.PostFormValue("clear") != "")
 	if err != nil {
 		v := s.bridgeView(r)
 		s.failBridge(w, r, v.Settings, err)
@@ -166,32 +157,26 @@ func (s *Server) removeBridgeForm(w http.ResponseWriter, r *request) {
 
 // The JSON API.
 
-func (s *Server) showBridge(w http.ResponseWriter, _ *request) {
-	b := s.o.Bridge.Bridge()
-	if b == nil {
-		s.answer(w, http.StatusOK, struct{}{})
-		return
-	}
-	s.answer(w, http.StatusOK, b)
+// bridgeAnswer is bridge mode; empty while it is off.
+type bridgeAnswer struct {
+	Settings *BridgeSettings `json:"settings,omitempty"`
+	Status   *uplink.Status  `json:"status,omitempty"`
 }
 
-func (s *Server) bridgeCall(w http.ResponseWriter, r *request) {
-	var in BridgeSettings
-	err := decode(r, &in)
-	if err == nil {
-		err = s.setBridge(w, r, in)
+func (s *Server) showBridge(*request) (bridgeAnswer, error) {
+	if b := s.o.Bridge.Bridge(); b != nil {
+		return bridgeAnswer{&b.Settings, &b.Status}, nil
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.showBridge(w, r)
+	return bridgeAnswer{}, nil
 }
 
-func (s *Server) removeBridgeCall(w http.ResponseWriter, r *request) {
-	if err := s.removeBridge(w, r, r.URL.Query().Get("clear") == "true"); err != nil {
-		s.fail(w, r, err)
-		return
+func (s *Server) bridgeCall(r *request, in BridgeSettings) (bridgeAnswer, error) {
+	if err := s.setBridge(r, in); err != nil {
+		return bridgeAnswer{}, err
 	}
-	w.WriteHeader(http.StatusNoContent)
+	return s.showBridge(r)
+}
+
+func (s *Server) removeBridgeCall(r *request) error {
+	return s.removeBridge(r, r.URL.Query().Get("clear") == "true")
 }

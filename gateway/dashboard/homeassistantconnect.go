@@ -2,22 +2,40 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"lintel/gateway/homeassistant"
 )
 
-// connectTime is how long it may take to connect a Home Assistant: it tries each address
-// of the broker for some seconds.
-const connectTime = 90 * time.Second
+const (
+	// connectTime is how long it may take to connect a Home Assistant: it tries each address
+	// of the broker for some seconds.
+	connectTime = 90 * time.Second
+	// connectPatience gives an answer time that waits for Home Assistant.
+	connectPatience = connectTime + lastingTime
+)
 
 // connectRequest is what a person, or a program, says of the Home Assistant to connect.
 type connectRequest struct {
 	Found       string `json:"found"`       // the id of one that was found
 	Address     string `json:"address"`     // or where it is
 	Fingerprint string `json:"fingerprint"` // of its certificate, if somebody has compared that
+}
+
+// begunConnect is where somebody has to log in.
+type begunConnect struct {
+	Authorize string `json:"authorize"`
+}
+
+type callbackRequest struct {
+	State string `json:"state" api:"required"`
+	Code  string `json:"code" api:"required"`
+}
+
+// connected is a Home Assistant that is connected now.
+type connected struct {
+	Connection homeassistant.Connection `json:"connection"`
 }
 
 // begin returns where a browser is to go.
@@ -53,30 +71,19 @@ func (r *request) owner() string {
 
 // finish connects the Home Assistant that somebody comes back from. It goes on when they go
 // away: what is half done in Home Assistant would stay.
-func (s *Server) finish(w http.ResponseWriter, r *request, back homeassistant.Return) (homeassistant.Connection, error) {
-	s.patient(w)
+func (s *Server) finish(r *request, back homeassistant.Return) (homeassistant.Connection, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), connectTime)
 	defer cancel()
 	back.Owner, back.Local = r.owner(), localIP(r.Request)
 	return s.o.HomeAssistant.Finish(ctx, back)
 }
 
-// patient gives an answer time that waits for Home Assistant.
-func (s *Server) patient(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(connectTime + lastingTime))
-}
-
 // connectForm leads the browser to Home Assistant. It is no redirect: browsers refuse one
 // that answers a form and leads to another site, because of form-action in our
 // Content-Security-Policy.
 func (s *Server) connectForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	c := connectRequest{r.PostFormValue("found"), r.PostFormValue("address"), r.PostFormValue("fingerprint")}
-	authorize := ""
-	if err == nil {
-		s.patient(w)
-		authorize, err = s.begin(r, c)
-	}
+	authorize, err := s.begin(r, c)
 	if err != nil {
 		v := s.homeassistantView(r)
 		v.fail(s, r, "connect", err)
@@ -95,7 +102,7 @@ func (s *Server) connectForm(w http.ResponseWriter, r *request) {
 // GET may change something here.
 func (s *Server) connectCallback(w http.ResponseWriter, r *request) {
 	q := r.URL.Query()
-	if _, err := s.finish(w, r, homeassistant.Return{State: q.Get("state"), Code: q.Get("code"), Denied: q.Get("error")}); err != nil {
+	if _, err := s.finish(r, homeassistant.Return{State: q.Get("state"), Code: q.Get("code"), Denied: q.Get("error")}); err != nil {
 		s.failHomeAssistant(w, r, "connect", err)
 		return
 	}
@@ -104,46 +111,12 @@ func (s *Server) connectCallback(w http.ResponseWriter, r *request) {
 
 // The JSON API.
 
-func (s *Server) connect(w http.ResponseWriter, r *request) {
-	var c connectRequest
-	err := decode(r, &c)
-	authorize := ""
-	if err == nil {
-		s.patient(w)
-		authorize, err = s.begin(r, c)
-	}
-	if err != nil {
-		s.failConnect(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, struct {
-		Authorize string `json:"authorize"`
-	}{authorize})
+func (s *Server) connect(r *request, c connectRequest) (begunConnect, error) {
+	authorize, err := s.begin(r, c)
+	return begunConnect{authorize}, err
 }
 
-func (s *Server) connectReturn(w http.ResponseWriter, r *request) {
-	var in callbackRequest
-	err := decode(r, &in)
-	var c homeassistant.Connection
-	if err == nil {
-		c, err = s.finish(w, r, homeassistant.Return{State: in.State, Code: in.Code})
-	}
-	if err != nil {
-		s.failConnect(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusCreated, struct {
-		Connection homeassistant.Connection `json:"connection"`
-	}{c})
-}
-
-// failConnect says more to programs than other errors do.
-func (s *Server) failConnect(w http.ResponseWriter, r *request, err error) {
-	failure, ok := errors.AsType[*homeassistant.ConnectError](err)
-	if !ok {
-		s.fail(w, r, err)
-		return
-	}
-	answerProblem(w, Problem{Type: connectProblem, Status: connectCodes[failure.Reason], Detail: failure.Text,
-		Reason: string(failure.Reason), Fingerprint: failure.Fingerprint})
+func (s *Server) connectReturn(r *request, in callbackRequest) (connected, error) {
+	c, err := s.finish(r, homeassistant.Return{State: in.State, Code: in.Code})
+	return connected{c}, err
 }

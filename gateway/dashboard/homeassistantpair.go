@@ -71,16 +71,15 @@ func (s *Server) pairingForm(w http.ResponseWriter, r *request) {
 	http.Redirect(w, r.Request, "/homeassistant#integration", http.StatusSeeOther)
 }
 
-func (s *Server) pairingCodeCall(w http.ResponseWriter, r *request) {
-	if err := decode(r, &struct{}{}); err != nil {
-		s.fail(w, r, err)
-		return
-	}
+// shownCode is a code for as long as it is good.
+type shownCode struct {
+	Code    string `json:"code"`
+	Seconds int    `json:"seconds"`
+}
+
+func (s *Server) pairingCodeCall(r *request, _ nothing) (shownCode, error) {
 	code, left := s.showPairingCode(r)
-	s.answer(w, http.StatusCreated, struct {
-		Code    string `json:"code"`
-		Seconds int    `json:"seconds"`
-	}{code, int(left.Seconds())})
+	return shownCode{code, int(left.Seconds())}, nil
 }
 
 // pairedBox is what the box tells anybody about itself: no more than it tells by mDNS.
@@ -95,21 +94,36 @@ func (s *Server) pairedBox() pairedBox {
 	return pairedBox{s.o.ID, s.name(), s.o.Model, s.o.Version}
 }
 
-func (s *Server) pairState(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, struct {
-		pairedBox
-		Claimed bool `json:"claimed"`
-	}{s.pairedBox(), s.o.Claim.Claimed()})
+// claimedBox is that, and whether it has an owner.
+type claimedBox struct {
+	pairedBox
+	Claimed bool `json:"claimed"`
+}
+
+func (s *Server) pairState(*request) (claimedBox, error) {
+	return claimedBox{s.pairedBox(), s.o.Claim.Claimed()}, nil
+}
+
+type pairRequest struct {
+	Code   string `json:"code" api:"required"`
+	Client string `json:"client" api:"required"`
+}
+
+// pairedLogin is a login for who knew the code.
+type pairedLogin struct {
+	pairedBox
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+	Username string `json:"username"`
+	Password string `json:"password"`
 }
 
 // unpaired is why somebody gets no login, for a program and for a person.
-type unpaired struct {
-	code   int
-	Text   string
-	Reason string
+func unpaired(code int, text, reason string) *problem {
+	p := problemf(code, "", "%s", text)
+	p.kind, p.reason = pairProblem, reason
+	return p
 }
-
-func (u *unpaired) Error() string { return u.Text }
 
 // pairCall gives the custom integration a login for a code.
 func (s *Server) pairCall(w http.ResponseWriter, r *request) {
@@ -123,21 +137,11 @@ func (s *Server) pairCall(w http.ResponseWriter, r *request) {
 	if err == nil {
 		user, password, err = s.pair(w, r, in.Code, port)
 	}
-	if refused, ok := errors.AsType[*unpaired](err); ok {
-		answerProblem(w, Problem{Type: pairProblem, Status: refused.code, Detail: refused.Text, Reason: refused.Reason})
-		return
-	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, http.StatusOK, struct {
-		pairedBox
-		Host     string `json:"host"`
-		Port     int    `json:"port"`
-		Username string `json:"username"`
-		Password string `json:"password"`
-	}{s.pairedBox(), reachedAt(r), port, user, password})
+	s.answer(w, http.StatusOK, pairedLogin{s.pairedBox(), reachedAt(r), port, user, password})
 }
 
 // pair returns a login for a code. Nothing is made before the code is known to be right.
@@ -145,11 +149,11 @@ func (s *Server) pair(w http.ResponseWriter, r *request, code string, port int) 
 	from := address(r.Request)
 	switch {
 	case !near(from):
-		return "", "", &unpaired{http.StatusForbidden, "The box gives logins to its own network only. Connect Home Assistant by hand.", "far"}
+		return "", "", unpaired(http.StatusForbidden, "The box gives logins to its own network only. Connect Home Assistant by hand.", "far")
 	case !s.o.Claim.Claimed():
-		return "", "", &unpaired{http.StatusConflict, "Nobody has claimed this box yet: open its page in a browser.", "unclaimed"}
+		return "", "", unpaired(http.StatusConflict, "Nobody has claimed this box yet: open its page in a browser.", "unclaimed")
 	case port == 0:
-		return "", "", &unpaired{http.StatusConflict, "The broker takes encrypted connections only, which pairing cannot set up. Connect Home Assistant by hand.", "no_listener"}
+		return "", "", unpaired(http.StatusConflict, "The broker takes encrypted connections only, which pairing cannot set up. Connect Home Assistant by hand.", "no_listener")
 	}
 	event := access.Event{Kind: access.PairingRefused, Address: from}
 	if wait := s.o.Lockout.Wait(from, pairingUser); wait > 0 {
@@ -157,7 +161,7 @@ func (s *Server) pair(w http.ResponseWriter, r *request, code string, port int) 
 		s.o.Audit.Add(event)
 		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 		w.Header().Set("Retry-After", seconds)
-		return "", "", &unpaired{http.StatusTooManyRequests, "Too many codes were wrong. Try again in " + seconds + " s.", "wait"}
+		return "", "", unpaired(http.StatusTooManyRequests, "Too many codes were wrong. Try again in "+seconds+" s.", "wait")
 	}
 	ctx, cancel := lasting(r)
 	defer cancel()
@@ -175,15 +179,15 @@ func (s *Server) pair(w http.ResponseWriter, r *request, code string, port int) 
 		s.o.Lockout.Failed(from, pairingUser)
 		event.Detail = "wrong code"
 		s.o.Audit.Add(event)
-		return "", "", &unpaired{http.StatusForbidden, sentence(err), "wrong_code"}
+		return "", "", unpaired(http.StatusForbidden, sentence(err), "wrong_code")
 	case errors.Is(err, access.ErrNoPairingCode):
 		event.Detail = "no code is shown"
 		s.o.Audit.Add(event)
-		return "", "", &unpaired{http.StatusForbidden, sentence(err), "no_code"}
+		return "", "", unpaired(http.StatusForbidden, sentence(err), "no_code")
 	case unconnected != nil && unconnected.Reason == homeassistant.NoLogin:
-		return "", "", &unpaired{http.StatusConflict, unconnected.Text, "no_login"}
+		return "", "", unpaired(http.StatusConflict, unconnected.Text, "no_login")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, access.ErrBusy):
-		return "", "", &unpaired{http.StatusServiceUnavailable, "The box is busy. Try the same code again in a moment.", "busy"}
+		return "", "", unpaired(http.StatusServiceUnavailable, "The box is busy. Try the same code again in a moment.", "busy")
 	}
 	return "", "", err
 }

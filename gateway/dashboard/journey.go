@@ -151,6 +151,10 @@ func (s *Server) sees(r *request) func(topic string) bool {
 	}
 }
 
+type journeyList struct {
+	Journeys []journey.Journey `json:"journeys"`
+}
+
 // serveJourney answers with the last messages of a device or a topic, or as server-sent
 // events with each that has changed:
 //
@@ -168,53 +172,34 @@ func (s *Server) serveJourney(w http.ResponseWriter, r *request) {
 	}
 	if r.FormValue("follow") != "true" && !strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream") {
 		list, _ := s.discreet(r, found)
-		s.answer(w, http.StatusOK, struct {
-			Journeys []journey.Journey `json:"journeys"`
-		}{list})
+		s.answer(w, http.StatusOK, journeyList{list})
 		return
 	}
-	select {
-	case s.followers <- struct{}{}:
-		defer func() { <-s.followers }()
-	default:
-		s.fail(w, r, problemf(http.StatusServiceUnavailable, "", "%d already follow the log or messages: end one of them first.", maxLogFollowers))
+	release, ok := s.followers.take()
+	if !ok {
+		s.fail(w, r, tooManyFollowers())
 		return
 	}
-	events := newEvents(w)
-	heartbeat := time.NewTicker(logHeartbeat / 2)
-	defer heartbeat.Stop()
+	defer release()
+	events := s.newEvents(w, r, s.heartbeat/2)
+	defer events.end()
 	told := make(map[uint64]int) // stages of the journey with a number
-	err = events.nothing()
-	for err == nil {
+	for found.Changed != nil {   // else the device is gone
 		list, _ := s.discreet(r, found)
 		now := make(map[uint64]int)
 		for _, j := range slices.Backward(list) {
 			stages := len(j.Stages) + j.More
 			now[j.Number] = stages
-			if told[j.Number] != stages && events.send(j) != nil {
-				return
+			if told[j.Number] != stages {
+				events.send(j)
 			}
 		}
 		told = now
-		if events.flush() != nil {
+		if !events.wait(found.Changed) {
 			return
 		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-s.ending:
-			return
-		case <-heartbeat.C:
-			if !s.stays(r) {
-				return
-			}
-			err = events.nothing()
-		case <-found.Changed:
-			pause(r.Context(), journeyPause)
-		}
-		if found, _ = s.journeys(r, device, topic); found.Changed == nil {
-			return // the device is gone
-		}
+		pause(r.Context(), journeyPause)
+		found, _ = s.journeys(r, device, topic)
 	}
 }
 

@@ -30,7 +30,6 @@ const (
 	// less often.
 	liveShare       = 1000
 	maxLiveInterval = 15 * time.Second
-	liveHeartbeat   = 15 * time.Second
 	maxLive         = 40 // pages that are open
 )
 
@@ -54,8 +53,7 @@ func (s *Server) live(p livePage) func(http.ResponseWriter, *request) {
 // views are the pages that somebody looks at. Those that are the same are made once for all
 // who look.
 type views struct {
-	interval  time.Duration // at which they are made anew
-	heartbeat time.Duration // after which it is looked whether somebody is there, and still may be
+	interval time.Duration // at which they are made anew
 
 	mu    sync.Mutex
 	open  map[viewKey]*view
@@ -191,33 +189,14 @@ func (s *Server) follow(w http.ResponseWriter, r *request, p livePage) {
 		return
 	}
 	defer leave()
-	events := newEvents(w)
-	heartbeat := time.NewTicker(s.views.heartbeat)
-	defer heartbeat.Stop()
-	err := events.nothing()
-	changed, last, next := v.since(0)
-	for err == nil {
-		if changed != nil {
-			if events.send(changed) != nil {
-				return
-			}
-			changed = nil
-		}
-		if events.flush() != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-s.ending:
-			return
-		case <-heartbeat.C:
-			if !s.stays(r) {
-				return
-			}
-			err = events.nothing()
-		case <-next:
-			changed, last, next = v.since(last)
+	events := s.newEvents(w, r, s.heartbeat)
+	defer events.end()
+	var changed map[string]string
+	var last uint64
+	var next <-chan struct{}
+	for on := true; on; on = events.wait(next) {
+		if changed, last, next = v.since(last); changed != nil {
+			events.send(changed)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *stream) next() map[string]string {
 func TestLivePage(t *testing.T) {
 	g := newGate(t)
 	s := New(g.o)
-	s.views.interval, s.views.heartbeat = time.Millisecond, 10*time.Millisecond
+	s.views.interval, s.heartbeat = time.Millisecond, 10*time.Millisecond
 	var value atomic.Int64
 	var made atomic.Int64
 	show := s.live(livePage{template: "message.html", fragments: []string{"chart"}, data: func(r *request) (any, error) {

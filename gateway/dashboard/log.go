@@ -1,10 +1,7 @@
 package dashboard
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -30,7 +27,6 @@ const (
 	maxLogText      = 1 << 10 // bytes of a message, and of each value
 	maxLogValues    = 16      // of a line
 	maxLogFollowers = 4
-	logHeartbeat    = 15 * time.Second // so that a follower who has gone is noticed
 )
 
 // Log is a [slog.Handler] that keeps the last lines of the log for who asks for them. It
@@ -225,6 +221,10 @@ func anyValue(l LogLine, ok func(string) bool) bool {
 	return false
 }
 
+type lineList struct {
+	Lines []LogLine `json:"lines"`
+}
+
 // serveLog answers with the last lines of the log, or as server-sent events with those that
 // come too:
 //
@@ -239,80 +239,30 @@ func (s *Server) serveLog(w http.ResponseWriter, r *request) {
 	all, last, changed := s.o.Log.ring.after(0, q.level, maxLogLines)
 	lines := q.choose(all)
 	if r.FormValue("follow") != "true" {
-		s.answer(w, http.StatusOK, struct {
-			Lines []LogLine `json:"lines"`
-		}{lines})
+		s.answer(w, http.StatusOK, lineList{lines})
 		return
 	}
-	select {
-	case s.followers <- struct{}{}:
-		defer func() { <-s.followers }()
-	default:
-		s.refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("%d already follow the log: end one of them first.", maxLogFollowers))
+	release, ok := s.followers.take()
+	if !ok {
+		s.fail(w, r, tooManyFollowers())
 		return
 	}
-	events := newEvents(w)
-	heartbeat := time.NewTicker(logHeartbeat)
-	defer heartbeat.Stop()
-	q.most = maxLogLines   // of those that come
-	err = events.nothing() // so that the head of the answer goes out
-	for err == nil {
+	defer release()
+	events := s.newEvents(w, r, s.heartbeat)
+	defer events.end()
+	q.most = maxLogLines // of those that come
+	for {
 		for _, line := range lines {
-			if err = events.send(line); err != nil {
-				return // nobody reads it
-			}
+			events.send(line)
 		}
-		if events.flush() != nil {
+		if !events.wait(changed) {
 			return
 		}
-		lines = nil
-		select {
-		case <-r.Context().Done():
-			return
-		case <-s.ending:
-			return
-		case <-heartbeat.C:
-			err = events.nothing()
-		case <-changed:
-			all, last, changed = s.o.Log.ring.after(last, q.level, maxLogLines)
-			lines = q.choose(all)
-		}
+		all, last, changed = s.o.Log.ring.after(last, q.level, maxLogLines)
+		lines = q.choose(all)
 	}
 }
 
-// events are server-sent events (WHATWG HTML §9.2) on their way to somebody.
-type events struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	buf     bytes.Buffer
+func tooManyFollowers() error {
+	return problemf(http.StatusServiceUnavailable, "", "%d already follow the log or messages: end one of them first.", maxLogFollowers)
 }
-
-func newEvents(w http.ResponseWriter) *events {
-	w.Header().Set("Content-Type", "text/event-stream")
-	return &events{w: w, control: http.NewResponseController(w)}
-}
-
-// send sends a value as JSON, which has no line breaks.
-func (e *events) send(v any) error {
-	e.buf.Reset()
-	e.buf.WriteString("data: ")
-	if err := json.NewEncoder(&e.buf).Encode(v); err != nil {
-		return err
-	}
-	e.buf.WriteByte('\n')
-	return e.write(e.buf.Bytes())
-}
-
-// nothing sends a comment, so that it shows whether somebody is there.
-func (e *events) nothing() error { return e.write([]byte(":\n\n")) }
-
-func (e *events) write(b []byte) error {
-	// A reader that takes nothing any more is not to hold the place of another.
-	if err := e.control.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return err
-	}
-	_, err := e.w.Write(b)
-	return err
-}
-
-func (e *events) flush() error { return e.control.Flush() }

@@ -18,7 +18,7 @@ func (s *Server) doorRoutes() []route {
 		{pattern: "GET /ca.pem", level: everybody, unclaimed: true, serve: s.serveRoot},
 		{pattern: "GET /claim", level: everybody, unclaimed: true, serve: s.claimPage},
 		{pattern: "POST /claim", level: everybody, unclaimed: true, serve: s.claimForm},
-		{pattern: "GET /api/claim", level: everybody, unclaimed: true, serve: s.claimState},
+		{pattern: "GET /api/claim", level: everybody, unclaimed: true, call: gives(s, s.claimState)},
 		{pattern: "POST /api/claim", level: everybody, unclaimed: true, serve: s.claimCall},
 		{pattern: "GET /login", level: everybody, serve: s.loginPage},
 		{pattern: "POST /login", level: everybody, serve: s.loginForm},
@@ -182,18 +182,24 @@ func (s *Server) loginPage(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) loginForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	v := s.loginView(r, r.PostFormValue("next"))
 	v.User = r.PostFormValue("user")
-	if err == nil {
-		_, err = s.login(w, r, v.User, r.PostFormValue("password"))
-	}
-	if err != nil {
+	if _, err := s.login(w, r, v.User, r.PostFormValue("password")); err != nil {
 		v.Error = s.problemOf(r.Request, err)
 		s.show(w, r, v.Error.code, "login.html", v)
 		return
 	}
 	http.Redirect(w, r.Request, v.Next, http.StatusSeeOther)
+}
+
+type loginRequest struct {
+	User     string `json:"user" api:"required"`
+	Password string `json:"password" api:"required"`
+}
+
+type loginAnswer struct {
+	User  string       `json:"user"`
+	Level access.Level `json:"level"`
 }
 
 func (s *Server) loginCall(w http.ResponseWriter, r *request) {
@@ -203,14 +209,7 @@ func (s *Server) loginCall(w http.ResponseWriter, r *request) {
 	if err == nil {
 		u, err = s.login(w, r, in.User, in.Password)
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, struct {
-		User  string       `json:"user"`
-		Level access.Level `json:"level"`
-	}{u.Name, u.Page})
+	s.reply(w, r, loginAnswer{u.Name, u.Page}, err)
 }
 
 // logout ends the session of a request, if it has one.
@@ -235,13 +234,9 @@ func (s *Server) logoutForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) logoutCall(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
+	err := decode(r, &nothing{})
 	if err == nil {
 		err = s.logout(w, r)
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	s.reply(w, r, nothing{}, err)
 }

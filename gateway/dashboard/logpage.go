@@ -43,9 +43,8 @@ func (s *Server) logPage(w http.ResponseWriter, r *request) {
 	code := http.StatusOK
 	q, err := s.logQuery(r)
 	if err != nil {
-		v.Error = s.problemOf(r.Request, err)
+		v.Error = s.problemOf(r.Request, err).nowhere()
 		code = v.Error.code
-		v.Error.field = ""
 	} else {
 		all, _, _ := s.o.Log.ring.after(0, q.level, maxLogLines)
 		if len(all) > 0 {

@@ -7,9 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"lintel/gateway/access"
 	"lintel/gateway/broker"
@@ -54,7 +51,7 @@ func serveGrafana(w http.ResponseWriter, _ *request) {
 // serveReady tells whether clients are let in, and strangers no more than that.
 func (s *Server) serveReady(w http.ResponseWriter, _ *request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	ready := s.o.Healthy() == nil && (s.o.Ready == nil || s.o.Ready())
+	ready := s.o.Healthy() == nil && s.o.Ready()
 	select {
 	case <-s.ending:
 		ready = false
@@ -99,9 +96,9 @@ func (s *Server) writeMetrics(m *openmetrics.Writer) {
 	m.Family("lintel_healthy", openmetrics.Gauge, "Whether the house works, as /healthz says")
 	m.Bool(s.o.Healthy() == nil)
 	m.Family("lintel_ready", openmetrics.Gauge, "Whether clients are let in, as /readyz says")
-	m.Bool(s.o.Ready == nil || s.o.Ready())
+	m.Bool(s.o.Ready())
 	gauge("lintel_losses", "Things known to be lost of what was stored", float64(len(s.o.Losses())))
-	gauge("lintel_notices", "Things a person should look after", float64(len(s.notices())))
+	gauge("lintel_notices", "Things a person should look after", float64(len(s.o.Notices())))
 
 	writeBroker(m, s.o.Stats())
 	longest := 0
@@ -251,7 +248,7 @@ func writeSticks(m *openmetrics.Writer, sticks []serialbridge.StickStatus) {
 }
 
 // availabilities are what a device may be; empty: nobody knows.
-var availabilities = []string{"online", "offline", ""}
+var availabilities = []string{online, offline, ""}
 
 func writeAvailabilities(m *openmetrics.Writer, counts map[string]int) {
 	for _, a := range availabilities {
@@ -330,9 +327,6 @@ func (s *Server) writeLinks(m *openmetrics.Writer) {
 		m.Family("lintel_homeassistant_connected", openmetrics.Gauge, "Home Assistants that are here")
 		m.Sample(float64(online))
 	}
-	if s.o.Uplinks == nil {
-		return
-	}
 	uplinks := s.o.Uplinks() // at most 16, named by the owner
 	m.Family("lintel_uplink_connected", openmetrics.Gauge, "Whether an uplink is connected")
 	for _, u := range uplinks {
@@ -373,81 +367,4 @@ func (s *Server) writeUpdate(m *openmetrics.Writer) {
 	} else {
 		m.Sample(float64(st.Checked.Unix()))
 	}
-}
-
-// meter counts what the pages do themselves.
-type meter struct {
-	answers [6]atomic.Uint64 // by the hundreds of their code
-	running atomic.Int64
-	bytes   atomic.Uint64
-
-	mu    sync.Mutex
-	times [len(answerBounds) + 1]uint64
-	sum   time.Duration
-}
-
-var answerBounds = [...]float64{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10}
-
-// count counts the requests of a handler.
-func (m *meter) count(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.running.Add(1)
-		began := time.Now()
-		c := counted{ResponseWriter: w, code: http.StatusOK}
-		defer func() {
-			m.running.Add(-1)
-			m.answers[min(max(c.code/100, 0), len(m.answers)-1)].Add(1)
-			m.bytes.Add(c.bytes)
-			if w.Header().Get("Content-Type") == "text/event-stream" {
-				return // takes as long as somebody looks
-			}
-			took := time.Since(began)
-			i, _ := slices.BinarySearch(answerBounds[:], took.Seconds())
-			m.mu.Lock()
-			m.times[i]++
-			m.sum += took
-			m.mu.Unlock()
-		}()
-		next.ServeHTTP(&c, r)
-	})
-}
-
-// counted is an answer that is counted.
-type counted struct {
-	http.ResponseWriter
-	code  int
-	bytes uint64
-	sent  bool
-}
-
-func (c *counted) WriteHeader(code int) {
-	if !c.sent && code >= 200 {
-		c.code, c.sent = code, true
-	}
-	c.ResponseWriter.WriteHeader(code)
-}
-
-func (c *counted) Write(b []byte) (int, error) {
-	c.sent = true
-	n, err := c.ResponseWriter.Write(b)
-	c.bytes += uint64(n)
-	return n, err
-}
-
-// Unwrap is for [http.ResponseController].
-func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-func (m *meter) write(w *openmetrics.Writer) {
-	w.Family("lintel_http_responses_total", openmetrics.Counter, "Answers of the pages and the API, by the hundreds of their code")
-	for i := 2; i < len(m.answers); i++ {
-		w.Sample(float64(m.answers[i].Load()), "code", strconv.Itoa(i)+"xx")
-	}
-	w.Family("lintel_http_sent_bytes_total", openmetrics.Counter, "Bytes of these answers, without their heads")
-	w.Sample(float64(m.bytes.Load()))
-	w.Family("lintel_http_requests_in_flight", openmetrics.Gauge, "Requests that are being answered, open pages that follow what happens included")
-	w.Sample(float64(m.running.Load()))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	w.Family("lintel_http_response_seconds", openmetrics.Histogram, "Time that these answers took, without those that go on")
-	w.Buckets(answerBounds[:], m.times[:], m.sum.Seconds())
 }

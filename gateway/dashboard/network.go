@@ -22,10 +22,10 @@ func (s *Server) networkRoutes() []route {
 		{pattern: "POST /network", level: admin, serve: s.networkForm},
 		{pattern: "POST /network/confirm", level: admin, serve: s.networkAct(s.confirmNetwork)},
 		{pattern: "POST /network/revert", level: admin, serve: s.networkAct(s.revertNetwork)},
-		{pattern: "GET /api/network", level: admin, serve: s.showNetwork},
-		{pattern: "POST /api/network", level: admin, serve: s.networkCall},
-		{pattern: "POST /api/network/confirm", level: admin, serve: s.networkActCall(s.confirmNetwork)},
-		{pattern: "POST /api/network/revert", level: admin, serve: s.networkActCall(s.revertNetwork)},
+		{pattern: "GET /api/network", level: admin, call: gives(s, s.showNetwork)},
+		{pattern: "POST /api/network", level: admin, call: takes(s, s.networkCall)},
+		{pattern: "POST /api/network/confirm", level: admin, call: s.networkActCall(s.confirmNetwork)},
+		{pattern: "POST /api/network/revert", level: admin, call: s.networkActCall(s.revertNetwork)},
 	}
 }
 
@@ -61,10 +61,7 @@ func (s *Server) networkView(r *request) *networkView {
 		}
 	}
 	v.Manual = v.Form.IPv4 != network.DHCP
-	if s.o.Time != nil {
-		status := s.o.Time()
-		v.Clock = &status
-	}
+	v.Clock = s.clock()
 	return v
 }
 
@@ -90,18 +87,13 @@ func (s *Server) networkPage() livePage {
 }
 
 func (s *Server) networkForm(w http.ResponseWriter, r *request) {
-	var in network.Addresses
-	err := parse(r)
-	if err == nil {
-		value := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
-		in = network.Addresses{IPv4: network.DHCP, DNS: []string{}, IPv6: value("ipv6"), IPv6Gateway: value("ipv6_gateway")}
-		if value("how") == "manual" {
-			in.IPv4, in.Gateway = value("ipv4"), value("gateway")
-		}
-		in.DNS = append(in.DNS, strings.FieldsFunc(value("dns"), func(c rune) bool { return c == ' ' || c == ',' })...)
-		err = s.tryNetwork(r, in)
+	value := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	in := network.Addresses{IPv4: network.DHCP, DNS: []string{}, IPv6: value("ipv6"), IPv6Gateway: value("ipv6_gateway")}
+	if value("how") == "manual" {
+		in.IPv4, in.Gateway = value("ipv4"), value("gateway")
 	}
-	if err != nil {
+	in.DNS = append(in.DNS, strings.FieldsFunc(value("dns"), func(c rune) bool { return c == ' ' || c == ',' })...)
+	if err := s.tryNetwork(r, in); err != nil {
 		p := s.problemOf(r.Request, err)
 		v := s.networkView(r)
 		v.Form, v.Error = in, p
@@ -113,6 +105,9 @@ func (s *Server) networkForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) tryNetwork(r *request, in network.Addresses) error {
+	if in.DNS == nil { // a call need not say it, and is told a list
+		in.DNS = []string{}
+	}
 	if err := s.o.Network.Try(in); err != nil {
 		return networkProblem(err)
 	}
@@ -162,42 +157,38 @@ func (s *Server) networkAct(act func(*request) error) func(http.ResponseWriter, 
 
 // The JSON API.
 
-func (s *Server) showNetwork(w http.ResponseWriter, _ *request) {
-	answer := struct {
-		network.Status
-		Clock *clock.Status `json:"clock,omitempty"`
-	}{Status: s.o.Network.Status()}
-	if s.o.Time != nil {
-		status := s.o.Time()
-		answer.Clock = &status
-	}
-	s.answer(w, http.StatusOK, answer)
+// networkState is what GET /api/network tells.
+type networkState struct {
+	network.Status
+	Clock *clock.Status `json:"clock,omitempty"`
 }
 
-func (s *Server) networkCall(w http.ResponseWriter, r *request) {
-	var in network.Addresses
-	err := decode(r, &in)
-	if err == nil {
-		err = s.tryNetwork(r, in)
+func (s *Server) showNetwork(*request) (networkState, error) {
+	return networkState{s.o.Network.Status(), s.clock()}, nil
+}
+
+// clock is how the clock is doing; nil: something else sets it.
+func (s *Server) clock() *clock.Status {
+	if s.o.Time == nil {
+		return nil
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
+	status := s.o.Time()
+	return &status
+}
+
+func (s *Server) networkCall(r *request, in network.Addresses) (networkState, error) {
+	if err := s.tryNetwork(r, in); err != nil {
+		return networkState{}, err
 	}
-	s.showNetwork(w, r)
+	return s.showNetwork(r)
 }
 
 // networkActCall is a call without anything to say.
-func (s *Server) networkActCall(act func(*request) error) func(http.ResponseWriter, *request) {
-	return func(w http.ResponseWriter, r *request) {
-		err := decode(r, &struct{}{})
-		if err == nil {
-			err = act(r)
+func (s *Server) networkActCall(act func(*request) error) call {
+	return takes(s, func(r *request, _ nothing) (networkState, error) {
+		if err := act(r); err != nil {
+			return networkState{}, err
 		}
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		s.showNetwork(w, r)
-	}
+		return s.showNetwork(r)
+	})
 }

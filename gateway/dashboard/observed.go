@@ -96,7 +96,7 @@ func (s *Server) propose(user, role string, days int) (Proposal, error) {
 	specs := p.Role.Specs()
 	text := access.WriteRole(role, specs)
 	if _, err := s.o.Control.ParseRole(role, text); err != nil {
-		return Proposal{}, roleProblem(err)
+		return Proposal{}, err
 	}
 	return Proposal{Role: role, Rules: specs, Text: text, Observed: s.observed(user, days),
 		Denied: append([]access.Use{}, p.Denied...), Beyond: append([]access.Unused{}, p.Beyond...)}, nil
@@ -131,34 +131,29 @@ func roleName(user string) string {
 	return string(name)
 }
 
-func (s *Server) showObserved(w http.ResponseWriter, r *request) {
+func (s *Server) showObserved(r *request) (any, error) {
 	user := r.URL.Query().Get("user")
 	if user == "" {
-		s.answer(w, http.StatusOK, struct {
+		return struct {
 			Users []string `json:"users"`
-		}{append([]string{}, s.o.Observed.Users()...)})
-		return
+		}{append([]string{}, s.o.Observed.Users()...)}, nil
 	}
 	days, err := 0, error(nil)
 	if text := r.URL.Query().Get("days"); text != "" {
 		if days, err = strconv.Atoi(text); err != nil || days < 1 || days > 30 {
-			s.fail(w, r, wrong("days", "Right are 1 to 30 days."))
-			return
+			return nil, wrong("days", "Right are 1 to 30 days.")
 		}
 	}
-	s.answer(w, http.StatusOK, s.observed(user, days))
+	return s.observed(user, days), nil
 }
 
-func (s *Server) proposeCall(w http.ResponseWriter, r *request) {
-	var in proposeRequest
-	err := decode(r, &in)
-	var p Proposal
-	if err == nil {
-		p, err = s.propose(in.User, in.Role, in.Days)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, p)
+// proposeRequest is of whom rules are proposed.
+type proposeRequest struct {
+	User string `json:"user" api:"required"`
+	Role string `json:"role"` // empty: one after the user
+	Days int    `json:"days"` // 0: a week
+}
+
+func (s *Server) proposeCall(_ *request, in proposeRequest) (Proposal, error) {
+	return s.propose(in.User, in.Role, in.Days)
 }

@@ -9,7 +9,6 @@ import (
 	"path"
 	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,15 +66,6 @@ const apiAbout = "What the pages of this box can do, for programs. Bodies are JS
 	"Names of fields and parameters that a call does not know are refused, and a problem document (RFC 9457) names each. " +
 	"The levels are viewer, operator and admin; each includes those before it."
 
-// describe puts to each route of the API what is told of it.
-func describe(routes []route) []route {
-	calls := describedCalls()
-	for i := range routes {
-		routes[i].call = calls[routes[i].pattern]
-	}
-	return routes
-}
-
 // calls are the routes of the API.
 func (s *Server) calls() (calls []route) {
 	for _, rt := range s.routes() {
@@ -97,7 +87,10 @@ func (c *components) operation(rt *route) object {
 		"summary":     rt.about,
 		"tags":        []any{strings.TrimSuffix(part, ".json")},
 		"security":    []any{},
-		"responses":   object{strconv.Itoa(rt.success()): c.response(rt), "default": object{"$ref": "#/components/responses/Problem"}},
+		"responses":   object{strconv.Itoa(rt.success()): c.response(rt, rt.success()), "default": object{"$ref": "#/components/responses/Problem"}},
+	}
+	if rt.later {
+		o["responses"].(object)[strconv.Itoa(http.StatusAccepted)] = c.response(rt, http.StatusAccepted)
 	}
 	if rt.level != everybody {
 		level := []any{string(rt.level)} // names of roles, OpenAPI 3.1 §4.8.30
@@ -142,8 +135,8 @@ func (rt *route) success() int {
 	return http.StatusOK
 }
 
-func (c *components) response(rt *route) object {
-	r := object{"description": http.StatusText(rt.success())}
+func (c *components) response(rt *route, status int) object {
+	r := object{"description": http.StatusText(status)}
 	if rt.out != nil {
 		r["content"] = c.content(rt.out, false)
 	}
@@ -301,102 +294,4 @@ var knownSchemas = map[reflect.Type]object{
 // serveOpenAPI answers with the description, which holds nothing that is secret.
 func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *request) {
 	s.answer(w, http.StatusOK, s.openAPI())
-}
-
-// apiRoutes are what describes the API. It is for everybody, on a box that nobody has
-// claimed too.
-func (s *Server) apiRoutes() []route {
-	return []route{
-		{pattern: "GET /api", level: everybody, unclaimed: true, serve: s.apiPage},
-		{pattern: "GET /api/openapi.json", level: everybody, unclaimed: true, serve: s.serveOpenAPI},
-	}
-}
-
-// apiView is the page of the API.
-type apiView struct {
-	Frame    frame
-	About    string
-	Problems []apiProblem
-	Parts    []apiPart
-}
-
-// apiPart is what begins with the same word.
-type apiPart struct {
-	Name  string
-	Calls []apiCall
-}
-
-type apiCall struct {
-	Method, Path, About string
-	Level               string // empty: it is for everybody
-	Query               []apiParameter
-	In, Out             []string // media types, and fields where it is JSON
-	Status              int
-}
-
-type apiParameter struct{ Name, About string }
-
-type apiProblem struct{ ID, Type, About string }
-
-func (s *Server) apiPage(w http.ResponseWriter, r *request) {
-	v := apiView{Frame: s.frame(r, r.t("API")), About: apiAbout}
-	for _, p := range problemKinds {
-		_, id, _ := strings.Cut(p.Type, "#")
-		v.Problems = append(v.Problems, apiProblem{id, p.Type, p.About})
-	}
-	for _, rt := range s.calls() {
-		method, where, _ := strings.Cut(rt.pattern, " ")
-		name, _, _ := strings.Cut(strings.TrimPrefix(where, "/api/"), "/")
-		i := slices.IndexFunc(v.Parts, func(p apiPart) bool { return p.Name == name })
-		if i < 0 {
-			i = len(v.Parts)
-			v.Parts = append(v.Parts, apiPart{Name: name})
-		}
-		call := apiCall{Method: method, Path: where, About: rt.about, Level: string(rt.level), Status: rt.success(), Out: bodyLines(rt.out)}
-		if method != http.MethodGet && method != http.MethodDelete {
-			call.In = bodyLines(rt.input())
-		}
-		for _, p := range rt.query {
-			call.Query = append(call.Query, apiParameter{p.name, p.about})
-		}
-		v.Parts[i].Calls = append(v.Parts[i].Calls, call)
-	}
-	slices.SortFunc(v.Parts, func(a, b apiPart) int { return strings.Compare(a.Name, b.Name) })
-	s.show(w, r, http.StatusOK, "api.html", v)
-}
-
-// bodyLines tells a body in few words: a media type, or the fields of the JSON.
-func bodyLines(v any) (lines []string) {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case media:
-		return []string{string(v)}
-	case either:
-		for _, one := range v {
-			lines = append(lines, bodyLines(one)...)
-		}
-		return lines
-	case form:
-		line := multipartType + ":"
-		for _, f := range v {
-			line += " " + f.name
-		}
-		return []string{line}
-	case fields:
-		var names []string
-		for _, f := range v {
-			names = append(names, strconv.Quote(f.name))
-		}
-		return []string{"{" + strings.Join(names, ", ") + "}"}
-	}
-	t := reflect.TypeOf(v)
-	if t.Kind() != reflect.Struct {
-		return []string{jsonType}
-	}
-	var names []string
-	for _, f := range fieldsOf(t) {
-		names = append(names, strconv.Quote(f.name))
-	}
-	return []string{"{" + strings.Join(names, ", ") + "}"}
 }

@@ -66,6 +66,7 @@ func speak(lang string) template.FuncMap {
 		"dropped": func(why string) string { return said(lang, dropWords, why) },
 		"limit":   func(name string) string { return said(lang, limitWords, name) },
 		"error":   func(p *problem, field string) at { return errorAt(lang, p, field) },
+		"n":       func(count any, one, many string) string { return counted(lang, formatCount(count), one, many) },
 	}
 }
 

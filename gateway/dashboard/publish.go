@@ -22,7 +22,7 @@ func (s *Server) publishRoutes() []route {
 		{pattern: "GET /publish", level: operator, serve: s.publishPage},
 		{pattern: "POST /publish", level: operator, body: maxPublish, serve: s.publishForm},
 		{pattern: "GET /mqtt", level: operator, serve: s.serveMQTT},
-		{pattern: "POST /api/publish", level: operator, body: maxPublish, serve: s.publishCall},
+		{pattern: "POST /api/publish", level: operator, body: maxPublish, call: takes(s, s.publishCall)},
 	}
 }
 
@@ -53,17 +53,15 @@ func (s *Server) publish(r *request, m mqtt.Message) error {
 	return err
 }
 
-func (s *Server) publishCall(w http.ResponseWriter, r *request) {
-	var in publishRequest
-	err := decode(r, &in)
-	if err == nil {
-		err = s.publish(r, mqtt.Message{Topic: in.Topic, Payload: []byte(in.Payload), QoS: in.QoS, Retain: in.Retain})
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+type publishRequest struct {
+	Topic   string `json:"topic" api:"required"`
+	Payload string `json:"payload"`
+	QoS     byte   `json:"qos"`
+	Retain  bool   `json:"retain"`
+}
+
+func (s *Server) publishCall(r *request, in publishRequest) (nothing, error) {
+	return nothing{}, s.publish(r, mqtt.Message{Topic: in.Topic, Payload: []byte(in.Payload), QoS: in.QoS, Retain: in.Retain})
 }
 
 // Visitor is what [broker.ConnectRequest] has as Vouched for a client on a page: who is
@@ -97,13 +95,12 @@ func (s *Server) serveMQTT(w http.ResponseWriter, r *request) {
 		s.refuse(w, r, http.StatusForbidden, "This request comes from a page of another site. Open this box in the browser and do it there.")
 		return
 	}
-	select {
-	case s.sockets <- struct{}{}:
-		defer func() { <-s.sockets }()
-	default:
+	release, ok := s.sockets.take()
+	if !ok {
 		s.refuse(w, r, http.StatusServiceUnavailable, "Too many pages are connected: close one of them first.")
 		return
 	}
+	defer release()
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer stop(nil)
 	go s.watchSocket(ctx, r, stop)
@@ -164,15 +161,12 @@ func (s *Server) publishPage(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) publishForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	topic, payload := r.PostFormValue("topic"), r.PostFormValue("payload")
-	if err == nil {
-		qos, numberErr := strconv.ParseUint(r.PostFormValue("qos"), 10, 8)
-		if err = numberErr; err != nil {
-			err = wrong("qos", "qos is 0, 1 or 2.")
-		} else {
-			err = s.publish(r, mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: byte(qos), Retain: r.PostFormValue("retain") != ""})
-		}
+	qos, err := strconv.ParseUint(r.PostFormValue("qos"), 10, 8)
+	if err != nil {
+		err = wrong("qos", "qos is 0, 1 or 2.")
+	} else {
+		err = s.publish(r, mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: byte(qos), Retain: r.PostFormValue("retain") != ""})
 	}
 	if err != nil {
 		p := s.problemOf(r.Request, err)

@@ -11,7 +11,7 @@ func (s *Server) resetRoutes() []route {
 	return []route{
 		{pattern: "GET /reset", level: admin, serve: s.resetPage},
 		{pattern: "POST /reset", level: admin, serve: s.resetForm},
-		{pattern: "POST /api/reset", level: admin, serve: s.resetCall},
+		{pattern: "POST /api/reset", level: admin, call: takes(s, s.resetCall)},
 	}
 }
 
@@ -27,10 +27,7 @@ func (s *Server) resetPage(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) resetForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.reset(r, r.PostFormValue("confirm"))
-	}
+	err := s.reset(r, r.PostFormValue("confirm"))
 	if err != nil {
 		p := s.problemOf(r.Request, err)
 		s.show(w, r, p.code, "reset.html", resetView{Frame: s.frame(r, r.t("Reset")), Name: s.name(), Error: p})
@@ -39,17 +36,12 @@ func (s *Server) resetForm(w http.ResponseWriter, r *request) {
 	http.Redirect(w, r.Request, "/claim", http.StatusSeeOther)
 }
 
-func (s *Server) resetCall(w http.ResponseWriter, r *request) {
-	var in resetRequest
-	err := decode(r, &in)
-	if err == nil {
-		err = s.reset(r, in.Confirm)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+type resetRequest struct {
+	Confirm string `json:"confirm"` // the name of the box
+}
+
+func (s *Server) resetCall(r *request, in resetRequest) (nothing, error) {
+	return nothing{}, s.reset(r, in.Confirm)
 }
 
 // reset takes the box from its owner: admins, page logins and API tokens go. Devices, their

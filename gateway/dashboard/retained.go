@@ -152,33 +152,17 @@ func (s *Server) deleteRetained(r *request, topic string, below bool) (n int, er
 	return n, nil
 }
 
-func (s *Server) showRetained(w http.ResponseWriter, r *request) {
-	o, err := s.retained(r, r.PathValue("topic"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, o)
+func (s *Server) showRetained(r *request) (*Retained, error) {
+	return s.retained(r, r.PathValue("topic"))
 }
 
-func (s *Server) deleteRetainedCall(w http.ResponseWriter, r *request) {
-	below, err := false, error(nil)
-	if text := r.URL.Query().Get("below"); text != "" {
-		if below, err = strconv.ParseBool(text); err != nil {
-			err = wrong("below", "below is true or false.")
-		}
-	}
-	n := 0
-	if err == nil {
-		n, err = s.deleteRetained(r, r.PathValue("topic"), below)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, struct {
-		Deleted int `json:"deleted"`
-	}{n})
+type deleted struct {
+	Deleted int `json:"deleted"` // retained messages
+}
+
+func (s *Server) deleteRetainedCall(r *request) (deleted, error) {
+	n, err := s.deleteRetained(r, r.PathValue("topic"), r.URL.Query().Get("below") == "true")
+	return deleted{n}, err
 }
 
 // mayPublishMessage says why who asks may not publish a message.

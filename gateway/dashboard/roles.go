@@ -21,16 +21,16 @@ func (s *Server) roleRoutes() []route {
 		return nil
 	}
 	return []route{
-		{pattern: "GET /api/roles", level: admin, serve: s.listRoles},
-		{pattern: "PUT /api/roles", level: admin, body: maxRoleBody, serve: s.putRoleFile},
-		{pattern: "POST /api/roles/preview", level: admin, body: maxRoleBody, serve: s.previewCall},
-		{pattern: "POST /api/roles/restore", level: admin, serve: s.restoreRolesCall},
-		{pattern: "GET /api/roles/{name}", level: admin, serve: s.showRole},
-		{pattern: "PUT /api/roles/{name}", level: admin, body: maxRoleBody, serve: s.putRole},
-		{pattern: "DELETE /api/roles/{name}", level: admin, serve: s.deleteRole},
+		{pattern: "GET /api/roles", level: admin, call: gives(s, s.listRoles)},
+		{pattern: "PUT /api/roles", level: admin, body: maxRoleBody, call: takes(s, s.putRoleFile)},
+		{pattern: "POST /api/roles/preview", level: admin, body: maxRoleBody, call: takes(s, s.previewCall)},
+		{pattern: "POST /api/roles/restore", level: admin, call: takes(s, s.restoreRolesCall)},
+		{pattern: "GET /api/roles/{name}", level: admin, call: gives(s, s.showRole)},
+		{pattern: "PUT /api/roles/{name}", level: admin, body: maxRoleBody, call: takes(s, s.putRole)},
+		{pattern: "DELETE /api/roles/{name}", level: admin, call: does(s, s.deleteRole)},
 		{pattern: "POST /users/propose", level: admin, body: maxRoleBody, serve: s.proposalForm},
-		{pattern: "GET /api/access/observed", level: admin, serve: s.showObserved},
-		{pattern: "POST /api/access/propose", level: admin, serve: s.proposeCall},
+		{pattern: "GET /api/access/observed", level: admin, call: gives(s, s.showObserved)},
+		{pattern: "POST /api/access/propose", level: admin, call: takes(s, s.proposeCall)},
 	}
 }
 
@@ -208,8 +208,8 @@ func (s *Server) restoreRoles(r *request, number int) error {
 	return nil
 }
 
-// roleProblem returns what to answer because a change of roles was not made.
-func roleProblem(err error) error {
+// roleProblem is what to answer because a change of roles was not made; nil: for another reason.
+func roleProblem(err error) *problem {
 	if bad, ok := errors.AsType[*access.RoleFileError](err); ok {
 		p := problemf(http.StatusUnprocessableEntity, "", "%s.", bad.Error())
 		for _, m := range bad.Mistakes {
@@ -227,75 +227,53 @@ func roleProblem(err error) error {
 	case errors.Is(err, access.ErrNoRole), errors.Is(err, access.ErrRoleVersion):
 		return problemf(http.StatusNotFound, "", "%s", sentence(err))
 	}
-	return err
+	return nil
 }
 
 // The JSON API.
 
-func (s *Server) listRoles(w http.ResponseWriter, r *request) {
-	f, err := s.roleFile()
-	if err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
-	}
-	s.answer(w, http.StatusOK, f)
+func (s *Server) listRoles(*request) (RoleFile, error) { return s.roleFile() }
+
+func (s *Server) showRole(r *request) (Role, error) { return s.role(r.PathValue("name")) }
+
+type roleFileRequest struct {
+	Text    string `json:"text"`
+	Version string `json:"version"`
 }
 
-func (s *Server) showRole(w http.ResponseWriter, r *request) {
-	role, err := s.role(r.PathValue("name"))
-	if err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
+func (s *Server) putRoleFile(r *request, in roleFileRequest) (RoleFile, error) {
+	if err := s.changeRoles(r, &roleChange{File: &in.Text, Version: in.Version}); err != nil {
+		return RoleFile{}, err
 	}
-	s.answer(w, http.StatusOK, role)
+	return s.roleFile()
 }
 
-func (s *Server) putRoleFile(w http.ResponseWriter, r *request) {
-	var in roleFileRequest
-	err := decode(r, &in)
-	if err == nil {
-		err = s.changeRoles(r, &roleChange{File: &in.Text, Version: in.Version})
-	}
-	if err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
-	}
-	s.listRoles(w, r)
+type roleRequest struct {
+	Rules   []access.RuleSpec `json:"rules"`
+	Text    string            `json:"text"`
+	Version string            `json:"version"`
 }
 
-func (s *Server) putRole(w http.ResponseWriter, r *request) {
-	var in roleRequest
-	err := decode(r, &in)
-	if err == nil {
-		err = s.changeRoles(r, &roleChange{Name: r.PathValue("name"), Rules: in.Rules, Text: in.Text, Version: in.Version})
+func (s *Server) putRole(r *request, in roleRequest) (Role, error) {
+	if err := s.changeRoles(r, &roleChange{Name: r.PathValue("name"), Rules: in.Rules, Text: in.Text, Version: in.Version}); err != nil {
+		return Role{}, err
 	}
-	if err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
-	}
-	s.showRole(w, r)
+	return s.showRole(r)
 }
 
-func (s *Server) deleteRole(w http.ResponseWriter, r *request) {
-	c := &roleChange{Name: r.PathValue("name"), Delete: true, Version: r.URL.Query().Get("version")}
-	if err := s.changeRoles(r, c); err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) deleteRole(r *request) error {
+	return s.changeRoles(r, &roleChange{Name: r.PathValue("name"), Delete: true, Version: r.URL.Query().Get("version")})
 }
 
-func (s *Server) restoreRolesCall(w http.ResponseWriter, r *request) {
-	var in restoreRequest
-	err := decode(r, &in)
-	if err == nil {
-		err = s.restoreRoles(r, in.Number)
+type restoreRequest struct {
+	Number int `json:"number" api:"required"`
+}
+
+func (s *Server) restoreRolesCall(r *request, in restoreRequest) (RoleFile, error) {
+	if err := s.restoreRoles(r, in.Number); err != nil {
+		return RoleFile{}, err
 	}
-	if err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
-	}
-	s.listRoles(w, r)
+	return s.roleFile()
 }
 
 // rolePreview tells what a change would do.
@@ -305,19 +283,11 @@ type rolePreview struct {
 	More    int             `json:"more,omitempty"` // effects that are left out
 }
 
-func (s *Server) previewCall(w http.ResponseWriter, r *request) {
-	var c roleChange
-	err := decode(r, &c)
-	var e roleEdit
-	if err == nil {
-		e, err = s.edit(&c)
-	}
+func (s *Server) previewCall(_ *request, c roleChange) (rolePreview, error) {
+	e, err := s.edit(&c)
 	if err != nil {
-		s.fail(w, r, roleProblem(err))
-		return
+		return rolePreview{}, err
 	}
-	p := rolePreview{Role: e.role, Effects: []access.Effect{}}
 	effects, more := s.o.Effects(e.policy)
-	p.Effects, p.More = append(p.Effects, effects...), more
-	s.answer(w, http.StatusOK, p)
+	return rolePreview{Role: e.role, Effects: append([]access.Effect{}, effects...), More: more}, nil
 }

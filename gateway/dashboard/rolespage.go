@@ -46,7 +46,7 @@ func (s *Server) rolesView(r *request) *rolesView {
 	v := &rolesView{Frame: s.frame(r, r.t("Roles"))}
 	var err error
 	if v.File, err = s.roleFile(); err != nil {
-		v.Error = s.problemOf(r.Request, roleProblem(err)).nowhere()
+		v.Error = s.problemOf(r.Request, err).nowhere()
 	}
 	v.Typed = v.File.Text
 	v.Reloaded, v.Restored = r.URL.Query().Has("reloaded"), r.URL.Query().Has("restored")
@@ -59,23 +59,21 @@ func (s *Server) rolesPage(w http.ResponseWriter, r *request) {
 
 // roleFileForm saves the role file as text, or shows what that would change.
 func (s *Server) roleFileForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	text := newlines(r.PostFormValue("text"))
 	c := &roleChange{File: &text, Version: r.PostFormValue("version")}
 	var e roleEdit
-	if preview := r.PostFormValue("do") == "preview"; err == nil && preview {
+	var err error
+	if r.PostFormValue("do") == "preview" {
 		e, err = s.edit(c)
-	} else if err == nil {
-		if err = s.changeRoles(r, c); err == nil {
-			http.Redirect(w, r.Request, "/roles", http.StatusSeeOther)
-			return
-		}
+	} else if err = s.changeRoles(r, c); err == nil {
+		http.Redirect(w, r.Request, "/roles", http.StatusSeeOther)
+		return
 	}
 	v := s.rolesView(r)
 	v.About, v.Typed = "file", text
 	code := http.StatusOK
 	if err != nil {
-		v.Error = s.problemOf(r.Request, roleProblem(err)).nowhere()
+		v.Error = s.problemOf(r.Request, err).nowhere()
 		code = v.Error.code
 	} else {
 		v.Effects = s.effects(e.policy)
@@ -85,16 +83,13 @@ func (s *Server) roleFileForm(w http.ResponseWriter, r *request) {
 
 // newRoleForm leads to the page of a role that is not there yet.
 func (s *Server) newRoleForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	name := strings.TrimSpace(r.PostFormValue("name"))
-	switch {
-	case err != nil:
-	case access.BuiltInRole(name) || slices.Contains(s.o.Control.Policy().Roles(), name):
+	_, err := s.o.Control.ParseRole(name, access.WriteRole(name, nil))
+	if err != nil {
+		err = wrong("name", "Right are up to 64 letters, digits, dots, - and _.")
+	}
+	if access.BuiltInRole(name) || slices.Contains(s.o.Control.Policy().Roles(), name) {
 		err = wrong("name", "There is a role %q already. Choose another name.", name)
-	default:
-		if _, perr := s.o.Control.ParseRole(name, access.WriteRole(name, nil)); perr != nil {
-			err = wrong("name", "Right are up to 64 letters, digits, dots, - and _.")
-		}
 	}
 	if err == nil {
 		http.Redirect(w, r.Request, "/roles/"+url.PathEscape(name), http.StatusSeeOther)
@@ -106,17 +101,14 @@ func (s *Server) newRoleForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) restoreRolesForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		number, _ := strconv.Atoi(r.PostFormValue("number"))
-		err = s.restoreRoles(r, number)
-	}
+	number, _ := strconv.Atoi(r.PostFormValue("number"))
+	err := s.restoreRoles(r, number)
 	if err == nil {
 		http.Redirect(w, r.Request, "/roles?restored", http.StatusSeeOther)
 		return
 	}
 	v := s.rolesView(r)
-	v.About, v.Error = "version", s.problemOf(r.Request, roleProblem(err)).nowhere()
+	v.About, v.Error = "version", s.problemOf(r.Request, err).nowhere()
 	s.show(w, r, v.Error.code, "roles.html", v)
 }
 
@@ -279,7 +271,7 @@ func (v *roleView) show(rules []access.RuleSpec) {
 func (s *Server) rolePage(w http.ResponseWriter, r *request) {
 	v, err := s.roleView(r, r.PathValue("name"))
 	if err != nil {
-		s.fail(w, r, roleProblem(err))
+		s.fail(w, r, err)
 		return
 	}
 	v.Saved = r.URL.Query().Has("saved")
@@ -292,26 +284,23 @@ func (s *Server) rolePage(w http.ResponseWriter, r *request) {
 // roleForm saves a role, shows what that would change, or puts one more rule into the form.
 func (s *Server) roleForm(w http.ResponseWriter, r *request) {
 	name := r.PathValue("name")
-	err := parse(r)
-	v, verr := s.roleView(r, name)
-	if verr != nil {
-		s.fail(w, r, roleProblem(verr))
+	v, err := s.roleView(r, name)
+	if err != nil {
+		s.fail(w, r, err)
 		return
 	}
 	c := &roleChange{Name: name, Version: r.PostFormValue("version")}
 	v.Version = c.Version
 	do := r.PostFormValue("do")
-	if asText := strings.HasPrefix(do, "text-"); err == nil && asText {
+	if strings.HasPrefix(do, "text-") {
 		c.Text = newlines(r.PostFormValue("text"))
 		v.Text = c.Text
 		do = strings.TrimPrefix(do, "text-")
 		if c.Text == "" {
 			err = wrong("rules", "Write the role, or delete it below.")
 		}
-	} else if err == nil {
-		if c.Rules, err = rulesOf(r.PostForm); err == nil {
-			v.show(c.Rules)
-		}
+	} else if c.Rules, err = rulesOf(r.PostForm); err == nil {
+		v.show(c.Rules)
 	}
 	var e roleEdit
 	switch {
@@ -333,7 +322,7 @@ func (s *Server) roleForm(w http.ResponseWriter, r *request) {
 		if bad, ok := errors.AsType[*access.RoleFileError](err); ok {
 			v.mistakes(bad, c.Text != "")
 		}
-		v.Error = s.problemOf(r.Request, roleProblem(err)).nowhere()
+		v.Error = s.problemOf(r.Request, err).nowhere()
 		code = v.Error.code
 	} else {
 		v.Effects, v.Checked = s.effects(e.policy), true
@@ -364,9 +353,9 @@ func (s *Server) deleteRoleForm(w http.ResponseWriter, r *request) {
 	}
 	v, verr := s.roleView(r, name)
 	if verr != nil {
-		s.fail(w, r, roleProblem(verr))
+		s.fail(w, r, verr)
 		return
 	}
-	v.Error = s.problemOf(r.Request, roleProblem(err)).nowhere()
+	v.Error = s.problemOf(r.Request, err).nowhere()
 	s.show(w, r, v.Error.code, "role.html", v)
 }

@@ -7,20 +7,22 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"lintel/gateway/access"
 )
 
 // route is a kind of request: who may make it, and what it does.
 type route struct {
-	pattern   string       // METHOD PATH as in [http.ServeMux]
-	level     access.Level // that it takes; nobody: none, it is for everybody
-	unclaimed bool         // it is there before somebody has claimed the box
-	body      int64        // bytes it may have; 0: maxBody
-	kind      string       // media type that it must have; empty: that of a form, and JSON in the API
+	pattern   string        // METHOD PATH as in [http.ServeMux]
+	level     access.Level  // that it takes; nobody: none, it is for everybody
+	unclaimed bool          // it is there before somebody has claimed the box
+	body      int64         // bytes it may have; 0: maxBody
+	kind      string        // media type that it must have; empty: that of a form, and JSON in the API
+	patience  time.Duration // that the answer may take; 0: as long as the server gives all
 	serve     func(w http.ResponseWriter, r *request)
 
-	call // what the API tells of it; see describedCalls
+	call // of the API; see describedCalls
 }
 
 const (
@@ -42,7 +44,7 @@ func (s *Server) routes() []route {
 		{pattern: "POST /language", level: everybody, unclaimed: true, serve: s.chooseLanguage},
 		{pattern: "GET /healthz", level: everybody, unclaimed: true, serve: s.serveHealth},
 		{pattern: "GET /{$}", level: viewer, serve: s.live(s.homePage())},
-		{pattern: "GET /api/status", level: viewer, serve: s.serveStatus},
+		{pattern: "GET /api/status", level: viewer, call: gives(s, func(*request) (Status, error) { return s.status(), nil })},
 	}
 	all = append(all, s.metricsRoutes()...)
 	all = append(all, s.apiRoutes()...)
@@ -167,10 +169,8 @@ func (s *Server) checkHost(next http.Handler) http.Handler {
 			return
 		}
 		where := "its IP address"
-		if s.o.Hosts != nil {
-			if names := s.o.Hosts(); len(names) > 0 {
-				where = names[0] + " or " + where
-			}
+		if names := s.o.Hosts(); len(names) > 0 {
+			where = names[0] + " or " + where
 		}
 		s.refuse(w, &request{Request: r}, http.StatusMisdirectedRequest, "This box does not go by the name that was asked for. Open "+where+" in the browser.")
 	})
@@ -185,7 +185,7 @@ func (s *Server) ownHost(host string) bool {
 	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || host == "localhost" {
 		return true
 	}
-	return s.o.Hosts != nil && slices.ContainsFunc(s.o.Hosts(), func(own string) bool {
+	return slices.ContainsFunc(s.o.Hosts(), func(own string) bool {
 		return strings.EqualFold(strings.TrimSuffix(own, "."), host)
 	})
 }
@@ -223,8 +223,22 @@ func (s *Server) guard(rt route) http.Handler {
 			return
 		}
 		hr.Body = http.MaxBytesReader(plain, hr.Body, limit) // it knows the writer of net/http
+		if rt.isForm() {
+			if err := parse(r); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+		}
+		if rt.patience > 0 {
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rt.patience))
+		}
 		rt.serve(w, r)
 	})
+}
+
+// isForm reports whether what is sent to a route is a form that is read before it is served.
+func (rt *route) isForm() bool {
+	return rt.hasBody() && rt.kind == "" && !strings.Contains(rt.pattern, " /api/")
 }
 
 // limit is how many bytes a body may have.

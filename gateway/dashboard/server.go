@@ -43,7 +43,7 @@ type Options struct {
 	Model     string          // of the board
 	Version   string          // of Lintel
 	Addresses func() []string // where the broker is reached, such as mqtt://lintel.local:1883
-	Hosts     func() []string // names of the box, the best first; nil: none, it is reached by its addresses
+	Hosts     func() []string // names of the box, the best first; none: it is reached by its addresses
 
 	Broker    serialbridge.Broker // for the last values
 	BaseTopic string              // as in [serialbridge.Options]; empty is "lintel"
@@ -54,27 +54,27 @@ type Options struct {
 	Clients func() []broker.ClientInfo
 	Stats   func() broker.Stats
 	Healthy func() error // nil: the house works
-	Ready   func() bool  // clients are let in; nil: as long as the house works
+	Ready   func() bool  // clients are let in
 	Checks  Checks       // nil: nobody judges the house
 	// Welcome keeps what is left of the first visit; nil: there is no guide.
 	Welcome *persist.Bucket[Welcome]
 	Losses  func() []string        // what is known to be lost of what was stored
-	Notices func() []string        // what else a person should look after; nil: nothing
-	Machine func() []Fact          // what is known of the machine; nil: nothing
-	Uplinks func() []uplink.Status // other brokers; nil: none
+	Notices func() []string        // what else a person should look after
+	Machine func() []Fact          // what is known of the machine
+	Uplinks func() []uplink.Status // other brokers
 	// DeviceBook names devices and takes them away; nil: there are no pages of devices.
 	DeviceBook DeviceBook
 	// Simulations are sticks for trying out; nil: there are none.
 	Simulations Simulations
 	// MQTT is the broker itself, for its pages; nil: there are none.
 	MQTT          *broker.Broker
-	MQTTListeners func() []BrokerListener // where it is reached; nil: not known
+	MQTTListeners func() []BrokerListener // where it is reached
 
 	// Journeys returns the last messages of a device or a topic filter, of which one is
 	// empty; it watches them for a while from the first call on. nil: nobody can.
 	Journeys func(device, topic string) (Journeys, error)
 
-	// Neighbours are what makes itself known on the network; nil: nobody looks.
+	// Neighbours are what makes itself known on the network.
 	Neighbours func() []Neighbour
 
 	// Zigbee serves the front end of the Zigbee network below /zigbee/, to admins: it may do
@@ -162,21 +162,23 @@ type Server struct {
 	values values
 	views  views
 
+	heartbeat time.Duration // after which it is looked whether who follows something is there, and still may
+
 	pageLevels map[string]access.Level // that the pages take, by their paths
 
 	history history // of what devices say
 	watches frameWatches
 	rates   clientRates
 	topics  topicViews
-	sockets chan struct{} // full: there are as many MQTT connections of pages as there may be
+	sockets slots // MQTT connections of pages
 
 	logins   sync.Mutex // held while a password is checked
 	changing sync.Mutex // held while users are changed, so that an admin is left
 
-	captures  chan struct{} // full: there are as many as there may be
-	backups   chan struct{} // full: one is being made or restored
-	followers chan struct{} // of the log: likewise
-	tracers   chan struct{} // who follow a trace: likewise
+	captures  slots
+	backups   slots         // one is made or restored at a time
+	followers slots         // of the log and of journeys
+	tracers   slots         // who follow a trace
 	recorded  recorded      // the traces that pages have begun
 	ending    chan struct{} // closed when Run ends: what would go on for ever ends with it
 
@@ -199,9 +201,9 @@ func New(o Options) *Server {
 	if o.BaseTopic == "" {
 		o.BaseTopic = "lintel"
 	}
-	s := &Server{o: o, log: o.Logger, captures: make(chan struct{}, maxCaptures), backups: make(chan struct{}, 1),
-		followers: make(chan struct{}, maxLogFollowers), tracers: make(chan struct{}, maxTraces), sockets: make(chan struct{}, maxSockets), ending: make(chan struct{})}
-	s.views = views{interval: liveInterval, heartbeat: liveHeartbeat, open: make(map[viewKey]*view)}
+	s := &Server{o: o, log: o.Logger, heartbeat: 15 * time.Second, captures: make(slots, maxCaptures), backups: make(slots, 1),
+		followers: make(slots, maxLogFollowers), tracers: make(slots, maxTraces), sockets: make(slots, maxSockets), ending: make(chan struct{})}
+	s.views = views{interval: liveInterval, open: make(map[viewKey]*view)}
 	s.integration = sync.OnceValues(func() ([]byte, error) { return homeassistant.Integration(o.Version) })
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -288,10 +290,6 @@ func (s *Server) name() string {
 		}
 	}
 	return s.o.Name
-}
-
-func (s *Server) serveStatus(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.status())
 }
 
 // serveHealth tells strangers no more than they need.

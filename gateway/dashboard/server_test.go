@@ -20,6 +20,7 @@ import (
 
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
+	"lintel/gateway/uplink"
 	"lintel/hardware"
 	"lintel/persist"
 	"lintel/serialbridge"
@@ -120,9 +121,14 @@ func house() Options {
 				PublishReceived: 1234567, PublishSent: 7654321, PublishDropped: 3, BytesReceived: 123_456_789, BytesSent: 987,
 				Store: persist.Stats{Groups: 11, BytesWritten: 22, BytesElided: 33, BytesCoalesced: 44, Commits: persist.Latencies{9: 60, 12: 40}}}
 		},
-		Hosts:   func() []string { return []string{"example.com"} }, // as httptest has it
-		Healthy: func() error { return nil },
-		Losses:  func() []string { return []string{"damaged: retained message " + hostile} },
+		Hosts:         func() []string { return []string{"example.com"} }, // as httptest has it
+		Healthy:       func() error { return nil },
+		Ready:         func() bool { return true },
+		Notices:       func() []string { return nil },
+		Machine:       func() []Fact { return nil },
+		Uplinks:       func() []uplink.Status { return nil },
+		MQTTListeners: func() []BrokerListener { return nil },
+		Losses:        func() []string { return []string{"damaged: retained message " + hostile} },
 	}
 }
 

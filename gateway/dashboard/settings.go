@@ -1,14 +1,14 @@
 package dashboard
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
-
-	"errors"
-	"lintel/gateway/access"
 	"time"
+
+	"lintel/gateway/access"
 )
 
 // Settings are the configuration file of the box. Its errors for people are of the types of
@@ -99,6 +99,11 @@ type SettingsResult struct {
 	Waiting []string `json:"waiting"` // as in SettingsState
 }
 
+// whole has lists where there is nothing in them.
+func (r SettingsResult) whole() SettingsResult {
+	return SettingsResult{append([]string{}, r.Diff...), append([]string{}, r.Waiting...)}
+}
+
 // SettingsVersion is what the file was before.
 type SettingsVersion struct {
 	Number int       `json:"number"`
@@ -150,34 +155,27 @@ func (s *Server) settingsRoutes() []route {
 		{pattern: "POST /settings/save", level: admin, serve: s.saveSettingsForm},
 		{pattern: "POST /settings/undo", level: admin, serve: s.undoSettingsForm},
 		{pattern: "POST /settings/restart", level: admin, serve: s.restartSettingsForm},
-		{pattern: "GET /api/settings", level: admin, serve: s.showSettings},
-		{pattern: "PATCH /api/settings", level: admin, body: maxSettings, serve: s.changeSettings},
-		{pattern: "GET /api/settings/versions", level: admin, serve: s.listSettingsVersions},
-		{pattern: "POST /api/settings/undo", level: admin, serve: s.undoSettings},
-		{pattern: "POST /api/settings/restart", level: admin, serve: s.restartCallSettings},
+		{pattern: "GET /api/settings", level: admin, call: gives(s, s.showSettings)},
+		{pattern: "PATCH /api/settings", level: admin, body: maxSettings, call: takes(s, s.changeSettings)},
+		{pattern: "GET /api/settings/versions", level: admin, call: gives(s, s.listSettingsVersions)},
+		{pattern: "POST /api/settings/undo", level: admin, call: takes(s, s.undoSettings)},
+		{pattern: "POST /api/settings/restart", level: admin, call: takes(s, s.restartCallSettings)},
 	}
 }
 
-func (s *Server) showSettings(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.o.Settings.Current())
+func (s *Server) showSettings(*request) (SettingsState, error) { return s.o.Settings.Current(), nil }
+
+type settingsRequest struct {
+	Base     string         `json:"base"` // that of the settings that were looked at; another is refused
+	Settings map[string]any `json:"settings" api:"required"`
+	Try      bool           `json:"try"`
 }
 
-func (s *Server) changeSettings(w http.ResponseWriter, r *request) {
-	var in settingsRequest
-	if err := decode(r, &in); err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Server) changeSettings(r *request, in settingsRequest) (SettingsResult, error) {
 	if len(in.Settings) == 0 {
-		s.fail(w, r, wrong("settings", "Say what is to be changed, such as {%q: {%q: 50}}.", "settings", "mqtt.max_inflight"))
-		return
+		return SettingsResult{}, wrong("settings", "Say what is to be changed, such as {%q: {%q: 50}}.", "settings", "mqtt.max_inflight")
 	}
-	result, err := s.applySettings(r, SettingsChange{Base: in.Base, Settings: in.Settings, By: r.user, Try: in.Try})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, result)
+	return s.applySettings(r, SettingsChange{Base: in.Base, Settings: in.Settings, By: r.user, Try: in.Try})
 }
 
 // applySettings changes the configuration file, which the audit log hears of.
@@ -187,30 +185,20 @@ func (s *Server) applySettings(r *request, c SettingsChange) (SettingsResult, er
 	if err == nil && !c.Try && len(result.Diff) > 0 {
 		s.note(r, access.SettingsChanged, "", ": %s", shorten(strings.Join(keys, ", ")))
 	}
-	return result, settingsProblem(err)
+	return result.whole(), err
 }
 
-func (s *Server) listSettingsVersions(w http.ResponseWriter, r *request) {
-	versions, err := s.o.Settings.Versions()
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, versions)
+func (s *Server) listSettingsVersions(*request) ([]SettingsVersion, error) {
+	return s.o.Settings.Versions()
 }
 
-func (s *Server) undoSettings(w http.ResponseWriter, r *request) {
-	var in undoRequest
-	if err := decode(r, &in); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	result, err := s.takeBack(r, in.Number, in.Try)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, result)
+type undoRequest struct {
+	Number int  `json:"number" api:"required"`
+	Try    bool `json:"try"`
+}
+
+func (s *Server) undoSettings(r *request, in undoRequest) (SettingsResult, error) {
+	return s.takeBack(r, in.Number, in.Try)
 }
 
 // takeBack has the configuration be as it was.
@@ -219,16 +207,12 @@ func (s *Server) takeBack(r *request, number int, try bool) (SettingsResult, err
 	if err == nil && !try && len(result.Diff) > 0 {
 		s.note(r, access.SettingsChanged, "", ": back to version %d", number)
 	}
-	return result, settingsProblem(err)
+	return result.whole(), err
 }
 
-func (s *Server) restartCallSettings(w http.ResponseWriter, r *request) {
-	if err := decode(r, &struct{}{}); err != nil {
-		s.fail(w, r, err)
-		return
-	}
+func (s *Server) restartCallSettings(r *request, _ nothing) (nothing, error) {
 	s.restartHouse(r)
-	w.WriteHeader(http.StatusAccepted)
+	return nothing{}, nil
 }
 
 func (s *Server) restartHouse(r *request) {
@@ -236,8 +220,8 @@ func (s *Server) restartHouse(r *request) {
 	s.o.Settings.Restart()
 }
 
-// settingsProblem says to people what an error of Settings means.
-func settingsProblem(err error) error {
+// settingsProblem says to people what an error of Settings means; nil: it is none.
+func settingsProblem(err error) *problem {
 	if e, ok := errors.AsType[*SettingsError](err); ok {
 		p := problemf(http.StatusBadRequest, e.Problems[0].Key, "%s", sentence(e))
 		for _, one := range e.Problems[:min(len(e.Problems), maxInputErrors)] {
@@ -253,5 +237,5 @@ func settingsProblem(err error) error {
 	case errors.Is(err, ErrNoVersion):
 		return problemf(http.StatusNotFound, "", "There is no such version of the configuration; the oldest ones go.")
 	}
-	return err
+	return nil
 }

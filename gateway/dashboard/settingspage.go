@@ -136,11 +136,6 @@ func (s *Server) settingsSectionPage(w http.ResponseWriter, r *request) {
 
 // settingsForm shows what the form of a section would change.
 func (s *Server) settingsForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	v, ok := s.sectionView(r, r.PathValue("section"))
 	if !ok {
 		s.refuse(w, r, http.StatusNotFound, "There are no settings of this name here.")
@@ -155,6 +150,7 @@ func (s *Server) settingsForm(w http.ResponseWriter, r *request) {
 		s.show(w, r, http.StatusOK, "settingssection.html", v)
 		return
 	}
+	var err error
 	v.Result, err = s.o.Settings.Change(change)
 	if invalid, ok := errors.AsType[*SettingsError](err); ok {
 		v.tell(invalid)
@@ -162,7 +158,7 @@ func (s *Server) settingsForm(w http.ResponseWriter, r *request) {
 		return
 	}
 	if err != nil {
-		p := s.problemOf(r.Request, settingsProblem(err))
+		p := s.problemOf(r.Request, err)
 		v.Error = p
 		s.show(w, r, p.code, "settingssection.html", v)
 		return
@@ -248,10 +244,6 @@ func (f *settingsField) read(r *request, changes map[string]any) {
 
 // saveSettingsForm saves what was looked at.
 func (s *Server) saveSettingsForm(w http.ResponseWriter, r *request) {
-	if err := parse(r); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	change, ok := s.drafts.take(r.session, r.PostFormValue("draft"))
 	if !ok {
 		s.showSettingsPage(w, r, http.StatusConflict, problemf(http.StatusConflict, "", "That was too long ago, or is saved already: change it once more."))
@@ -277,17 +269,11 @@ func (s *Server) settingsSaved(w http.ResponseWriter, r *request) {
 
 // undoSettingsForm shows what the return of an earlier version would change, and then does it.
 func (s *Server) undoSettingsForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	number, _ := strconv.Atoi(r.PostFormValue("number"))
 	sure := r.PostFormValue("sure") != ""
 	result, err := s.takeBack(r, number, !sure)
 	if err != nil {
-		p := s.problemOf(r.Request, err)
-		p.field = ""
+		p := s.problemOf(r.Request, err).nowhere()
 		s.showSettingsPage(w, r, p.code, p)
 		return
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"time"
-
-	"lintel/gateway/access"
 )
 
 // Simulations are sticks that are not there, for trying the box out. They are gone after a
@@ -35,14 +33,13 @@ func (s *Server) simulateRoutes() []route {
 	if s.o.Simulations == nil {
 		return nil
 	}
-	const admin = access.Admin
 	return []route{
 		{pattern: "GET /simulate", level: admin, serve: s.simulatePage},
 		{pattern: "POST /simulate/start", level: admin, serve: s.simulateForm(s.o.Simulations.Start)},
 		{pattern: "POST /simulate/stop", level: admin, serve: s.simulateForm(s.o.Simulations.Stop)},
-		{pattern: "GET /api/simulate", level: admin, serve: s.simulateState},
-		{pattern: "POST /api/simulate", level: admin, serve: s.simulateCall},
-		{pattern: "DELETE /api/simulate/{kind}", level: admin, serve: s.simulateStopCall},
+		{pattern: "GET /api/simulate", level: admin, call: gives(s, s.simulateState)},
+		{pattern: "POST /api/simulate", level: admin, call: takes(s, s.simulateCall)},
+		{pattern: "DELETE /api/simulate/{kind}", level: admin, call: does(s, s.simulateStopCall)},
 	}
 }
 
@@ -73,60 +70,44 @@ func (s *Server) showSimulate(w http.ResponseWriter, r *request, p *problem) {
 	s.show(w, r, code, "simulate.html", &simulateView{Frame: s.frame(r, r.t("Simulator")), simulateAnswer: s.simulated(), Now: time.Now(), Error: p})
 }
 
-// simulationProblem makes a problem of an error of the simulator.
-func simulationProblem(err error) error {
+// simulationProblem makes a problem of an error of the simulator; nil: it is none.
+func simulationProblem(err error) *problem {
 	if refused, ok := errors.AsType[*SimulationError](err); ok {
 		return problemf(http.StatusConflict, "", "%s", sentence(refused))
 	}
-	return err
+	return nil
 }
 
 func (s *Server) simulateForm(do func(context.Context, string) error) func(http.ResponseWriter, *request) {
 	return func(w http.ResponseWriter, r *request) {
-		err := parse(r)
-		if err == nil {
-			ctx, cancel := lasting(r)
-			defer cancel()
-			err = simulationProblem(do(ctx, r.PostFormValue("kind")))
-		}
-		if err != nil {
-			p := *s.problemOf(r.Request, err)
-			p.field = ""
-			s.showSimulate(w, r, &p)
+		ctx, cancel := lasting(r)
+		defer cancel()
+		if err := do(ctx, r.PostFormValue("kind")); err != nil {
+			s.showSimulate(w, r, s.problemOf(r.Request, err).nowhere())
 			return
 		}
 		http.Redirect(w, r.Request, "/simulate", http.StatusSeeOther)
 	}
 }
 
-func (s *Server) simulateState(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.simulated())
+func (s *Server) simulateState(*request) (simulateAnswer, error) { return s.simulated(), nil }
+
+type simulateRequest struct {
+	Kind string `json:"kind" api:"required"`
 }
 
-func (s *Server) simulateCall(w http.ResponseWriter, r *request) {
-	var call simulateRequest
-	err := decode(r, &call)
-	if err == nil && call.Kind == "" {
-		err = wrong("kind", `Say which stick: {"kind": "dsmr"}.`)
+func (s *Server) simulateCall(r *request, in simulateRequest) (simulateAnswer, error) {
+	if in.Kind == "" {
+		return simulateAnswer{}, wrong("kind", `Say which stick: {"kind": "dsmr"}.`)
 	}
-	if err == nil {
-		ctx, cancel := lasting(r)
-		defer cancel()
-		err = simulationProblem(s.o.Simulations.Start(ctx, call.Kind))
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.simulateState(w, r)
-}
-
-func (s *Server) simulateStopCall(w http.ResponseWriter, r *request) {
 	ctx, cancel := lasting(r)
 	defer cancel()
-	if err := s.o.Simulations.Stop(ctx, r.PathValue("kind")); err != nil {
-		s.fail(w, r, simulationProblem(err))
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	err := s.o.Simulations.Start(ctx, in.Kind)
+	return s.simulated(), err
+}
+
+func (s *Server) simulateStopCall(r *request) error {
+	ctx, cancel := lasting(r)
+	defer cancel()
+	return s.o.Simulations.Stop(ctx, r.PathValue("kind"))
 }

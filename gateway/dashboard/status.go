@@ -111,23 +111,17 @@ func (s *Server) status() Status {
 		Name:      s.o.Name,
 		Version:   s.o.Version,
 		Losses:    s.o.Losses(),
-		Notices:   s.notices(),
-		Machine:   s.machine(),
+		Notices:   s.o.Notices(),
+		Machine:   append([]Fact{}, s.o.Machine()...),
 		Time:      time.Now(),
 		Addresses: append([]string{}, s.o.Addresses()...),
 		Broker:    counters(s.o.Stats()),
 		Sticks:    []Stick{},
 		Devices:   []Device{},
 		Clients:   []Client{},
-		Uplinks:   []uplink.Status{},
+		Uplinks:   append([]uplink.Status{}, s.o.Uplinks()...),
 
-		Neighbours: []Neighbour{},
-	}
-	if s.o.Neighbours != nil {
-		st.Neighbours = append(st.Neighbours, s.o.Neighbours()...)
-	}
-	if s.o.Uplinks != nil {
-		st.Uplinks = append(st.Uplinks, s.o.Uplinks()...)
+		Neighbours: append([]Neighbour{}, s.o.Neighbours()...),
 	}
 	if err := s.o.Healthy(); err != nil {
 		st.Problem = err.Error()
@@ -151,13 +145,7 @@ func (s *Server) status() Status {
 		})
 	}
 	slices.SortFunc(st.Clients, func(a, b Client) int {
-		if a.Connected != b.Connected {
-			if a.Connected {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(first(a.Connected, b.Connected), cmp.Compare(a.ID, b.ID))
 	})
 	return st
 }
@@ -172,22 +160,6 @@ func (s *Server) sticks() (all []Stick) {
 		})
 	}
 	return all
-}
-
-// machine is what is known of the machine.
-func (s *Server) machine() []Fact {
-	if s.o.Machine == nil {
-		return []Fact{}
-	}
-	return append([]Fact{}, s.o.Machine()...)
-}
-
-// notices are what a person should look after.
-func (s *Server) notices() []string {
-	if s.o.Notices == nil {
-		return nil
-	}
-	return s.o.Notices()
 }
 
 func counters(s broker.Stats) Counters {

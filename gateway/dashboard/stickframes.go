@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
@@ -121,12 +122,10 @@ func (w *frameWatch) Write(text []byte) (int, error) {
 
 // printable returns hexadecimal bytes as text, if they are mostly that.
 func printable(hexadecimal string) string {
-	const most = maxFrameText / 2
+	data, _ := hex.DecodeString(hexadecimal[:min(len(hexadecimal)&^1, maxFrameText)]) // as far as it is that
 	var b strings.Builder
-	n, odd := 0, 0
-	for i := 0; i+1 < len(hexadecimal) && i < 2*most; i += 2 {
-		n++
-		c := nibble(hexadecimal[i])<<4 | nibble(hexadecimal[i+1])
+	odd := 0
+	for _, c := range data {
 		switch {
 		case c >= ' ' && c <= '~':
 			b.WriteByte(c)
@@ -137,18 +136,8 @@ func printable(hexadecimal string) string {
 			odd++
 		}
 	}
-	if odd*2 > n {
+	if odd*2 > len(data) {
 		return ""
 	}
 	return strings.TrimSpace(b.String())
-}
-
-func nibble(c byte) byte {
-	switch {
-	case c >= 'a':
-		return c - 'a' + 10
-	case c >= 'A':
-		return c - 'A' + 10
-	}
-	return c - '0'
 }

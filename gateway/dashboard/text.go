@@ -67,6 +67,17 @@ func translate(lang, key string, args ...any) string {
 	return fmt.Sprintf(key, args...)
 }
 
+// counted says how many there are of something: one is the key where it is 1.
+func counted(lang, count, one, many string) string {
+	if count != "1" {
+		return translate(lang, many, count)
+	}
+	if strings.Contains(one, "%") {
+		return translate(lang, one, count)
+	}
+	return translate(lang, one)
+}
+
 // rich is translate for a text with markup in it: arguments that are HTML stay that, all
 // others and the text itself are escaped.
 func rich(lang, key string, args ...any) template.HTML {
@@ -140,10 +151,6 @@ func (r *request) t(key string, args ...any) string {
 
 // chooseLanguage keeps the language that somebody wants, and goes back to where they were.
 func (s *Server) chooseLanguage(w http.ResponseWriter, r *request) {
-	if err := parse(r); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	code := r.PostFormValue("language")
 	if !knownLanguage(code) {
 		s.fail(w, r, wrong("language", "The pages do not speak that language."))

@@ -20,8 +20,11 @@ import (
 // templateText finds the keys of the catalogue in templates.
 var templateText = regexp.MustCompile(`\b(?:t|rich) ("(?:[^"\\]|\\.)*")`)
 
-// textFunctions are what takes a key of the catalogue, and as which argument.
-var textFunctions = map[string]int{"t": 0, "translate": 1, "wrong": 1, "problemf": 2, "refuse": 3, "say": 0}
+// templateCount finds the pairs of keys for one and for many.
+var templateCount = regexp.MustCompile(`\bn [^"{}]+ ("[^"]*") ("[^"]*")`)
+
+// textFunctions are what takes keys of the catalogue, and as which arguments.
+var textFunctions = map[string][]int{"t": {0}, "translate": {1}, "wrong": {1}, "problemf": {2}, "refuse": {3}, "say": {0}, "several": {1, 2}}
 
 // usedTexts returns the keys that templates, modules and Go files use, and where.
 func usedTexts(t *testing.T) map[string]string {
@@ -45,6 +48,10 @@ func usedTexts(t *testing.T) map[string]string {
 		for _, m := range templateText.FindAllStringSubmatch(string(data), -1) {
 			add(file, m[1])
 		}
+		for _, m := range templateCount.FindAllStringSubmatch(string(data), -1) {
+			add(file, m[1])
+			add(file, m[2])
+		}
 	}
 	for name, source := range modules() {
 		for _, m := range moduleText.FindAllStringSubmatch(string(source), -1) {
@@ -57,9 +64,9 @@ func usedTexts(t *testing.T) map[string]string {
 			used[p.Name] = "frame.go"
 		}
 	}
-	for _, words := range []map[string]string{dropWords, limitWords} {
+	for _, words := range allWords {
 		for _, key := range words {
-			used[key] = "brokerpage.go"
+			used[key] = "words.go"
 		}
 	}
 	sources, err := filepath.Glob("*.go")
@@ -90,12 +97,13 @@ func usedTexts(t *testing.T) map[string]string {
 			case *ast.SelectorExpr:
 				name = f.Sel.Name
 			}
-			i, ok := textFunctions[name]
-			if !ok || i >= len(call.Args) {
-				return true
-			}
-			if text, ok := call.Args[i].(*ast.BasicLit); ok && text.Kind == token.STRING {
-				add(file, text.Value)
+			for _, i := range textFunctions[name] {
+				if i >= len(call.Args) {
+					continue
+				}
+				if text, ok := call.Args[i].(*ast.BasicLit); ok && text.Kind == token.STRING {
+					add(file, text.Value)
+				}
 			}
 			return true
 		})
@@ -190,6 +198,17 @@ func TestNoBareText(t *testing.T) {
 // units are words that are the same in all languages.
 var units = []string{"min", "kB", "MB", "JSON", "Lintel", "MQTT", "Zigbee", "MQTT.", "ms", "dBm",
 	"homeassistant.local", "http://homeassistant.local:8123"}
+
+func TestCounted(t *testing.T) {
+	for count, want := range map[any]string{0: "0 readings.", 1: "1 reading.", uint64(1): "1 reading.", 1234: "1\u2009234 readings."} {
+		if got := counted(english, formatCount(count), "%s reading.", "%s readings."); got != want {
+			t.Errorf("%v: %s, want %s", count, got, want)
+		}
+	}
+	if got := counted("de", "1", "once", "%s times"); got != "einmal" {
+		t.Error(got)
+	}
+}
 
 func TestLanguage(t *testing.T) {
 	for header, want := range map[string]string{"": "en", "de": "de", "de-AT,en;q=0.5": "de", "en-US,en;q=0.9,de;q=0.8": "en",

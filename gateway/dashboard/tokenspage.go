@@ -59,32 +59,22 @@ func (s *Server) showTokens(w http.ResponseWriter, r *request, about, where stri
 }
 
 func (s *Server) endSessionForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.endOne(r, r.PostFormValue("id"))
-	}
+	err := s.endOne(r, r.PostFormValue("id"))
 	s.showTokens(w, r, "session", "/tokens#sessions", err)
 }
 
 func (s *Server) addTokenForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	name, secret := r.PostFormValue("name"), ""
-	if err == nil {
-		secret, err = s.makeToken(r, name, access.Level(r.PostFormValue("level")))
-	}
+	made, err := s.makeToken(r, tokenRequest{r.PostFormValue("name"), access.Level(r.PostFormValue("level"))})
 	if err != nil {
 		s.showTokens(w, r, "token", "", err)
 		return
 	}
 	v := s.tokensView(r)
-	v.Made, v.Secret = name, secret
+	v.Made, v.Secret = made.Name, made.Token
 	s.show(w, r, http.StatusOK, "tokens.html", v)
 }
 
 func (s *Server) revokeTokenForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.deleteToken(r, r.PostFormValue("name"))
-	}
+	err := s.deleteToken(r, r.PostFormValue("name"))
 	s.showTokens(w, r, "token", "/tokens#tokens", err)
 }

@@ -20,8 +20,8 @@ func (s *Server) topicRoutes() []route {
 		{pattern: "GET /topics/retained", level: viewer, serve: s.retainedPage},
 		{pattern: "POST /topics/delete", level: operator, serve: s.deleteRetainedForm},
 		{pattern: "GET /api/topics", level: viewer, serve: s.listTopics},
-		{pattern: "GET /api/retained/{topic...}", level: viewer, serve: s.showRetained},
-		{pattern: "DELETE /api/retained/{topic...}", level: operator, serve: s.deleteRetainedCall},
+		{pattern: "GET /api/retained/{topic...}", level: viewer, call: gives(s, s.showRetained)},
+		{pattern: "DELETE /api/retained/{topic...}", level: operator, call: gives(s, s.deleteRetainedCall)},
 	}
 }
 
@@ -113,44 +113,22 @@ func (s *Server) followTree(w http.ResponseWriter, r *request, filter []string) 
 	if goesOn {
 		stream.goOn(since)
 	}
-	events := newEvents(w)
-	ticker := time.NewTicker(streamInterval)
-	defer ticker.Stop()
-	err = events.nothing()
-	first := true
-	for quiet := 0; err == nil; quiet++ {
-		budget := streamBudget
+	events := s.newEvents(w, r, streamInterval)
+	defer events.end()
+	budget := streamFirst
+	for first := true; ; first = false {
+		c := stream.changes(time.Now(), budget)
+		if c == nil && first {
+			c = &TopicChanges{Version: stream.told}
+		}
 		if first {
-			budget = streamFirst
+			c.Epoch, c.Reset = treeEpoch, !goesOn
 		}
-		if c := stream.changes(time.Now(), budget); c != nil || first {
-			if c == nil {
-				c = &TopicChanges{Version: stream.told}
-			}
-			if first {
-				c.Epoch, c.Reset = treeEpoch, !goesOn
-			}
-			if err = events.send(c); err != nil {
-				return
-			}
-			quiet = 0
-		} else if quiet%15 == 14 {
-			if err = events.nothing(); err != nil {
-				return
-			}
+		if c != nil {
+			events.send(c)
 		}
-		first = false
-		if events.flush() != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-s.ending:
-			return
-		case <-ticker.C:
-		}
-		if !s.stays(r) {
+		budget = streamBudget
+		if !events.wait(nil) {
 			return
 		}
 		if !may(r.level, admin) {

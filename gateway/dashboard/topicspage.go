@@ -74,13 +74,8 @@ func (s *Server) showRetainedPage(w http.ResponseWriter, r *request, topic strin
 }
 
 func (s *Server) deleteRetainedForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	topic := r.PostFormValue("topic")
-	below := r.PostFormValue("below") != ""
-	if err == nil {
-		_, err = s.deleteRetained(r, topic, below)
-	}
-	if err != nil {
+	if _, err := s.deleteRetained(r, topic, r.PostFormValue("below") != ""); err != nil {
 		s.showRetainedPage(w, r, topic, err)
 		return
 	}

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
@@ -252,10 +250,6 @@ func (s *Server) tracePage() livePage {
 }
 
 func (s *Server) startTrace(w http.ResponseWriter, r *request) {
-	if err := parse(r); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	ask, o, err := traceAsk(r)
 	var rec *recording
 	if err == nil {
@@ -303,20 +297,6 @@ func (s *Server) downloadTrace(w http.ResponseWriter, r *request) {
 	w.Write(b)
 }
 
-// traceWriters append an event as a line, by the name of the file.
-var traceWriters = map[string]func([]byte, broker.TraceEvent) []byte{
-	"trace.txt": func(b []byte, e broker.TraceEvent) []byte {
-		return fmt.Appendf(b, "%s %-12s %-24s %s\n", e.Time.Format("2006-01-02T15:04:05.000000Z07:00"), e.Kind, plainly(e.Client), traceDetails(&e))
-	},
-	"trace.jsonl": func(b []byte, e broker.TraceEvent) []byte {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return b // of texts and numbers there is always one
-		}
-		return append(append(b, line...), '\n')
-	},
-}
-
 // serveTrace answers with what happens to a client, a topic or an address, for 15 minutes or
 // until the caller has enough: as server-sent events, or with format=text as lines.
 //
@@ -333,13 +313,12 @@ func (s *Server) serveTrace(w http.ResponseWriter, r *request) {
 		s.fail(w, r, err)
 		return
 	}
-	select {
-	case s.tracers <- struct{}{}:
-		defer func() { <-s.tracers }()
-	default:
+	release, ok := s.tracers.take()
+	if !ok {
 		s.fail(w, r, problemf(http.StatusServiceUnavailable, "", "There are %d traces already: stop one of them first.", maxTraces))
 		return
 	}
+	defer release()
 	ctx, cancel := context.WithTimeout(r.Context(), maxTraceTime)
 	defer cancel()
 	traced, err := s.o.MQTT.Trace(ctx, o)
@@ -347,98 +326,22 @@ func (s *Server) serveTrace(w http.ResponseWriter, r *request) {
 		s.fail(w, r, tracingProblem(err))
 		return
 	}
-	sees := s.sees(r)
-	out := newEvents(w)
-	send, alive := func(e broker.TraceEvent) error { return out.send(e) }, out.nothing
-	if r.FormValue("format") == "text" {
+	out := s.newEvents(w, r, s.heartbeat)
+	defer out.end()
+	if out.plain = r.FormValue("format") == "text"; out.plain {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		send = func(e broker.TraceEvent) error { return out.write(write(nil, e)) }
-		alive = func() error { return nil }
 	}
-	heartbeat := time.NewTicker(logHeartbeat)
-	defer heartbeat.Stop()
-	err = alive()
-	for err == nil && out.flush() == nil {
-		select {
-		case <-s.ending:
+	for sees := s.sees(r); ; {
+		e, open, on := waitFor(out, traced)
+		switch {
+		case !on || !open:
 			return
-		case <-heartbeat.C:
-			if !s.stays(r) {
-				return
-			}
+		case e.Kind == "": // rights may have changed
 			sees = s.sees(r)
-			err = alive()
-		case e, ok := <-traced:
-			if !ok {
-				return
-			}
-			err = send(discreetEvent(e, sees))
+		case out.plain:
+			out.write(write(nil, discreetEvent(e, sees)))
+		default:
+			out.send(discreetEvent(e, sees))
 		}
 	}
-}
-
-// traceDetails writes what an event says, in one line. What clients have sent is quoted where
-// it is not plain.
-func traceDetails(e *broker.TraceEvent) string {
-	var parts []string
-	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
-	if e.Lost > 0 {
-		add("[%d events before this one were lost]", e.Lost)
-	}
-	if e.Packet != "" {
-		add("%s", e.Packet)
-	}
-	if e.Topic != "" {
-		add("%s", plainly(e.Topic))
-		add("QoS %d", e.QoS)
-	}
-	if e.Retain {
-		add("retain")
-	}
-	if e.Dup {
-		add("dup")
-	}
-	if e.PacketID != 0 {
-		add("id %d", e.PacketID)
-	}
-	if e.Size > 0 {
-		add("%d bytes", e.Size)
-	}
-	for _, text := range []string{e.Code, e.Detail} {
-		if text != "" {
-			add("%s", plainly(text))
-		}
-	}
-	for _, p := range e.Properties {
-		add("{%s}", plainly(p))
-	}
-	if len(e.Payload) > 0 {
-		if utf8.Valid(e.Payload) {
-			add("%q", e.Payload)
-		} else {
-			add("0x%x", e.Payload)
-		}
-		if more := e.Bytes - len(e.Payload); more > 0 {
-			add("and %d bytes more", more)
-		}
-	}
-	if e.Message != 0 {
-		add("#%d", e.Message)
-	}
-	if e.Address != "" {
-		add("(%s)", e.Address)
-	}
-	return strings.Join(parts, " ")
-}
-
-// plainly quotes a text that would do something to a terminal or to the line.
-func plainly(text string) string {
-	const most = 300
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	if quoted := strconv.Quote(text); quoted[1:len(quoted)-1] != text {
-		return quoted
-	}
-	return text
 }

@@ -18,17 +18,17 @@ func (s *Server) updateRoutes() []route {
 	}
 	return []route{
 		{pattern: "GET /update", level: admin, serve: s.live(s.updatePage())},
-		{pattern: "POST /update/check", level: admin, serve: s.checkForm},
-		{pattern: "POST /update/install", level: admin, serve: s.installForm},
+		{pattern: "POST /update/check", level: admin, patience: checkAnswer, serve: s.updateForm(s.checkForUpdates)},
+		{pattern: "POST /update/install", level: admin, serve: s.updateForm(s.installUpdate)},
 		{pattern: "POST /update/upload", level: admin, body: maxUpload, kind: fileType, serve: s.uploadForm},
-		{pattern: "POST /update/cancel", level: admin, serve: s.cancelForm},
-		{pattern: "POST /update/restart", level: admin, serve: s.restartForm},
-		{pattern: "GET /api/update", level: admin, serve: s.showUpdateStatus},
-		{pattern: "POST /api/update/check", level: admin, serve: s.checkCall},
-		{pattern: "POST /api/update/install", level: admin, serve: s.installCall},
+		{pattern: "POST /update/cancel", level: admin, serve: s.updateForm(s.cancelUpdate)},
+		{pattern: "POST /update/restart", level: admin, serve: s.updateForm(s.restartBox)},
+		{pattern: "GET /api/update", level: admin, call: gives(s, s.updateStatus)},
+		{pattern: "POST /api/update/check", level: admin, patience: checkAnswer, call: s.updateCall(s.checkForUpdates)},
+		{pattern: "POST /api/update/install", level: admin, call: s.updateCall(s.installUpdate)},
 		{pattern: "POST /api/update/upload", level: admin, body: maxUpload, kind: uploadType, serve: s.uploadCall},
-		{pattern: "POST /api/update/cancel", level: admin, serve: s.cancelCall},
-		{pattern: "POST /api/update/restart", level: admin, serve: s.restartCall},
+		{pattern: "POST /api/update/cancel", level: admin, call: s.updateCall(s.cancelUpdate)},
+		{pattern: "POST /api/update/restart", level: admin, call: s.updateCall(s.restartBox)},
 	}
 }
 
@@ -76,27 +76,6 @@ func (s *Server) updatePage() livePage {
 		data: func(r *request) (any, error) { return s.updateView(r), nil }}
 }
 
-// phaseInWords is what the updater is doing.
-func phaseInWords(lang string, p update.Phase) string {
-	switch p {
-	case update.Checking:
-		return translate(lang, "checking")
-	case update.Downloading:
-		return translate(lang, "downloading")
-	case update.Writing:
-		return translate(lang, "writing")
-	case update.Arming:
-		return translate(lang, "reading back")
-	case update.Restarting:
-		return translate(lang, "restarting")
-	case update.OnTrial:
-		return translate(lang, "on trial")
-	case update.Committing:
-		return translate(lang, "is kept")
-	}
-	return string(p)
-}
-
 // showUpdate shows the page after something was done, or not.
 func (s *Server) showUpdate(w http.ResponseWriter, r *request, err error) {
 	if err == nil {
@@ -109,8 +88,7 @@ func (s *Server) showUpdate(w http.ResponseWriter, r *request, err error) {
 }
 
 // checkForUpdates asks the feed.
-func (s *Server) checkForUpdates(w http.ResponseWriter, r *request) error {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(checkAnswer))
+func (s *Server) checkForUpdates(r *request) error {
 	return updateProblem(http.StatusBadGateway, s.o.Updater.Check(context.WithoutCancel(r.Context())))
 }
 
@@ -125,7 +103,7 @@ func (s *Server) installUpdate(r *request) error {
 	return nil
 }
 
-func (s *Server) cancelUpdate() error {
+func (s *Server) cancelUpdate(*request) error {
 	if !s.o.Updater.Cancel() {
 		return problemf(http.StatusConflict, "", "There is no update that could be cancelled now.")
 	}
@@ -203,36 +181,9 @@ func updateProblem(code int, err error) error {
 	return problemf(code, "", "%s", text)
 }
 
-func (s *Server) checkForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.checkForUpdates(w, r)
-	}
-	s.showUpdate(w, r, err)
-}
-
-func (s *Server) installForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.installUpdate(r)
-	}
-	s.showUpdate(w, r, err)
-}
-
-func (s *Server) cancelForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.cancelUpdate()
-	}
-	s.showUpdate(w, r, err)
-}
-
-func (s *Server) restartForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.restartBox(r)
-	}
-	s.showUpdate(w, r, err)
+// updateForm is a button of the page.
+func (s *Server) updateForm(act func(*request) error) func(http.ResponseWriter, *request) {
+	return func(w http.ResponseWriter, r *request) { s.showUpdate(w, r, act(r)) }
 }
 
 func (s *Server) uploadForm(w http.ResponseWriter, r *request) {
@@ -259,55 +210,17 @@ func bundleOf(r *request) (*multipart.Part, error) {
 
 // The JSON API.
 
-func (s *Server) showUpdateStatus(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.o.Updater.Status())
-}
+func (s *Server) updateStatus(*request) (update.Status, error) { return s.o.Updater.Status(), nil }
 
-// answerUpdate answers a call after something was begun, or not.
-func (s *Server) answerUpdate(w http.ResponseWriter, r *request, err error) {
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusAccepted, s.o.Updater.Status())
-}
-
-func (s *Server) checkCall(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
-	if err == nil {
-		err = s.checkForUpdates(w, r)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.showUpdateStatus(w, r)
-}
-
-func (s *Server) installCall(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
-	if err == nil {
-		err = s.installUpdate(r)
-	}
-	s.answerUpdate(w, r, err)
-}
-
-func (s *Server) cancelCall(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
-	if err == nil {
-		err = s.cancelUpdate()
-	}
-	s.answerUpdate(w, r, err)
-}
-
-func (s *Server) restartCall(w http.ResponseWriter, r *request) {
-	err := decode(r, &struct{}{})
-	if err == nil {
-		err = s.restartBox(r)
-	}
-	s.answerUpdate(w, r, err)
+// updateCall is a call without anything to say.
+func (s *Server) updateCall(act func(*request) error) call {
+	return takes(s, func(r *request, _ nothing) (update.Status, error) {
+		err := act(r)
+		return s.o.Updater.Status(), err
+	})
 }
 
 func (s *Server) uploadCall(w http.ResponseWriter, r *request) {
-	s.answerUpdate(w, r, s.upload(w, r, r.Body))
+	err := s.upload(w, r, r.Body)
+	s.reply(w, r, s.o.Updater.Status(), err)
 }

@@ -14,12 +14,14 @@ import (
 
 func (s *Server) userRoutes() []route {
 	return []route{
-		{pattern: "GET /api/users", level: admin, serve: s.listUsers},
-		{pattern: "POST /api/users", level: admin, body: 64 << 10, serve: s.addUser},
-		{pattern: "POST /api/users/import", level: admin, body: maxImport, kind: "text/plain", serve: s.importUsers},
-		{pattern: "GET /api/users/{name}", level: admin, serve: s.showUser},
-		{pattern: "PATCH /api/users/{name}", level: admin, body: 64 << 10, serve: s.changeUser},
-		{pattern: "DELETE /api/users/{name}", level: admin, serve: s.deleteUser},
+		{pattern: "GET /api/users", level: admin, call: gives(s, s.listUsers)},
+		{pattern: "POST /api/users", level: admin, body: 64 << 10, call: takes(s, s.addUser)},
+		{pattern: "POST /api/users/import", level: admin, body: maxImport, kind: "text/plain",
+			patience: 2 * lastingTime, // passwords that are not hashed yet take a while
+			call:     gives(s, s.importUsers)},
+		{pattern: "GET /api/users/{name}", level: admin, call: gives(s, s.showUser)},
+		{pattern: "PATCH /api/users/{name}", level: admin, body: 64 << 10, call: takes(s, s.changeUser)},
+		{pattern: "DELETE /api/users/{name}", level: admin, call: does(s, s.deleteUser)},
 	}
 }
 
@@ -104,23 +106,25 @@ func (s *Server) device(name string, c *userChange) error {
 	return nil
 }
 
-// create makes a user. password is one that the box has made; empty: c has one.
-func (s *Server) create(r *request, name string, c userChange) (u access.User, password string, err error) {
+// create makes a user, with a password that the box makes if c has none.
+func (s *Server) create(r *request, name string, c userChange) (userAnswer, error) {
 	if c.Roles == nil && c.Topics == nil && c.Page == nil {
 		if err := s.device(name, &c); err != nil {
-			return u, "", err
+			return userAnswer{}, err
 		}
 	}
 	c.Generate = c.Password == nil
 	if err := s.check(&c); err != nil {
-		return u, "", err
+		return userAnswer{}, err
 	}
-	u.Name = name
+	u := access.User{Name: name}
 	c.apply(&u)
-	secret := s.secret(&c, &password)
+	var made userAnswer
+	secret := s.secret(&c, &made.Password)
 	if c.SCRAM {
+		var err error
 		if u.SCRAM, err = access.NewSCRAM(secret); err != nil {
-			return u, "", err
+			return userAnswer{}, err
 		}
 	}
 	ctx, cancel := lasting(r)
@@ -128,17 +132,18 @@ func (s *Server) create(r *request, name string, c userChange) (u access.User, p
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if err := s.o.Users.Create(ctx, u, secret); err != nil {
-		return u, "", err
+		return userAnswer{}, err
 	}
 	s.note(r, access.UserAdded, name, "")
 	u, _ = s.o.Users.Get(name)
-	return u, password, nil
+	made.User = userOf(u)
+	return made, nil
 }
 
-// change changes a user. password is one that the box has made.
-func (s *Server) change(r *request, name string, c userChange) (u access.User, password string, err error) {
+// change changes a user.
+func (s *Server) change(r *request, name string, c userChange) (userAnswer, error) {
 	if err := s.check(&c); err != nil {
-		return u, "", err
+		return userAnswer{}, err
 	}
 	ctx, cancel := lasting(r)
 	defer cancel()
@@ -146,27 +151,29 @@ func (s *Server) change(r *request, name string, c userChange) (u access.User, p
 	defer s.changing.Unlock()
 	u, ok := s.o.Users.Get(name)
 	if !ok {
-		return u, "", access.ErrNoUser
+		return userAnswer{}, access.ErrNoUser
 	}
 	c.apply(&u)
 	if (u.Disabled || u.Page != access.Admin) && s.lastAdmin(name) {
-		return u, "", errLastAdmin
+		return userAnswer{}, errLastAdmin
 	}
 	if c.Roles != nil || c.Topics != nil || c.Page != nil || c.Disabled != nil {
 		if err := s.o.Users.Update(ctx, name, c.apply); err != nil {
-			return u, "", err
+			return userAnswer{}, err
 		}
 	}
 	what := ""
+	var made userAnswer
 	if c.Password != nil || c.Generate {
-		if err := s.setPassword(ctx, name, s.secret(&c, &password), c.SCRAM); err != nil {
-			return u, "", err
+		if err := s.setPassword(ctx, name, s.secret(&c, &made.Password), c.SCRAM); err != nil {
+			return userAnswer{}, err
 		}
 		what = ", password too"
 	}
 	s.note(r, access.UserChanged, name, "%s", what)
 	u, _ = s.o.Users.Get(name)
-	return u, password, nil
+	made.User = userOf(u)
+	return made, nil
 }
 
 // secret returns the password of a change, which the box makes if there is none.
@@ -225,84 +232,60 @@ func (s *Server) lastAdmin(name string) bool {
 
 // The JSON API.
 
-// userAnswer is the answer to a change.
+// userAnswer is a user after a change.
 type userAnswer struct {
 	User     User   `json:"user"`
 	Password string `json:"password,omitempty"` // that the box has made; nobody can see it again
 }
 
-func (s *Server) listUsers(w http.ResponseWriter, r *request) {
-	list := []User{}
-	for _, u := range s.o.Users.All() {
-		list = append(list, userOf(u))
-	}
-	s.answer(w, http.StatusOK, struct {
-		Users []User `json:"users"`
-	}{list})
+// userList is what GET /api/users tells.
+type userList struct {
+	Users []User `json:"users"`
 }
 
-func (s *Server) showUser(w http.ResponseWriter, r *request) {
+// userRequest is what makes a user. One of whom no more is said than the name is a device.
+type userRequest struct {
+	Name string `json:"name" api:"required"`
+	userChange
+}
+
+func (s *Server) listUsers(*request) (userList, error) {
+	list := userList{Users: []User{}}
+	for _, u := range s.o.Users.All() {
+		list.Users = append(list.Users, userOf(u))
+	}
+	return list, nil
+}
+
+func (s *Server) showUser(r *request) (userAnswer, error) {
 	u, ok := s.o.Users.Get(r.PathValue("name"))
 	if !ok {
-		s.fail(w, r, access.ErrNoUser)
-		return
+		return userAnswer{}, access.ErrNoUser
 	}
-	s.answer(w, http.StatusOK, userAnswer{User: userOf(u)})
+	return userAnswer{User: userOf(u)}, nil
 }
 
-// addUser makes a user. One of whom no more is said than the name is a device.
-func (s *Server) addUser(w http.ResponseWriter, r *request) {
-	var in userRequest
-	err := decode(r, &in)
-	var u access.User
-	var password string
-	if err == nil {
-		u, password, err = s.create(r, in.Name, in.userChange)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusCreated, userAnswer{userOf(u), password})
+func (s *Server) addUser(r *request, in userRequest) (userAnswer, error) {
+	return s.create(r, in.Name, in.userChange)
 }
 
-func (s *Server) changeUser(w http.ResponseWriter, r *request) {
-	var in userChange
-	err := decode(r, &in)
-	var u access.User
-	var password string
-	if err == nil {
-		u, password, err = s.change(r, r.PathValue("name"), in)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, userAnswer{userOf(u), password})
+func (s *Server) changeUser(r *request, in userChange) (userAnswer, error) {
+	return s.change(r, r.PathValue("name"), in)
 }
 
-func (s *Server) deleteUser(w http.ResponseWriter, r *request) {
-	if err := s.remove(r, r.PathValue("name")); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) deleteUser(r *request) error { return s.remove(r, r.PathValue("name")) }
+
+// importedUsers are those of a file.
+type importedUsers struct {
+	Imported []string `json:"imported"` // their names
 }
 
 // importUsers takes a password file of mosquitto. Its users get the roles that the
 // query names; without one they are let in and may do nothing. Who is there already is
 // not changed by a file: it would take the pages from an admin.
-func (s *Server) importUsers(w http.ResponseWriter, r *request) {
-	// Passwords that are not hashed yet take a while.
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * lastingTime))
+func (s *Server) importUsers(r *request) (importedUsers, error) {
 	names, err := s.importFile(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusCreated, struct {
-		Imported []string `json:"imported"`
-	}{names})
+	return importedUsers{names}, err
 }
 
 func (s *Server) importFile(r *request) (names []string, err error) {

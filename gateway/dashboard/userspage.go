@@ -79,10 +79,8 @@ func (s *Server) seenUsers() func(access.User) userRow {
 // usersView is the page of the users.
 type usersView struct {
 	Frame  frame
-	Search string
 	Users  []userRow
-	Total  int
-	Pages  pager
+	Paging paging
 	Now    time.Time
 
 	Error *problem
@@ -94,18 +92,14 @@ type usersView struct {
 const userRows = 100 // on a page
 
 func (s *Server) usersView(r *request) *usersView {
-	v := &usersView{Frame: s.frame(r, r.t("Users")), Search: strings.TrimSpace(r.FormValue("q")), Now: time.Now()}
-	all := slices.DeleteFunc(s.o.Users.All(), func(u access.User) bool {
-		text := strings.Join(append([]string{u.Name, string(u.Page)}, u.Roles...), "\n")
-		return !strings.Contains(strings.ToLower(text), strings.ToLower(v.Search))
+	v := &usersView{Frame: s.frame(r, r.t("Users")), Now: time.Now()}
+	search := searched(r)
+	all := filter(s.o.Users.All(), func(u *access.User) bool {
+		return contains(search, append([]string{u.Name, string(u.Page)}, u.Roles...)...)
 	})
-	q := make(url.Values)
-	if v.Search != "" {
-		q.Set("q", v.Search)
-	}
-	v.Total, v.Pages = len(all), pagesOf("/users", q, r.URL.Query().Get("page"), len(all), userRows)
+	all, v.Paging = pageFor(r, all, userRows)
 	seen := s.seenUsers()
-	for _, u := range all[v.Pages.from:v.Pages.to] {
+	for _, u := range all {
 		v.Users = append(v.Users, seen(u))
 	}
 	return v
@@ -115,23 +109,19 @@ func (s *Server) usersPage(r *request) (any, error) { return s.usersView(r), nil
 
 // addUserForm makes the login of a device, or a user of the pages.
 func (s *Server) addUserForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	name, password := strings.TrimSpace(r.PostFormValue("name")), ""
-	level := access.Level(r.PostFormValue("page"))
-	if err == nil {
-		var c userChange
-		if level != nobody {
-			c = userChange{Page: &level, Roles: &[]string{}}
-		}
-		_, password, err = s.create(r, name, c)
+	name, level := strings.TrimSpace(r.PostFormValue("name")), access.Level(r.PostFormValue("page"))
+	var c userChange
+	if level != nobody {
+		c = userChange{Page: &level, Roles: &[]string{}}
 	}
+	made, err := s.create(r, name, c)
 	v := s.usersView(r)
 	if err != nil {
 		v.Error, v.Name, v.Level = s.problemOf(r.Request, err), name, level
 		s.show(w, r, v.Error.code, "users.html", v)
 		return
 	}
-	login := s.brokerLogin(r, name, password)
+	login := s.brokerLogin(r, name, made.Password)
 	v.Made = &login
 	s.show(w, r, http.StatusOK, "users.html", v)
 }
@@ -218,13 +208,13 @@ func (s *Server) addProposal(r *request, v *userView) {
 		}
 	}
 	if err != nil {
-		v.About, v.Error = "rules", s.problemOf(r.Request, roleProblem(err)).nowhere()
+		v.About, v.Error = "rules", s.problemOf(r.Request, err).nowhere()
 		return
 	}
 	v.Proposal = &p
 }
 
-// showUser shows the page of a user after something was done, or not.
+// showUserPage shows the page of a user after something was done, or not.
 func (s *Server) showUserPage(w http.ResponseWriter, r *request, name, about, password string, err error) {
 	if err == nil && password == "" {
 		http.Redirect(w, r.Request, userPath(name), http.StatusSeeOther)
@@ -247,22 +237,19 @@ func (s *Server) showUserPage(w http.ResponseWriter, r *request, name, about, pa
 }
 
 func (s *Server) changeUserForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	name := r.PostFormValue("name")
-	if err == nil {
-		// Roles are asked in order: who has some keeps it, and what is new comes last.
-		u, _ := s.o.Users.Get(name)
-		chosen := r.PostForm["role"]
-		roles := slices.DeleteFunc(slices.Clone(u.Roles), func(role string) bool { return !slices.Contains(chosen, role) })
-		for _, role := range chosen {
-			if !slices.Contains(roles, role) {
-				roles = append(roles, role)
-			}
+	// Roles are asked in order: who has some keeps it, and what is new comes last.
+	u, _ := s.o.Users.Get(name)
+	chosen := r.PostForm["role"]
+	roles := slices.DeleteFunc(slices.Clone(u.Roles), func(role string) bool { return !slices.Contains(chosen, role) })
+	for _, role := range chosen {
+		if !slices.Contains(roles, role) {
+			roles = append(roles, role)
 		}
-		topics := lines(r.PostFormValue("topics"))
-		level, disabled := access.Level(r.PostFormValue("page")), r.PostFormValue("disabled") != ""
-		_, _, err = s.change(r, name, userChange{Roles: &roles, Topics: &topics, Page: &level, Disabled: &disabled})
 	}
+	topics := lines(r.PostFormValue("topics"))
+	level, disabled := access.Level(r.PostFormValue("page")), r.PostFormValue("disabled") != ""
+	_, err := s.change(r, name, userChange{Roles: &roles, Topics: &topics, Page: &level, Disabled: &disabled})
 	s.showUserPage(w, r, name, "rights", "", err)
 }
 
@@ -278,26 +265,20 @@ func lines(text string) []string {
 }
 
 func (s *Server) passwordForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	name, password := r.PostFormValue("name"), ""
-	if err == nil {
-		c := userChange{SCRAM: r.PostFormValue("scram") != ""}
-		if chosen := r.PostFormValue("password"); chosen != "" {
-			c.Password = &chosen
-		} else {
-			c.Generate = true
-		}
-		_, password, err = s.change(r, name, c)
+	name := r.PostFormValue("name")
+	c := userChange{SCRAM: r.PostFormValue("scram") != ""}
+	if chosen := r.PostFormValue("password"); chosen != "" {
+		c.Password = &chosen
+	} else {
+		c.Generate = true
 	}
-	s.showUserPage(w, r, name, "password", password, err)
+	changed, err := s.change(r, name, c)
+	s.showUserPage(w, r, name, "password", changed.Password, err)
 }
 
 func (s *Server) deleteUserForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	name := r.PostFormValue("name")
-	if err == nil {
-		err = s.remove(r, name)
-	}
+	err := s.remove(r, name)
 	if err == nil {
 		http.Redirect(w, r.Request, "/users", http.StatusSeeOther)
 		return
@@ -308,16 +289,14 @@ func (s *Server) deleteUserForm(w http.ResponseWriter, r *request) {
 // proposalForm saves rules that were proposed for a user, as they were shown or changed, and
 // gives the user this role alone.
 func (s *Server) proposalForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	name, role := r.PostFormValue("name"), r.PostFormValue("role")
+	if _, ok := s.o.Users.Get(name); !ok {
+		s.fail(w, r, access.ErrNoUser)
+		return
+	}
+	err := s.changeRoles(r, &roleChange{Name: role, Text: newlines(r.PostFormValue("text"))})
 	if err == nil {
-		if _, ok := s.o.Users.Get(name); !ok {
-			s.fail(w, r, access.ErrNoUser)
-			return
-		}
-		if err = s.changeRoles(r, &roleChange{Name: role, Text: newlines(r.PostFormValue("text"))}); err == nil {
-			_, _, err = s.change(r, name, userChange{Roles: &[]string{role}, Topics: &[]string{}})
-		}
+		_, err = s.change(r, name, userChange{Roles: &[]string{role}, Topics: &[]string{}})
 	}
 	if err == nil {
 		http.Redirect(w, r.Request, userPath(name), http.StatusSeeOther)
@@ -328,7 +307,7 @@ func (s *Server) proposalForm(w http.ResponseWriter, r *request) {
 		s.fail(w, r, verr)
 		return
 	}
-	v.About, v.Error = "rules", s.problemOf(r.Request, roleProblem(err)).nowhere()
+	v.About, v.Error = "rules", s.problemOf(r.Request, err).nowhere()
 	v.Proposal = &Proposal{Role: role, Text: r.PostFormValue("text")}
 	s.show(w, r, v.Error.code, "user.html", v)
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"lintel/gateway/access"
-	"lintel/gateway/homeassistant"
 	"lintel/serialbridge"
 )
 
@@ -92,8 +91,8 @@ func (s *Server) welcomeRoutes() []route {
 		{pattern: "POST /welcome/skip", level: access.Admin, serve: s.skipForm},
 		{pattern: "POST /welcome/dismiss", level: access.Admin, serve: s.dismissForm},
 		{pattern: "POST /welcome/join", level: access.Admin, serve: s.joinForm},
-		{pattern: "GET /api/welcome", level: access.Admin, serve: s.showWelcome},
-		{pattern: "POST /api/welcome", level: access.Admin, serve: s.changeWelcome},
+		{pattern: "GET /api/welcome", level: access.Admin, call: gives(s, s.showWelcome)},
+		{pattern: "POST /api/welcome", level: access.Admin, call: takes(s, s.changeWelcome)},
 	}
 }
 
@@ -138,12 +137,8 @@ func (s *Server) welcomeView(r *request) *welcomeView {
 	if s.o.HomeAssistant != nil {
 		v.Logins, v.Found = s.o.HomeAssistant.Logins(), s.foundHomeAssistants()
 	}
-	for _, k := range s.o.Sticks() {
-		if len(v.Sticks) < welcomeRows {
-			v.Sticks = append(v.Sticks, Stick{ID: k.ID, Name: stickName(k), Protocol: k.Protocol, Evidence: k.Evidence,
-				State: string(k.State), Since: k.Since, Error: k.Err, Frames: k.Frames})
-		}
-	}
+	v.Sticks = s.sticks()
+	v.Sticks = v.Sticks[:min(len(v.Sticks), welcomeRows)]
 	for _, d := range s.o.Devices() {
 		v.Devices = append(v.Devices, welcomeDevice{cmp.Or(d.Name, d.ID), strings.TrimSpace(d.Vendor + " " + d.Model), true})
 	}
@@ -161,26 +156,7 @@ func (s *Server) welcomeView(r *request) *welcomeView {
 	return v
 }
 
-// foundHomeAssistants are those on the network, with the login of each that has one.
-func (s *Server) foundHomeAssistants() (all []foundView) {
-	logins := s.o.HomeAssistant.Logins()
-	for _, f := range s.o.HomeAssistant.Found() {
-		all = append(all, foundView{f, loginOf(logins, f)})
-	}
-	return all
-}
-
-// loginOf returns the login with which a Home Assistant was connected; nil: it was not.
-func loginOf(logins []HomeAssistantLogin, f homeassistant.Found) *HomeAssistantLogin {
-	for i, l := range logins {
-		if l.Connection != nil && slices.Contains(f.URLs, l.Connection.ID) {
-			return &logins[i]
-		}
-	}
-	return nil
-}
-
-// changeWelcomeTo keeps what change makes of it.
+// keepWelcome keeps what change makes of it.
 func (s *Server) keepWelcome(r *request, change func(*Welcome)) error {
 	ctx, cancel := lasting(r)
 	defer cancel()
@@ -223,12 +199,8 @@ func (s *Server) nameBox(r *request, name string) error {
 }
 
 func (s *Server) nameForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
 	name := r.PostFormValue("name")
-	if err == nil {
-		err = s.nameBox(r, name)
-	}
-	if err != nil {
+	if err := s.nameBox(r, name); err != nil {
 		v := s.welcomeView(r)
 		v.BoxName = name
 		s.failWelcome(w, r, v, err)
@@ -238,18 +210,12 @@ func (s *Server) nameForm(w http.ResponseWriter, r *request) {
 }
 
 func (s *Server) skipForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.skip(r, r.PostFormValue("step"), r.PostFormValue("again") == "")
-	}
+	err := s.skip(r, r.PostFormValue("step"), r.PostFormValue("again") == "")
 	s.answerWelcome(w, r, err)
 }
 
 func (s *Server) dismissForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.keepWelcome(r, func(w *Welcome) { w.Dismissed = true })
-	}
+	err := s.keepWelcome(r, func(w *Welcome) { w.Dismissed = true })
 	if err != nil {
 		s.failWelcome(w, r, s.welcomeView(r), err)
 		return
@@ -259,15 +225,11 @@ func (s *Server) dismissForm(w http.ResponseWriter, r *request) {
 
 // joinForm opens the Zigbee network for the first device.
 func (s *Server) joinForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	switch {
-	case err != nil:
-	case s.o.ZigbeeNetwork == nil:
-		err = wrong("", "This box has no Zigbee network.")
-	default:
-		err = s.open(r, permitSeconds, "")
+	if s.o.ZigbeeNetwork == nil {
+		s.answerWelcome(w, r, wrong("", "This box has no Zigbee network."))
+		return
 	}
-	s.answerWelcome(w, r, err)
+	s.answerWelcome(w, r, s.open(r, permitSeconds, ""))
 }
 
 func (s *Server) answerWelcome(w http.ResponseWriter, r *request, err error) {
@@ -285,14 +247,18 @@ func (s *Server) failWelcome(w http.ResponseWriter, r *request, v *welcomeView, 
 
 // The JSON API.
 
-func (s *Server) showWelcome(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.welcome())
+func (s *Server) showWelcome(*request) (welcomeState, error) { return s.welcome(), nil }
+
+type welcomeRequest struct {
+	Name    *string `json:"name"`   // of the box
+	Skip    *string `json:"skip"`   // a step
+	Resume  *string `json:"resume"` // a step
+	Dismiss *bool   `json:"dismiss"`
 }
 
-func (s *Server) changeWelcome(w http.ResponseWriter, r *request) {
-	var in welcomeRequest
-	err := decode(r, &in)
-	if err == nil && in.Name != nil {
+func (s *Server) changeWelcome(r *request, in welcomeRequest) (welcomeState, error) {
+	var err error
+	if in.Name != nil {
 		err = s.nameBox(r, *in.Name)
 	}
 	if err == nil && in.Skip != nil {
@@ -304,9 +270,5 @@ func (s *Server) changeWelcome(w http.ResponseWriter, r *request) {
 	if err == nil && in.Dismiss != nil {
 		err = s.keepWelcome(r, func(w *Welcome) { w.Dismissed = *in.Dismiss })
 	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.showWelcome(w, r)
+	return s.welcome(), err
 }

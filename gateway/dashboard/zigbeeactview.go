@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lintel/serialbridge/zigbee/z2m"
@@ -55,53 +57,9 @@ func (s *Server) actsView(r *request, admin bool) actsView {
 
 // actTitle says what an act is.
 func actTitle(r *request, a z2m.Act) string {
-	switch a.Request {
-	case "permit_join":
-		return r.t("Open or close the network")
-	case "install_code/add":
-		return r.t("Add an install code")
-	case "networkmap":
-		return r.t("Make a map")
-	case "energy_scan":
-		return r.t("Measure the channels")
-	case "coordinator_check":
-		return r.t("Compare the stick with the list of routers")
-	case "channel":
-		return r.t("Move to another channel")
-	case "restore":
-		return r.t("Restore the coordinator")
-	case "device/rename", "group/rename":
-		return r.t("Rename %s", a.About)
-	case "device/remove", "group/remove":
-		return r.t("Remove %s", a.About)
-	case "device/interview":
-		return r.t("Interview %s", a.About)
-	case "device/configure":
-		return r.t("Set up %s", a.About)
-	case "device/bind":
-		return r.t("Bind %s", a.About)
-	case "device/unbind":
-		return r.t("Unbind %s", a.About)
-	case "device/reporting/configure":
-		return r.t("Set the reporting of %s", a.About)
-	case "device/command", "group/command":
-		return r.t("Send a command to %s", a.About)
-	case "group/add":
-		return r.t("Add the group %s", a.About)
-	case "group/members/add":
-		return r.t("Put %s into a group", a.About)
-	case "group/members/remove":
-		return r.t("Take %s out of a group", a.About)
-	case "device/ota_update/check":
-		return r.t("Look for firmware for %s", a.About)
-	case "device/ota_update/update":
-		return r.t("Update %s", a.About)
-	case "device/ota_update/update/abort":
-		return r.t("Give up the update of %s", a.About)
-	case "device/ota_update/schedule":
-		return r.t("Schedule an update of %s", a.About)
-	case "device/ota_update/unschedule":
-		return r.t("Take back the schedule of %s", a.About)
+	title := said(languageOf(r.Request), actWords, a.Request)
+	if strings.Contains(title, "%s") {
+		return fmt.Sprintf(title, a.About)
 	}
-	return a.Request
+	return title
 }

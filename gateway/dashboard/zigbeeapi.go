@@ -16,43 +16,33 @@ func (s *Server) zigbeeRoutes() []route {
 	if s.o.ZigbeeNetwork == nil {
 		return nil
 	}
-	const viewer, admin = access.Viewer, access.Admin
 	bridge := s.o.ZigbeeNetwork.Bridge
-	show := func(f func() any) func(http.ResponseWriter, *request) {
-		return func(w http.ResponseWriter, _ *request) { s.answer(w, http.StatusOK, f()) }
-	}
 	return append(s.actRoutes(),
-		route{pattern: "GET /api/zigbee", level: viewer, serve: show(func() any { return bridge().NetworkState() })},
-		route{pattern: "GET /api/zigbee/joining", level: viewer, serve: show(func() any { return bridge().Joinings() })},
-		route{pattern: "GET /api/zigbee/groups", level: viewer, serve: show(func() any { return bridge().Groups() })},
-		route{pattern: "GET /api/zigbee/firmware", level: viewer, serve: show(func() any { return bridge().Firmware() })},
-		route{pattern: "GET /api/zigbee/map", level: viewer, serve: s.showMap},
-		route{pattern: "GET /api/zigbee/devices/{ieee}", level: viewer, serve: s.showZigbeeDevice},
+		route{pattern: "GET /api/zigbee", level: viewer, call: gives(s, func(*request) (z2m.NetworkState, error) { return bridge().NetworkState(), nil })},
+		route{pattern: "GET /api/zigbee/joining", level: viewer, call: gives(s, func(*request) ([]z2m.Joining, error) { return bridge().Joinings(), nil })},
+		route{pattern: "GET /api/zigbee/groups", level: viewer, call: gives(s, func(*request) ([]z2m.GroupDetail, error) { return bridge().Groups(), nil })},
+		route{pattern: "GET /api/zigbee/firmware", level: viewer, call: gives(s, func(*request) ([]z2m.Firmwares, error) { return bridge().Firmware(), nil })},
+		route{pattern: "GET /api/zigbee/map", level: viewer, call: gives(s, s.showMap)},
+		route{pattern: "GET /api/zigbee/devices/{ieee}", level: viewer, call: gives(s, s.showZigbeeDevice)},
 		route{pattern: "POST /api/zigbee/backup", level: admin, serve: s.coordinatorBackup},
 		route{pattern: "POST /zigbee-act/backup", level: admin, serve: s.coordinatorBackup},
 	)
 }
 
-func (s *Server) showMap(w http.ResponseWriter, r *request) {
+func (s *Server) showMap(*request) (*z2m.NetworkMap, error) {
 	m := s.o.ZigbeeNetwork.Bridge().Map()
 	if m == nil {
-		s.fail(w, r, problemf(http.StatusNotFound, "", "No map was made since Lintel has started: POST to /api/zigbee/map makes one."))
-		return
+		return nil, problemf(http.StatusNotFound, "", "No map was made since Lintel has started: POST to /api/zigbee/map makes one.")
 	}
-	s.answer(w, http.StatusOK, m)
+	return m, nil
 }
 
-func (s *Server) showZigbeeDevice(w http.ResponseWriter, r *request) {
+func (s *Server) showZigbeeDevice(r *request) (z2m.DeviceDetail, error) {
 	ieee, err := ieeeOf(r)
-	var d z2m.DeviceDetail
-	if err == nil {
-		d, err = s.o.ZigbeeNetwork.Bridge().Detail(ieee)
-	}
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return z2m.DeviceDetail{}, err
 	}
-	s.answer(w, http.StatusOK, d)
+	return s.o.ZigbeeNetwork.Bridge().Detail(ieee)
 }
 
 // coordinatorBackup reads a backup from the stick and hands it out. The network key is in it.

@@ -6,59 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"lintel/gateway/access"
 	"lintel/serialbridge/zigbee/z2m"
 )
-
-// zigbeeActLevels is who may do what with the Zigbee network, and what comes of it if nothing
-// is said.
-var zigbeeActLevels = map[access.Level][]string{
-	access.Operator: {"group/state", "group/scene/recall", "firmware/check"},
-	access.Admin: {"install_code", "channel", "restore", "device/rename", "device/remove", "device/interview", "device/configure", "device/bind",
-		"device/unbind", "device/reporting/configure", "device/command", "device/read", "device/write", "group/add", "group/remove", "group/rename",
-		"group/members/add", "group/members/remove", "group/scene/store", "group/scene/remove", "firmware/install", "firmware/cancel",
-		"firmware/schedule", "firmware/unschedule"},
-}
-
-func init() {
-	row := routeTable["GET /api/zigbee/devices"]
-	add := func(pattern string, level access.Level, done, unclaimed int) {
-		row.level, row.done, row.unclaimed = level, done, unclaimed
-		routeTable[pattern] = row
-	}
-	for level, names := range zigbeeActLevels {
-		for _, name := range names {
-			add("POST /api/zigbee/"+name, level, 400, 403)
-			add("POST /zigbee-act/"+name, level, 400, 303)
-		}
-	}
-	// Without a stick.
-	for name, level := range map[string]access.Level{"map": access.Operator, "energy_scan": access.Admin, "coordinator_check": access.Admin} {
-		add("POST /api/zigbee/"+name, level, 503, 403)
-		add("POST /zigbee-act/"+name, level, 303, 303)
-	}
-	add("POST /api/zigbee/backup", access.Admin, 503, 403)
-	add("POST /zigbee-act/backup", access.Admin, 503, 303)
-	add("POST /zigbee-act/open", access.Admin, 400, 303)
-	for _, page := range []string{"", "-map", "-groups", "-firmware"} {
-		add("GET /zigbee"+page, access.Viewer, 200, 303)
-	}
-	add("GET /zigbee-groups/{id}", access.Viewer, 404, 303)
-	add("GET /zigbee-devices/{ieee}/technical", access.Viewer, 404, 303)
-	add("POST /zigbee-firmware/upload", access.Admin, 400, 303)
-	add("POST /zigbee-firmware/remove", access.Admin, 409, 303)
-	add("GET /api/zigbee/images", access.Viewer, 200, 403)
-	add("POST /api/zigbee/images", access.Admin, 400, 403)
-	add("DELETE /api/zigbee/images/{name}", access.Admin, 409, 403)
-	add("POST /zigbee-act/cancel", access.Admin, 404, 303)
-	add("DELETE /api/zigbee/acts/{id}", access.Admin, 404, 403)
-	add("GET /api/zigbee/acts/{id}", access.Viewer, 404, 403)
-	add("GET /api/zigbee/devices/{ieee}", access.Viewer, 404, 403)
-	add("GET /api/zigbee/map", access.Viewer, 404, 403)
-	for _, name := range []string{"", "/acts", "/joining", "/groups", "/firmware"} {
-		add("GET /api/zigbee"+name, access.Viewer, 200, 403)
-	}
-}
 
 // TestZigbeeActs: what is said in a form and in a call does the same, and is checked field by
 // field.

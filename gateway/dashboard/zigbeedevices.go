@@ -83,9 +83,11 @@ type lessonRow struct {
 func (s *Server) zigbeeView(r *request) (any, error) {
 	v := &zigbeeView{Frame: s.frame(r, r.t("Zigbee devices")), Overview: s.o.ZigbeeNetwork.Overview(), Now: time.Now(), Admin: may(r.level, access.Admin)}
 	v.Acts = s.actsView(r, v.Admin)
-	v.Devices, v.Paging = pageOf(r, v.Devices, zigbeePerPage, func(d z2m.DeviceSummary, search string) bool {
-		return strings.Contains(strings.ToLower(strings.Join([]string{d.Name, d.IEEEAddress.String(), d.Vendor, d.Model, d.ModelID, d.Manufacturer}, " ")), search)
+	search := searched(r)
+	found := filter(v.Devices, func(d *z2m.DeviceSummary) bool {
+		return contains(search, d.Name, d.IEEEAddress.String(), d.Vendor, d.Model, d.ModelID, d.Manufacturer)
 	})
+	v.Devices, v.Paging = pageFor(r, found, zigbeePerPage)
 	for _, l := range s.o.ZigbeeNetwork.Lessons() {
 		v.Lessons = append(v.Lessons, lessonViewOf(r, l))
 	}
@@ -201,10 +203,6 @@ func (s *Server) lessonView(r *request) (any, error) {
 
 // teachForm saves the names of datapoints.
 func (s *Server) teachForm(w http.ResponseWriter, r *request) {
-	if err := parse(r); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	v, err := s.teachView(r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -300,56 +298,44 @@ func (s *Server) open(r *request, seconds float64, via string) error {
 // take.
 const permitTime = 8 * time.Second
 
-func (s *Server) zigbeeDevices(w http.ResponseWriter, _ *request) {
-	s.answer(w, http.StatusOK, s.o.ZigbeeNetwork.Overview())
+func (s *Server) zigbeeDevices(*request) (z2m.Overview, error) {
+	return s.o.ZigbeeNetwork.Overview(), nil
 }
 
-func (s *Server) permit(w http.ResponseWriter, r *request) {
-	var call permitRequest
-	err := decode(r, &call)
-	if err == nil && call.Seconds == nil {
-		err = wrong("seconds", `Say for how long: {"seconds": 240} opens the network, 0 closes it.`)
-	}
-	if err == nil {
-		err = s.open(r, *call.Seconds, call.Via)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusOK, permitAnswer{s.o.ZigbeeNetwork.Overview().OpenUntil})
+type permitRequest struct {
+	Seconds *float64 `json:"seconds" api:"required"`
+	Via     string   `json:"via"` // the device through which alone; empty: all of them
 }
 
-func (s *Server) showLesson(w http.ResponseWriter, r *request) {
+type permitAnswer struct {
+	OpenUntil *time.Time `json:"open_until"`
+}
+
+func (s *Server) permit(r *request, in permitRequest) (permitAnswer, error) {
+	if in.Seconds == nil {
+		return permitAnswer{}, wrong("seconds", `Say for how long: {"seconds": 240} opens the network, 0 closes it.`)
+	}
+	err := s.open(r, *in.Seconds, in.Via)
+	return permitAnswer{s.o.ZigbeeNetwork.Overview().OpenUntil}, err
+}
+
+func (s *Server) showLesson(r *request) (z2m.Lesson, error) {
 	ieee, err := ieeeOf(r)
-	var l z2m.Lesson
-	if err == nil {
-		l, err = s.o.ZigbeeNetwork.Learnt(ieee)
-	}
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return z2m.Lesson{}, err
 	}
-	s.answer(w, http.StatusOK, l)
+	return s.o.ZigbeeNetwork.Learnt(ieee)
 }
 
-func (s *Server) teach(w http.ResponseWriter, r *request) {
+func (s *Server) teach(r *request, t z2m.Teaching) (nothing, error) {
 	ieee, err := ieeeOf(r)
-	var t z2m.Teaching
-	if err == nil {
-		err = decode(r, &t)
+	switch {
+	case err != nil:
+		return nothing{}, err
+	case len(t.Meanings) == 0:
+		return nothing{}, wrong("datapoints", `Say what a datapoint is, such as {"datapoints": [{"dp": 101, "name": "temperature", "kind": "scale", "divisor": 10}]}.`)
 	}
-	if err == nil && len(t.Meanings) == 0 {
-		err = wrong("datapoints", `Say what a datapoint is, such as {"datapoints": [{"dp": 101, "name": "temperature", "kind": "scale", "divisor": 10}]}.`)
-	}
-	if err == nil {
-		err = s.o.ZigbeeNetwork.Teach(ieee, t)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	return nothing{}, s.o.ZigbeeNetwork.Teach(ieee, t)
 }
 
 // serveDefinition hands out what was said of a device, to be given to others.

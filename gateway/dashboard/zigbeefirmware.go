@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"lintel/gateway/access"
@@ -49,10 +48,9 @@ func (s *Server) firmwarePageView(r *request) (any, error) {
 	v := &firmwareView{Frame: s.frame(r, r.t("Firmware of Zigbee devices")), Operator: may(r.level, access.Operator), Admin: may(r.level, access.Admin)}
 	v.Acts, v.Frame.Still = s.actsView(r, v.Admin), v.Admin
 	v.Images = s.o.ZigbeeNetwork.Firmware()
-	var devices []z2m.Firmwares
-	devices, v.Paging = pageOf(r, s.o.ZigbeeNetwork.Bridge().Firmware(), firmwarePerPage, func(f z2m.Firmwares, search string) bool {
-		return strings.Contains(strings.ToLower(f.Name+" "+f.Vendor+" "+f.Model), search)
-	})
+	search := searched(r)
+	devices := filter(s.o.ZigbeeNetwork.Bridge().Firmware(), func(f *z2m.Firmwares) bool { return contains(search, f.Name, f.Vendor, f.Model) })
+	devices, v.Paging = pageFor(r, devices, firmwarePerPage)
 	for _, f := range devices {
 		row := firmwareRow{Firmwares: f, From: version(f.Installed), To: version(f.Latest), Back: r.URL.Path, Operator: v.Operator, Admin: v.Admin,
 			Busy: f.State == "updating" || f.State == "checking"}
@@ -76,14 +74,7 @@ func version(n *float64) string {
 }
 
 // uploadFirmware takes an image and keeps it.
-func (s *Server) uploadFirmware(w http.ResponseWriter, r *request) {
-	f, err := s.takeFirmware(r, r.Body)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.answer(w, http.StatusCreated, f)
-}
+func (s *Server) uploadFirmware(r *request) (Firmware, error) { return s.takeFirmware(r, r.Body) }
 
 // uploadFirmwareForm does the same for the page.
 func (s *Server) uploadFirmwareForm(w http.ResponseWriter, r *request) {
@@ -123,28 +114,17 @@ func (s *Server) takeFirmware(r *request, from io.Reader) (Firmware, error) {
 	return s.o.ZigbeeNetwork.AddFirmware(ctx, data)
 }
 
-func (s *Server) listFirmware(w http.ResponseWriter, _ *request) {
-	list := s.o.ZigbeeNetwork.Firmware()
-	if list == nil {
-		list = []Firmware{}
-	}
-	s.answer(w, http.StatusOK, list)
+func (s *Server) listFirmware(*request) ([]Firmware, error) {
+	return append([]Firmware{}, s.o.ZigbeeNetwork.Firmware()...), nil
 }
 
 // removeFirmware takes an image away.
-func (s *Server) removeFirmware(w http.ResponseWriter, r *request) {
-	if err := s.o.ZigbeeNetwork.RemoveFirmware(r.PathValue("name")); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) removeFirmware(r *request) error {
+	return s.o.ZigbeeNetwork.RemoveFirmware(r.PathValue("name"))
 }
 
 func (s *Server) removeFirmwareForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		err = s.o.ZigbeeNetwork.RemoveFirmware(r.PostFormValue("name"))
-	}
+	err := s.o.ZigbeeNetwork.RemoveFirmware(r.PostFormValue("name"))
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"lintel/gateway/access"
 	"lintel/serialbridge/zigbee/z2m"
@@ -14,48 +13,6 @@ const (
 	zigbeePerPage   = 100
 	firmwarePerPage = 20 // each is more than a row
 )
-
-// paging leads through a list.
-type paging struct {
-	Page, Pages int
-	Query       string // what is searched for
-	Count       int    // rows that there are of it
-}
-
-// pageOf returns the rows of a list that a request asks for by q and page. has says whether a
-// row is one that is searched for.
-func pageOf[T any](r *request, all []T, perPage int, has func(row T, search string) bool) ([]T, paging) {
-	p := paging{Query: strings.TrimSpace(r.URL.Query().Get("q")), Page: 1}
-	if len(p.Query) > 100 {
-		p.Query = ""
-	}
-	if p.Query != "" {
-		search := strings.ToLower(p.Query)
-		var found []T
-		for _, row := range all {
-			if has(row, search) {
-				found = append(found, row)
-			}
-		}
-		all = found
-	}
-	p.Count = len(all)
-	p.Pages = max(1, (p.Count+perPage-1)/perPage)
-	if n, err := strconv.Atoi(r.URL.Query().Get("page")); err == nil {
-		p.Page = min(max(n, 1), p.Pages)
-	}
-	from := (p.Page - 1) * perPage
-	return all[from:min(from+perPage, p.Count)], p
-}
-
-// Before and After are the pages next to this one; 0: there is none.
-func (p paging) Before() int { return p.Page - 1 }
-func (p paging) After() int {
-	if p.Page == p.Pages {
-		return 0
-	}
-	return p.Page + 1
-}
 
 // groupsView is the page of the groups.
 type groupsView struct {
@@ -82,10 +39,9 @@ func groupRowOf(g z2m.GroupDetail, back string, operator bool) groupRow {
 func (s *Server) groupsPageView(r *request) (any, error) {
 	v := &groupsView{Frame: s.frame(r, r.t("Groups of Zigbee devices")), Operator: may(r.level, access.Operator), Admin: may(r.level, access.Admin)}
 	v.Acts, v.Frame.Still = s.actsView(r, v.Admin), v.Admin
-	var groups []z2m.GroupDetail
-	groups, v.Paging = pageOf(r, s.o.ZigbeeNetwork.Bridge().Groups(), zigbeePerPage, func(g z2m.GroupDetail, search string) bool {
-		return strings.Contains(strings.ToLower(g.Name), search)
-	})
+	search := searched(r)
+	groups := filter(s.o.ZigbeeNetwork.Bridge().Groups(), func(g *z2m.GroupDetail) bool { return contains(search, g.Name) })
+	groups, v.Paging = pageFor(r, groups, zigbeePerPage)
 	for _, g := range groups {
 		v.Groups = append(v.Groups, groupRowOf(g, r.URL.Path, v.Operator))
 	}

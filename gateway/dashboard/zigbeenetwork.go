@@ -152,15 +152,11 @@ func stepText(r *request, step zigbee.InterviewStep) string {
 
 // openForm opens the network, or closes it, and leads back to the page.
 func (s *Server) openForm(w http.ResponseWriter, r *request) {
-	err := parse(r)
-	if err == nil {
-		seconds, bad := strconv.ParseFloat(r.PostFormValue("seconds"), 64)
-		if bad != nil {
-			seconds = -1
-		}
-		err = s.open(r, seconds, r.PostFormValue("via"))
-	}
+	seconds, err := strconv.ParseFloat(r.PostFormValue("seconds"), 64)
 	if err != nil {
+		seconds = -1
+	}
+	if err := s.open(r, seconds, r.PostFormValue("via")); err != nil {
 		s.fail(w, r, err)
 		return
 	}

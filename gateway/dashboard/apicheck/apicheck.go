@@ -31,8 +31,8 @@ type House struct {
 	Absent map[string]int
 }
 
-// Operation is a call as it is described.
-type Operation struct {
+// operation is a call as it is described.
+type operation struct {
 	Method, Path string
 	Summary      string
 	Security     []any
@@ -49,33 +49,35 @@ type Operation struct {
 	}
 }
 
-// Describe asks a house for the description of its API.
-func (h *House) Describe(t testing.TB) (doc map[string]any, operations []Operation) {
+// describe asks a house for the description of its API.
+func (h *House) describe(t testing.TB) []byte {
 	t.Helper()
-	a := h.do(t, request{method: "GET", path: "/api/openapi.json"})
-	var typed struct {
-		Paths map[string]map[string]Operation
+	return h.do(t, request{method: "GET", path: "/api/openapi.json"}).body
+}
+
+// operationsOf are the calls that a description has.
+func operationsOf(t testing.TB, text []byte) (operations []operation) {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]operation
 	}
-	if err := json.Unmarshal(a.body, &doc); err != nil {
+	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(a.body, &typed); err != nil {
-		t.Fatal(err)
-	}
-	for path, methods := range typed.Paths {
+	for path, methods := range doc.Paths {
 		for method, o := range methods {
 			o.Method, o.Path = strings.ToUpper(method), path
 			operations = append(operations, o)
 		}
 	}
-	slices.SortFunc(operations, func(a, b Operation) int { return strings.Compare(a.Path+a.Method, b.Path+b.Method) })
-	return doc, operations
+	slices.SortFunc(operations, func(a, b operation) int { return strings.Compare(a.Path+a.Method, b.Path+b.Method) })
+	return operations
 }
 
 var wildcard = regexp.MustCompile(`\{[a-z_]+\}`)
 
 // path is the path of an operation, with values for its parameters.
-func (h *House) path(o *Operation) string {
+func (h *House) path(o *operation) string {
 	if path, ok := h.Paths[o.Path]; ok {
 		return path
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Problem is a problem document.
-type Problem struct {
+// problem is a problem document.
+type problem struct {
 	Type, Title string
 	Status      int
 	Detail      string
@@ -23,9 +23,9 @@ type Problem struct {
 
 // problemOf holds that an answer is a problem document as RFC 9457 has it, and that it says
 // what to do.
-func problemOf(t testing.TB, a answer) Problem {
+func problemOf(t testing.TB, a answer) problem {
 	t.Helper()
-	var p Problem
+	var p problem
 	d := json.NewDecoder(bytes.NewReader(a.body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil || a.Header.Get("Content-Type") != "application/problem+json" {
@@ -42,7 +42,7 @@ func problemOf(t testing.TB, a answer) Problem {
 }
 
 // names reports whether a problem document says of a place that something is wrong there.
-func (p Problem) names(place string) bool {
+func (p problem) names(place string) bool {
 	for _, e := range p.Errors {
 		if e.Pointer+e.Parameter+e.Header == place && e.Detail != "" {
 			return true
@@ -55,7 +55,7 @@ func (p Problem) names(place string) bool {
 var changeless = []string{"/api/users", "/api/tokens", "/api/roles", "/api/certificates", "/api/claim", "/api/settings", "/api/zigbee/groups"}
 
 // state is what a house tells of what can be changed.
-func (h *House) state(t *testing.T, operations []Operation) map[string]string {
+func (h *House) state(t *testing.T, operations []operation) map[string]string {
 	state := make(map[string]string)
 	for _, o := range operations {
 		if o.Method == http.MethodGet && slices.Contains(changeless, o.Path) {
@@ -75,7 +75,7 @@ func (h *House) tells(t *testing.T, path string) string {
 // Refusals sends to each call what it must refuse, and holds that the answer names what is
 // wrong, that nothing is a mistake of the house (5xx), and that nothing has changed.
 func (h *House) Refusals(t *testing.T) {
-	_, operations := h.Describe(t)
+	operations := operationsOf(t, h.describe(t))
 	before := h.state(t, operations)
 	for _, o := range operations {
 		t.Run(o.Method+" "+o.Path, func(t *testing.T) {
@@ -104,7 +104,7 @@ func (h *House) Refusals(t *testing.T) {
 }
 
 // good is a request that the door lets in.
-func (h *House) good(o *Operation) request {
+func (h *House) good(o *operation) request {
 	r := request{method: o.Method, path: h.path(o)}
 	if o.RequestBody != nil {
 		for kind := range o.RequestBody.Content {
@@ -115,12 +115,12 @@ func (h *House) good(o *Operation) request {
 }
 
 // want holds that a request is refused in the way that it should.
-func (h *House) want(t *testing.T, code int, place string, r request) Problem {
+func (h *House) want(t *testing.T, code int, place string, r request) problem {
 	t.Helper()
 	a := h.do(t, r)
 	if a.StatusCode != code {
 		t.Errorf("%s: %d, want %d: %.300s", a.what, a.StatusCode, code, a.body)
-		return Problem{}
+		return problem{}
 	}
 	p := problemOf(t, a)
 	if place != "" && !p.names(place) {
@@ -129,7 +129,7 @@ func (h *House) want(t *testing.T, code int, place string, r request) Problem {
 	return p
 }
 
-func (h *House) refuseStrangers(t *testing.T, o *Operation) {
+func (h *House) refuseStrangers(t *testing.T, o *operation) {
 	r := h.good(o)
 	r.host = "evil.example" // whose name leads here (DNS rebinding)
 	h.want(t, http.StatusMisdirectedRequest, "", r)
@@ -154,7 +154,7 @@ func (h *House) refuseStrangers(t *testing.T, o *Operation) {
 	problemOf(t, a)
 }
 
-func (h *House) refuseQueries(t *testing.T, o *Operation) {
+func (h *House) refuseQueries(t *testing.T, o *operation) {
 	with := func(query, place string) {
 		t.Helper()
 		r := h.good(o)
@@ -180,7 +180,7 @@ func (h *House) refuseQueries(t *testing.T, o *Operation) {
 	}
 }
 
-func (h *House) refuseTypes(t *testing.T, o *Operation, kind string) {
+func (h *House) refuseTypes(t *testing.T, o *operation, kind string) {
 	for _, other := range []string{"", "text/html", "application/jsonp", "application/x-www-form-urlencoded", ";"} {
 		r := h.good(o)
 		r.kind = other
@@ -193,7 +193,7 @@ func (h *House) refuseTypes(t *testing.T, o *Operation, kind string) {
 	}
 }
 
-func (h *House) refuseSizes(t *testing.T, o *Operation, kind string) {
+func (h *House) refuseSizes(t *testing.T, o *operation, kind string) {
 	most := o.RequestBody.MaxBytes
 	if most <= 0 {
 		t.Error("it does not say how much it takes")
@@ -207,7 +207,7 @@ func (h *House) refuseSizes(t *testing.T, o *Operation, kind string) {
 }
 
 // refuseBodies sends what is no JSON, and what is none for this call.
-func (h *House) refuseBodies(t *testing.T, o *Operation, schema map[string]any) {
+func (h *House) refuseBodies(t *testing.T, o *operation, schema map[string]any) {
 	with := func(body, place string) {
 		t.Helper()
 		r := h.good(o)
