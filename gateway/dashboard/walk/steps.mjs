@@ -31,7 +31,12 @@ export function steps({w, home, password}) {
     await page.waitForURL((url) => url.pathname === "/");
   };
 
-  const plug = "0xb43522fffe77a001"; // a device of the simulated house
+  // The devices of the simulated house, and what its people call them. The plug is named on its page.
+  const plug = "0xb43522fffe77a001";
+  const names = {
+    "0x00124b0022e10001": "Living room", "0x00178801061a2b3c": "Hall lamp", "0x842e14fffe77000a": "Bathroom radiator",
+    "0x680ae2fffe77000b": "Bedroom blind", "0x000d6f000177000c": "Front door",
+  };
 
   return {
     async "a new box shows nothing but the claim"(page) {
@@ -43,7 +48,7 @@ export function steps({w, home, password}) {
     async "claim it"(page) {
       await page.fill("#password", password);
       await page.fill("#again", password);
-      await page.fill("#name", "Walk");
+      await page.fill("#name", "Cellar");
       await page.click("main form[action='/claim'] button");
       await page.locator("form[action='/claim']").waitFor({state: "detached"});
       await w.look("claimed");
@@ -60,7 +65,7 @@ export function steps({w, home, password}) {
       await w.go("/welcome");
       await page.locator("#step-sticks .state.ok").waitFor();
       await w.look("welcome");
-      await page.locator("#step-name input[name=name]").fill("Walkers' box");
+      await page.locator("#step-name input[name=name]").fill("Our house");
       await page.click("#step-name form[action='/welcome/name'] button");
       await page.locator("#step-name .state.ok").waitFor();
     },
@@ -97,7 +102,16 @@ export function steps({w, home, password}) {
       if (!body.devices.some((d) => d.ieee_address === plug && d.friendly_name === "Kettle")) throw new Error("the network does not know the new name");
     },
 
+    async "name the others"() {
+      for (const [ieee, name] of Object.entries(names)) {
+        await until(name, "/api/zigbee/devices", ({devices}) => devices.some((d) => d.ieee_address === ieee && d.interview_state === "SUCCESSFUL"));
+        const {status} = await call(w.context, "PATCH", `/api/devices/${ieee}`, {name});
+        if (status >= 300) throw new Error(`${name} cannot be named: ${status}`);
+      }
+    },
+
     async "switch it on and see that it is"(page) {
+      await w.go(`/devices/${plug}`);
       const on = page.locator("#device-properties button[value=on]").first();
       await on.click();
       await page.locator("#device-properties button[value=on][aria-pressed=true]").first().waitFor();
@@ -105,20 +119,20 @@ export function steps({w, home, password}) {
 
     async "subscribe and publish in the page"(page) {
       await w.go("/publish");
-      await page.fill("#filter", "walk/#");
+      await page.fill("#filter", "garden/#");
       await page.click("#subscribe button");
-      await page.locator("#subscriptions").getByText("walk/#").first().waitFor();
-      await page.fill("#topic", "walk/here");
-      await page.fill("#payload", "a step");
+      await page.locator("#subscriptions").getByText("garden/#").first().waitFor();
+      await page.fill("#topic", "garden/pond");
+      await page.fill("#payload", "12 cm");
       await page.check("#publish input[name=retain]");
       await page.click("#publish > button");
-      await page.locator("#messages").getByText("a step").first().waitFor();
+      await page.locator("#messages").getByText("12 cm").first().waitFor();
       await w.look("published");
     },
 
     async "see the topic in the tree"(page) {
       await w.go("/topics");
-      await page.getByText("walk").first().waitFor();
+      await page.getByText("garden").first().waitFor();
       await w.look("topics-tree");
     },
 
@@ -134,11 +148,11 @@ export function steps({w, home, password}) {
     },
 
     async "be told why somebody was refused, and allow it"(page) {
-      const {status} = await call(w.context, "POST", "/api/users", {name: "olga", password: "another good password", page: "operator"});
-      if (status >= 300) throw new Error(`olga cannot be made: ${status}`);
+      const {status} = await call(w.context, "POST", "/api/users", {name: "lena", password: "another good password", page: "operator"});
+      if (status >= 300) throw new Error(`lena cannot be made: ${status}`);
       const other = await w.browser.newContext({locale: "en-GB"});
       const theirs = await other.newPage();
-      await login(theirs, "olga", "another good password");
+      await login(theirs, "lena", "another good password");
       await theirs.goto(box("/publish"));
       await theirs.locator("#live:not([hidden])").waitFor();
       await theirs.fill("#topic", "garden/pump/set");
@@ -152,7 +166,7 @@ export function steps({w, home, password}) {
       await page.click("form[action='/access/allow'] button");
       await page.waitForLoadState();
       const allowed = await call(other, "POST", "/api/publish", {topic: "garden/pump/set", payload: "ON"});
-      if (allowed.status >= 300) throw new Error(`olga may not publish yet: ${allowed.status}`);
+      if (allowed.status >= 300) throw new Error(`lena may not publish yet: ${allowed.status}`);
       await other.close();
     },
 
