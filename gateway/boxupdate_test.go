@@ -123,7 +123,7 @@ func TestUpdateFromHomeAssistant(t *testing.T) {
 
 	// It comes back, and Home Assistant says why as soon as the version is offered again.
 	back := newLaptop()
-	back.situation, back.record = update.TrialReturned, &update.Record{State: update.StateFailed, Version: "1.1", Counter: 2, Reason: "A stick was away."}
+	back.situation, back.record = update.TrialReturned, &update.Record{State: update.StateReturned, Version: "1.1", Counter: 2, Reason: "A stick was away."}
 	o.Machine = back
 	e, stop = startOptions(t, c, o)
 	defer stop()

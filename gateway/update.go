@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -50,23 +48,11 @@ func (g *gateway) buildUpdates() error {
 	g.updater = update.New(update.Options{
 		Release: release, Machine: g.o.Machine, Unable: g.unable(), House: health,
 		Keys: keys, Feed: c.FeedOf(release), Channel: c.Channel, Box: g.box.ID,
-		Folder: filepath.Join(g.o.Data, downloadFolder), Client: updateClient(),
+		Folder:    filepath.Join(g.o.Data, downloadFolder),
 		Automatic: c.Automatic, Hours: c.Hours, Trial: c.Trial(), Now: g.now,
 		Logger: g.log,
 	})
 	return nil
-}
-
-// updateClient fetches from feeds. Downloads take as long as they take; silence does not.
-func updateClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: 30 * time.Second,
-		MaxIdleConns:          2,
-		IdleConnTimeout:       30 * time.Second,
-	}}
 }
 
 // now is the time; zero: the clock is not known to be right.

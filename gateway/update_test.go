@@ -316,7 +316,7 @@ func TestTrialOfTheHouse(t *testing.T) {
 
 	// And the old one tells why.
 	back := newLaptop()
-	back.situation, back.record = update.TrialReturned, &update.Record{State: update.StateFailed, Version: "1.1", Counter: 2, Reason: lost.reason}
+	back.situation, back.record = update.TrialReturned, &update.Record{State: update.StateReturned, Version: "1.1", Counter: 2, Reason: lost.reason}
 	o.Version, o.Release.Counter, o.Machine = "1.0", 1, back
 	e, stop = startOptions(t, c, o)
 	defer stop()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lintel/gateway/update"
+	"lintel/gokrazy/supervisor"
 	"lintel/hardware"
 )
 
@@ -22,7 +23,7 @@ type guard struct {
 	listen  string // address of the page
 	proc    string // /proc
 	parent  int    // who starts lintel: the same as started this
-	init    string // socket of that
+	init    supervisor.Init
 	pace    pace
 	reboot  func(context.Context) error // of the machine
 	log     *slog.Logger
@@ -118,7 +119,7 @@ func (g *guard) look(ctx context.Context) {
 		g.log.Warn("lintel does not run: it is started")
 		g.watch.restarts++
 		g.watch.since = now
-		if err := (supervisor{g.init, g.program}).ask(ctx, "restart"); err != nil {
+		if err := g.init.Restart(ctx, g.program); err != nil {
 			g.log.Warn("lintel cannot be started", "err", err)
 		}
 	case reboot:

@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime/multipart"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,177 +18,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lintel/gateway/broker"
 	"lintel/gateway/update"
-	"lintel/persist"
+	"lintel/gokrazy/supervisor"
 )
-
-// TestMain is lintel as well: the tests start it as init would, under its name.
-func TestMain(m *testing.M) {
-	if what := os.Getenv("GUARD_TEST_LINTEL"); what != "" {
-		lintel(what, os.Getenv("GUARD_TEST_DATA"))
-	}
-	os.Exit(m.Run())
-}
-
-// lintel is a program that has a broker, or has none.
-func lintel(what, data string) {
-	fmt.Println("lintel says", what)
-	if what == "crash" {
-		fmt.Fprintln(os.Stderr, "panic: <b>the end</b>")
-		os.Exit(2)
-	}
-	os.Remove(filepath.Join(data, update.ProbeSocket))
-	l, err := net.Listen("unix", filepath.Join(data, update.ProbeSocket))
-	if err != nil {
-		panic(err)
-	}
-	switch what {
-	case "serve":
-		store, err := persist.Open(filepath.Join(data, "store"), persist.Options{})
-		if err != nil {
-			panic(err)
-		}
-		b, err := broker.New(store, broker.Options{})
-		if err != nil {
-			panic(err)
-		}
-		go b.Run(context.Background())
-		panic(b.Serve(context.Background(), l, "probe"))
-	case "starting":
-		update.AnswerStarting(l)
-	}
-	select {} // silent
-}
-
-// supervised is init: it keeps lintel running and answers at its socket as gokrazy's does.
-type supervised struct {
-	t       *testing.T
-	program string
-	socket  string
-	data    string
-
-	mu      sync.Mutex
-	what    string // the next lintel is
-	stopped bool
-	cmd     *exec.Cmd
-	starts  int
-	log     []string
-	ended   sync.WaitGroup
-	closed  bool
-}
-
-func newSupervised(t *testing.T, what string) *supervised {
-	dir, err := os.MkdirTemp("", "guard") // paths of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &supervised{t: t, program: filepath.Join(dir, "lintel"), socket: filepath.Join(dir, "init.sock"), data: dir, what: what}
-	l, err := net.Listen("unix", s.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: s.handler()}
-	s.ended.Go(func() { server.Serve(l) })
-	s.ended.Go(s.supervise)
-	t.Cleanup(func() {
-		s.mu.Lock()
-		s.closed = true
-		if s.cmd != nil {
-			s.cmd.Process.Kill()
-		}
-		s.mu.Unlock()
-		server.Close()
-		s.ended.Wait()
-	})
-	return s
-}
-
-func (s *supervised) supervise() {
-	for {
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
-			return
-		}
-		var cmd *exec.Cmd
-		var out bytes.Buffer
-		if !s.stopped {
-			cmd = &exec.Cmd{Path: "/proc/self/exe", Args: []string{s.program, "serve"}, Stdout: &out, Stderr: &out,
-				Env: append(os.Environ(), "GUARD_TEST_LINTEL="+s.what, "GUARD_TEST_DATA="+s.data)}
-			if err := cmd.Start(); err != nil {
-				s.t.Error(err)
-			}
-			s.cmd = cmd
-			s.starts++
-		}
-		s.mu.Unlock()
-		if cmd != nil {
-			cmd.Wait()
-			s.mu.Lock()
-			s.cmd = nil
-			s.log = append(s.log, strings.Split(strings.TrimSpace(out.String()), "\n")...)
-			s.mu.Unlock()
-		}
-		<-time.After(100 * time.Millisecond) // a second with gokrazy
-	}
-}
-
-func (s *supervised) handler() http.Handler {
-	mux := http.NewServeMux()
-	change := func(stopped bool) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			cookie, err := r.Cookie("gokrazy_xsrf")
-			if err != nil || cookie.Value != r.PostFormValue("xsrftoken") {
-				http.Error(w, "XSRF", http.StatusForbidden)
-				return
-			}
-			if r.PostFormValue("path") != s.program {
-				http.Error(w, "no such service", http.StatusNotFound)
-				return
-			}
-			s.mu.Lock()
-			s.stopped = stopped
-			if s.cmd != nil {
-				s.cmd.Process.Signal(syscall.SIGTERM)
-			}
-			s.mu.Unlock()
-			http.Redirect(w, r, "/status", http.StatusSeeOther)
-		}
-	}
-	mux.HandleFunc("POST /stop", change(true))
-	mux.HandleFunc("POST /restart", change(false))
-	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
-		if r.FormValue("path") != s.program || r.FormValue("stream") != "both" {
-			http.Error(w, "service not found", http.StatusNotFound)
-			return
-		}
-		s.mu.Lock()
-		for _, line := range s.log {
-			fmt.Fprintln(w, line)
-		}
-		s.mu.Unlock()
-		w.(http.Flusher).Flush()
-		<-r.Context().Done() // there may come more
-	})
-	return mux
-}
-
-func (s *supervised) become(what string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.what = what
-}
-
-func (s *supervised) state() (starts, pid int, stopped bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd != nil && s.cmd.Process != nil {
-		pid = s.cmd.Process.Pid
-	}
-	return s.starts, pid, s.stopped
-}
 
 // house is a guard at work.
 type house struct {
@@ -222,7 +48,7 @@ func guardHouse(t *testing.T, s *supervised, p pace, m *update.Machine, release 
 	l.Close()
 	h := &house{supervised: s, page: "http://" + l.Addr().String()}
 	h.g = &guard{release: release, machine: m, root: s.data, data: s.data, program: s.program, listen: l.Addr().String(),
-		proc: "/proc", parent: os.Getpid(), init: s.socket, pace: p, log: slog.New(slog.NewTextHandler(testWriter{t}, nil))}
+		proc: "/proc", parent: os.Getpid(), init: supervisor.Init{Socket: s.socket}, pace: p, log: slog.New(slog.NewTextHandler(testWriter{t}, nil))}
 	h.g.reboot = func(context.Context) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -333,17 +159,6 @@ func cmdline(t *testing.T, s *supervised) string {
 	return string(out)
 }
 
-func get(t *testing.T, address string) string {
-	t.Helper()
-	response, err := http.Get(address)
-	if err != nil {
-		return ""
-	}
-	defer response.Body.Close()
-	text, _ := io.ReadAll(response.Body)
-	return string(text)
-}
-
 // TestHang: a broker that hangs is started anew, and nothing else happens.
 func TestHang(t *testing.T) {
 	s := newSupervised(t, "serve")
@@ -396,116 +211,6 @@ func TestStarting(t *testing.T) {
 	<-time.After(5 * p.start)
 	if starts, _, _ := s.state(); starts != 1 || h.rebooted() != 0 {
 		t.Errorf("%d starts, %d restarts of the machine", starts, h.rebooted())
-	}
-}
-
-// TestRescue: lintel crashes; the page says so, takes a signed bundle and no other, and
-// starts lintel again.
-func TestRescue(t *testing.T) {
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release := update.Release{Version: "v1", Counter: 1, Board: "lintel", Kernel: "6.12", Keys: update.Keys{public}}
-	s := newSupervised(t, "crash")
-	h := guardHouse(t, s, fast, someMachine(t, s.data, 2, 2), release)
-	var page string
-	until(t, "the page", func() bool { page = get(t, h.page); return page != "" })
-	for _, want := range []string{"Lintel was started 4 times in a short time", "version v1", "&lt;b&gt;the end&lt;/b&gt;", `action="/update"`} {
-		if !strings.Contains(page, want) {
-			t.Errorf("%q is not on the page:\n%s", want, page)
-		}
-	}
-	if n := h.rebooted(); n != 0 {
-		t.Errorf("%d restarts of the machine", n)
-	}
-
-	manifest := update.Manifest{Version: "v2", Counter: 2, Board: "lintel", Kernel: "6.12", Released: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
-	root := bytes.NewReader([]byte("hsqs" + strings.Repeat("root", 1<<16)))
-	bundle := func(m update.Manifest, key ed25519.PrivateKey) []byte {
-		var b bytes.Buffer
-		if _, err := update.Write(&b, m, root, key); err != nil {
-			t.Fatal(err)
-		}
-		return b.Bytes()
-	}
-	send := func(file []byte, header, value string) (int, string) {
-		t.Helper()
-		var body bytes.Buffer
-		form := multipart.NewWriter(&body)
-		part, _ := form.CreateFormFile("bundle", "lintel.lintel")
-		part.Write(file)
-		form.Close()
-		request, _ := http.NewRequest("POST", h.page+"/update", &body)
-		request.Header.Set("Content-Type", form.FormDataContentType())
-		if header != "" {
-			request.Header.Set(header, value)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, _ := io.ReadAll(response.Body)
-		return response.StatusCode, string(text)
-	}
-	_, foreign, _ := ed25519.GenerateKey(nil)
-	other := manifest
-	other.Board = "lintel-vm-arm64"
-	old := manifest
-	old.Counter = 1
-	good := bundle(manifest, private)
-	spoiled := bytes.Clone(good)
-	spoiled[len(spoiled)-1]++
-	for name, test := range map[string]struct {
-		file          []byte
-		header, value string
-		status        int
-	}{
-		"foreign key":  {bundle(manifest, foreign), "", "", 422},
-		"other board":  {bundle(other, private), "", "", 422},
-		"not newer":    {bundle(old, private), "", "", 422},
-		"damaged":      {spoiled, "", "", 422},
-		"cut":          {good[:len(good)-7], "", "", 422},
-		"nothing":      {nil, "", "", 422},
-		"foreign page": {good, "Sec-Fetch-Site", "cross-site", 403},
-	} {
-		if status, text := send(test.file, test.header, test.value); status != test.status {
-			t.Errorf("%s: %d, %s", name, status, text)
-		}
-		if line := cmdline(t, s); strings.Contains(line, "try_boot") {
-			t.Fatalf("%s: %q", name, line)
-		}
-	}
-	response, err := http.Post(h.page+"/restart", "application/x-www-form-urlencoded", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	starts, _, _ := s.state()
-	until(t, "lintel is started again", func() bool { n, _, _ := s.state(); return n > starts })
-	// It crashes again.
-	until(t, "the page again", func() bool { page = get(t, h.page); return page != "" })
-	if status, text := send(good, "", ""); status != 200 {
-		t.Fatalf("a good bundle: %d, %s", status, text)
-	}
-	until(t, "the machine is restarted", func() bool { return h.rebooted() == 1 })
-	if line := cmdline(t, s); !strings.Contains(line, "gokrazy.try_boot_inactive=1   ") {
-		t.Errorf("cmdline.txt: %q", line)
-	}
-}
-
-// TestRecovery: lintel comes back by itself when the page was shown for a while.
-func TestRecovery(t *testing.T) {
-	s := newSupervised(t, "crash")
-	p := fast
-	p.rescue = 300 * time.Millisecond
-	h := guardHouse(t, s, p, someMachine(t, s.data, 2, 2), update.Release{Version: "v1", Counter: 1})
-	until(t, "lintel is stopped", func() bool { _, _, stopped := s.state(); return stopped })
-	s.become("serve")
-	until(t, "the broker answers", func() bool { return answers(s) })
-	if text := get(t, h.page); text != "" {
-		t.Errorf("the page is still there: %s", text)
 	}
 }
 
@@ -618,45 +323,5 @@ func TestPanic(t *testing.T) {
 	g.safely("test", func() { done = true; panic("mistake") })
 	if !done {
 		t.Error("not done")
-	}
-}
-
-// TestLog: init that says too much, nothing, or is not there.
-func TestLog(t *testing.T) {
-	dir, err := os.MkdirTemp("", "guard")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	s := supervisor{filepath.Join(dir, "s"), "/user/lintel"}
-	if lines, err := s.log(t.Context()); err == nil {
-		t.Errorf("nobody is there: %q", lines)
-	}
-	l, err := net.Listen("unix", s.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch q, _ := url.ParseQuery(r.URL.RawQuery); q.Get("path") {
-		case "/user/lintel":
-			for {
-				if _, err := fmt.Fprintf(w, "%s\xff\n", strings.Repeat("x", 3000)); err != nil {
-					return
-				}
-			}
-		}
-	})}
-	go server.Serve(l)
-	defer server.Close()
-	lines, err := s.log(t.Context())
-	size := 0
-	for _, line := range lines {
-		size += len(line)
-	}
-	if err != nil || size < maxLog || size > maxLog+maxLogLine+10 {
-		t.Errorf("%d bytes, %v", size, err)
-	}
-	if lines, err := (supervisor{s.socket, "/user/other"}).log(t.Context()); err != nil || len(lines) != 0 {
-		t.Errorf("%q, %v", lines, err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"lintel/gateway/update"
+	"lintel/gokrazy/supervisor"
 )
 
 // Set when a release is built.
@@ -52,7 +53,7 @@ func main() {
 	}
 	g := &guard{
 		release: release, machine: machine, root: "/", data: *data, program: *program, listen: *listen,
-		proc: "/proc", parent: os.Getppid(), init: "/run/gokrazy-http.sock", pace: usualPace, log: log,
+		proc: "/proc", parent: os.Getppid(), init: supervisor.Init{Socket: supervisor.Socket}, pace: usualPace, log: log,
 	}
 	if machine != nil {
 		g.reboot = machine.Reboot

@@ -41,12 +41,11 @@ type page struct {
 // lintel is started.
 func (g *guard) rescue(ctx context.Context, about string) {
 	g.log.Error("the rescue page is shown", "why", about)
-	init := supervisor{g.init, g.program}
-	if err := init.ask(ctx, "stop"); err != nil {
+	if err := g.init.Stop(ctx, g.program); err != nil {
 		g.log.Warn("lintel cannot be stopped", "err", err)
 	}
 	defer func() {
-		if err := init.ask(ctx, "restart"); err != nil && ctx.Err() == nil {
+		if err := g.init.Restart(ctx, g.program); err != nil && ctx.Err() == nil {
 			g.log.Warn("lintel cannot be started", "err", err)
 		}
 		g.watch = watch{pace: g.pace}
@@ -187,7 +186,7 @@ func (p *page) show(w http.ResponseWriter, r *http.Request) {
 	if p.g.machine != nil {
 		s.Record, _ = p.g.machine.Record()
 	}
-	lines, err := (supervisor{p.g.init, p.g.program}).log(r.Context())
+	lines, err := p.g.init.Log(r.Context(), p.g.program)
 	if s.Log = lines; err != nil {
 		s.LogError = err.Error()
 	}
@@ -249,23 +248,14 @@ func (p *page) write(ctx context.Context, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	m := p.g.machine
-	room, err := m.Room()
-	if err != nil {
+	// Here the clock may show anything: nothing expires. Write knows how much room there is.
+	if err := p.g.release.Judge(&bundle.Manifest, time.Time{}, 0); err != nil {
 		return err
 	}
-	// Here the clock may show anything: nothing expires.
-	if err := p.g.release.Judge(&bundle.Manifest, time.Time{}, room); err != nil {
+	if err := p.g.machine.Write(ctx, &bundle.Manifest, bundle.Root(), nil); err != nil {
 		return err
 	}
-	root, err := bundle.Root()
-	if err != nil {
-		return err
-	}
-	if err := m.Write(ctx, &bundle.Manifest, root, nil); err != nil {
-		return err
-	}
-	return m.Arm(ctx, nil, int(rescueTrial/time.Second), nil)
+	return p.g.machine.Arm(ctx, nil, int(rescueTrial/time.Second), nil)
 }
 
 // rescueTrial is how long a version may take to be found healthy that was installed here.

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"lintel/gokrazy/supervisor"
 )
 
 // Options are the options of [New].
@@ -16,12 +18,6 @@ type Options struct {
 	Settings Addresses
 	Save     func(Addresses) error // keeps settings that were confirmed for the next start
 	Logger   *slog.Logger          // nil: silent
-
-	Interface  string        // empty: eth0
-	Init       string        // socket of gokrazy's init; empty: /run/gokrazy-http.sock
-	ResolvConf string        // empty: /tmp/resolv.conf, to which gokrazy's /etc/resolv.conf leads
-	Delay      time.Duration // until settings that are tried are in force, in which a page can still be sent; 0: 2 s
-	Trial      time.Duration // in which they have to be confirmed; 0: 3 min
 }
 
 // Errors of [Manager.Try] and [Manager.Confirm].
@@ -37,12 +33,22 @@ var errNoInterface = errors.New("there is no Ethernet port; it is set up when on
 // something else may have changed it.
 const look = 20 * time.Second
 
+const (
+	ethernet   = "eth0"
+	dhcpClient = "/gokrazy/dhcp"
+)
+
 // Manager keeps the Ethernet port as the settings say.
 type Manager struct {
-	o    Options
+	save func(Addresses) error
 	log  *slog.Logger
-	init *supervisor
 	wake chan struct{}
+
+	// Tests have others.
+	init       supervisor.Init
+	resolvConf string
+	delay      time.Duration // until settings that are tried are in force, in which a page can still be sent
+	patience   time.Duration // in which they have to be confirmed
 
 	mu      sync.Mutex
 	kept    Addresses
@@ -75,23 +81,13 @@ func New(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Interface == "" {
-		o.Interface = "eth0"
+	return &Manager{
+		save: o.Save, log: o.Logger, kept: o.Settings, wake: make(chan struct{}, 1),
+		init:       supervisor.Init{Socket: supervisor.Socket},
+		resolvConf: "/tmp/resolv.conf", // to which gokrazy's /etc/resolv.conf leads
+		delay:      2 * time.Second,
+		patience:   3 * time.Minute,
 	}
-	if o.Init == "" {
-		o.Init = "/run/gokrazy-http.sock"
-	}
-	if o.ResolvConf == "" {
-		o.ResolvConf = "/tmp/resolv.conf"
-	}
-	if o.Delay == 0 {
-		o.Delay = 2 * time.Second
-	}
-	if o.Trial == 0 {
-		o.Trial = 3 * time.Minute
-	}
-	return &Manager{o: o, log: o.Logger, kept: o.Settings, wake: make(chan struct{}, 1),
-		init: newSupervisor(o.Init, "/gokrazy/dhcp")}
 }
 
 // Run keeps the port as it should be until ctx ends. Settings that are on trial then are not
@@ -147,7 +143,7 @@ func (m *Manager) tell(settings Addresses, err error) {
 		text = err.Error()
 	}
 	if text != m.problem && text != "" {
-		m.log.Warn("network not set up", "interface", m.o.Interface, "err", err)
+		m.log.Warn("network not set up", "interface", ethernet, "err", err)
 	}
 	m.problem = text
 }
@@ -171,8 +167,8 @@ func (m *Manager) Try(s Addresses) error {
 	if s.DNS == nil {
 		s.DNS = []string{} // as it is read from a file
 	}
-	begins := time.Now().Add(m.o.Delay)
-	m.trial = &trial{settings: s, begins: begins, ends: begins.Add(m.o.Trial)}
+	begins := time.Now().Add(m.delay)
+	m.trial = &trial{settings: s, begins: begins, ends: begins.Add(m.patience)}
 	m.last = ""
 	m.poke()
 	return nil
@@ -196,10 +192,8 @@ func (m *Manager) Confirm() error {
 	case !t.inForce:
 		return ErrNotInForce
 	}
-	if m.o.Save != nil {
-		if err := m.o.Save(m.trial.settings); err != nil {
-			return err
-		}
+	if err := m.save(m.trial.settings); err != nil {
+		return err
 	}
 	m.kept, m.trial, m.last = m.trial.settings, nil, ""
 	m.log.Info("network settings confirmed")
@@ -234,7 +228,7 @@ func (m *Manager) Status() Status {
 		settings := t.settings
 		s.Trial, s.InForce, s.Seconds = &settings, t.inForce, max(0, int(time.Until(t.ends).Seconds()))
 	}
-	if i, err := net.InterfaceByName(m.o.Interface); err == nil {
+	if i, err := net.InterfaceByName(ethernet); err == nil {
 		all, _ := i.Addrs()
 		for _, a := range all {
 			s.Addresses = append(s.Addresses, a.String())

@@ -129,8 +129,10 @@ func (d *initd) called() []string {
 }
 
 func (d *initd) manager(s Addresses, o Options) *Manager {
-	o.Settings, o.Init, o.ResolvConf, o.Delay = s, d.socket, d.resolv, time.Millisecond
-	return New(o)
+	o.Settings = s
+	m := New(o)
+	m.init.Socket, m.resolvConf, m.delay = d.socket, d.resolv, time.Millisecond
+	return m
 }
 
 // state is what the kernel has, as ip(8) tells it.
@@ -282,7 +284,8 @@ func TestManagerUnconfirmed(t *testing.T) {
 		return
 	}
 	d := startInit(t)
-	m := d.manager(usual, Options{Trial: 3 * time.Second, Save: func(Addresses) error { t.Error("saved"); return nil }})
+	m := d.manager(usual, Options{Save: func(Addresses) error { t.Error("saved"); return nil }})
+	m.patience = 3 * time.Second
 	defer m.start(t)()
 	until(t, leased)
 	if err := m.Try(static); err != nil {
@@ -352,7 +355,8 @@ func TestManagerWithoutInit(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	m := New(Options{Settings: static, Init: filepath.Join(t.TempDir(), "none"), ResolvConf: filepath.Join(t.TempDir(), "r")})
+	m := New(Options{Settings: static})
+	m.init.Socket, m.resolvConf = filepath.Join(t.TempDir(), "none"), filepath.Join(t.TempDir(), "r")
 	if err := m.apply(t.Context(), static); err == nil || !strings.Contains(err.Error(), "init does not answer") {
 		t.Errorf("%v", err)
 	}

@@ -88,17 +88,10 @@ func readHead(r io.Reader, b []byte) error {
 	return err
 }
 
-// Root returns a reader of the root, Manifest.Root.Size bytes of it. It may be read once.
+// Root returns a reader of the root, Manifest.Root.Size bytes of it. To be called once.
 // It ends with io.EOF only when the size and the hash of all that it gave fit and nothing
 // stands behind it in the bundle; else with a [Refusal].
-func (b *Bundle) Root() (io.Reader, error) {
-	if b.payload == nil {
-		return nil, errors.New("the root of this bundle has been read")
-	}
-	payload := b.payload
-	b.payload = nil
-	return newVerifier(payload, b.Manifest.Root), nil
-}
+func (b *Bundle) Root() io.Reader { return newVerifier(b.payload, b.Manifest.Root) }
 
 // A verifier reads what has to be one blob and ends with io.EOF only if it was.
 type verifier struct {

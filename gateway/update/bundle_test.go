@@ -74,11 +74,7 @@ func TestBundleRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := bundle.Root()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(r)
+		got, err := io.ReadAll(bundle.Root())
 		if err != nil || !bytes.Equal(got, root) {
 			t.Fatalf("root of %d bytes, err %v", len(got), err)
 		}
@@ -135,11 +131,7 @@ func readAll(b []byte, keys Keys) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := bundle.Root()
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(r)
+	return io.ReadAll(bundle.Root())
 }
 
 // TestSignatureStandsFirst: what is not signed is not parsed, and a signature is for one

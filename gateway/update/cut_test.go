@@ -133,7 +133,7 @@ func (b *box) check(want string) {
 	if want == "new" && record != nil {
 		b.t.Errorf("a record is left: %+v", record)
 	}
-	if want == "old" && (record == nil || record.State != StateFailed || record.Reason == "" || record.Tries < 1) {
+	if want == "old" && (record == nil || record.State != StateReturned || record.Reason == "" || record.Tries < 1) {
 		b.t.Errorf("no record of what has failed: %+v", record)
 	}
 }
@@ -310,7 +310,7 @@ func TestReturnIsRemembered(t *testing.T) {
 			for i := range 2 {
 				b.start()
 				_, record, err := b.machine().Start(b.release())
-				if err != nil || record == nil || record.State != StateFailed || record.Version != "new" || record.Counter != 2 || record.Reason != reason || record.Tries != 2 || record.Left != nil {
+				if err != nil || record == nil || record.State != StateReturned || record.Version != "new" || record.Counter != 2 || record.Reason != reason || record.Tries != 2 || record.Left != nil {
 					t.Errorf("start %d: %+v, %v", i+1, record, err)
 				}
 			}
@@ -336,7 +336,7 @@ func TestLeftIsChecked(t *testing.T) {
 		"nested":   {func(r *Record) { l := *r; r.Left = &l }, false},
 	} {
 		left, r := good, good
-		left.State = StateFailed
+		left.State = StateReturned
 		test.change(&left)
 		r.Left = &left
 		text, err := json.Marshal(r)

@@ -2,7 +2,10 @@
 
 package update
 
-import "os"
+import (
+	"math"
+	"os"
+)
 
 // Boxes run Linux: elsewhere OpenMachine finds none.
 
@@ -17,3 +20,7 @@ func replaceFile(name string, content []byte) error { return os.WriteFile(name, 
 func syncAll() {}
 
 func restartNow() error { return ErrNoMachine }
+
+func freeSpace(string) (int64, error) { return math.MaxInt64, nil }
+
+func syncFolder(string) error { return nil }

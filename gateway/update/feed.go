@@ -29,7 +29,7 @@ const (
 type Feed struct {
 	URL    string       // of the index, or of the folder with index.json, which then ends in /
 	Keys   Keys         // that may sign the index
-	Client *http.Client // nil: NewFeedClient(nil)
+	Client *http.Client // nil: one that follows a few redirects, from https to https only
 
 	// tests set these
 	rest  func(tries int) time.Duration // before another try; nil: seconds that double
@@ -37,9 +37,10 @@ type Feed struct {
 	room  func(dir string) (int64, error)
 }
 
-// NewFeedClient returns a client for feeds. It follows a few redirects, from https to https
+// newClient returns a client for feeds. It follows a few redirects, from https to https
 // only. roots are the certificate authorities that it believes, nil for those of the system.
-func NewFeedClient(roots *x509.CertPool) *http.Client {
+// Downloads take as long as they take; silence does not.
+func newClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
@@ -66,7 +67,7 @@ func NewFeedClient(roots *x509.CertPool) *http.Client {
 }
 
 // defaultClient is for feeds without one of their own.
-var defaultClient = NewFeedClient(nil)
+var defaultClient = newClient(nil)
 
 // Index fetches the index. It fails with a [Refusal] if what is there is not believed.
 func (f *Feed) Index(ctx context.Context) (*Index, error) {

@@ -18,7 +18,7 @@ const squashfsMagic = "hsqs"
 const chunk = 1 << 20
 
 // errRestartFirst says what has to be before an update.
-var errRestartFirst = errors.New("the box was updated and not restarted since: restart it first, then update again")
+var errRestartFirst = refuse(RestartDue, "The box was updated and has not been restarted since. Restart it first, then install the next update.")
 
 // Write writes a root to the partition that does not run, and remembers that it did.
 // root has to be as [Bundle.Root] gives it: it is believed at its end only. progress,
@@ -236,7 +236,7 @@ func (m *Machine) Abandon() error {
 	if err != nil {
 		return err
 	}
-	if r != nil && r.State == StateFailed {
+	if r != nil && r.State == StateReturned {
 		return nil // nothing was written since
 	}
 	return m.remember(r.left())

@@ -34,7 +34,7 @@ func (u *Updater) due(ctx context.Context, c *checks) {
 	if !u.o.Automatic || now.IsZero() || !u.o.Hours.Holds(now) || time.Now().Before(c.again) {
 		return
 	}
-	e := u.entry(false)
+	e := u.offer(false).Entry
 	if e == nil || e.Manifest.Counter == u.tried {
 		return // what did not hold once is for a person to try again
 	}
@@ -54,10 +54,8 @@ func (u *Updater) check(ctx context.Context, asked bool) error {
 		return refuse(Nothing, "This box has no release feed: name one as feed in the section [update] of its configuration, or upload a bundle here.")
 	}
 	u.enter(Checking)
-	ctx, cancel := context.WithTimeout(ctx, indexTime)
-	defer cancel()
 	index, err := u.feed().Index(ctx)
-	if err != nil && u.o.Now().IsZero() && !isRefusal(err) {
+	if err != nil && u.o.Now().IsZero() && !isType[*Refusal](err) {
 		err = fmt.Errorf("%w; the clock of the box is not set yet, and without it no certificate can be checked", err)
 	}
 	if err != nil {
@@ -77,7 +75,7 @@ func (u *Updater) check(ctx context.Context, asked bool) error {
 	return nil
 }
 
-func (u *Updater) feed() *Feed { return &Feed{URL: u.o.Feed, Keys: u.o.Keys, Client: u.o.Client} }
+func (u *Updater) feed() *Feed { return &Feed{URL: u.o.Feed, Keys: u.o.Keys, Client: u.o.client} }
 
 // offer says what the feed has for this box.
 func (u *Updater) offer(asked bool) Offer {
@@ -94,8 +92,6 @@ func (u *Updater) offer(asked bool) Offer {
 	return index.Offer(u.o.Release, u.o.Channel, u.o.Box, asked, u.o.Now(), room)
 }
 
-func (u *Updater) entry(asked bool) *Entry { return u.offer(asked).Entry }
-
 func available(e *Entry) *Available {
 	if e == nil {
 		return nil
@@ -106,7 +102,7 @@ func available(e *Entry) *Available {
 
 // installFromFeed installs what is shown as available.
 func (u *Updater) installFromFeed(ctx context.Context) error {
-	e := u.entry(true)
+	e := u.offer(true).Entry
 	if e == nil {
 		return refuse(Nothing, "There is nothing newer to install: check for updates first.")
 	}
@@ -136,7 +132,7 @@ func (u *Updater) installing(ctx context.Context, do func(context.Context) error
 		u.set(func(s *Status) { s.Phase, s.Percentage, s.CanCancel = Restarting, -1, false })
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil && !isRefusal(err) {
+	if cause := context.Cause(ctx); cause != nil && !isType[*Refusal](err) {
 		err = cause
 	}
 	if undo := u.o.Machine.Abandon(); undo != nil {
@@ -181,29 +177,16 @@ func (u *Updater) install(ctx context.Context, r io.Reader) error {
 	}
 	m := &b.Manifest
 	u.set(func(s *Status) { s.Installing = m.Version })
-	room, err := u.o.Machine.Room()
-	if err != nil {
+	if err := u.o.Release.Judge(m, u.o.Now(), 0); err != nil { // Write knows how much room there is
 		return err
 	}
-	if err := u.o.Release.Judge(m, u.o.Now(), room); err != nil {
-		return err
-	}
-	root, err := b.Root()
-	if err != nil {
-		return err
-	}
-	if err := u.o.Machine.Write(ctx, m, root, u.progress(m.Root.Size)); err != nil {
+	if err := u.o.Machine.Write(ctx, m, b.Root(), u.progress(m.Root.Size)); err != nil {
 		return err
 	}
 	u.enter(Arming)
 	alive := u.o.House.Alive()
 	patience := int((u.o.Trial + guardMargin) / time.Second)
 	return u.o.Machine.Arm(ctx, alive, patience, u.progress(m.Root.Size))
-}
-
-func isRefusal(err error) bool {
-	_, ok := errors.AsType[*Refusal](err)
-	return ok
 }
 
 // Explain makes a sentence for people of an error of an [Updater]. The reason is that of

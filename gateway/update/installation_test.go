@@ -109,7 +109,7 @@ func follows(t *testing.T, s *releaseServer, roots *fakeRoots, change func(*Opti
 	// A connection that is kept waits for the network: no time would pass.
 	f := &follower{roots: roots, start: time.Now(), asked: &asking{next: &http.Transport{DisableKeepAlives: true}, times: make(map[string][]time.Time)}}
 	o := Options{Release: Release{Version: "1", Counter: 1, Board: "lintel", Kernel: "k"}, Machine: roots, House: new(fakeHouse), Keys: trust(testKey(1)),
-		Feed: s.url, Channel: Stable, Box: "box", Folder: filepath.Join(t.TempDir(), "download"), Client: &http.Client{Transport: f.asked},
+		Feed: s.url, Channel: Stable, Box: "box", Folder: filepath.Join(t.TempDir(), "download"), client: &http.Client{Transport: f.asked},
 		Automatic: true, Hours: Daytime{3 * time.Hour, 5 * time.Hour}, Trial: 10 * time.Minute, Now: func() time.Time { return time.Now().UTC() }}
 	if change != nil {
 		change(&o)
@@ -251,7 +251,7 @@ func TestReturnedIsNotTriedAgain(t *testing.T) {
 			s := newReleaseServer(t)
 			s.release(t, "2", 2, 100)
 			returned := func() *fakeRoots {
-				return &fakeRoots{situation: situation, record: &Record{State: StateFailed, Version: "2", Counter: 2, Reason: "Why."}}
+				return &fakeRoots{situation: situation, record: &Record{State: StateReturned, Version: "2", Counter: 2, Reason: "Why."}}
 			}
 			synctest.Test(t, func(t *testing.T) {
 				f := follows(t, s, returned(), nil)

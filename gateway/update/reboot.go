@@ -3,15 +3,13 @@ package update
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"path/filepath"
 	"time"
+
+	"lintel/gokrazy/supervisor"
 )
 
 const (
-	initSocket = "run/gokrazy-http.sock"
 	// patienceOfInit is how long init waits for each program to end, and then again for
 	// those that it has killed.
 	patienceOfInit = 20 * time.Second
@@ -26,7 +24,7 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	syncAll()
 	asked, cancel := context.WithTimeout(ctx, rebootTime)
 	defer cancel()
-	err := m.askInit(asked)
+	err := supervisor.Init{Socket: filepath.Join(m.root, supervisor.Socket)}.Reboot(asked, patienceOfInit)
 	if err == nil {
 		<-asked.Done() // this program is ended before that
 		err = fmt.Errorf("init has not restarted the machine in %v", rebootTime)
@@ -39,34 +37,4 @@ func (m *Machine) Reboot(ctx context.Context) error {
 		return fmt.Errorf("restart: %w (%w)", hard, err)
 	}
 	return nil
-}
-
-// askInit asks init for a restart. Not with async=true: that restarts the machine after one
-// second, whether programs have ended or not.
-func (m *Machine) askInit(ctx context.Context) error {
-	address := fmt.Sprintf("http://init/reboot?kexec=off&wait_per_signal=%v", patienceOfInit)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
-	if err != nil {
-		return err
-	}
-	response, err := m.initClient().Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("init answers %s", response.Status)
-	}
-	return nil
-}
-
-// initClient speaks with gokrazy's init.
-func (m *Machine) initClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(m.root, initSocket))
-		},
-		DisableKeepAlives: true,
-	}}
 }

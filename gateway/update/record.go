@@ -18,7 +18,7 @@ const (
 	StateWriting   State = "writing"   // the other root is being written
 	StateArmed     State = "armed"     // the next start tries it
 	StateCommitted State = "committed" // it is the root from now on
-	StateFailed    State = "failed"    // it was tried and left; Reason says why
+	StateReturned  State = "failed"    // it was tried and left; Reason says why
 )
 
 // A Record is what is known of an update on the card: data/update/record.json. It is
@@ -88,7 +88,7 @@ func parseRecord(text []byte) *Record {
 		return nil
 	}
 	r.Patience = min(max(r.Patience, minPatience), maxPatience)
-	if l := r.Left; l != nil && (l.State != StateFailed || l.Left != nil || !l.valid()) {
+	if l := r.Left; l != nil && (l.State != StateReturned || l.Left != nil || !l.valid()) {
 		r.Left = nil
 	}
 	return r
@@ -99,7 +99,7 @@ func (r *Record) left() *Record {
 	switch {
 	case r == nil || r.State == StateCommitted:
 		return nil
-	case r.State == StateFailed:
+	case r.State == StateReturned:
 		l := *r
 		l.Alive, l.Left = nil, nil
 		return &l
@@ -109,7 +109,7 @@ func (r *Record) left() *Record {
 
 func (r *Record) valid() bool {
 	switch r.State {
-	case StateWriting, StateArmed, StateCommitted, StateFailed:
+	case StateWriting, StateArmed, StateCommitted, StateReturned:
 	default:
 		return false
 	}

@@ -2,7 +2,7 @@ package update
 
 import "fmt"
 
-// Reason says to the program why a bundle is refused.
+// Reason says to the program why something is refused.
 type Reason string
 
 // The reasons of a [Refusal].
@@ -19,9 +19,16 @@ const (
 	TooLarge      Reason = "too large"
 	NotAnImage    Reason = "not an image"
 	NoSpace       Reason = "no space" // on the disk
+
+	// About the box, whatever the bundle is.
+	Busy       Reason = "busy"
+	RestartDue Reason = "restart first"
+	Nothing    Reason = "nothing newer"
+	Unable     Reason = "unable"
+	Canceled   Reason = "canceled"
 )
 
-// Refusal is why a bundle is not taken.
+// Refusal is why something is not done.
 type Refusal struct {
 	Reason Reason
 	Text   string // a sentence for people, that says what to do

@@ -51,7 +51,7 @@ func situation(running, booted, next int, record *Record, r Release) Situation {
 			return TrialStart
 		}
 		return ForeignTrial
-	case record == nil || record.State == StateFailed:
+	case record == nil || record.State == StateReturned:
 		return NormalStart
 	case record.State == StateWriting:
 		return WriteInterrupted
@@ -97,7 +97,7 @@ func (m *Machine) Start(r Release) (Situation, *Record, error) {
 	}
 	switch s {
 	case TrialReturned:
-		record.State, record.Left = StateFailed, nil
+		record.State, record.Left = StateReturned, nil
 		if record.Reason == "" {
 			record.Reason = fmt.Sprintf("Version %s did not start, or lost power or hung before it was found healthy.", record.Version)
 		}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"unicode/utf8"
+
+	"lintel/gokrazy/supervisor"
 )
 
 func TestSituation(t *testing.T) {
@@ -31,7 +33,7 @@ func TestSituation(t *testing.T) {
 		"kept, without a record":               {3, 2, 3, nil, CommittedStart},
 		"trial without a record":               {3, 2, 2, nil, ForeignTrial},
 		"trial of what was being written":      {3, 2, 2, record(StateWriting, 2, 3), ForeignTrial},
-		"trial of what has failed":             {3, 2, 2, record(StateFailed, 2, 3), ForeignTrial},
+		"trial of what has failed":             {3, 2, 2, record(StateReturned, 2, 3), ForeignTrial},
 		"trial of the other one":               {3, 2, 2, record(StateArmed, 3, 2), ForeignTrial},
 		"trial of another version":             {3, 2, 2, &Record{State: StateArmed, From: 2, To: 3, Version: "v3", Counter: 3}, ForeignTrial},
 		"trial of another of the same name":    {3, 2, 2, &Record{State: StateArmed, From: 2, To: 3, Version: "v2", Counter: 3}, ForeignTrial},
@@ -42,7 +44,7 @@ func TestSituation(t *testing.T) {
 		"interrupted, then the root was moved": {3, 3, 3, record(StateWriting, 2, 3), WriteInterrupted},
 		"nothing":                              {2, 2, 2, nil, NormalStart},
 		"nothing, on the other":                {3, 3, 3, nil, NormalStart},
-		"failed":                               {2, 2, 2, record(StateFailed, 2, 3), NormalStart},
+		"failed":                               {2, 2, 2, record(StateReturned, 2, 3), NormalStart},
 		"somebody has put the old one back":    {2, 2, 2, record(StateCommitted, 2, 3), NormalStart},
 		"somebody will put the other one back": {2, 2, 3, nil, NormalStart},
 	} {
@@ -108,7 +110,7 @@ func TestReboot(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", filepath.Join(dir, initSocket))
+	l, err := net.Listen("unix", filepath.Join(dir, supervisor.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,6 @@ type Options struct {
 	Channel Channel
 	Box     string // id of the box, which staged releases go by
 	Folder  string // for what is fetched
-	Client  *http.Client
 
 	Automatic bool // install what the feed offers
 	Hours     Daytime
@@ -55,22 +54,16 @@ type Options struct {
 	Now func() time.Time
 
 	Logger *slog.Logger // nil: silent
+
+	client *http.Client // of tests; nil: that of a [Feed]
 }
 
 const (
-	// Busy and RestartDue are reasons of a [Refusal] that are about the box, not about a bundle.
-	Busy       Reason = "busy"
-	RestartDue Reason = "restart first"
-	Nothing    Reason = "nothing newer"
-	Unable     Reason = "unable"
-	Canceled   Reason = "canceled"
-
 	firstCheck = 2 * time.Minute // after the start: the network and the clock come first
 	checkEvery = 24 * time.Hour
 	retryFirst = 15 * time.Minute // after a feed that does not answer, then twice that, …
 	retryMost  = 6 * time.Hour
-	look       = time.Minute // between two looks at whether something is due
-	indexTime  = time.Minute
+	look       = time.Minute     // between two looks at whether something is due
 	answerTime = 2 * time.Second // between the answer to whoever asked for an update and the restart
 	judgeEvery = 2 * time.Second
 	settleTime = 30 * time.Second // that a house is healthy without a break before it counts
@@ -101,9 +94,6 @@ func New(o Options) *Updater {
 	u := &Updater{o: o, log: o.Logger, jobs: make(chan *job), changed: make(chan struct{}, 1)}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
-	}
-	if o.Client == nil {
-		u.o.Client = http.DefaultClient
 	}
 	r := o.Release
 	u.status = Status{Version: r.Version, Counter: r.Counter, Board: r.Board, Kernel: r.Kernel, Phase: Idle, Percentage: -1}
@@ -198,7 +188,7 @@ func (u *Updater) begin(ctx context.Context) error {
 	if situation != NormalStart {
 		u.log.Info("update", "situation", situation.String())
 	}
-	if record != nil && record.State == StateFailed {
+	if record != nil && record.State == StateReturned {
 		u.tried = record.Counter
 		u.set(func(s *Status) {
 			s.Returned = &Returned{Version: record.Version, Reason: record.Reason, Time: record.Time}
@@ -340,7 +330,7 @@ func (u *Updater) Cancel() bool {
 // fresh says whether the box can take an update now.
 func (u *Updater) fresh() error {
 	if u.Status().RestartFirst {
-		return refuse(RestartDue, "The box was updated and has not been restarted since. Restart it first, then install the next update.")
+		return errRestartFirst
 	}
 	return nil
 }

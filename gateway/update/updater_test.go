@@ -179,7 +179,7 @@ func TestSickTrialIsLeft(t *testing.T) {
 
 func TestStartsThatAreNoTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := started(t, &fakeRoots{situation: TrialReturned, record: &Record{State: StateFailed, Version: "2", Counter: 2, Reason: "Why."}}, new(fakeHouse), nil)
+		u := started(t, &fakeRoots{situation: TrialReturned, record: &Record{State: StateReturned, Version: "2", Counter: 2, Reason: "Why."}}, new(fakeHouse), nil)
 		if s := u.Status(); s.Returned == nil || s.Returned.Version != "2" || s.Returned.Reason != "Why." {
 			t.Errorf("%+v", s.Returned)
 		}

@@ -141,11 +141,10 @@ func show(args []string, out io.Writer) error {
 	if err := keys.orEnvironment(); err != nil {
 		return err
 	}
-	trust, err := update.ParseKeys(*trusted)
+	trust, err := keys.trust(*trusted)
 	if err != nil {
 		return err
 	}
-	trust = trust.With(keys.public())
 	if flags.NArg() != 1 || len(trust) == 0 {
 		return fmt.Errorf("show takes one file, and the keys that may have signed it, --trust or --key: %w", errUsage)
 	}
@@ -172,11 +171,7 @@ func show(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	root, err := bundle.Root()
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, root); err != nil {
+	if _, err := io.Copy(io.Discard, bundle.Root()); err != nil {
 		return err
 	}
 	if err := printed.Encode(bundle.Manifest); err != nil {

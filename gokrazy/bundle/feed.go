@@ -34,11 +34,10 @@ func feed(args []string, out io.Writer, now time.Time) error {
 	if err := keys.orEnvironment(); err != nil {
 		return err
 	}
-	trust, err := update.ParseKeys(*trusted)
+	trust, err := keys.trust(*trusted)
 	if err != nil {
 		return err
 	}
-	trust = trust.With(keys.public())
 	if flags.NArg() != 1 || *folder == "" || *channel == "" || len(*keys) == 0 || *keep < 1 {
 		return fmt.Errorf("feed needs --folder, --channel, --key and one bundle: %w", errUsage)
 	}
@@ -107,11 +106,7 @@ func addBundle(folder, name string, trust update.Keys) (*update.Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	root, err := bundle.Root()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.Copy(io.Discard, root); err != nil {
+	if _, err := io.Copy(io.Discard, bundle.Root()); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	m := bundle.Manifest

@@ -146,11 +146,11 @@ func (s *signers) orEnvironment() error {
 	return nil
 }
 
-// public returns the public keys.
-func (s signers) public() update.Keys {
-	var keys update.Keys
+// trust returns public keys in base64, commas between, and those of the signers.
+func (s signers) trust(trusted string) (update.Keys, error) {
+	keys, err := update.ParseKeys(trusted)
 	for _, private := range s {
-		keys = append(keys, private.Public().(ed25519.PublicKey))
+		keys = keys.With(update.Keys{private.Public().(ed25519.PublicKey)})
 	}
-	return keys
+	return keys, err
 }
