@@ -13,7 +13,6 @@ import (
 
 // noBox says on a machine that is no appliance how Lintel is updated there.
 const noBox = "This Lintel runs on a computer that is not its own: put the new program in the place of the old one, in the way it was installed, and start it again. " +
-
 	"What it knows stays in the data folder. A box with the image of Lintel on its card updates itself."
 
 // unable says why this Lintel cannot update itself and how it is done instead.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -16,14 +15,12 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"lintel/cmd/internal/passphrase"
 	"lintel/gateway"
 	"lintel/gateway/backup"
 	"lintel/gateway/settings"
 	"lintel/persist"
 )
-
-// maxPassphrase bounds the file with the passphrase.
-const maxPassphrase = 4096
 
 // makeBackup makes a backup under a temporary name, reads it back, and only then
 // gives it its name.
@@ -36,7 +33,7 @@ func makeBackup(args []string, out io.Writer) error {
 	if err != nil || name == "" {
 		return err
 	}
-	passphrase, err := readPassphrase(*passphraseFile)
+	secret, err := passphrase.Read(*passphraseFile)
 	if err != nil {
 		return err
 	}
@@ -48,8 +45,8 @@ func makeBackup(args []string, out io.Writer) error {
 	}
 	defer f.Cleanup()
 	w := io.WriteCloser(f)
-	if passphrase != "" {
-		if w, err = persist.EncryptBackup(f, passphrase); err != nil {
+	if secret != "" {
+		if w, err = persist.EncryptBackup(f, secret); err != nil {
 			return err
 		}
 	}
@@ -57,7 +54,7 @@ func makeBackup(args []string, out io.Writer) error {
 	if err := gateway.Backup(ctx, *data, version, w, *small, logger); err != nil {
 		return err
 	}
-	if passphrase != "" {
+	if secret != "" {
 		if err := w.Close(); err != nil {
 			return err
 		}
@@ -69,7 +66,7 @@ func makeBackup(args []string, out io.Writer) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	box, m, err := backup.Verify(f, passphrase)
+	box, m, err := backup.Verify(f, secret)
 	if err != nil {
 		return fmt.Errorf("%w (it was just written: try another disk)", err)
 	}
@@ -89,7 +86,7 @@ func restore(args []string, out io.Writer) error {
 	if err != nil || name == "" {
 		return err
 	}
-	passphrase, err := readPassphrase(*passphraseFile)
+	secret, err := passphrase.Read(*passphraseFile)
 	if err != nil {
 		return err
 	}
@@ -98,7 +95,7 @@ func restore(args []string, out io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	plain, err := persist.DecryptBackup(f, passphrase)
+	plain, err := persist.DecryptBackup(f, secret)
 	if err != nil {
 		return err
 	}
@@ -135,26 +132,4 @@ func parseFile(flags *flag.FlagSet, args []string) (string, error) {
 		return "", fmt.Errorf("name one file, after the flags: %w", errUsage)
 	}
 	return flags.Arg(0), nil
-}
-
-// readPassphrase reads the first line of a file; without a file there is none.
-func readPassphrase(name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fmt.Errorf("passphrase: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
-	if err != nil {
-		return "", fmt.Errorf("passphrase: %w", err)
-	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	line = bytes.TrimSuffix(line, []byte("\r"))
-	if len(line) == 0 || len(line) > maxPassphrase {
-		return "", fmt.Errorf("%s has no passphrase in its first line, or more than %d bytes: write one there", name, maxPassphrase)
-	}
-	return string(line), nil
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -11,12 +12,9 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
-	"runtime/metrics"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -127,19 +125,17 @@ func serve(args []string, out io.Writer) error {
 		fmt.Fprintf(out, "restored   a backup; %s is what was there before\n", before)
 	}
 	os.MkdirAll(*data, 0o700) // if that fails the gateway will say so
-	name := filepath.Join(*data, settings.DefaultFile)
-	if *configFile != "" {
-		name = *configFile
-	}
+	name := cmp.Or(*configFile, filepath.Join(*data, settings.DefaultFile))
 	onCard := settings.ReadCard(settings.CardOptions{Data: *data, Config: name, BootFiles: whereBootFiles(*bootFiles, *card, *data)})
-	switch {
-	case *configFile != "":
-	case exists(name):
-		*configFile = name
-	case exists(settings.DefaultFile):
-		name = settings.DefaultFile // what Load reads
+	var config settings.Config
+	if *configFile != "" || exists(name) {
+		config, err = settings.Load(name)
+	} else {
+		config, err = settings.Load("") // that of the folder it was started in, if there is one
+		if exists(settings.DefaultFile) {
+			name = settings.DefaultFile
+		}
 	}
-	config, err := settings.Load(*configFile)
 	if err != nil {
 		return err
 	}
@@ -213,32 +209,6 @@ func serve(args []string, out io.Writer) error {
 	return err
 }
 
-// grow makes the data's partition as large as the card, beside everything else: at the
-// first start only there is something to do.
-func grow(ctx context.Context, data string, logger *slog.Logger) {
-	grown, err := hardware.GrowDisk(ctx, data)
-	if grown > 0 {
-		logger.Info("the partition of the data has grown", "bytes", grown)
-	}
-	if err != nil && ctx.Err() == nil {
-		logger.Warn("the partition of the data is smaller than the card", "err", err)
-	}
-}
-
-// whereBootFiles returns where a person may have put files for the next start, besides
-// the data folder.
-func whereBootFiles(folder string, card bool, data string) func(func(string, func() error) error) error {
-	switch {
-	case folder != "":
-		return func(use func(string, func() error) error) error {
-			return use(folder, func() error { return nil })
-		}
-	case card:
-		return func(use func(string, func() error) error) error { return hardware.BootFiles(data, use) }
-	}
-	return nil
-}
-
 // checkStore is how this program is run to check the store.
 func checkStore() []string {
 	program, err := os.Executable()
@@ -246,79 +216,6 @@ func checkStore() []string {
 		return nil
 	}
 	return []string{program, "check-store"}
-}
-
-// limitMemory has the collector run often before a third of the machine's memory is
-// used. GOMEMLIMIT goes before.
-func limitMemory() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit())
-	}
-}
-
-func memoryLimit() int64 {
-	if total := hardware.ReadVitals("/").MemoryTotal; total > 0 {
-		return int64(total / 3)
-	}
-	return math.MaxInt64
-}
-
-// smallMemory is what the program is to do with. As long as that is enough the
-// collector runs seldom, which saves CPU under load: messages of QoS 1 and 2 live shortly.
-const smallMemory = 44 << 20
-
-const (
-	calm       = 4 << 20  // bytes allocated in a second
-	calmMemory = 24 << 20 // what the program is to do with as long as less is
-
-	giveBack = 3 * time.Second // passes at least before memory is given back again
-)
-
-// balance sets the limit for the memory by what is in use of it, until ctx ends: with
-// twice that, and 16 MiB that are not heap, the collector runs about as often as Go has
-// it run by itself. While little is allocated it may run more often at no cost, and the house
-// gets the memory back, that of a burst as soon as it is over: the collector would not
-// run again for a long time. GOGC and GOMEMLIMIT go before.
-func balance(ctx context.Context) {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	debug.SetGCPercent(400)
-	most := memoryLimit()
-	const every = 200 * time.Millisecond
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
-	var (
-		now       int64
-		allocated uint64
-		burst     bool // since memory was given back
-		gaveBack  time.Time
-	)
-	for {
-		metrics.Read(samples)
-		live, all := int64(samples[0].Value.Uint64()), samples[1].Value.Uint64()
-		limit := max(smallMemory, 2*live+16<<20)
-		atRest := all-allocated < calm*uint64(every)/uint64(time.Second)
-		if atRest {
-			limit = max(calmMemory, live+live/4+12<<20)
-		}
-		allocated = all
-		if limit = min(limit, most); limit != now {
-			now = limit
-			debug.SetMemoryLimit(limit)
-		}
-		burst = burst || !atRest
-		if burst && atRest && time.Since(gaveBack) >= giveBack {
-			debug.FreeOSMemory()
-			burst, gaveBack = false, time.Now()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // announce says where everything is.

@@ -2,21 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"mime/multipart"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
-)
 
-// maxPassphrase bounds the file with the passphrase.
-const maxPassphrase = 1000
+	"lintel/cmd/internal/passphrase"
+)
 
 func backupCommand() command {
 	return command{
@@ -47,17 +43,17 @@ func runBackup(flags *flag.FlagSet) action {
 		if _, err := os.Stat(filepath.Dir(args[0])); err != nil {
 			return err // before the box makes one for nothing
 		}
-		passphrase, err := readPassphrase(*passphraseFile)
+		secret, err := passphrase.Read(*passphraseFile)
 		if err != nil {
 			return err
 		}
 		ctx, stop := interruptible()
 		defer stop()
-		body, err := json.Marshal(map[string]any{"passphrase": passphrase, "small": *small})
+		body, err := json.Marshal(map[string]any{"passphrase": secret, "small": *small})
 		if err != nil {
 			return err
 		}
-		answer, err := b.exchange(ctx, "/api/backup", "application/json", bytes.NewReader(body))
+		answer, err := b.do(ctx, "POST", "/api/backup", "application/json", bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -110,7 +106,7 @@ func runRestore(flags *flag.FlagSet) action {
 		if len(args) != 1 {
 			return fmt.Errorf("name the file of the backup: %w", errUsage)
 		}
-		passphrase, err := readPassphrase(*passphraseFile)
+		secret, err := passphrase.Read(*passphraseFile)
 		if err != nil {
 			return err
 		}
@@ -123,18 +119,13 @@ func runRestore(flags *flag.FlagSet) action {
 		defer stop()
 		body, form := io.Pipe()
 		fields := multipart.NewWriter(form)
-		go func() { form.CloseWithError(sendBackup(fields, f, passphrase)) }()
+		go func() { form.CloseWithError(sendBackup(fields, f, secret)) }()
 		defer body.Close()
-		answer, err := b.exchange(ctx, "/api/restore", fields.FormDataContentType(), body)
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
 		var done struct {
 			Restored string `json:"restored"`
 		}
-		if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&done); err != nil {
-			return fmt.Errorf("the answer of the box is cut: %w", err)
+		if err := b.ask(ctx, "POST", "/api/restore", fields.FormDataContentType(), body, &done); err != nil {
+			return err
 		}
 		if *asJSON {
 			return writeJSON(c.out, done)
@@ -144,8 +135,8 @@ func runRestore(flags *flag.FlagSet) action {
 	}
 }
 
-func sendBackup(fields *multipart.Writer, f *os.File, passphrase string) error {
-	if err := fields.WriteField("passphrase", passphrase); err != nil {
+func sendBackup(fields *multipart.Writer, f *os.File, secret string) error {
+	if err := fields.WriteField("passphrase", secret); err != nil {
 		return err
 	}
 	part, err := fields.CreateFormFile("file", filepath.Base(f.Name()))
@@ -156,27 +147,6 @@ func sendBackup(fields *multipart.Writer, f *os.File, passphrase string) error {
 		return err
 	}
 	return fields.Close()
-}
-
-// exchange posts a body that may be long, and returns an answer that may be.
-func (b *box) exchange(ctx context.Context, path, kind string, body io.Reader) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, "POST", b.url+path, body)
-	if err != nil {
-		return nil, err
-	}
-	if b.token != "" {
-		request.Header.Set("Authorization", "Bearer "+b.token)
-	}
-	request.Header.Set("Content-Type", kind)
-	answer, err := new(http.Client).Do(request) // without the time limit of b.client
-	if err != nil {
-		return nil, fmt.Errorf("the box does not answer: %w", err)
-	}
-	if answer.StatusCode >= 300 {
-		defer answer.Body.Close()
-		return nil, refusal(answer)
-	}
-	return answer, nil
 }
 
 // keepFile writes what r gives to a file, which is there whole or not at all.
@@ -194,26 +164,4 @@ func keepFile(name string, r io.Reader) (size int64, err error) {
 		return 0, err
 	}
 	return size, os.Rename(f.Name(), name)
-}
-
-// readPassphrase returns the first line of a file; without a file there is none.
-func readPassphrase(name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fmt.Errorf("passphrase: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+2))
-	if err != nil {
-		return "", fmt.Errorf("passphrase: %w", err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	line = strings.TrimSuffix(line, "\r")
-	if line == "" || len(line) > maxPassphrase {
-		return "", fmt.Errorf("%s has no passphrase in its first line, or more than %d bytes: write one there", name, maxPassphrase)
-	}
-	return line, nil
 }

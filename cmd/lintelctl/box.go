@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -16,18 +17,17 @@ import (
 	"unicode"
 )
 
-// maxAnswer bounds what a box may answer, in bytes.
-const maxAnswer = 8 << 20
+const (
+	maxAnswer = 8 << 20     // bytes of JSON
+	callTime  = time.Minute // for the answer to a call
+)
 
 // box is the JSON API of a box.
-type box struct {
-	url, token string
-	client     http.Client
-}
+type box struct{ url, token string }
 
 // boxFlags adds the flags that say which box is meant and who asks.
 func boxFlags(flags *flag.FlagSet) *box {
-	b := &box{client: http.Client{Timeout: time.Minute}}
+	b := new(box)
 	flags.StringVar(&b.url, "box", os.Getenv("LINTEL_BOX"), "`URL` of the box, such as http://lintel.local (default $LINTEL_BOX)")
 	flags.StringVar(&b.token, "token", "", "API `token` that the page of the box has made (default $LINTEL_TOKEN, which others do not see)")
 	return b
@@ -60,25 +60,37 @@ func (b *box) checkURL() error {
 	return nil
 }
 
-// call makes a call with a body of a type, nil for none, and reads the answer into out,
-// nil to ignore it.
-func (b *box) call(method, path, kind string, body []byte, out any) error {
-	request, err := http.NewRequest(method, b.url+path, bytes.NewReader(body))
+// do makes a request with a body of a type, nil for none. The body of the answer, which may be
+// long, is to be closed. What the box refuses is an error.
+func (b *box) do(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, b.url+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if b.token != "" {
+		request.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	if kind != "" {
+		request.Header.Set("Content-Type", kind)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("the box does not answer: %w", err)
+	}
+	if answer.StatusCode >= 300 {
+		defer answer.Body.Close()
+		return nil, refusal(answer)
+	}
+	return answer, nil
+}
+
+// ask is do with an answer in JSON, which goes into out; nil: it is ignored.
+func (b *box) ask(ctx context.Context, method, path, kind string, body io.Reader, out any) error {
+	answer, err := b.do(ctx, method, path, kind, body)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+b.token)
-	if body != nil {
-		request.Header.Set("Content-Type", kind)
-	}
-	answer, err := b.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("the box does not answer: %w", err)
-	}
 	defer answer.Body.Close()
-	if answer.StatusCode >= 300 {
-		return refusal(answer)
-	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("the answer of the box is cut: %w", err)
@@ -90,6 +102,13 @@ func (b *box) call(method, path, kind string, body []byte, out any) error {
 		return fmt.Errorf("the box answers something else than is expected, is it of another version than this command? %w", err)
 	}
 	return nil
+}
+
+// call is ask for what takes a moment.
+func (b *box) call(method, path, kind string, body []byte, out any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	return b.ask(ctx, method, path, kind, bytes.NewReader(body), out)
 }
 
 // refusal returns what a box says why it does not do what it was asked: a problem document

@@ -60,7 +60,7 @@ func runCapture(flags *flag.FlagSet) action {
 
 // stream copies the answer to a GET to out as it comes.
 func (b *box) stream(ctx context.Context, path string, out io.Writer) error {
-	answer, err := b.open(ctx, path)
+	answer, err := b.do(ctx, "GET", path, "", nil)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -47,12 +46,9 @@ func showLog(flags *flag.FlagSet) action {
 	level := flags.String("level", "", "lines of this `level` and above only: debug, info, warn or error")
 	lines := flags.Int("lines", 100, "`number` of last lines")
 	follow := flags.Bool("follow", false, "go on with those that come, until interrupted")
-	return func(c *call, args []string) error {
+	return func(c *call, _ []string) error {
 		if err := b.check(); err != nil {
 			return err
-		}
-		if len(args) > 0 {
-			return fmt.Errorf("unexpected %q: %w", args[0], errUsage)
 		}
 		query := url.Values{"level": {*level}, "lines": {fmt.Sprint(*lines)}}
 		say := func(l logLine) error {
@@ -100,7 +96,7 @@ func writeLogLine(w io.Writer, l logLine) error {
 // events calls take with the value of each server-sent event of a box, until ctx ends, which
 // is no error, or the box has enough.
 func events[T any](ctx context.Context, b *box, path string, take func(T) error) error {
-	answer, err := b.open(ctx, path)
+	answer, err := b.do(ctx, "GET", path, "", nil)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -130,23 +126,4 @@ func events[T any](ctx context.Context, b *box, path string, take func(T) error)
 		return fmt.Errorf("the box is gone: %w", err)
 	}
 	return fmt.Errorf("the box has ended it")
-}
-
-// open makes a GET whose answer comes for as long as ctx lasts.
-func (b *box) open(ctx context.Context, path string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, "GET", b.url+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+b.token)
-	client := http.Client{Transport: b.client.Transport} // no limit of time
-	answer, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("the box does not answer: %w", err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		defer answer.Body.Close()
-		return nil, refusal(answer)
-	}
-	return answer, nil
 }

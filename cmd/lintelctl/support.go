@@ -31,7 +31,7 @@ func runSupport(flags *flag.FlagSet) action {
 		}
 		ctx, stop := interruptible()
 		defer stop()
-		answer, err := b.open(ctx, "/api/support")
+		answer, err := b.do(ctx, "GET", "/api/support", "", nil)
 		if err != nil {
 			return err
 		}

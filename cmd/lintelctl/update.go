@@ -3,12 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -67,7 +65,7 @@ func runUpdate(flags *flag.FlagSet) action {
 		case "status":
 			err = b.call("GET", "/api/update", "", nil, &status)
 		case "check", "cancel", "restart":
-			err = b.post(ctx, "/api/update/"+what, "application/json", strings.NewReader("{}"), &status)
+			err = b.ask(ctx, "POST", "/api/update/"+what, "application/json", strings.NewReader("{}"), &status)
 		case "install", "upload":
 			if err = b.call("GET", "/api/update", "", nil, &f.before); err != nil {
 				break
@@ -75,7 +73,7 @@ func runUpdate(flags *flag.FlagSet) action {
 			if what == "upload" {
 				err = f.upload(ctx, args[0], &status)
 			} else {
-				err = b.post(ctx, "/api/update/install", "application/json", strings.NewReader("{}"), &status)
+				err = b.ask(ctx, "POST", "/api/update/install", "application/json", strings.NewReader("{}"), &status)
 			}
 			if err == nil && !*noWait {
 				status, err = f.follow(ctx, status)
@@ -92,19 +90,6 @@ func runUpdate(flags *flag.FlagSet) action {
 		}
 		return writeUpdate(c.out, &status)
 	}
-}
-
-// post posts a body that may be long, and whose answer may take long.
-func (b *box) post(ctx context.Context, path, kind string, body io.Reader, out any) error {
-	answer, err := b.exchange(ctx, path, kind, body)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(out); err != nil {
-		return fmt.Errorf("the answer of the box is cut: %w", err)
-	}
-	return nil
 }
 
 // following follows an update of a box to its end.
@@ -128,7 +113,7 @@ func (f *following) upload(ctx context.Context, name string, status *update.Stat
 		return err
 	}
 	body := f.progress.reader("uploading", file, info.Size())
-	return f.box.post(ctx, "/api/update/upload", "application/octet-stream", body, status)
+	return f.box.ask(ctx, "POST", "/api/update/upload", "application/octet-stream", body, status)
 }
 
 // errWentBack says that an update came to nothing.
@@ -185,20 +170,8 @@ func (f *following) ask(ctx context.Context) (update.Status, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, "GET", f.box.url+"/api/update", nil)
-	if err != nil {
-		return status, err
-	}
-	request.Header.Set("Authorization", "Bearer "+f.box.token)
-	answer, err := f.box.client.Do(request)
-	if err != nil {
-		return status, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return status, refusal(answer)
-	}
-	return status, json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&status)
+	err := f.box.ask(ctx, "GET", "/api/update", "", nil, &status)
+	return status, err
 }
 
 // say shows how far the box is.

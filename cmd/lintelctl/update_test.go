@@ -81,7 +81,7 @@ func TestUpdateIsFollowed(t *testing.T) {
 			if err := f.box.call("GET", "/api/update", "", nil, &f.before); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.box.post(t.Context(), "/api/update/install", "application/json", strings.NewReader("{}"), &status); err != nil {
+			if err := f.box.ask(t.Context(), "POST", "/api/update/install", "application/json", strings.NewReader("{}"), &status); err != nil {
 				t.Fatal(err)
 			}
 			status, err := f.follow(t.Context(), status)

@@ -20,8 +20,8 @@ func (s *Server) backupRoutes() []route {
 	return []route{
 		// Who may restore depends on whether the box is claimed: see mayRestore.
 		{pattern: "GET /backup", level: everybody, unclaimed: true, serve: s.backupPage},
-		{pattern: "POST /backup", level: admin, serve: s.makeBackupForm},
-		{pattern: "POST /api/backup", level: admin, serve: s.makeBackup},
+		{pattern: "POST /backup", level: admin, body: maxBackupForm, serve: s.makeBackupForm},
+		{pattern: "POST /api/backup", level: admin, body: maxBackupForm, serve: s.makeBackup},
 		{pattern: "POST /backup/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restoreForm},
 		{pattern: "POST /api/restore", level: everybody, unclaimed: true, body: maxBackup, kind: multipartType, serve: s.restore},
 	}
@@ -46,7 +46,8 @@ var ErrBackupRefused = errors.New("the backup is refused")
 const (
 	maxBackup     = 16 << 30         // bytes that are read of one
 	backupStall   = 30 * time.Second // that a browser may take for nothing
-	maxPassphrase = 1000
+	maxPassphrase = 4096
+	maxBackupForm = 32 << 10 // it stands there twice, and a form has three bytes for one
 
 	multipartType = "multipart/form-data"
 )
