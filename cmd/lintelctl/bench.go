@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -156,10 +157,7 @@ func runBench(flags *flag.FlagSet) action {
 		rows = append(rows, name)
 		return nil
 	})
-	return func(c *call, args []string) error {
-		if len(args) > 0 {
-			return fmt.Errorf("unexpected %q: %w", args[0], errUsage)
-		}
+	return func(c *call, _ []string) error {
 		b := &bench{addresses: make(map[string]netip.AddrPort), size: fullSize}
 		if *short {
 			b.size = shortSize
@@ -213,6 +211,22 @@ func runBench(flags *flag.FlagSet) action {
 		}
 		return nil
 	}
+}
+
+// loopback resolves a broker's address. Load is for one's own machine.
+func loopback(address string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("broker %q: want an address and a port, such as 127.0.0.1:1883: %w", address, errUsage)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	a, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	if err != nil || !a.Addr().Unmap().IsLoopback() {
+		return netip.AddrPort{}, fmt.Errorf("broker %q: bench floods a broker, so it takes loopback addresses only (127.0.0.1:1883, [::1]:1883); run it on the broker's machine: %w", address, errUsage)
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
 }
 
 // measurement is a stretch of a row whose cost is taken.

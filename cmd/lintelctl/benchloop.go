@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -384,20 +383,4 @@ func (l *loop) wait(d time.Duration) error {
 		}
 	}
 	return nil
-}
-
-// loopback resolves a broker's address. Load is for one's own machine.
-func loopback(address string) (netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("broker %q: want an address and a port, such as 127.0.0.1:1883: %w", address, errUsage)
-	}
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-	a, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
-	if err != nil || !a.Addr().Unmap().IsLoopback() {
-		return netip.AddrPort{}, fmt.Errorf("broker %q: bench floods a broker, so it takes loopback addresses only (127.0.0.1:1883, [::1]:1883); run it on the broker's machine: %w", address, errUsage)
-	}
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
 }

@@ -17,7 +17,7 @@ import (
 // the shells are made of what stands here.
 type command struct {
 	name  string
-	args  string   // what stands beside the flags
+	args  string   // what stands beside the flags; empty: nothing may
 	short string   // one line
 	long  string   // paragraphs of the help and of the man page; may be empty
 	words []string // of the first argument, for completions
@@ -119,6 +119,8 @@ func (k *command) run(args []string, c *call) error {
 		return nil
 	case err != nil:
 		return errUsage // the flags have said what is wrong
+	case k.args == "" && len(others) > 0:
+		return fmt.Errorf("unexpected %q: %w", others[0], errUsage)
 	}
 	return do(c, others)
 }

@@ -40,10 +40,7 @@ func exitStatus(err error) (status int, say error) {
 
 func versionCommand() command {
 	return command{name: "version", short: "which version this is", define: func(*flag.FlagSet) action {
-		return func(c *call, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unexpected %q: %w", args[0], errUsage)
-			}
+		return func(c *call, _ []string) error {
 			fmt.Fprintln(c.out, "lintelctl", version)
 			return nil
 		}

@@ -20,10 +20,7 @@ func manCommand() command {
 		name:  "man",
 		short: "write the manual page lintelctl(1)",
 		define: func(*flag.FlagSet) action {
-			return func(c *call, args []string) error {
-				if len(args) > 0 {
-					return fmt.Errorf("unexpected %q: %w", args[0], errUsage)
-				}
+			return func(c *call, _ []string) error {
 				return writeMan(c.out)
 			}
 		},

@@ -32,12 +32,9 @@ func runTrace(flags *flag.FlagSet) action {
 	topic := flags.String("topic", "", "what happens to topics that match this `filter`")
 	address := flags.String("address", "", "what happens to clients from this `IP` address, or network such as 192.168.1.0/24")
 	payload := flags.Bool("payload", false, "with the first 256 bytes of payloads")
-	return func(c *call, args []string) error {
+	return func(c *call, _ []string) error {
 		if err := b.check(); err != nil {
 			return err
-		}
-		if len(args) > 0 {
-			return fmt.Errorf("unexpected %q: %w", args[0], errUsage)
 		}
 		if *client == "" && *topic == "" && *address == "" {
 			return fmt.Errorf("say --client, --topic or --address: %w", errUsage)

@@ -102,9 +102,9 @@ func zigbeeDecode(flags *flag.FlagSet) action {
 	var z zigbeeDevice
 	z.flags(flags)
 	cluster := flags.String("cluster", "", "the `cluster` of the frames: a number or a name")
-	return func(call *call, args []string) error {
+	return func(call *call, _ []string) error {
 		in, out, diagnostics := call.in, call.out, call.diagnostics
-		if len(args) > 0 || *cluster == "" {
+		if *cluster == "" {
 			return fmt.Errorf("zigbee-decode takes the cluster of the frames, and the frames on its input: %w", errUsage)
 		}
 		id, err := clusterID(*cluster)
@@ -172,10 +172,7 @@ func zigbeeDiscovery(flags *flag.FlagSet) action {
 	name := flags.String("name", "", "friendly `name`; empty: the IEEE address")
 	base := flags.String("base-topic", "zigbee2mqtt", "base `topic` of the network")
 	coordinator := flags.String("coordinator", "0x0000000000000000", "IEEE `address` of the coordinator")
-	return func(c *call, args []string) error {
-		if len(args) > 0 {
-			return fmt.Errorf("zigbee-discovery takes flags alone: %w", errUsage)
-		}
+	return func(c *call, _ []string) error {
 		d, definition, err := z.device()
 		if err != nil {
 			return err

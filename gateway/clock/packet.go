@@ -40,7 +40,6 @@ func request(cookie uint64) []byte {
 type reply struct {
 	received, sent time.Time     // by the server
 	error          time.Duration // by which the server itself may be off
-	stratum        int
 }
 
 var errNotOurs = errors.New("this is no answer to what was asked")
@@ -71,7 +70,6 @@ func parseReply(b []byte, cookie uint64) (reply, error) {
 		received: timestamp(binary.BigEndian.Uint64(b[32:])),
 		sent:     timestamp(binary.BigEndian.Uint64(b[40:])),
 		error:    short(b[4:])/2 + short(b[8:]),
-		stratum:  stratum,
 	}
 	switch {
 	case binary.BigEndian.Uint64(b[32:]) == 0 || binary.BigEndian.Uint64(b[40:]) == 0 || !plausible(r.received) || !plausible(r.sent):

@@ -9,7 +9,6 @@ import (
 // sample is by how much the clock is off, by the account of one server: by offset, give or
 // take distance.
 type sample struct {
-	server   string
 	offset   time.Duration
 	distance time.Duration
 }
