@@ -107,12 +107,19 @@ func counted(texts []string) string {
 	return strings.Join(list, ", ")
 }
 
-// The README shows configurations that are right.
+// The README has all protocols, and shows configurations that are right.
 func TestSerialReadme(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../serialbridge/README.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## Protocols\n")
+	table, _, _ = strings.Cut(table, "```")
+	for _, d := range settings.Default().Serial.Drivers(settings.Radio{}) {
+		if !strings.Contains(table, "`"+d.Protocol+"`") {
+			t.Errorf("the README does not say what %s is", d.Protocol)
+		}
 	}
 	blocks := strings.Split(string(text), "```toml\n")[1:]
 	for _, block := range blocks {

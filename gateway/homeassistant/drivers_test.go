@@ -24,12 +24,13 @@ import (
 	"lintel/serialbridge/wmbus"
 )
 
-// protocols are the drivers, and how many devices the captures of their packages tell
-// of.
-var protocols = []struct {
+// protocolDevices is a driver, and how many devices the captures of its package tell of.
+type protocolDevices struct {
 	driver  serialbridge.Driver
 	devices int
-}{
+}
+
+var protocols = []protocolDevices{
 	{airquality.Driver(), 7},
 	{airquality.MHZ19(), 1},
 	{airquality.Senseair(), 1},
@@ -76,6 +77,11 @@ func eachProtocol(t *testing.T, check func(*testing.T, *drivertest.Recorder)) {
 // TestDrivers holds the documents of real devices against what Home Assistant
 // accepts without dropping a key.
 func TestDrivers(t *testing.T) {
+	for _, protocol := range drivertest.Protocols() {
+		if !slices.ContainsFunc(protocols, func(p protocolDevices) bool { return p.driver.Protocol == protocol }) {
+			t.Errorf("%s is missing in protocols", protocol)
+		}
+	}
 	eachProtocol(t, func(t *testing.T, said *drivertest.Recorder) {
 		for _, d := range said.Announcements {
 			doc, err := Document(testBox, d, Options{})

@@ -64,6 +64,15 @@ func TestDevicesTalk(t *testing.T) {
 	}
 }
 
+// Each device is read, and fails, in the tests of its protocol.
+func TestKinds(t *testing.T) {
+	for _, kind := range Kinds() {
+		if !slices.ContainsFunc(protocols, func(p protocol) bool { return p.kind == kind }) {
+			t.Errorf("%s is missing in protocols", kind)
+		}
+	}
+}
+
 // Wherever a checksum begins, a wrong one is found.
 func TestSumsGuard(t *testing.T) {
 	for _, p := range protocols {
