@@ -295,14 +295,16 @@ func (r *userRow) attribute(def *Definition, properties map[string]bool) error {
 	}
 	a := Attribute{Cluster: cluster, ManufacturerCode: r.Manufacturer, Endpoint: r.Endpoint, Property: r.Property, Read: r.Read}
 	known := zcl.ClusterByID(cluster)
+	var info *zcl.AttributeInfo
 	switch id := r.ID.(type) {
 	case int64:
 		if id < 0 || id > 0xffff {
 			return errors.New("the id of an attribute goes from 0 to 0xffff")
 		}
-		a.ID = uint16(id)
+		if a.ID = uint16(id); known != nil {
+			info = known.Attribute(a.ID)
+		}
 	case string:
-		var info *zcl.AttributeInfo
 		if known != nil {
 			info = known.AttributeByName(id)
 		}
@@ -325,6 +327,12 @@ func (r *userRow) attribute(def *Definition, properties map[string]bool) error {
 			return errors.New("report is [at least so many seconds apart, at most so many, change], such as report = [10, 3600, 1]")
 		}
 		a.Report = &Report{Min: time.Duration(r.Report[0]) * time.Second, Max: time.Duration(r.Report[1]) * time.Second, Change: r.Report[2]}
+		switch {
+		case info != nil && r.Manufacturer == 0:
+			a.Report.Type = info.Type
+		case r.Type == "":
+			return errors.New(`of an attribute that is not of the standard say the type with which it is reported, such as type = "int16"`)
+		}
 	}
 	if a.Conversion, err = r.conversion(properties); err != nil {
 		return err

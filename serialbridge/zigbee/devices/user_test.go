@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lintel/serialbridge/zigbee"
+	"lintel/serialbridge/zigbee/zcl"
 )
 
 // example is the file that user.md shows.
@@ -121,6 +122,47 @@ report = [10, 3600, 5]
 	got, err := f.decode(ResolveUser(users, device), device, map[string]any{})
 	if err != nil || !near(asJSON(got), map[string]any{"level": 10.0}) {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestUserReport: what is reported is set up with its own type, be it that of the standard.
+func TestUserReport(t *testing.T) {
+	const text = `
+[[device]]
+model = "X"
+vendor = "ACME"
+zigbee_models = ["ACME-X"]
+[[device.expose]]
+type = "numeric"
+name = "coil_temperature"
+[[device.attribute]]
+cluster = "msTemperatureMeasurement"
+id = "measuredValue"
+property = "coil_temperature"
+kind = "scale"
+divisor = 100
+report = [10, 3600, 50]
+`
+	users, err := ParseUser([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := &zigbee.Device{ModelID: "ACME-X", Endpoints: []zigbee.Endpoint{{ID: 1, Input: []uint16{clusterTemperature}}}}
+	found := false
+	for _, step := range ResolveUser(users, device).Steps(&Context{Device: device}) {
+		for _, r := range step.Report {
+			if found = true; r.Type != uint8(zcl.Int16) {
+				t.Errorf("reported as %v", zcl.Type(r.Type))
+			}
+		}
+	}
+	if !found {
+		t.Error("nothing is reported")
+	}
+	for _, id := range []string{`id = 0x7777`, "manufacturer_code = 1\nid = 0"} {
+		if _, err := ParseUser([]byte(strings.Replace(text, `id = "measuredValue"`, id, 1))); err == nil || !strings.Contains(err.Error(), "the type with which it is reported") {
+			t.Errorf("%s: %v", id, err)
+		}
 	}
 }
 
