@@ -12,8 +12,8 @@ var network = []mutation{
 	{
 		name:  "change-not-saved",
 		in:    "gateway/network",
-		old:   "if err := m.o.Save(m.trial.settings); err != nil {",
-		new:   "if err := m.o.Save(m.kept); err != nil {",
+		old:   "m.save(m.trial.settings)",
+		new:   "m.save(m.kept)",
 		run:   "TestManagerStatic",
 		loses: "after a restart the old address is back",
 	},

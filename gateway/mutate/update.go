@@ -100,7 +100,7 @@ var update = []mutation{
 	{
 		name:  "returned-tried-again",
 		in:    "gateway/update",
-		old:   "record.State, record.Left = StateFailed, nil",
+		old:   "record.State, record.Left = StateReturned, nil",
 		new:   "record.State, record.Left = StateCommitted, nil",
 		run:   "TestReturnIsRemembered",
 		loses: "nobody is told that the new version did not hold, and it is tried again each night",

@@ -78,7 +78,7 @@ var zigbee = []mutation{
 		in:    "serialbridge/zigbee",
 		old:   "text.LinkKey = &backupKeyText{hex.EncodeToString(k.Key[:]), k.RxCounter, k.TxCounter}",
 		new:   "_ = k",
-		run:   "TestBackupSample",
+		run:   "TestBackupsOfOthers",
 		loses: "after a restore devices with keys of their own have to be joined again",
 	},
 	{
