@@ -38,7 +38,7 @@ func newWalk(t *testing.T) *walk {
 	t.Helper()
 	dir := t.TempDir()
 	w := &walk{t: t, config: closedConfig(), machine: newLaptop()}
-	w.config.HTTP.Listen, w.config.MQTT.Listen, w.config.MQTT.WebSocket = freePortOf(t, "127.0.0.1"), []string{freePort(t)}, nil
+	w.config.HTTP.Listen, w.config.MQTT.Listen, w.config.MQTT.WebSocket = freePortOf(t, "127.0.0.1"), []string{freePortOf(t, "127.0.0.1")}, nil
 	w.url = "http://" + w.config.HTTP.Listen
 	stick, meter := freePort(t), filepath.Join(dir, "meter")
 	w.config.Serial.Ports = []settings.PortConfig{{Path: meter, Protocol: "dsmr"}, {Path: "tcp://" + stick, Protocol: "zigbee"}}
