@@ -9,6 +9,8 @@ LDFLAGS    := -s -w -X main.version=$(VERSION)
 TEST_PACKAGES  := mosquitto mosquitto-clients openssl avahi-daemon avahi-utils dbus iproute2 python3-zeroconf
 # Roots for the bundles of updates.
 TEST_PACKAGES  += squashfs-tools
+# The race detector is linked with a C compiler.
+TEST_PACKAGES  += gcc libc6-dev
 # The custom integration for Home Assistant: its tests, types and lint.
 TEST_PACKAGES  += python3 python3-prometheus-client python3-aiohttp python3-voluptuous mypy pylint
 # Node, unless it is there from elsewhere, for zigbee-herdsman and zigbee2mqtt.
