@@ -60,21 +60,25 @@ func balance(ctx context.Context) {
 	)
 	for {
 		metrics.Read(samples)
-		live, all := int64(samples[0].Value.Uint64()), samples[1].Value.Uint64()
-		limit := max(smallMemory, 2*live+16<<20)
+		all := samples[1].Value.Uint64()
 		atRest := all-allocated < calm*uint64(every)/uint64(time.Second)
-		if atRest {
-			limit = max(calmMemory, live+live/4+12<<20)
-		}
 		allocated = all
-		if limit = min(limit, most); limit != now {
-			now = limit
-			debug.SetMemoryLimit(limit)
-		}
 		burst = burst || !atRest
 		if burst && atRest && time.Since(gaveBack) >= giveBack {
 			debug.FreeOSMemory()
 			burst, gaveBack = false, time.Now()
+			// What is live was counted anew. A limit by the old count might be below
+			// it: until the next look the collector would run all the time.
+			metrics.Read(samples)
+		}
+		live := int64(samples[0].Value.Uint64())
+		limit := max(smallMemory, 2*live+16<<20)
+		if atRest {
+			limit = max(calmMemory, live+live/4+12<<20)
+		}
+		if limit = min(limit, most); limit != now {
+			now = limit
+			debug.SetMemoryLimit(limit)
 		}
 		select {
 		case <-tick.C:
