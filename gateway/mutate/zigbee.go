@@ -119,7 +119,7 @@ var zigbee = []mutation{
 		in:    "serialbridge/zigbee",
 		old:   "if w := n.waiters[key]; w != nil && w.takes(m.Frame) {",
 		new:   "if w := n.waiters[key]; w != nil {",
-		run:   "TestAnswersFindTheirRequests",
+		run:   "TestRequestIsAnswered",
 		loses: "one answer is taken for another, and the lamp is shown in the wrong state",
 	},
 	{
