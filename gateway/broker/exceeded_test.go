@@ -1,8 +1,10 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -329,12 +331,23 @@ func TestKeepAliveFactor(t *testing.T) {
 // Who has sent a CONNECT gets in, however many come at once.
 func TestUnconnectedBurst(t *testing.T) {
 	s := startServer(t, t.TempDir(), broker.Options{MaxUnconnected: 1})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Addr = l.Addr().String()
 	clients := make([]*rawClient, 200)
 	for i := range clients {
 		clients[i] = openRaw(t, s, mqtt.V50)
 		packet := clean(mqtt.V50, fmt.Sprint(i))
 		clients[i].raw(packet.Append(nil))
 	}
+	// Only now are they let in: who has a connection and waits for a processor
+	// before the CONNECT is one that is silent.
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l, "late") }()
+	defer func() { cancel(); <-ended }()
 	for _, c := range clients {
 		c.expect(mqtt.CONNACK)
 		c.barrier()
