@@ -56,7 +56,8 @@ func (s *Store) AppendPatient(b *Batch, done func()) {
 
 // AppendSparing is Append for a batch that is to reach the card but may wait for
 // others to share a commit with: until eight such batches wait, any batch makes a group
-// due, or Options.Sparing is over. Who appends one after the other, each when the one
+// due, or Options.Sparing is over. Like that of Append its done function promises all
+// that was given before it, and it is not done early if nothing of it is to be written. Who appends one after the other, each when the one
 // before it is done, does not wait.
 func (s *Store) AppendSparing(b *Batch, done func()) {
 	wait := s.sparing
@@ -113,7 +114,11 @@ func (s *Store) awaitedIsDead() bool {
 	for s.passed < len(s.queue) && s.queue[s.passed].done == nil {
 		s.passed++
 	}
-	return s.passed < len(s.queue) && s.queue[s.passed].batch.isDead()
+	if s.passed == len(s.queue) {
+		return false
+	}
+	first := s.queue[s.passed]
+	return !first.spares && first.batch.isDead()
 }
 
 // makeDue ends the patience with the batches whose time has come.

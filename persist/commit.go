@@ -116,12 +116,13 @@ func (s *Store) take() (group []item, superfluous, closed bool) {
 
 // takeSuperfluous removes from the front of the queue the batches of which nothing
 // is to be written. It passes over those that nobody waits for, but not over one
-// that has its done function called first. Called with mu held, by the committer.
+// that has its done function called first, nor over a sparing one: that promises what
+// was given before it, too. Called with mu held, by the committer.
 func (s *Store) takeSuperfluous() (group []item) {
 	kept, i := s.passed, s.passed
 	for ; i < len(s.queue); i++ {
 		it := s.queue[i]
-		if it.batch.isSuperfluous() {
+		if !it.spares && it.batch.isSuperfluous() {
 			group = append(group, it)
 			s.stats.Operations += uint64(it.batch.Len())
 			s.stats.Elided += uint64(it.batch.Len())

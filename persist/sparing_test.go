@@ -66,3 +66,16 @@ func TestSparingIsNotForARow(t *testing.T) {
 	s.AppendSparing(newDelivery(1).put(), func() { close(done) })
 	await(t, done, "commit of the sparing batch")
 }
+
+// A sparing batch promises what a lazy one before it holds, be it empty itself.
+func TestSparingPromisesWhatCameBefore(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	commit(t, s, putRetained("r"))
+	s.answered.Store(-int64(time.Hour))
+	s.AppendLazy(putRetained("before"))
+	done := make(chan []string, 1)
+	s.AppendSparing(new(Batch), func() { done <- keys(t, s) })
+	if got := <-done; len(got) != 2 {
+		t.Errorf("in the store when it was done: %q", got)
+	}
+}

@@ -58,3 +58,18 @@ func TestNobodyWaitsForAMessageToShareACommit(t *testing.T) {
 	from.send(pub("t", "y", 1, 2))
 	there.wantMessage("t", "y", 1)
 }
+
+// A retained message that nobody else waits for is on the disk when it is acknowledged.
+func TestRetainedIsStoredWhenAcknowledged(t *testing.T) {
+	s := newServer(t)
+	from := connect(t, s, clean(mqtt.V311, "from"))
+	from.quiet()
+	before := s.Stats().Store
+	m := pub("t", "x", 1, 1)
+	m.Retain = true
+	from.send(m)
+	from.wantAck(mqtt.PUBACK, 1, mqtt.Success)
+	if now := s.Stats().Store; now.Groups != before.Groups+1 || now.PendingOperations != 0 {
+		t.Errorf("acknowledged after %d commits with %d operations to be written", now.Groups-before.Groups, now.PendingOperations)
+	}
+}
