@@ -114,11 +114,7 @@ func (s *Store) awaitedIsDead() bool {
 	for s.passed < len(s.queue) && s.queue[s.passed].done == nil {
 		s.passed++
 	}
-	if s.passed == len(s.queue) {
-		return false
-	}
-	first := s.queue[s.passed]
-	return !first.spares && first.batch.isDead()
+	return s.passed < len(s.queue) && s.queue[s.passed].batch.isDead()
 }
 
 // makeDue ends the patience with the batches whose time has come.

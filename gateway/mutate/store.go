@@ -82,6 +82,14 @@ var store = []mutation{
 		loses: "messages that no client has acknowledged are not written",
 	},
 	{
+		name:  "sparing-done-early",
+		in:    "persist",
+		old:   "if !it.spares && it.batch.isSuperfluous() {",
+		new:   "if it.batch.isSuperfluous() {",
+		run:   "TestSparingPromisesWhatCameBefore",
+		loses: "a retained message is acknowledged before the commit that it shares: a power cut takes it",
+	},
+	{
 		name:  "older-state-wins",
 		in:    "persist",
 		old:   "(r.dead.Load() || o.version < r.latest)",
