@@ -99,7 +99,7 @@ func listenTo(t *testing.T, e Endpoints, filters ...string) <-chan paho.Message 
 // await returns the first message that is wanted.
 func await(t *testing.T, messages <-chan paho.Message, what string, wanted func(paho.Message) bool) paho.Message {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for {
 		select {
 		case m := <-messages:

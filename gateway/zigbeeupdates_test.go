@@ -49,7 +49,7 @@ func TestZigbeeUpdate(t *testing.T) {
 	if err := os.MkdirAll(images, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(images, "lamp.ota"), firmwareImage(2, 20_000), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(images, "lamp.ota"), firmwareImage(2, 8_000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	house, err := zigbeehouse.New(zigbeehouse.Options{Kind: "zigbee-ezsp", At: "tcp:" + at, Devices: []air.Device{{IEEEAddress: lamp, Kind: air.Bulb}}})
@@ -102,7 +102,7 @@ func TestZigbeeUpdate(t *testing.T) {
 	}
 	until(id, `"state":"updating"`, `"progress":`)
 	until("bridge/response/device/ota_update/update", `"status":"ok"`, `"file_version":2`, `"file_version":1`)
-	if image, version, _ := house.Air.Firmware(lamp); version != 2 || len(image) != 56+6+20_000 {
+	if image, version, _ := house.Air.Firmware(lamp); version != 2 || len(image) != 56+6+8_000 {
 		t.Errorf("the lamp runs version %d of %d bytes", version, len(image))
 	}
 	until(id, `"installed_version":2`, `"state":"idle"`)
