@@ -59,7 +59,7 @@ func TestHabitHolds(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		// Pauses that vary by a factor of two about something between seconds and a day.
 		usual := time.Duration(float64(time.Second) * float64(int(1)<<r.IntN(17)))
-		pause := func() time.Duration { return usual/2 + rand.N(usual) }
+		pause := func() time.Duration { return usual/2 + time.Duration(r.Int64N(int64(usual))) }
 		var h habit
 		for i := range 20 + r.IntN(200) {
 			gap := pause()
@@ -77,7 +77,7 @@ func TestHabitHolds(t *testing.T) {
 		}
 		burst := h
 		for range r.IntN(1000) {
-			burst.pause(rand.N(usual/1000 + 1))
+			burst.pause(time.Duration(r.Int64N(int64(usual/1000 + 1))))
 		}
 		if got := burst.patience(tm); got < before/2 || got > before {
 			t.Fatalf("seed %d: a burst makes %v of a patience of %v", seed, got, before)

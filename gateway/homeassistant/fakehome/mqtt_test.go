@@ -217,7 +217,9 @@ func TestHomeAssistant(t *testing.T) {
 // TestLostComponents: of two versions of a document that come back to back, Home
 // Assistant takes the second only up to the first component that is pending.
 func TestLostComponents(t *testing.T) {
-	s := newStage(t, quick())
+	slow := quick()
+	slow.Add = time.Second // the second document comes within it, however slow the machine is
+	s := newStage(t, slow)
 	s.home.Configure(s.entry)
 	s.says("homeassistant/status online")
 	s.publish(true, "m/availability", "online")
