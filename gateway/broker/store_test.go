@@ -71,6 +71,7 @@ func TestStoreFails(t *testing.T) {
 		// The others hear it from Run at the latest, instead of an acknowledgement.
 		for _, name := range []string{"PUBLISH", "PUBREL"} {
 			clients[name].send(packets[name])
+			clients[name].barrier() // it was handled, and not answered
 		}
 		if err := b.Run(ctx); !errors.Is(err, store.Err()) {
 			t.Errorf("Run: %v", err)
