@@ -22,6 +22,8 @@ type server struct {
 	URL  string // of the WebSocket listener, ws://…
 	dir  string
 	stop func()
+
+	store *persist.Store
 }
 
 // plain makes all tests use connections that no poller serves.
@@ -65,7 +67,7 @@ func startServerWith(t testing.TB, dir string, o broker.Options, so persist.Opti
 	g.Go(func() error { return b.Run(ctx) })
 	g.Go(func() error { return b.Serve(ctx, l, "tcp") })
 	web := httptest.NewServer(http.Handler(b.WebSocket(ctx, "web")))
-	s := &server{Broker: b, Addr: l.Addr().String(), URL: "ws" + strings.TrimPrefix(web.URL, "http"), dir: dir}
+	s := &server{Broker: b, Addr: l.Addr().String(), URL: "ws" + strings.TrimPrefix(web.URL, "http"), dir: dir, store: store}
 	stopped := false
 	s.stop = func() {
 		if stopped {

@@ -6,6 +6,7 @@ import (
 
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
+	"lintel/persist"
 )
 
 func pub(topic, payload string, qos mqtt.QoS, id uint16) *mqtt.Publish {
@@ -296,4 +297,33 @@ func TestPacketIDsWrap(t *testing.T) {
 			from.wantAck(mqtt.PUBACK, 2, mqtt.Success)
 		}
 	}
+}
+
+// While a message of QoS 2 waits for the store, which is to know its packet id first, the
+// next one waits behind it, though there is room in the window.
+func TestNothingOvertakesWhatWaitsForTheStore(t *testing.T) {
+	s := newServer(t)
+	packet := durable(mqtt.V50, "to")
+	packet.Properties.SetUint(mqtt.ReceiveMaximum, 1)
+	to := connect(t, s, packet)
+	to.subscribe(filter("t", 2))
+	connect(t, s, clean(mqtt.V50, "first")).send(pub("t", "0", 1, 1))
+	m := to.wantMessage("t", "0", 1)
+
+	release := make(chan struct{})
+	s.store.Append(new(persist.Batch), func() { <-release }) // nobody hears of a commit until then
+	from := connect(t, s, clean(mqtt.V50, "from"))
+	from.send(pub("t", "1", 2, 1))
+	from.barrier()
+	to.ack(mqtt.PUBACK, m.PacketID)
+	to.barrier()
+	from.send(pub("t", "2", 1, 2))
+	from.barrier()
+	to.barrier() // nothing has come
+	close(release)
+	m = to.wantMessage("t", "1", 2)
+	to.ack(mqtt.PUBREC, m.PacketID)
+	to.expect(mqtt.PUBREL)
+	to.ack(mqtt.PUBCOMP, m.PacketID)
+	to.wantMessage("t", "2", 1)
 }

@@ -174,7 +174,7 @@ var broker = []mutation{
 		in:    "gateway/broker",
 		old:   "s.waiting()+len(s.backlog)+len(s.resend) == 0 && s.windowOpen()",
 		new:   "s.windowOpen()",
-		run:   "TestOrder",
+		run:   "TestNothingOvertakesWhatWaitsForTheStore",
 		loses: "after a reconnect new messages overtake old ones: off comes before on",
 	},
 	{
