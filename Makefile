@@ -60,7 +60,7 @@ interop: deps ## the tests against programs of others: mosquitto, paho, avahi, z
 	LINTEL_NEED_ALL=1 go test -count=1 -v -run 'Interop|Avahi' ./gateway/broker ./mdns
 	LINTEL_NEED_ALL=1 go test -count=1 -v ./serialbridge/simulator/herdsman
 
-mutate: ## break what keeps promises, one place at a time: a test has to go red for each (an hour; ONLY=a name or an area)
+mutate: ## break what keeps promises, one place at a time: a test has to go red for each (20 minutes; ONLY=a name or an area)
 	@go run ./gateway/mutate $(if $(ONLY),--only '$(ONLY)')
 
 oracle: ## compare with zigbee2mqtt what Zigbee devices say, with its own converters where Node is there

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -310,8 +311,9 @@ func TestNothingOvertakesWhatWaitsForTheStore(t *testing.T) {
 	connect(t, s, clean(mqtt.V50, "first")).send(pub("t", "0", 1, 1))
 	m := to.wantMessage("t", "0", 1)
 
-	release := make(chan struct{})
-	s.store.Append(new(persist.Batch), func() { <-release }) // nobody hears of a commit until then
+	hold, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.store.Append(new(persist.Batch), func() { <-hold.Done() }) // nobody hears of a commit until then
 	from := connect(t, s, clean(mqtt.V50, "from"))
 	from.send(pub("t", "1", 2, 1))
 	from.barrier()
@@ -320,7 +322,7 @@ func TestNothingOvertakesWhatWaitsForTheStore(t *testing.T) {
 	from.send(pub("t", "2", 1, 2))
 	from.barrier()
 	to.barrier() // nothing has come
-	close(release)
+	cancel()
 	m = to.wantMessage("t", "1", 2)
 	to.ack(mqtt.PUBREC, m.PacketID)
 	to.expect(mqtt.PUBREL)

@@ -14,7 +14,7 @@ var pages = []mutation{
 		in:    "gateway/dashboard",
 		old:   "level: t.Level}",
 		new:   "level: access.Admin}",
-		run:   "TestBearer",
+		run:   "TestRoutesTakeTheirLevel",
 		loses: "a token for looking changes everything",
 	},
 	{
