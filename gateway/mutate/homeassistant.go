@@ -90,6 +90,14 @@ var homeassistant = []mutation{
 		loses: "two boxes that feed each other send one message for ever",
 	},
 	{
+		name:  "uplink-old-after-new",
+		in:    "gateway/uplink",
+		old:   "if sent = right(); sent {",
+		new:   "if sent = true; sent {",
+		run:   "TestRetainedMeanwhile",
+		loses: "the cluster keeps an older state than the box has",
+	},
+	{
 		name:  "uplink-certificate-not-checked",
 		in:    "gateway/uplink",
 		old:   "c := &tls.Config{MinVersion: tls.VersionTLS12}",

@@ -24,7 +24,8 @@
 //
 // At each connect the retained messages that out maps match are sent again, as the remote may
 // have lost them, those of First before the others, a thousand a second at most; that
-// begins when what has waited in the session is sent. The topics that were sent are
+// begins when what has waited in the session is sent. One that has changed since the connection
+// began has gone out by then, or will, and is not sent again. The topics that were sent are
 // remembered in Options.Memory, up to 100,000 of them: one that is not retained at the box
 // any more is cleared at the remote. What the remote has retained comes with the
 // subscription. Under a map of both directions the remote's word counts: what it has

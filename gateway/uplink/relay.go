@@ -35,6 +35,7 @@ type passage struct {
 // long as both are connected.
 type relay struct {
 	u             *Uplink
+	began         time.Time // what the box gets from then on comes from local
 	local, remote *conn
 	inLimit       int // messages on their way in at a time
 
@@ -48,7 +49,7 @@ type relay struct {
 }
 
 func newRelay(u *Uplink, local, remote *conn) *relay {
-	r := &relay{u: u, local: local, remote: remote, inLimit: min(local.receiveMaximum, inWindow),
+	r := &relay{u: u, began: time.Now(), local: local, remote: remote, inLimit: min(local.receiveMaximum, inWindow),
 		out: make(map[uint16]passage), in: make(map[uint16]passage), replayed: make(map[string]struct{}), heard: time.Now()}
 	r.changed.L = &r.mu
 	return r
@@ -221,10 +222,7 @@ func (r *relay) remoteAck(a *mqtt.Ack) {
 		}
 	case p.stage == 0:
 	case a.Type == mqtt.PUBACK && p.stage == own:
-		r.mu.Lock()
-		delete(r.out, a.PacketID)
-		r.changed.Broadcast()
-		r.mu.Unlock()
+		r.disown(a.PacketID)
 	case a.Type == mqtt.PUBACK && p.stage == handed:
 		r.done(a.PacketID)
 		r.local.ack(mqtt.PUBACK, a.PacketID, mqtt.Success)

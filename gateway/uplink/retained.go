@@ -41,7 +41,7 @@ func (r *relay) sendRetained(ctx context.Context) error {
 		if !ok || !out {
 			continue
 		}
-		if by.Direction == Both && r.theirs(topic) {
+		if by.Direction == Both && r.theirs(topic) || !r.fromBefore(topic) {
 			continue
 		}
 		p := mqtt.Publish{Topic: []byte(remote), Payload: m.Payload, QoS: min(m.QoS, by.QoS, r.remote.maxQoS, 1), Retain: true, Properties: marked}
@@ -52,7 +52,7 @@ func (r *relay) sendRetained(ctx context.Context) error {
 			}
 			p.Expiry, p.HasExpiry = uint32((left+time.Second-1)/time.Second), true
 		}
-		if r.sendOwn(&p) {
+		if r.sendOwn(&p, func() bool { return r.fromBefore(topic) }) {
 			u.remembered.note(remote, true)
 		}
 		if !pace() {
@@ -63,9 +63,10 @@ func (r *relay) sendRetained(ctx context.Context) error {
 		if there[remote] || u.stillRetained(remote) {
 			continue
 		}
-		// What waits to be sent is behind this, and then is retained again.
-		r.sendOwn(&mqtt.Publish{Topic: []byte(remote), QoS: min(1, r.remote.maxQoS), Retain: true})
-		u.remembered.note(remote, false)
+		clear := mqtt.Publish{Topic: []byte(remote), QoS: min(1, r.remote.maxQoS), Retain: true}
+		if r.sendOwn(&clear, func() bool { return !u.stillRetained(remote) }) {
+			u.remembered.note(remote, false)
+		}
 		if !pace() {
 			return nil
 		}
@@ -123,6 +124,17 @@ func (u *Uplink) stillRetained(remote string) bool {
 	return false
 }
 
+// fromBefore reports whether a topic of the box has the retained message that it had before
+// the connection. One that came later goes out as it comes, and must not come again, nor
+// may an older one come after it.
+func (r *relay) fromBefore(topic string) bool {
+	if _, ok := r.u.broker.Retained(topic); !ok {
+		return false
+	}
+	age, known := r.u.broker.RetainedFor(topic)
+	return !known || age > time.Since(r.began)
+}
+
 // theirs reports whether the remote has a retained message of somebody else there.
 func (r *relay) theirs(topic string) bool {
 	r.mu.Lock()
@@ -158,9 +170,10 @@ func (r *relay) waiting() int {
 	return info.Queued
 }
 
-// sendOwn sends a message of the uplink itself. It reports false if the remote does not
-// take it.
-func (r *relay) sendOwn(m *mqtt.Publish) bool {
+// sendOwn sends a message of the uplink itself if it is right still when its turn has come:
+// then no message of the box that makes it wrong was sent. It reports false if it was not
+// right, or if the remote does not take it.
+func (r *relay) sendOwn(m *mqtt.Publish, right func() bool) bool {
 	if m.QoS > 0 {
 		r.mu.Lock()
 		for !r.closed && len(r.out) >= min(r.remote.receiveMaximum, inWindow) {
@@ -175,15 +188,29 @@ func (r *relay) sendOwn(m *mqtt.Publish) bool {
 	}
 	packet := m.Append(nil, r.remote.version)
 	if len(packet) > r.remote.maxPacket {
-		r.mu.Lock()
-		delete(r.out, m.PacketID)
-		r.changed.Broadcast()
-		r.mu.Unlock()
+		r.disown(m.PacketID)
 		r.u.dropped("A retained message of %d bytes for %.200s was left out: the broker takes %d at most.", len(packet), m.Topic, r.remote.maxPacket)
 		return false
 	}
-	r.remote.send(func(b []byte) []byte { return append(b, packet...) })
-	return true
+	sent := false
+	r.remote.send(func(b []byte) []byte {
+		if sent = right(); sent {
+			b = append(b, packet...)
+		}
+		return b
+	})
+	if !sent {
+		r.disown(m.PacketID)
+	}
+	return sent
+}
+
+// disown takes a message of the uplink itself off the list of those that go out.
+func (r *relay) disown(id uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.out, id)
+	r.changed.Broadcast()
 }
 
 // remembered are the topics that are retained at the remote through the uplink. What is

@@ -1,6 +1,9 @@
 package uplink
 
 import (
+	"net"
+	"slices"
+	"sync"
 	"testing"
 
 	"lintel/gateway/broker"
@@ -63,4 +66,57 @@ func TestRetainedBoth(t *testing.T) {
 		}
 		poll(t, "s/a here", func() bool { m, _ := b.Retained("s/a"); return string(m.Payload) == "theirs" })
 	})
+}
+
+// TestRetainedMeanwhile changes retained messages while those from before are sent, to a
+// remote that takes one at a time: what it gets last of a topic is the latest, and nothing
+// is sent again that has just been sent.
+func TestRetainedMeanwhile(t *testing.T) {
+	b := newBox(t, broker.Options{})
+	for _, topic := range []string{"s/a", "s/b", "s/c", "s/d"} {
+		b.publish(mqtt.Message{Topic: topic, Payload: []byte("old"), Retain: true, QoS: 1})
+	}
+	var mu sync.Mutex
+	var got []string
+	has := func(m string) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Contains(got, m)
+		}
+	}
+	acknowledge := make(chan struct{})
+	url := scripted(t, func(_ int, nc net.Conn) {
+		var hello mqtt.Connack
+		hello.Properties.SetUint(mqtt.ReceiveMaximum, 1)
+		s, err := answer(nc, hello)
+		for err == nil {
+			var m mqtt.Publish
+			if m, err = s.take(); err != nil {
+				return
+			}
+			mu.Lock()
+			got = append(got, string(m.Topic)+" "+string(m.Payload))
+			mu.Unlock()
+			if m.QoS == 0 {
+				continue
+			}
+			go func() {
+				<-acknowledge
+				s.puback(m.PacketID, mqtt.Success)
+			}()
+		}
+	})
+	run(t, b, Options{URL: url, Maps: []Map{{Direction: Out, Filter: "s/#", QoS: 1}}})
+	poll(t, "the first retained message", has("s/a old"))
+	b.publish(mqtt.Message{Topic: "s/b", Payload: []byte("new"), Retain: true})
+	b.publish(mqtt.Message{Topic: "s/c", Retain: true})
+	poll(t, "what came meanwhile", func() bool { return has("s/b new")() && has("s/c ")() })
+	close(acknowledge)
+	poll(t, "the last retained message", has("s/d old"))
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"s/a old", "s/b new", "s/c ", "s/d old"}; !slices.Equal(got, want) {
+		t.Errorf("the remote got %q, want %q", got, want)
+	}
 }
