@@ -234,6 +234,7 @@ func (s *Store) endTransaction() error {
 		s.stats.BytesValueLog += tx.bytesValueLog
 		s.stats.Entries += tx.entries
 		s.stats.Tombstones += tx.tombstones
+		s.compactIfDue()
 	}
 	return nil
 }

@@ -45,6 +45,7 @@
 // A goroutine has its tables merged into one when that pays and little else is to be
 // done, and has files of the value log removed that are mostly garbage: garbage.go
 // says when. Close waits for a merge that is under way, since Badger cannot stop it.
+// Badger's own goroutines that merge tables rest while little is written: compactors.go.
 // What the memtable holds is not merged, and nothing is while all tables are in level
 // 0: of a drained queue the space of about as many entries as Options.MemTableSize holds
 // tombstones stays until more is written, and that of one which fits there.

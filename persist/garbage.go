@@ -46,9 +46,10 @@ func (r garbageRules) withDefaults() garbageRules {
 func (s *Store) collectGarbage(r garbageRules) {
 	tick := time.NewTicker(r.interval)
 	defer tick.Stop()
+	s.compact(s.unmerged())
 	last := time.Now()
 	operations := s.Stats().Operations
-	var rotated uint64
+	var rotated, written uint64
 	var calm, sinceValueLog time.Duration
 	for {
 		select {
@@ -56,6 +57,9 @@ func (s *Store) collectGarbage(r garbageRules) {
 			return
 		case <-s.failed:
 			return
+		case <-s.compactDue:
+			s.compact(true)
+			continue
 		case <-tick.C:
 		}
 		now, stats := time.Now(), s.Stats()
@@ -70,12 +74,17 @@ func (s *Store) collectGarbage(r garbageRules) {
 		}
 		if stats.BytesValueLog-rotated >= r.rotate {
 			rotated = stats.BytesValueLog
+			s.compact(true)
 			s.rotate()
 		}
 		if sinceValueLog += passed; sinceValueLog >= r.valueLog {
 			sinceValueLog = 0
+			s.compact(true) // what is left in a file is written anew
 			s.shrinkValueLog()
 		}
+		wrote := s.Stats().BytesWritten
+		s.compact(wrote-written >= compactAfter || s.unmerged())
+		written = wrote
 	}
 }
 
@@ -145,7 +154,10 @@ func (s *Store) countGarbage(records, entries int64) {
 // flatten merges Badger's tables into one level, which leaves the garbage out.
 func (s *Store) flatten(tombstones int64) {
 	began := time.Now()
+	s.compactors.Lock()
 	err := s.db.Flatten(1)
+	s.setResting(false) // it starts them
+	s.compactors.Unlock()
 	s.mu.Lock()
 	s.stats.Tombstones -= tombstones // also after an error: it comes again with as many more
 	if err == nil {

@@ -138,25 +138,29 @@ type Store struct {
 	shut    bool         // Badger is closed: nothing may be read
 
 	ownBackups sync.Mutex // held while one of them is made
+	compactors sync.Mutex // held while Badger's are stopped or started
 
-	logs      logReserve    // of the committer
-	anchorDue chan struct{} // capacity 1: much was committed since the anchor was written
+	logs       logReserve    // of the committer
+	anchorDue  chan struct{} // capacity 1: much was committed since the anchor was written
+	compactDue chan struct{} // capacity 1: much was committed while the compactors rest
 
 	closeOnce sync.Once
 	closeErr  error
 
-	mu      sync.Mutex
-	queue   []item
-	closed  bool
-	err     error
-	room    chan struct{} // closed when pending falls to budget; nil if nobody waits
-	due     bool          // the queue is not to wait any longer
-	timer   *time.Timer   // makes it due
-	timerAt time.Duration // when it does, after opened; 0: it is stopped
-	spared  int           // items of AppendSparing that wait
-	passed  int           // items at the front of queue that are to be written and that nobody waits for
-	stats   Stats
-	report  Report
+	mu       sync.Mutex
+	queue    []item
+	closed   bool
+	err      error
+	room     chan struct{} // closed when pending falls to budget; nil if nobody waits
+	due      bool          // the queue is not to wait any longer
+	timer    *time.Timer   // makes it due
+	timerAt  time.Duration // when it does, after opened; 0: it is stopped
+	spared   int           // items of AppendSparing that wait
+	passed   int           // items at the front of queue that are to be written and that nobody waits for
+	resting  bool          // Badger's compactors are stopped
+	restedAt uint64        // bytes written until then
+	stats    Stats
+	report   Report
 
 	tx transaction // of the committer alone
 }
@@ -187,19 +191,20 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 
 	s := &Store{
-		log:       o.Logger,
-		badger:    &badgerLog{log: o.Logger},
-		budget:    o.Budget,
-		patient:   o.Patience,
-		sparing:   o.Sparing,
-		done:      o.GroupDone,
-		wake:      make(chan struct{}, 1),
-		groups:    make(chan []func(), 1),
-		failed:    make(chan struct{}),
-		closing:   make(chan struct{}),
-		opened:    time.Now(),
-		anchorDue: make(chan struct{}, 1),
-		ended:     make(chan struct{}),
+		log:        o.Logger,
+		badger:     &badgerLog{log: o.Logger},
+		budget:     o.Budget,
+		patient:    o.Patience,
+		sparing:    o.Sparing,
+		done:       o.GroupDone,
+		wake:       make(chan struct{}, 1),
+		groups:     make(chan []func(), 1),
+		failed:     make(chan struct{}),
+		closing:    make(chan struct{}),
+		opened:     time.Now(),
+		anchorDue:  make(chan struct{}, 1),
+		compactDue: make(chan struct{}, 1),
+		ended:      make(chan struct{}),
 	}
 	if err := s.start(dir, &o); err != nil {
 		return nil, err

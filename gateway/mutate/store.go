@@ -201,4 +201,12 @@ var store = []mutation{
 		run:   "TestLockedFolder",
 		loses: "two programs write into one store",
 	},
+	{
+		name:  "compactors-stay-stopped",
+		in:    "persist",
+		old:   "if s.resting && s.stats.BytesWritten-s.restedAt >= compactAfter {",
+		new:   "if s.resting && s.stats.BytesWritten-s.restedAt >= compactAfter<<30 {",
+		run:   "TestCompactorsWake",
+		loses: "after a quiet hour the store stands still when Badger has twelve tables",
+	},
 }
