@@ -289,7 +289,7 @@ func (s *Server) writeZigbee(m *openmetrics.Writer) {
 			links[i]++
 			sum += q
 		}
-		if d.Battery != nil && *d.Battery < 15 {
+		if d.Battery != nil && *d.Battery < lowBattery {
 			weak++
 		}
 	}
@@ -299,7 +299,7 @@ func (s *Server) writeZigbee(m *openmetrics.Writer) {
 	m.Bool(o.OpenUntil != nil)
 	m.Family("lintel_zigbee_devices", openmetrics.Gauge, "Devices of the Zigbee network, by availability")
 	writeAvailabilities(m, counts)
-	m.Family("lintel_zigbee_low_batteries", openmetrics.Gauge, "Zigbee devices whose battery is below 15 %")
+	m.Family("lintel_zigbee_low_batteries", openmetrics.Gauge, "Zigbee devices whose battery is below "+strconv.Itoa(lowBattery)+" %")
 	m.Sample(float64(weak))
 	m.Family("lintel_zigbee_devices_weak_link", openmetrics.Gauge, "Zigbee devices whose link quality, of 255, was not above a bound when they were last heard")
 	var below uint64

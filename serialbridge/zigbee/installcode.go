@@ -3,10 +3,13 @@ package zigbee
 import (
 	"context"
 	"crypto/aes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"regexp"
 	"strconv"
+
+	"lintel/serialbridge/crc"
 )
 
 // The texts in which makers print install codes. What is left out stands before or
@@ -57,24 +60,7 @@ func parseInstallCode(text string) (IEEEAddress, []byte, error) {
 	default:
 		return 0, nil, errInstallCode
 	}
-	crc := crcX25(code)
-	return IEEEAddress(address), append(code, byte(crc), byte(crc>>8)), nil
-}
-
-// crcX25 is the checksum of an install code.
-func crcX25(data []byte) uint16 {
-	crc := uint16(0xffff)
-	for _, b := range data {
-		crc ^= uint16(b)
-		for range 8 {
-			if crc&1 != 0 {
-				crc = crc>>1 ^ 0x8408
-			} else {
-				crc >>= 1
-			}
-		}
-	}
-	return ^crc
+	return IEEEAddress(address), binary.LittleEndian.AppendUint16(code, crc.X25(code)), nil
 }
 
 // hashMMO is the Matyas-Meyer-Oseas hash with AES-128 (Zigbee specification, annex B.6).

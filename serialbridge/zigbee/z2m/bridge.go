@@ -89,6 +89,7 @@ type Bridge struct {
 	deviceSets map[zigbee.IEEEAddress]map[string]any
 	groupSets  map[uint16]map[string]any
 	devices    map[zigbee.IEEEAddress]*device
+	removed    map[zigbee.IEEEAddress]bool // by a request, which the network is yet to tell: see late
 	groups     map[uint16]*group
 	states     map[string]map[string]any // the cache, by entity
 	dirty      map[string]bool           // states that are not in the store yet
@@ -121,7 +122,7 @@ func New(o Options) (*Bridge, error) {
 	b := &Bridge{
 		o: o, base: o.BaseTopic, quiet: o.Logger, started: time.Now(), restart: make(chan struct{}, 1),
 		deviceSets: make(map[zigbee.IEEEAddress]map[string]any), groupSets: make(map[uint16]map[string]any),
-		devices: make(map[zigbee.IEEEAddress]*device), groups: make(map[uint16]*group),
+		devices: make(map[zigbee.IEEEAddress]*device), removed: make(map[zigbee.IEEEAddress]bool), groups: make(map[uint16]*group),
 		states: make(map[string]map[string]any), dirty: make(map[string]bool),
 		updating: make(map[zigbee.IEEEAddress]context.CancelFunc), published: make(map[string]uint64),
 	}

@@ -175,6 +175,7 @@ func (b *Bridge) removeDevice(ctx context.Context, r *request) (map[string]any, 
 	defer b.mu.Unlock()
 	if d := b.devices[ieee]; d != nil {
 		b.forget(d)
+		b.removed[ieee] = true
 	}
 	if options.Block && !slices.Contains(b.settings.Blocklist, ieee.String()) {
 		list := append(slices.Clone(b.settings.Blocklist), ieee.String())

@@ -51,6 +51,9 @@ func (b *Bridge) Stopped(err error) {
 func (b *Bridge) Joined(told zigbee.Device) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.late(told.IEEEAddress) {
+		return
+	}
 	d := b.take(told)
 	ieee := told.IEEEAddress
 	if !b.mayJoin(ieee) {
@@ -90,6 +93,9 @@ func (b *Bridge) mayJoin(ieee zigbee.IEEEAddress) bool {
 func (b *Bridge) Announced(told zigbee.Device) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.late(told.IEEEAddress) {
+		return
+	}
 	d := b.take(told)
 	b.publishSeen(d)
 	b.publishDevices()
@@ -103,6 +109,9 @@ func (b *Bridge) Announced(told zigbee.Device) {
 func (b *Bridge) Interviewing(told zigbee.Device) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.late(told.IEEEAddress) {
+		return
+	}
 	d := b.take(told)
 	b.publishDevices()
 	data := map[string]any{"friendly_name": d.name(), "ieee_address": d.ieee}
@@ -135,6 +144,7 @@ func (b *Bridge) Interviewing(told zigbee.Device) {
 func (b *Bridge) Left(told zigbee.Device) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.removed, told.IEEEAddress)
 	d := b.devices[told.IEEEAddress]
 	if d == nil {
 		return // a request has removed it, and has told so
@@ -146,6 +156,20 @@ func (b *Bridge) Left(told zigbee.Device) {
 	b.publishDefinitions()
 	b.event("device_leave", map[string]any{"ieee_address": told.IEEEAddress, "friendly_name": name})
 	b.log.Warn("a device has left the network", "device", name)
+}
+
+// late reports whether what the network tells of a device comes after a request has
+// removed it: that it has left is yet to be told then, and what was to be told before
+// must not bring it back. The mutex is held.
+func (b *Bridge) late(ieee zigbee.IEEEAddress) bool {
+	if !b.removed[ieee] {
+		return false
+	}
+	_, back := b.network.Device(ieee)
+	if back {
+		delete(b.removed, ieee)
+	}
+	return !back
 }
 
 // forget drops what is known of a device that is gone. The mutex is held.
@@ -163,6 +187,9 @@ func (b *Bridge) forget(d *device) {
 func (b *Bridge) Changed(told zigbee.Device) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.late(told.IEEEAddress) {
+		return
+	}
 	d := b.devices[told.IEEEAddress]
 	before := d.groupsKey()
 	had := d != nil && d.definition != nil

@@ -13,6 +13,9 @@ import (
 func (b *Bridge) Message(told zigbee.Device, m zigbee.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.late(told.IEEEAddress) {
+		return
+	}
 	d := b.take(told)
 	b.learn(d, m)
 	if d.definition == nil {

@@ -119,3 +119,42 @@ func TestRestart(t *testing.T) {
 		t.Errorf("the group is %+v", g)
 	}
 }
+
+// TestLateNews: what the network had to tell of a device before it was removed is told
+// after that, when much else is to be told. It does not bring the device back.
+func TestLateNews(t *testing.T) {
+	device := zigbee.Device{
+		IEEEAddress: thermometer, Type: zigbee.EndDevice, ModelID: "T1", Interview: zigbee.Successful,
+		Endpoints: []zigbee.Endpoint{{ID: 1, Profile: 0x104, Input: []uint16{0x0402}}},
+	}
+	h := newHouse(t, func(o *Options) {
+		o.Resolve = simple(nil)
+		if err := o.Network.Store.Put(t.Context(), thermometer.String(), device); err != nil {
+			t.Fatal(err)
+		}
+	})
+	known := func() bool {
+		_, err := h.Shown(thermometer)
+		return err == nil
+	}
+	if !known() {
+		t.Fatal("the device is not there")
+	}
+	// Nothing runs: what the network has to tell is the test's to tell.
+	r := &request{name: "device/remove", isBody: true, body: map[string]any{"id": thermometer.String(), "force": true}}
+	if _, err := h.removeDevice(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	h.Message(device, zigbee.Message{Device: thermometer, Endpoint: 1, Received: time.Now()})
+	h.Changed(device)
+	h.Announced(device)
+	h.Interviewing(device)
+	if known() {
+		t.Error("late news have brought a removed device back")
+	}
+	h.Left(device)
+	h.Joined(device)
+	if !known() {
+		t.Error("a device that was removed cannot join again")
+	}
+}
