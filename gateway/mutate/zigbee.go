@@ -186,4 +186,12 @@ var zigbee = []mutation{
 		run:   "TestPermitJoin",
 		loses: "a network that was opened once stays open",
 	},
+	{
+		name:  "removed-device-comes-back",
+		in:    "serialbridge/zigbee/z2m",
+		old:   "b.removed[ieee] = true\n",
+		new:   "\n",
+		run:   "TestLateNews",
+		loses: "a device that was removed is there again, and its state stays retained",
+	},
 }
