@@ -125,8 +125,8 @@ var zigbee = []mutation{
 	{
 		name:  "install-code-crc-wrong",
 		in:    "serialbridge/zigbee",
-		old:   "crc := crcX25(code)",
-		new:   "crc := crcX25(code) ^ 1",
+		old:   "binary.LittleEndian.AppendUint16(code, crc.X25(code))",
+		new:   "binary.LittleEndian.AppendUint16(code, ^crc.X25(code))",
 		run:   "TestInstallCodes",
 		loses: "devices with an install code cannot join",
 	},
