@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -93,7 +94,10 @@ func TestMetricsOfTheHouse(t *testing.T) {
 	python := exec.Command("/usr/bin/python3", "-c", "import sys; from prometheus_client.openmetrics import parser; "+
 		"print(len(list(parser.text_string_to_metric_families(sys.stdin.buffer.read().decode()))))")
 	python.Stdin = strings.NewReader(metricsOf(t, e, "application/openmetrics-text"))
-	if out, err := python.CombinedOutput(); err != nil && !strings.Contains(string(out), "No module named") {
+	missing := func(err error, out []byte) bool {
+		return os.Getenv("LINTEL_NEED_ALL") != "1" && (errors.Is(err, os.ErrNotExist) || strings.Contains(string(out), "No module named"))
+	}
+	if out, err := python.CombinedOutput(); err != nil && !missing(err, out) {
 		t.Errorf("as OpenMetrics: %v: %s", err, out)
 	}
 	if promtool, err := exec.LookPath("promtool"); err == nil {

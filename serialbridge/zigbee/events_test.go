@@ -97,9 +97,7 @@ func TestNoReportIsLost(t *testing.T) {
 		var things []*thing
 		for i := range devices {
 			d := plug(w.stick)
-			delete(w.stick.devices, d.address)
-			d.ieee, d.address = IEEEAddress(0x1000+i), NetworkAddress(0x1000+i)
-			w.stick.add(d)
+			w.stick.move(d, IEEEAddress(0x1000+i), NetworkAddress(0x1000+i))
 			things = append(things, d)
 			w.stick.event(Joined{d.ieee, d.address, 0})
 		}

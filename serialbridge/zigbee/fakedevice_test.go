@@ -89,3 +89,12 @@ func (s *stick) add(d *thing) *thing {
 	s.devices[d.address] = d
 	return d
 }
+
+// move gives a device other addresses.
+func (s *stick) move(d *thing, ieee IEEEAddress, address NetworkAddress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.devices, d.address)
+	d.ieee, d.address = ieee, address
+	s.devices[address] = d
+}

@@ -207,11 +207,7 @@ func TestMovedDeviceIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, plug)
 		defer w.end()
-		w.stick.mu.Lock()
-		delete(w.stick.devices, d.address)
-		d.address = 0x3333
-		w.stick.devices[d.address] = d
-		w.stick.mu.Unlock()
+		w.stick.move(d, plugIEEE, 0x3333)
 		if _, err := w.Request(context.Background(), plugIEEE, on); err != nil {
 			t.Errorf("a device that has moved: %v", err)
 		}
@@ -220,11 +216,7 @@ func TestMovedDeviceIsFound(t *testing.T) {
 		}
 		// It moves again, and speaks first: who has the address is asked for, and what
 		// it has said is not lost.
-		w.stick.mu.Lock()
-		delete(w.stick.devices, d.address)
-		d.address = 0x4444
-		w.stick.devices[d.address] = d
-		w.stick.mu.Unlock()
+		w.stick.move(d, plugIEEE, 0x4444)
 		synctest.Wait()
 		before := w.diary.count("message")
 		for i := range 5 {
