@@ -281,7 +281,16 @@ func (s *homeStage) rename() {
 	s.names++
 	name := fmt.Sprint("Plug ", s.names)
 	s.request("device/rename", map[string]any{"from": plugIEEE, "to": name})
-	s.until("the name "+name, func() bool { return s.home.Devices()["zigbee2mqtt_"+plugIEEE].Name == name })
+	// Its documents come one after the other, and each is on the card before the next.
+	s.until("the name "+name, func() bool {
+		for key, d := range s.documents() {
+			topic, _ := d.keys["state_topic"].(string)
+			if strings.Contains(key, plugIEEE) && strings.HasPrefix(topic, "zigbee2mqtt/") && topic != "zigbee2mqtt/"+name {
+				return false
+			}
+		}
+		return s.home.Devices()["zigbee2mqtt_"+plugIEEE].Name == name
+	})
 }
 
 // press switches the plug in Home Assistant.
