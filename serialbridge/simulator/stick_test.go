@@ -121,9 +121,13 @@ func TestSent(t *testing.T) {
 		t.Error("it is not known when the port was opened")
 	}
 	read := make(chan []byte)
-	go func() { // all that comes, until the stick is pulled out
-		var all []byte
-		buf := make([]byte, 4096)
+	buf := make([]byte, 4096)
+	n, err := f.Read(buf) // here: once the stick is pulled out nothing can be read any more
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // all that comes, until then
+		all := slices.Clone(buf[:n])
 		for {
 			n, err := f.Read(buf)
 			all = append(all, buf[:n]...)
