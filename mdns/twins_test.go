@@ -68,21 +68,41 @@ func TestMeet(t *testing.T) {
 	two.line("lintel")
 
 	attic.run("ip", "link", "set", "p3", "up")
-	desk.resolves("lintel-2.local 192.0.2.1", "lintel.local 192.0.2.2") // the greater address has the better claim
-	seen := false
-	views[0].until("the second box all the while", func(line string) bool {
-		if there := strings.Contains(line, "192.0.2.2"); seen && !there {
-			t.Errorf("the second box is gone when the first gives its names up: %s", line)
+	// If both look into it at once the greater address has the better claim; who does while
+	// the other still answers gives way.
+	var kept, renamed string
+	eventually(t, func() error {
+		out := desk.output("avahi-resolve", "-4", "-n", "lintel.local", "lintel-2.local")
+		addresses := make(map[string]string)
+		for line := range strings.Lines(out) {
+			if f := strings.Fields(line); len(f) == 2 {
+				addresses[f[0]] = f[1]
+			}
 		}
-		seen = seen || strings.Contains(line, "192.0.2.2")
-		return strings.Contains(line, "lintel-2.local:80 192.0.2.1")
+		kept, renamed = addresses["lintel.local"], addresses["lintel-2.local"]
+		if kept == "" || renamed == "" || kept == renamed {
+			return fmt.Errorf("avahi-resolve: %q", out)
+		}
+		return nil
+	})
+	seen := false
+	views[0].until("who keeps the name all the while", func(line string) bool {
+		if there := strings.Contains(line, kept); seen && !there {
+			t.Errorf("%s is gone when the other box gives its names up: %s", kept, line)
+		}
+		seen = seen || strings.Contains(line, kept)
+		return strings.Contains(line, "lintel-2.local:80 "+renamed)
 	})
 	views[1:].show(`"Lintel A1B2C3._lintel._tcp":"`, `"Lintel A1B2C3 (2)._lintel._tcp":"`,
-		"lintel.local:80 192.0.2.2", "lintel-2.local:80 192.0.2.1")
-	if err := one.stop(); err != nil {
+		"lintel.local:80 "+kept, "lintel-2.local:80 "+renamed)
+	leaving := one
+	if renamed == "192.0.2.2" {
+		leaving = two
+	}
+	if err := leaving.stop(); err != nil {
 		t.Error(err)
 	}
-	views.show("!192.0.2.1", "lintel.local:80 192.0.2.2")
+	views.show("!"+renamed, "lintel.local:80 "+kept)
 }
 
 // TestNamesAreKept has the second of two boxes of one name take another, and both get
