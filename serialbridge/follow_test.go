@@ -94,15 +94,18 @@ func TestJourney(t *testing.T) {
 	if far := bufio.NewScanner(so.far); !far.Scan() {
 		t.Fatal(far.Err())
 	}
-	so.say("talker attic level=7 .")
-	awaitJourney(t, w, "the answer", func(j journey.Journey) bool { return j.Number != number && j.Number > got.Number })
-	// Who tells of the command may be behind who tells of its answer.
 	var sent journey.Journey
-	awaitJourney(t, w, "the journey of the command", func(journey.Journey) bool {
-		all, _ := w.Journeys()
-		sent = all[slices.IndexFunc(all, func(j journey.Journey) bool { return j.Number == number })]
-		return len(sent.Stages) == 5
-	})
+	stages := func(n int) func(journey.Journey) bool {
+		return func(journey.Journey) bool {
+			all, _ := w.Journeys()
+			sent = all[slices.IndexFunc(all, func(j journey.Journey) bool { return j.Number == number })]
+			return len(sent.Stages) == n
+		}
+	}
+	awaitJourney(t, w, "what was written", stages(4)) // what comes before is no answer
+	so.say("talker attic level=7 .")
+	awaitJourney(t, w, "the reading in the answer", func(j journey.Journey) bool { return j.Number != number && j.Number > got.Number })
+	awaitJourney(t, w, "the answer", stages(5))
 	told := kinds(sent)
 	slices.Sort(told[2:4]) // the driver may be faster
 	if want := []journey.Kind{"received", journey.Command, journey.Handed, journey.Written, journey.Answer}; !slices.Equal(told, want) {

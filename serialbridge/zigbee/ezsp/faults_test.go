@@ -167,6 +167,9 @@ func faults(t *testing.T, version uint8, fault ezspstick.Faults) {
 
 	mu.Lock()
 	defer mu.Unlock()
+	if n := c.Counters(); n.Malformed == 1 && n.BadChecksums > 0 && len(heard) == reports-1 {
+		t.Skipf("of %d damaged frames one had the right checksum, as one of 65,536 has", n.BadChecksums+1)
+	}
 	if n := stick.Counters().LostCallbacks; n > 0 {
 		t.Errorf("the stick has lost %d callbacks", n)
 	}
@@ -175,7 +178,7 @@ func faults(t *testing.T, version uint8, fault ezspstick.Faults) {
 	}
 	for i, number := range heard {
 		if number != uint32(i) {
-			t.Fatalf("report %d is number %d", i, number)
+			t.Fatalf("report %d is number %d; counters: %+v, of the stick %+v", i, number, c.Counters(), stick.Counters())
 		}
 	}
 	seen := make(map[string]int)
