@@ -29,6 +29,11 @@ func TestMessagesToOneAwayShareACommit(t *testing.T) {
 	for i := range 8 {
 		from = append(from, connect(t, s, clean(mqtt.V311, strconv.Itoa(i))))
 	}
+	// Who has just been answered is not waited with: that the session is away has to be stored.
+	eventually(t, "the session to be away", func() bool {
+		info, _ := s.Session("away")
+		return !info.Connected && s.Stats().Store.PendingOperations == 0
+	})
 	from[0].quiet()
 	before := s.Stats().Store
 	for _, c := range from {
