@@ -24,24 +24,6 @@ func (n *namespace) plug(port string, o *namespace, iface string) {
 	n.run("ip", "link", "set", port, "master", "switch")
 }
 
-// resolves waits until avahi in the namespace resolves the names, given as
-// "name address".
-func (n *namespace) resolves(want ...string) {
-	n.t.Helper()
-	args := []string{"avahi-resolve", "-4", "-n"}
-	for _, w := range want {
-		name, _, _ := strings.Cut(w, " ")
-		args = append(args, name)
-	}
-	eventually(n.t, func() error {
-		out := strings.ReplaceAll(n.output(args...), "\t", " ")
-		if sorted(out) != sorted(strings.Join(want, "\n")) {
-			return fmt.Errorf("avahi-resolve in %s: %q, want %q", n.name, out, want)
-		}
-		return nil
-	})
-}
-
 // TestMeet lets two boxes of the same name, on two halves of a network that know
 // nothing of each other, meet when the halves are joined. Whoever has the worse claim
 // is renamed, and nothing is lost to those who look on.
