@@ -41,8 +41,8 @@ func (r garbageRules) withDefaults() garbageRules {
 	}
 }
 
-// collectGarbage runs until Close. A pass that has begun is finished: Badger has no
-// way to stop it.
+// collectGarbage runs until Close, and says when Badger's own compactors rest. A pass that
+// has begun is finished: Badger has no way to stop it.
 func (s *Store) collectGarbage(r garbageRules) {
 	tick := time.NewTicker(r.interval)
 	defer tick.Stop()
