@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -87,6 +86,9 @@ func plugPTY(path string) (*os.File, error) {
 		err = unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, settings)
 	}
 	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCPKT, 1) // see waitFlush
+	}
+	if err == nil {
 		err = os.Symlink(slave.Name(), path)
 	}
 	if err != nil {
@@ -94,6 +96,41 @@ func plugPTY(path string) (*os.File, error) {
 		return nil, err
 	}
 	return master, nil
+}
+
+// openFor is what a program that opens a port may take until it throws away what
+// was received so far. Lintel does that ([serialbridge.OpenPort]); one that does
+// not gets what is played after this time.
+const openFor = 2 * time.Second
+
+// waitFlush waits until the other end threw away what it had received, so that it
+// does not do so with the first pieces. What it writes is read and dropped from
+// then on, until it closes.
+func waitFlush(ctx context.Context, master *os.File) error {
+	flushed := make(chan struct{}, 1)
+	go func() {
+		// In packet mode a Read begins with a byte of what the other end did
+		// (ioctl_tty(2), TIOCPKT).
+		for b := make([]byte, 4096); ; {
+			n, err := master.Read(b)
+			if err != nil {
+				return
+			}
+			if n > 0 && b[0]&unix.TIOCPKT_FLUSHREAD != 0 {
+				select {
+				case flushed <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-flushed:
+	case <-time.After(openFor):
+	}
+	return nil
 }
 
 // waitPTY waits until somebody has the other end, or nobody has.
@@ -121,7 +158,9 @@ func play(ctx context.Context, master *os.File, chunks []serialbridge.Chunk, spe
 	if err := waitPTY(ctx, master, true); err != nil {
 		return err
 	}
-	go io.Copy(io.Discard, master) // what the stick is asked
+	if err := waitFlush(ctx, master); err != nil {
+		return err
+	}
 	begun := time.Now()
 	for _, k := range chunks {
 		if speed > 0 {

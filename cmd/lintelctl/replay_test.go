@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lintel/serialbridge"
 	"lintel/serialbridge/vedirect"
 )
@@ -28,10 +30,20 @@ func TestReplay(t *testing.T) {
 	if _, err := r.Read(make([]byte, 100)); err != nil { // it is there
 		t.Fatal(err)
 	}
+	// One that takes its time, and throws away what it has received until then.
+	slow, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	poll := []unix.PollFd{{Fd: int32(slow), Events: unix.POLLIN}}
+	if n, err := unix.Poll(poll, 200); n != 0 || err != nil {
+		t.Errorf("something was said before the port was ready: %d, %v", n, err)
+	}
 	port, err := serialbridge.OpenPort(path, vedirect.Driver().Lines[0], serialbridge.PortOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	unix.Close(slow)
 	port.SetReadDeadline(time.Now().Add(time.Minute))
 	got := make([]byte, len(said))
 	if _, err := io.ReadFull(port, got); err != nil || !bytes.Equal(got, said) {
@@ -53,6 +65,30 @@ func TestReplay(t *testing.T) {
 	}
 	if err := run([]string{"replay", write(t, "none", []byte("x")), path}, nil, io.Discard, io.Discard); err == nil {
 		t.Error("what is no capture is played")
+	}
+}
+
+// A program that throws nothing away gets all as well.
+func TestReplayToPlainReader(t *testing.T) {
+	captured := write(t, "capture", captureOf(t, []byte("# lintel capture 1\n"), []byte("hello")))
+	path := filepath.Join(t.TempDir(), "stick")
+	ended := make(chan error, 1)
+	r, w := io.Pipe()
+	go func() { ended <- run([]string{"replay", captured, path}, nil, io.Discard, w) }()
+	if _, err := r.Read(make([]byte, 100)); err != nil { // it is there
+		t.Fatal(err)
+	}
+	port, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(port, got); err != nil || string(got) != "hello" {
+		t.Errorf("%q came: %v", got, err)
+	}
+	port.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
