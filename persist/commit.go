@@ -182,7 +182,7 @@ func (s *Store) commit(group []item) error {
 	for _, it := range group {
 		size += it.batch.bytes
 	}
-	if s.space.now(size) == exhausted {
+	if !s.space.hasRoom(size) {
 		return s.space.errFull()
 	}
 	s.tx.begin()

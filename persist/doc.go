@@ -96,8 +96,8 @@
 // Badger writes through mapped files: on a full disk the kernel ends the process. So
 // there is a reserve: 64 MiB (half of a disk below 128 MiB), but at least what six
 // memtables and a quarter of the store take. Below it DiskLow is true, and who feeds the
-// store refuses what is new; below half of it the store fails,
-// and does not open. While the disk is nearly full no store is put aside: what looks like
+// store refuses what is new; below half of it for five seconds (merging takes room for a
+// moment) the store fails, and it does not open. While the disk is nearly full no store is put aside: what looks like
 // damage then may be want of room.
 //
 // # What others keep

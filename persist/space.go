@@ -29,6 +29,9 @@ const (
 	// get, in time and in bytes that were committed.
 	lookInterval = 100 * time.Millisecond
 	lookBytes    = 1 << 20
+	// mergeTime is how long a commit waits on an exhausted disk for a merge to give
+	// back what it took: tables of 30 MB, at the speed of a card.
+	mergeTime = 5 * time.Second
 	// sizeInterval is how old the size of the store may get: it takes a call per file.
 	sizeInterval = 10 * time.Second
 )
@@ -49,6 +52,7 @@ type space struct {
 	tables  int64 // what Badger may have to write down of its memory
 	log     *slog.Logger
 	statfs  func(dir string) (free, total int64, err error)
+	wait    time.Duration // mergeTime
 
 	mu      sync.Mutex
 	looked  time.Time
@@ -61,7 +65,7 @@ type space struct {
 }
 
 func newSpace(dir string, memTableSize, ballast int64, log *slog.Logger) *space {
-	return &space{dir: filepath.Clean(dir), ballast: ballast, tables: 3 * memTableSize * numMemtables, log: log, statfs: statfs}
+	return &space{dir: filepath.Clean(dir), ballast: ballast, tables: 3 * memTableSize * numMemtables, log: log, statfs: statfs, wait: mergeTime}
 }
 
 // statfs returns the bytes that are free and those that there are; a file system
@@ -93,6 +97,21 @@ func (p *space) now(written int64) spaceLevel {
 		p.log.Info("disk has room again", "free", p.free, "reserve", p.reserve)
 	}
 	return p.level
+}
+
+// hasRoom reports whether so many bytes may be written. On an exhausted disk it waits:
+// Badger may be in the middle of a merge and give back what that took.
+func (p *space) hasRoom(bytes int64) bool {
+	if p.now(bytes) != exhausted {
+		return true
+	}
+	for begun := time.Now(); time.Since(begun) < p.wait; {
+		time.Sleep(lookInterval)
+		if p.now(lookBytes) != exhausted {
+			return true
+		}
+	}
+	return false
 }
 
 // look asks the file system. Called with mu held.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,10 +129,31 @@ func TestExhausted(t *testing.T) {
 	commit(t, s, putRetained("low")) // who may not has to ask
 	d.free = s.space.reserve/2 - 1
 	s.space.now(lookBytes)
+	s.space.wait = lookInterval
 	s.Append(putRetained("after"), func() { t.Error("acknowledged") })
 	await(t, s.Failed(), "failure")
 	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "the disk is full") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("closed with %v", err)
+	}
+}
+
+// A merge of Badger takes room for a moment: a commit waits until it has given it back.
+func TestExhaustedForAMoment(t *testing.T) {
+	s := open(t, storeDir(t), Options{})
+	defer closeStore(t, s)
+	var asked atomic.Int32
+	s.space.mu.Lock()
+	s.space.statfs = func(string) (free, total int64, err error) {
+		if asked.Add(1) <= 3 {
+			return 1 << 20, 64 << 30, nil
+		}
+		return 32 << 30, 64 << 30, nil
+	}
+	s.space.mu.Unlock()
+	s.space.now(lookBytes)
+	commit(t, s, putRetained("after"))
+	if n := asked.Load(); n < 3 {
+		t.Errorf("committed when the disk was asked %d times", n)
 	}
 }
 

@@ -180,8 +180,8 @@ var store = []mutation{
 	{
 		name:  "disk-filled-up",
 		in:    "persist",
-		old:   "if s.space.now(size) == exhausted {",
-		new:   "if s.space.now(size) == exhausted && false {",
+		old:   "if !s.space.hasRoom(size) {",
+		new:   "if !s.space.hasRoom(size) && false {",
 		run:   "TestExhausted",
 		loses: "the last bytes of the card are written, and then the store cannot even be opened",
 	},

@@ -52,6 +52,10 @@ type Coordinator interface {
 	// ChangeChannel moves the network, devices and all.
 	ChangeChannel(ctx context.Context, channel uint8) error
 
+	// Damaged returns how many frames of the stick came damaged over its line since
+	// it was opened, by what is wrong with them. It never waits for Events' f.
+	Damaged() map[string]uint64
+
 	// Done is closed when the stick is gone or has failed; Err says why.
 	Done() <-chan struct{}
 	Err() error

@@ -46,6 +46,6 @@
 //	a backup that is read                    4 MiB
 //
 // A frame that cannot be read is counted in Counters.Damaged by what is wrong with
-// it, and changes nothing; of a list of attributes that ends badly those before
-// the end count.
+// it, and changes nothing, as are those that came damaged over the stick's line; of
+// a list of attributes that ends badly those before the end count.
 package zigbee

@@ -28,6 +28,7 @@ type stick struct {
 	asked    []askedZDO
 	devices  map[NetworkAddress]*thing
 	energy   map[uint8]uint8
+	damaged  map[string]uint64
 	broken   error
 	closed   bool
 }
@@ -148,6 +149,8 @@ func (s *stick) ChangeChannel(_ context.Context, channel uint8) error {
 	s.network.Channel = channel
 	return nil
 }
+
+func (s *stick) Damaged() map[string]uint64 { return s.damaged }
 
 func (s *stick) Done() <-chan struct{} { return s.done }
 

@@ -172,8 +172,17 @@ func (n *Network) Counters() Counters {
 	defer n.mu.Unlock()
 	c := n.counters
 	c.Damaged = maps.Clone(c.Damaged)
+	if n.session != nil {
+		addCounts(c.Damaged, n.session.coordinator.Damaged())
+	}
 	c.Undelivered = maps.Clone(c.Undelivered)
 	return c
+}
+
+func addCounts(to, counts map[string]uint64) {
+	for reason, count := range counts {
+		to[reason] += count
+	}
 }
 
 // SetScenes takes note of the scenes that an endpoint holds.

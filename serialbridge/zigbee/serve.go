@@ -76,6 +76,7 @@ func (n *Network) Serve(ctx context.Context, c Coordinator) (err error) {
 	defer func() {
 		n.mu.Lock()
 		n.session = nil
+		addCounts(n.counters.Damaged, c.Damaged())
 		if n.running {
 			n.tell(notice{kind: noticeStopped, err: err})
 		}

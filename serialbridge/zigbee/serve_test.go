@@ -50,6 +50,7 @@ func TestStickPulledAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := joined(t, plug)
 		defer w.end()
+		w.stick.damaged = map[string]uint64{"line": 3}
 		w.stick.pull(errPulled)
 		if err := <-w.served; !errors.Is(err, errPulled) {
 			t.Errorf("Serve returns %v", err)
@@ -63,6 +64,7 @@ func TestStickPulledAndBack(t *testing.T) {
 		}
 		again := newStick()
 		again.network, again.devices = w.stick.network, w.stick.devices
+		again.damaged = map[string]uint64{"line": 4}
 		w.plugIn(context.Background(), again)
 		synctest.Wait()
 		if got := again.told(); got[0] != "resume" || again.restored != nil {
@@ -70,6 +72,9 @@ func TestStickPulledAndBack(t *testing.T) {
 		}
 		if _, err := w.Request(context.Background(), plugIEEE, on); err != nil {
 			t.Errorf("after the stick is back: %v", err)
+		}
+		if got := w.Counters().Damaged["line"]; got != 7 {
+			t.Errorf("damaged on the line of both sticks: %d", got)
 		}
 		w.stick.report(d, 1, 6, zcl.Attribute{ID: 0, Type: zcl.Boolean, Value: true})
 		other := newStick()

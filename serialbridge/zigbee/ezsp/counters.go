@@ -1,5 +1,7 @@
 package ezsp
 
+import "maps"
+
 // Counters count what has happened since the stick was opened.
 type Counters struct {
 	LineCounters
@@ -31,6 +33,19 @@ func (c *Coordinator) Counters() Counters {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.counters
+}
+
+// Damaged implements [zigbee.Coordinator].
+func (c *Coordinator) Damaged() map[string]uint64 {
+	n := c.Counters()
+	reasons := map[string]uint64{
+		"line":        n.LineErrors,
+		"line check":  n.BadChecksums,
+		"line length": n.BadLengths,
+		"line syntax": n.BadControls + n.BadAcks + n.Malformed,
+	}
+	maps.DeleteFunc(reasons, func(_ string, count uint64) bool { return count == 0 })
+	return reasons
 }
 
 // publish lets others see the counters of the line, which belong to the goroutine of

@@ -194,6 +194,9 @@ func faults(t *testing.T, version uint8, fault ezspstick.Faults) {
 		}
 	}
 	n, s := c.Counters(), stick.Counters()
+	if got := c.Damaged(); got["line check"] != n.BadChecksums || got["line length"] != n.BadLengths || got["line"] != n.LineErrors {
+		t.Errorf("damaged %v of %+v", got, n)
+	}
 	if n.Malformed > 0 || n.Strays > 0 {
 		t.Errorf("counters: %+v", n)
 	}

@@ -143,6 +143,7 @@ func (s *stick) ChangeChannel(_ context.Context, channel uint8) error {
 	return nil
 }
 func (s *stick) Events(f func(zigbee.Event)) { s.event = f }
+func (s *stick) Damaged() map[string]uint64  { return nil }
 func (s *stick) Done() <-chan struct{}       { return s.done }
 func (s *stick) Err() error                  { return nil }
 

@@ -127,12 +127,15 @@ func (c *Coordinator) Done() <-chan struct{} { return c.link.done }
 // Err implements [zigbee.Coordinator].
 func (c *Coordinator) Err() error { return c.link.failure() }
 
-// Damaged returns how many bytes looked like the beginning of a frame and were
-// none: 0 on a line in good order.
-func (c *Coordinator) Damaged() uint64 {
+// Damaged implements [zigbee.Coordinator]. It counts what looked like the beginning
+// of a frame and was none.
+func (c *Coordinator) Damaged() map[string]uint64 {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
-	return c.link.damaged
+	if c.link.damaged == 0 {
+		return nil
+	}
+	return map[string]uint64{"line": c.link.damaged}
 }
 
 // Close implements [zigbee.Coordinator]. It closes the port, too.

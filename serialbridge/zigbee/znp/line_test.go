@@ -64,7 +64,7 @@ func TestDamagedLine(t *testing.T) {
 				if f != (znpstick.Faults{}) && f.Slow < 10*time.Millisecond {
 					want = 75
 				}
-				if name == "wrong sums" && c.Damaged() == 0 {
+				if name == "wrong sums" && c.Damaged()["line"] == 0 {
 					t.Error("no damage was counted")
 				}
 				if sent < want || answered < want || answered > 100 {
