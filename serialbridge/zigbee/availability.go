@@ -75,7 +75,7 @@ func (n *Network) setAvailable(d *node, available bool) {
 		return
 	}
 	p.told, p.available = true, available
-	n.tell(notice{kind: noticeAvailable, device: d.device, available: available})
+	n.tell(notice{kind: noticeAvailable, device: n.copyOf(d), available: available})
 }
 
 // schedule sets when to look for a device next. The network is locked.

@@ -60,6 +60,9 @@ type Device struct {
 	Leaves, AddressChanges int `json:"-"`
 	// Messages counts what was received since the program began.
 	Messages uint64 `json:"-"`
+	// Revision is larger in a copy that was made later: what Handler is told may be
+	// older than what Network.Device has returned. It is the program's alone.
+	Revision uint64 `json:"-"`
 }
 
 // Endpoint is an application on a device.

@@ -85,7 +85,7 @@ func (n *Network) add(ieee IEEEAddress, address NetworkAddress) *node {
 	delete(n.forgotten, ieee)
 	n.settle(d, address)
 	n.dirty(d)
-	n.tell(notice{kind: noticeJoined, device: d.device})
+	n.tell(notice{kind: noticeJoined, device: n.copyOf(d)})
 	return d
 }
 
@@ -112,7 +112,7 @@ func (n *Network) announced(e Announced, now time.Time) {
 	n.seen(d, now)
 	d.wake()
 	d.retries = 0
-	n.tell(notice{kind: noticeAnnounced, device: d.device})
+	n.tell(notice{kind: noticeAnnounced, device: n.copyOf(d)})
 	n.interviewIfNeeded(d)
 }
 
@@ -146,7 +146,7 @@ func (n *Network) forget(d *node) {
 	close(d.gone)
 	n.forgotten[ieee] = true
 	signal(n.changed)
-	n.tell(notice{kind: noticeLeft, device: d.device})
+	n.tell(notice{kind: noticeLeft, device: n.copyOf(d)})
 }
 
 // moved takes note of where a device is.
@@ -172,7 +172,7 @@ func (n *Network) place(d *node, address NetworkAddress) {
 		d.device.AddressChanges++
 	}
 	n.dirty(d)
-	n.tell(notice{kind: noticeChanged, device: d.device})
+	n.tell(notice{kind: noticeChanged, device: n.copyOf(d)})
 }
 
 // settle has a device be found by its address.
@@ -264,7 +264,7 @@ func (n *Network) hear(d *node, m Incoming, now time.Time) {
 	if m.Cluster != clusterPollControl { // a check-in has its own way to wake those who wait
 		d.wake()
 	}
-	n.tell(notice{kind: noticeMessage, device: d.device, message: message})
+	n.tell(notice{kind: noticeMessage, device: n.copyOf(d), message: message})
 	n.attend(d, message)
 	n.interviewIfNeeded(d)
 }
@@ -290,7 +290,7 @@ func (n *Network) note(d *node, m *Message) {
 	}
 	if changed {
 		n.dirty(d)
-		n.tell(notice{kind: noticeChanged, device: d.device})
+		n.tell(notice{kind: noticeChanged, device: n.copyOf(d)})
 	}
 }
 

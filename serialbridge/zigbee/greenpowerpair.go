@@ -112,7 +112,7 @@ func (n *Network) commission(g gpFrame, now time.Time) {
 	d.device.Interview = Successful
 	d.device.LastSeen = now
 	n.dirty(d)
-	n.tell(notice{kind: noticeInterviewing, device: d.device})
+	n.tell(notice{kind: noticeInterviewing, device: n.copyOf(d)})
 }
 
 // Fields of the options of a pairing (section A.3.3.5.2).

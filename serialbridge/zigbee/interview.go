@@ -90,7 +90,7 @@ func (n *Network) beginInterview(d *node) {
 	d.device.Interview = InProgress
 	n.counters.Interviews++
 	n.beginProgress(d)
-	n.tell(notice{kind: noticeInterviewing, device: d.device})
+	n.tell(notice{kind: noticeInterviewing, device: n.copyOf(d)})
 }
 
 // interview asks a device what it is, and takes note of the result.
@@ -118,7 +118,7 @@ func (n *Network) interview(ctx context.Context, d *node, afresh bool) error {
 	}
 	n.endProgress(d, d.device.Interview, err)
 	n.dirty(d)
-	n.tell(notice{kind: noticeInterviewing, device: d.device})
+	n.tell(notice{kind: noticeInterviewing, device: n.copyOf(d)})
 	return err
 }
 

@@ -44,7 +44,8 @@ type Network struct {
 	permitEnd  time.Time
 	permitVia  IEEEAddress // 0: everywhere
 	waiters    map[waiterKey]*waiter
-	sequence   uint8 // of what is sent to groups
+	sequence   uint8  // of what is sent to groups
+	revision   uint64 // of the last copy of a device
 	notices    []notice
 	counters   Counters
 }
@@ -126,7 +127,7 @@ func (n *Network) Devices() []Device {
 	n.mu.Lock()
 	devices := make([]Device, 0, len(n.nodes))
 	for _, d := range n.nodes {
-		devices = append(devices, d.device)
+		devices = append(devices, n.copyOf(d))
 	}
 	n.mu.Unlock()
 	for i := range devices {
@@ -142,10 +143,19 @@ func (n *Network) Device(ieee IEEEAddress) (Device, bool) {
 	d, ok := n.nodes[ieee]
 	var device Device
 	if ok {
-		device = d.device
+		device = n.copyOf(d)
 	}
 	n.mu.Unlock()
 	return device.Clone(), ok
+}
+
+// copyOf returns the device as it is now. What it points to is not changed in place.
+// The network is locked.
+func (n *Network) copyOf(d *node) Device {
+	n.revision++
+	device := d.device
+	device.Revision = n.revision
+	return device
 }
 
 // Counters count what happened since the network was made.
@@ -217,7 +227,7 @@ func (n *Network) change(ieee IEEEAddress, f func(*node) error) error {
 		return err
 	}
 	n.dirty(d)
-	n.tell(notice{kind: noticeChanged, device: d.device})
+	n.tell(notice{kind: noticeChanged, device: n.copyOf(d)})
 	return nil
 }
 

@@ -152,6 +152,9 @@ func (b *Bridge) take(told zigbee.Device) *device {
 		set := b.deviceSets[told.IEEEAddress]
 		d.own, d.options = set, merge(b.settings.DeviceOptions, set)
 	}
+	if told.Revision < d.Revision {
+		return d // what was refreshed since is newer
+	}
 	same := d.resolved != "" && sameThing(&d.Device, &told)
 	d.Device = told
 	if same {

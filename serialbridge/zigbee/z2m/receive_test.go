@@ -158,3 +158,37 @@ func TestLateNews(t *testing.T) {
 		t.Error("a device that was removed cannot join again")
 	}
 }
+
+// TestOlderNews: what the network has to tell of a device is older than what was read
+// of it since, after a request.
+func TestOlderNews(t *testing.T) {
+	device := zigbee.Device{
+		IEEEAddress: thermometer, Type: zigbee.Router, ModelID: "T1", Interview: zigbee.Successful,
+		Endpoints: []zigbee.Endpoint{{ID: 1, Profile: 0x104, Input: []uint16{0x0005}}},
+	}
+	h := newHouse(t, func(o *Options) {
+		o.Resolve = simple(nil)
+		if err := o.Network.Store.Put(t.Context(), thermometer.String(), device); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// Nothing runs: what the network has to tell is the test's to tell.
+	before, _ := h.network.Device(thermometer)
+	if err := h.network.SetScenes(thermometer, 1, []zigbee.Scene{{Group: 7, ID: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	h.refresh(thermometer)
+	h.Changed(before)
+	scenes := func() []zigbee.Scene { return h.devices[thermometer].Endpoints[0].Scenes }
+	if len(scenes()) != 1 {
+		t.Error("older news have taken the scene away")
+	}
+	if err := h.network.SetScenes(thermometer, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := h.network.Device(thermometer)
+	h.Changed(after)
+	if len(scenes()) != 0 {
+		t.Error("newer news are not taken")
+	}
+}
