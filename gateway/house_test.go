@@ -16,6 +16,7 @@ var floors = map[string]int{
 	"lintel/gateway/mqtt":                       0,
 	"lintel/gateway/openmetrics":                0,
 	"lintel/gateway/syslog":                     0,
+	"lintel/gateway/tomllines":                  0,
 	"lintel/serialbridge/zigbee/zcl":            0,
 	"lintel/mdns":                               0,
 	"lintel/hardware":                           0,

@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"lintel/gateway/mqtt"
+	"lintel/gateway/tomllines"
 )
 
 // What a role file holds at most.
@@ -58,7 +59,7 @@ func parseRoles(name string, text []byte) ([]Role, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	f := roleFile{name: name, lines: positions(string(text)), schemas: make(map[string]*Schema)}
+	f := roleFile{name: name, lines: tomllines.Of(string(text)), schemas: make(map[string]*Schema)}
 	defer f.close()
 	roles := f.roles(tree)
 	if len(f.mistakes) > 0 {
@@ -113,7 +114,7 @@ func (f *roleFile) close() {
 func (f *roleFile) keys(table map[string]any, path string, known ...string) {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		if !slices.Contains(known, key) {
-			f.wrong(join(path, key), "unknown key %q; right is %s", key, oneOf(known))
+			f.wrong(strings.TrimPrefix(path+"."+key, "."), "unknown key %q; right is %s", key, oneOf(known))
 		}
 	}
 }

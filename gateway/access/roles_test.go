@@ -210,55 +210,13 @@ payload = {}
 	}
 }
 
-func TestPositions(t *testing.T) {
-	text := "\ufeff# c\n" + `a = 1
-b.c = [ 1, # x ] [[no]]
-  2,
-  [3, """
-[[no]]
-x = 1 \""""", 4],
-]
-'d' = { e = 1, f = [
-{g = 'x = "'}] }
-[t] # [u]
-"x y" = 1979-05-27 07:32:00
-[[l]]
-k = '''
-'''''
-[[l]]
-k = ""
-[l.m]
-n = 1
-[[l.p]]
-[[l.p]]
-q = 1
-`
-	lines := positions(text)
-	for path, want := range map[string]int{
-		"a": 2, "b": 3, "b.c": 3, "b.c[0]": 3, "b.c[1]": 4, "b.c[2]": 5, "b.c[2][0]": 5, "b.c[2][1]": 5, "b.c[2][2]": 7,
-		"d": 9, "d.e": 9, "d.f": 9, "d.f[0]": 10, "d.f[0].g": 10, "t": 11, "t.x y": 12, "l": 13, "l[0]": 13, "l[0].k": 14,
-		"l[1]": 16, "l[1].k": 17, "l[1].m": 18, "l[1].m.n": 19, "l[1].p": 20, "l[1].p[0]": 20, "l[1].p[1]": 21, "l[1].p[1].q": 22,
-	} {
-		if lines[path] != want {
-			t.Errorf("%s is in line %d, want %d", path, lines[path], want)
-		}
-		delete(lines, path)
-	}
-	if len(lines) > 0 {
-		t.Errorf("and %v", lines)
-	}
-}
-
 // FuzzRoles: no text hurts, and what is taken makes a policy, whose rules say that they are
 // where they are.
 func FuzzRoles(f *testing.F) {
 	f.Add(houseRoles)
 	f.Add("[[role]]\nname=\"a\"\nrule=[{allow=\"all\",topic=\"%u\"}]")
-	f.Add("a = [[[[1], {b = \"\"\"x\"\"\"\"}]")
-	f.Add("[[a]]\n[[a.b]]\n[a.b.c.\"d\"]\ne.f = '''\n''' # x")
 	name := roleFolder(f, map[string]string{"alarm.json": "true"})
 	f.Fuzz(func(t *testing.T, text string) {
-		positions(text)
 		roles, err := parseRoles(name, []byte(text))
 		if err != nil {
 			return
@@ -285,22 +243,4 @@ func FuzzRoles(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestRoleFileBounds: a file of the largest size that is nested as deeply as it can be does
-// not take more room and time than others.
-func TestRoleFileBounds(t *testing.T) {
-	for _, unit := range []string{"[", "a.", "{a=", "[{a="} {
-		text := "x = " + strings.Repeat(unit, maxRoleFile/len(unit)-2)
-		if unit == "a." {
-			text = strings.Repeat(unit, maxRoleFile/len(unit)-3) + "b = 1"
-		}
-		total := 0
-		for path := range positions(text) {
-			total += len(path)
-		}
-		if total > 100*maxRoleFile {
-			t.Errorf("%s: the paths take %d bytes", unit, total)
-		}
-	}
 }

@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"lintel/gateway/tomllines"
 )
 
 // roleBlock is a part of a role file: a role with the comments above it, or what is there
@@ -89,9 +93,10 @@ func roleNameIn(block string) (name string, ok bool) {
 		if strings.HasPrefix(l, "[[") && !isRoleHeader(l) {
 			return "", false
 		}
-		if key, value, ok := strings.Cut(l, "="); ok && plainKey(key) == "name" {
-			p := positioner{rest: strings.TrimSpace(value)}
-			return p.quoted(), p.rest != value
+		if key, _, ok := strings.Cut(l, "="); ok && plainKey(key) == "name" {
+			var role struct{ Name string }
+			_, err := toml.Decode(l, &role)
+			return role.Name, err == nil
 		}
 	}
 	return "", false
@@ -189,7 +194,7 @@ func (c *Control) ParseRole(name, text string) (Role, error) {
 	roles, err := parseRoles(path, []byte(text))
 	if e, ok := errors.AsType[*RoleFileError](err); ok {
 		e.Name = "role " + name
-		lines := positions(text)
+		lines := tomllines.Of(text)
 		for i := range e.Mistakes {
 			m := &e.Mistakes[i]
 			for rule := 0; ; rule++ {

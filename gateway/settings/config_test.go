@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"lintel/gateway/tomllines"
 )
 
 func TestConfigReadmeIsDefaults(t *testing.T) {
@@ -30,13 +32,13 @@ func TestConfigReadmeIsDefaults(t *testing.T) {
 		t.Errorf("README says\n%+v\ndefaults are\n%+v", c, want)
 	}
 	// Equal also when the README leaves a key out: it must name them all.
-	lines := keyLines(blocks[0][1])
+	lines := tomllines.Of(blocks[0][1])
 	for _, key := range knownKeys(reflect.TypeFor[Config](), "") {
 		if _, ok := lines[key]; !ok && !strings.HasPrefix(key, "serial.ports.") && !strings.HasPrefix(key, "uplink.") {
 			t.Errorf("README.md does not name %s", key)
 		}
 	}
-	lines = keyLines(blocks[2][1])
+	lines = tomllines.Of(blocks[2][1])
 	for _, key := range knownKeys(reflect.TypeFor[UplinkConfig](), "uplink[0]") {
 		for _, list := range []string{"uplink[0].maps", "uplink[0].wills"} {
 			key = strings.Replace(key, list+".", list+"[0].", 1)
@@ -107,7 +109,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"nothing near", "[mqtt]\nx_quux_frobnicate = 1", `F:2: unknown key "mqtt.x_quux_frobnicate"`},
 		{"in a list of tables", "[[serial.ports]]\npath=\"a\"\nprotocol=\"dsmr\"\n[[serial.ports]]\npath=\"b\"\nprotocoll=\"dsmr\"",
 			`F:6: unknown key "serial.ports[1].protocoll"; did you mean "serial.ports.protocol"?`},
-		{"in an inline table", "[serial]\nports = [\n{path=\"a\", protocol=\"dsmr\", baud=9600}]", `F:2: unknown key "serial.ports[0].baud"`},
+		{"in an inline table", "[serial]\nports = [\n{path=\"a\", protocol=\"dsmr\", baud=9600}]", `F:3: unknown key "serial.ports[0].baud"`},
 		{"quoted", "[\"mqtt\"]\n\"listne\" = []", `F:2: unknown key "mqtt.listne"`},
 		{"text for a list", "[mqtt]\nlisten = \":1883\"", `F:2: mqtt.listen: is a text; right is a list of texts, such as [":1883"]`},
 		{"number for a text", "[http]\nlisten = 8080", `F:2: http.listen: is a number; right is a text in quotes`},
@@ -157,7 +159,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"settings of another protocol", "[[serial.ports]]\npath = \"a\"\nprotocol = \"raw\"\n[serial.ports.lend]\nlisten = \":1\"", `F:4: serial.ports[0].lend: is for protocol = "lend" alone`},
 		{"settings of a port", "[[serial.ports]]\npath = \"a\"\nprotocol = \"raw\"\n[serial.ports.raw]\nmode = \"x\"", `F:4: serial.ports[0].raw: mode "x": neither lines nor frames`},
 		{"settings in a list", "[[serial.ports]]\npath = \"a\"\n[[serial.ports]]\npath = \"b\"\nprotocol = \"textlines\"\n[serial.ports.textlines]\n\nproperties = [\n{ key = \"t\", from = \"t\", class = \"temperature\", unit = \"C\" }]",
-			`F:8: serial.ports[1].textlines.properties[0].unit: "C" is no unit of temperature`},
+			`F:9: serial.ports[1].textlines.properties[0].unit: "C" is no unit of temperature`},
 		{"duration", "[[serial.ports]]\npath = \"a\"\nprotocol = \"lend\"\n[serial.ports.lend]\nlisten = \":4001\"\nidle = 10", `F:6: serial.ports[0].lend.idle: is a number; right is a text such as`},
 		{"no duration", "[[serial.ports]]\npath = \"a\"\nprotocol = \"lend\"\n[serial.ports.lend]\nidle = \"10 minutes\"", `F:5: serial.ports[0].lend.idle: "10 minutes" is no duration`},
 		{"not lent anywhere", "[[serial.ports]]\npath = \"a\"\nprotocol = \"lend\"", `F:1: serial.ports[0].lend.listen: say where`},

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"lintel/gateway/tomllines"
 )
 
 // Parse parses text, which came from the file called name.
@@ -24,7 +26,7 @@ func Parse(name, text string) (Config, error) {
 		}
 		return Default(), fmt.Errorf("%s: %w", name, err)
 	}
-	lines := keyLines(text)
+	lines := tomllines.Of(text)
 	if ps := checkTree(tree, reflect.TypeFor[Config](), "", allKeys); len(ps) > 0 {
 		return Default(), located(name, lines, ps)
 	}
@@ -275,58 +277,6 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// keyLines finds the line of each key by its path. The toml package keeps
-// positions to itself, so this reads table headers and the names before = once
-// more. Where that is not enough (keys of an inline table, elements of a list)
-// the line of the parent serves.
-func keyLines(text string) map[string]int {
-	lines := make(map[string]int)
-	note := func(key string, line int) {
-		if _, ok := lines[key]; !ok {
-			lines[key] = line
-		}
-	}
-	table, count := "", make(map[string]int)
-	n := 0
-	for l := range strings.Lines(text) {
-		n++
-		l = strings.TrimSpace(l)
-		if header, ok := strings.CutPrefix(l, "[["); ok {
-			name, _, _ := strings.Cut(header, "]]")
-			table = indexed(plainKey(name), count)
-			note(table, n)
-			count[table]++
-			table = fmt.Sprintf("%s[%d]", table, count[table]-1)
-			note(table, n)
-			continue
-		}
-		if header, ok := strings.CutPrefix(l, "["); ok {
-			name, _, _ := strings.Cut(header, "]")
-			table = indexed(plainKey(name), count)
-			note(table, n)
-			continue
-		}
-		if name, _, ok := strings.Cut(l, "="); ok && !strings.HasPrefix(l, "#") {
-			note(joinKey(table, plainKey(name)), n)
-		}
-	}
-	return lines
-}
-
-// indexed adds to a dotted key which element of each list of tables is meant: the
-// last one so far, of which count tells how many there are.
-func indexed(key string, count map[string]int) string {
-	path := ""
-	names := strings.Split(key, ".")
-	for i, name := range names {
-		path = joinKey(path, name)
-		if n := count[path]; n > 0 && i < len(names)-1 {
-			path = fmt.Sprintf("%s[%d]", path, n-1)
-		}
-	}
-	return path
 }
 
 // plainKey takes spaces and quotes off a dotted key.

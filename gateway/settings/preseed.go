@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"lintel/gateway/access"
+	"lintel/gateway/tomllines"
 )
 
 // preseed is what a file on the card asks for: a [PreseedFile], or one that Raspberry Pi Imager
@@ -62,7 +63,7 @@ func parsePreseed(name, text string) *preseed {
 		}
 		return s
 	}
-	s.check(tree, keyLines(text))
+	s.check(tree, tomllines.Of(text))
 	if s.err == nil && !s.claim && len(s.tables) == 0 {
 		s.err = fmt.Errorf("%s:1: says nothing; right is a table [claim] with password, or one of lintel.toml", name)
 	}

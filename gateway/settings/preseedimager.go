@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"lintel/gateway/tomllines"
 )
 
 // Files that Raspberry Pi Imager writes on the card when it customises an image: those of
@@ -147,7 +149,7 @@ func (w *wishes) customTOML(text string) error {
 	}
 	ssh, _ := tree["ssh"].(map[string]any)
 	delete(tree, "ssh")
-	lines := keyLines(text)
+	lines := tomllines.Of(text)
 	t := reflect.TypeFor[customFile]()
 	if ps := checkTree(tree, t, "", knownKeys(t, "")); len(ps) > 0 {
 		s := preseed{secrets: secretsOf(tree, false)}

@@ -1,15 +1,19 @@
-package access
+// Package tomllines finds where in a TOML text its keys are, for errors that name the
+// line: github.com/BurntSushi/toml keeps the positions of what it has read to itself.
+//
+// It holds no state and fails never: what is no TOML has some lines wrong. Paths longer
+// than eight names and indices are not told.
+package tomllines
 
 import (
 	"fmt"
 	"strings"
 )
 
-// positions finds the line of each key and list element of a TOML text by its path,
-// as in role[0].rule[2].topic[1]. The toml package keeps positions to itself. The
-// text must be one that the toml package takes; of another, some lines are wrong.
-func positions(text string) map[string]int {
-	p := positioner{rest: text, line: 1, lines: make(map[string]int), count: make(map[string]int)}
+// Of returns the line, from 1 on, of each key, table and list element of a text by its
+// path, as in role[0].rule[2].topic[1].
+func Of(text string) map[string]int {
+	p := reader{rest: text, line: 1, lines: make(map[string]int), count: make(map[string]int)}
 	p.read()
 	return p.lines
 }
@@ -18,7 +22,7 @@ func positions(text string) map[string]int {
 // Without a bound the paths of a list in a list in a list… take more room than there is.
 const maxPath = 8
 
-type positioner struct {
+type reader struct {
 	depth int // of lists and tables in one another
 	rest  string
 	line  int
@@ -26,14 +30,14 @@ type positioner struct {
 	count map[string]int // of the tables in a list
 }
 
-func (p *positioner) note(path string) {
+func (p *reader) note(path string) {
 	if _, ok := p.lines[path]; !ok {
 		p.lines[path] = p.line
 	}
 }
 
 // skip goes n bytes on.
-func (p *positioner) skip(n int) {
+func (p *reader) skip(n int) {
 	n = min(n, len(p.rest))
 	p.line += strings.Count(p.rest[:n], "\n")
 	p.rest = p.rest[n:]
@@ -41,7 +45,7 @@ func (p *positioner) skip(n int) {
 
 // blank goes to what is next: over spaces and, if lines is set, over comments and the
 // ends of lines.
-func (p *positioner) blank(lines bool) {
+func (p *reader) blank(lines bool) {
 	for p.rest != "" {
 		switch c := p.rest[0]; {
 		case c == ' ' || c == '\t' || c == '\r' || lines && c == '\n':
@@ -55,7 +59,7 @@ func (p *positioner) blank(lines bool) {
 }
 
 // skipLine goes to the end of the line.
-func (p *positioner) skipLine() {
+func (p *reader) skipLine() {
 	if i := strings.IndexByte(p.rest, '\n'); i >= 0 {
 		p.skip(i)
 	} else {
@@ -64,7 +68,7 @@ func (p *positioner) skipLine() {
 }
 
 // read reads expressions up to the end.
-func (p *positioner) read() {
+func (p *reader) read() {
 	p.rest = strings.TrimPrefix(p.rest, "\ufeff")
 	table := ""
 	for {
@@ -87,7 +91,7 @@ func (p *positioner) read() {
 
 // resolve returns the path of a table from the names in its header: of a list of tables
 // the last one is meant.
-func (p *positioner) resolve(names []string, list bool) string {
+func (p *reader) resolve(names []string, list bool) string {
 	path := ""
 	for i, name := range names {
 		path = join(path, name)
@@ -111,7 +115,7 @@ func join(path, name string) string {
 }
 
 // member reads KEY = VALUE.
-func (p *positioner) member(table string) {
+func (p *reader) member(table string) {
 	path := table
 	for _, name := range p.key() {
 		if p.depth <= maxPath {
@@ -127,7 +131,7 @@ func (p *positioner) member(table string) {
 }
 
 // key reads a key with dots.
-func (p *positioner) key() []string {
+func (p *reader) key() []string {
 	var names []string
 	for {
 		names = names[:min(len(names), maxPath)]
@@ -151,7 +155,7 @@ func (p *positioner) key() []string {
 }
 
 // quoted reads a text in quotes. Escapes stay as they are.
-func (p *positioner) quoted() string {
+func (p *reader) quoted() string {
 	quote := p.rest[:1]
 	if triple := strings.Repeat(quote, 3); strings.HasPrefix(p.rest, triple) {
 		quote = triple
@@ -176,7 +180,7 @@ func (p *positioner) quoted() string {
 }
 
 // value reads a value.
-func (p *positioner) value(path string) {
+func (p *reader) value(path string) {
 	p.depth++
 	defer func() { p.depth-- }()
 	p.blank(false)
@@ -211,7 +215,7 @@ func (p *positioner) value(path string) {
 }
 
 // more goes to the next element, or over the end of them.
-func (p *positioner) more(end byte) bool {
+func (p *reader) more(end byte) bool {
 	p.blank(true)
 	if strings.HasPrefix(p.rest, ",") {
 		p.skip(1)
