@@ -156,10 +156,15 @@ func (h *heard) await(topic, payload string) mqtt.Message {
 
 func (b *box) listen(filters ...string) *heard {
 	b.t.Helper()
+	return b.listenAt(2, filters...)
+}
+
+func (b *box) listenAt(qos mqtt.QoS, filters ...string) *heard {
+	b.t.Helper()
 	h := &heard{t: b.t}
 	c := b.client("")
 	for _, f := range filters {
-		if err := c.Subscribe(context.Background(), f, 2|mqtt.RetainAsPublished, h.add); err != nil {
+		if err := c.Subscribe(context.Background(), f, mqtt.SubscriptionOptions(qos)|mqtt.RetainAsPublished, h.add); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -316,10 +321,15 @@ func wait(t *testing.T, token paho.Token) {
 
 func (m *mosquitto) listen(filters ...string) *heard {
 	m.t.Helper()
+	return m.listenAt(2, filters...)
+}
+
+func (m *mosquitto) listenAt(qos mqtt.QoS, filters ...string) *heard {
+	m.t.Helper()
 	h := &heard{t: m.t}
 	c := m.client()
 	for _, f := range filters {
-		wait(m.t, c.Subscribe(f, 2, func(_ paho.Client, got paho.Message) {
+		wait(m.t, c.Subscribe(f, byte(qos), func(_ paho.Client, got paho.Message) {
 			h.add(mqtt.Message{Topic: got.Topic(), Payload: got.Payload(), QoS: got.Qos(), Retain: got.Retained()})
 		}))
 	}

@@ -24,7 +24,8 @@ var remotes = []struct {
 // remote is a broker to connect to.
 type remote interface {
 	url() string
-	listen(filters ...string) *heard
+	listen(filters ...string) *heard // with QoS 2
+	listenAt(qos mqtt.QoS, filters ...string) *heard
 	publish(mqtt.Message)
 	restart()
 	pause() (resume func())
@@ -112,7 +113,9 @@ func TestStoreAndForward(t *testing.T) {
 		}
 		u.stop() // until somebody listens there
 		resume()
-		there := r.listen("s/#")
+		// Behind its window of 20 mosquitto 2.0.11 changes the order of what it
+		// passes on with QoS 1 and 2, also of what others publish.
+		there := r.listenAt(0, "s/#")
 		u = run(t, b, o)
 		for topic, all := range want {
 			there.await(topic, all[len(all)-1])
