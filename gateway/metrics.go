@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +35,13 @@ func (g *gateway) writeMetrics(m *openmetrics.Writer) {
 	}
 	m.Family("lintel_clock_known", openmetrics.Gauge, "Whether the clock is known to be right")
 	m.Bool(g.clockKnown())
+	if g.browser != nil {
+		m.Family("lintel_mdns_dropped_total", openmetrics.Counter, "Packets and records of mDNS that were of no use, by reason")
+		dropped := g.browser.Dropped()
+		for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+			m.Sample(float64(dropped[reason]), "reason", reason)
+		}
+	}
 	g.writeSyslog(m)
 	writeProcess(m)
 	writeRuntime(m)

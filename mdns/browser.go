@@ -52,7 +52,7 @@ type Browser struct {
 	opt   BrowserOptions
 	found atomic.Pointer[[]Found]
 
-	// What was left out, for tests.
+	// What was left out, see Dropped.
 	malformed atomic.Uint64 // packets that are too large or do not parse
 	untrusted atomic.Uint64 // responses from another port than 5353 or from beyond the link
 	refused   atomic.Uint64 // records that could not be used, or for which there was no room
@@ -85,6 +85,13 @@ func (b *Browser) Found(serviceType string) []Found {
 		}
 	}
 	return out
+}
+
+// Dropped returns how much of what was heard was left out since Run, by reason:
+// "malformed" are packets, "untrusted" responses from another port than 5353 or
+// from beyond the link, "refused" records that say nothing or are too many.
+func (b *Browser) Dropped() map[string]uint64 {
+	return map[string]uint64{"malformed": b.malformed.Load(), "untrusted": b.untrusted.Load(), "refused": b.refused.Load()}
 }
 
 // Run looks until ctx is done and returns nil. Its errors are those of

@@ -303,8 +303,8 @@ func TestHostileNeighbour(t *testing.T) {
 		}
 	}
 	eventually(t, func() error {
-		if malformed, refused := b.malformed.Load(), b.refused.Load(); malformed == 0 || refused == 0 {
-			return fmt.Errorf("left out are %d packets and %d records", malformed, refused)
+		if n := b.Dropped(); n["malformed"] == 0 || n["refused"] == 0 {
+			return fmt.Errorf("left out are %v", n)
 		}
 		return found()
 	})
@@ -312,7 +312,7 @@ func TestHostileNeighbour(t *testing.T) {
 		t.Errorf("%d brokers", n)
 	}
 	// Responses from another port or from another network do not count.
-	before := b.untrusted.Load()
+	before := b.Dropped()["untrusted"]
 	a.ask("lintel.local.", dns.TypeA, dns.ClassINET)
 	var far net.PacketConn
 	a.do(func() (err error) {
@@ -327,7 +327,7 @@ func TestHostileNeighbour(t *testing.T) {
 		if _, err := far.WriteTo(pack(crowd("_lintel._tcp", "z", 0, 5)), net.UDPAddrFromAddrPort(group4)); err != nil {
 			t.Fatal(err)
 		}
-		if b.untrusted.Load() == before {
+		if b.Dropped()["untrusted"] == before {
 			return errors.New("nothing from another port was heard")
 		}
 		return found()

@@ -307,6 +307,11 @@ func (s *Server) writeZigbee(m *openmetrics.Writer) {
 		below += links[i]
 		m.Sample(float64(below), "quality", strconv.Itoa(int(bound)))
 	}
+	m.Family("lintel_zigbee_damaged_frames_total", openmetrics.Counter, "Frames of the Zigbee network that were thrown away, by reason")
+	damaged := s.o.ZigbeeNetwork.Bridge().NetworkState().Counters.Damaged
+	for _, reason := range slices.Sorted(maps.Keys(damaged)) {
+		m.Sample(float64(damaged[reason]), "reason", reason)
+	}
 	m.Family("lintel_zigbee_link_quality", openmetrics.Gauge, "Link quality of the Zigbee devices on average, of 255")
 	if n := below + links[len(linkBounds)]; n > 0 {
 		m.Sample(sum / float64(n))
