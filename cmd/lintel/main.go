@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -65,6 +66,9 @@ const restartStatus = 3
 // The exit status is never 0 or 125 unless somebody asked for the end: after
 // those the appliance's init would not start the program again.
 func main() {
+	// Package pprof, which the support bundle has the goroutines from, would have each
+	// allocation that is sampled remembered for ever: 1.7 MiB that nobody reads.
+	runtime.MemProfileRate = 0
 	if len(os.Args) < 2 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

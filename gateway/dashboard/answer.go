@@ -33,7 +33,7 @@ func (s *Server) answer(w http.ResponseWriter, code int, v any) {
 // show answers a request with a page.
 func (s *Server) show(w http.ResponseWriter, r *request, code int, page string, data any) {
 	var b bytes.Buffer
-	if err := pages[languageOf(r.Request)].ExecuteTemplate(&b, page, data); err != nil {
+	if err := pages(languageOf(r.Request)).ExecuteTemplate(&b, page, data); err != nil {
 		s.log.Error("page not made", "page", page, "err", err)
 		http.Error(w, "The page could not be made; the log says why.", http.StatusInternalServerError)
 		return

@@ -130,7 +130,7 @@ func (s *Server) keep(ctx context.Context, v *view, p livePage, r *request) {
 		if data, err := p.data(r); err == nil {
 			for _, name := range p.fragments {
 				b.Reset()
-				if err := pages[languageOf(r.Request)].ExecuteTemplate(&b, name, data); err != nil {
+				if err := pages(languageOf(r.Request)).ExecuteTemplate(&b, name, data); err != nil {
 					s.log.Error("fragment not made", "fragment", name, "err", err)
 					continue
 				}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -22,11 +23,20 @@ const maxRows = 200
 //go:embed html
 var pageFiles embed.FS
 
-// pages are the templates of each language.
-var pages = parsePages()
+// pages returns the templates of a language. They are parsed when somebody looks at a
+// page: two languages take 7 MiB.
+func pages(lang string) *template.Template { return parsedPages[lang]() }
 
-func parsePages() map[string]*template.Template {
-	english := template.Must(template.New("").Funcs(template.FuncMap{
+var parsedPages = func() map[string]func() *template.Template {
+	all := make(map[string]func() *template.Template)
+	for _, l := range languages {
+		all[l.Code] = sync.OnceValue(func() *template.Template { return parsePages(l.Code) })
+	}
+	return all
+}()
+
+func parsePages(lang string) *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
 		"bytes":     formatBytes,
 		"count":     formatCount,
 		"figure":    formatFigure,
@@ -50,12 +60,7 @@ func parsePages() map[string]*template.Template {
 		"anchor":    anchor,
 		"symbol":    drawingOf,
 		"seen":      formatSeen,
-	}).Funcs(speak(english)).Funcs(judge(english)).ParseFS(pageFiles, "html/*.html"))
-	all := make(map[string]*template.Template)
-	for _, l := range languages {
-		all[l.Code] = template.Must(english.Clone()).Funcs(speak(l.Code)).Funcs(judge(l.Code))
-	}
-	return all
+	}).Funcs(speak(lang)).Funcs(judge(lang)).ParseFS(pageFiles, "html/*.html"))
 }
 
 // speak are the functions of templates that put things into words.

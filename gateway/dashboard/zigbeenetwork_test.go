@@ -38,7 +38,7 @@ func TestLargeNetworkIsQuick(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, name := range page.fragments {
-				if err := pages[english].ExecuteTemplate(io.Discard, name, data); err != nil {
+				if err := pages(english).ExecuteTemplate(io.Discard, name, data); err != nil {
 					t.Fatal(err)
 				}
 			}
