@@ -32,12 +32,7 @@ const smallMemory = 44 << 20
 
 const (
 	calm       = 4 << 20  // bytes allocated in a second
-	calmMemory = 32 << 20 // what the program is to do with as long as less is
-
-	// As calm and calmMemory: a Zigbee house of 150 devices that say forty things a
-	// second allocates 1.8 MiB in it, a broker that passes on 2,000 messages 3.2 MiB.
-	quiet       = 5 << 19
-	quietMemory = 24 << 20
+	calmMemory = 24 << 20 // what the program is to do with as long as less is
 
 	giveBack = 3 * time.Second // passes at least before memory is given back again
 )
@@ -60,16 +55,13 @@ func balance(ctx context.Context) {
 	var (
 		now       int64
 		allocated uint64
-		steady    uint64 // bytes allocated in a second
-		burst     bool   // since memory was given back
+		burst     bool // since memory was given back
 		gaveBack  time.Time
 	)
 	for {
 		metrics.Read(samples)
 		all := samples[1].Value.Uint64()
-		rate := (all - allocated) * uint64(time.Second/every)
-		atRest := rate < calm
-		steady = (7*steady + rate) / 8 // of some two seconds
+		atRest := all-allocated < calm*uint64(every)/uint64(time.Second)
 		allocated = all
 		burst = burst || !atRest
 		if burst && atRest && time.Since(gaveBack) >= giveBack {
@@ -81,13 +73,8 @@ func balance(ctx context.Context) {
 		}
 		live := int64(samples[0].Value.Uint64())
 		limit := max(smallMemory, 2*live+16<<20)
-		switch {
-		case steady < quiet && atRest:
-			limit = max(quietMemory, live+live/4+12<<20)
-		case atRest:
-			// Eight MiB less would have it run twice as often at 2,000 messages a
-			// second, for a twentieth more CPU.
-			limit = max(calmMemory, live+live/4+20<<20)
+		if atRest {
+			limit = max(calmMemory, live+live/4+12<<20)
 		}
 		if limit = min(limit, most); limit != now {
 			now = limit
