@@ -60,9 +60,9 @@ func startOptions(t *testing.T, c settings.Config, o Options) (e Endpoints, stop
 	}
 }
 
-// freePort returns an address of the loopback on which nobody listens. It is none of
-// 127.0.0.1, whose free ports other tests are given meanwhile.
-func freePort(t testing.TB) string { return freePortOf(t, "127.0.0.2") }
+// freePort returns an address of the loopback on which nobody listens. It is one whose free
+// ports no test of another package is given meanwhile.
+func freePort(t testing.TB) string { return freePortOf(t, "127.0.0.8") }
 
 func freePortOf(t testing.TB, host string) string {
 	t.Helper()

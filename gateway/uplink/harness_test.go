@@ -42,7 +42,7 @@ func newBox(t *testing.T, o broker.Options) *box {
 
 func newBoxAt(t testing.TB, dir string, o broker.Options) *box {
 	t.Helper()
-	b := &box{t: t, dir: dir, o: o, addr: "127.0.0.2:0"} // where no port is given to another test while this is down
+	b := &box{t: t, dir: dir, o: o, addr: "127.0.0.3:0"} // where no port is given to a test of another package while this is down
 	b.o.SysInterval = -1
 	b.start()
 	t.Cleanup(func() { b.stop() })
@@ -252,15 +252,15 @@ func newMosquitto(t *testing.T, config string) *mosquitto {
 		}
 		t.Skip(err)
 	}
-	// 127.0.0.2, where no port is given to another test while this is down.
-	l, err := net.Listen("tcp", "127.0.0.2:0")
+	// 127.0.0.3, where no port is given to a test of another package while this is down.
+	l, err := net.Listen("tcp", "127.0.0.3:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
 	m := &mosquitto{t: t, dir: t.TempDir(), port: port}
-	config = fmt.Sprintf("listener %s 127.0.0.2\nuser root\npersistence true\npersistence_location %s/\n%s\n", port, m.dir, config)
+	config = fmt.Sprintf("listener %s 127.0.0.3\nuser root\npersistence true\npersistence_location %s/\n%s\n", port, m.dir, config)
 	if !strings.Contains(config, "allow_anonymous") {
 		config += "allow_anonymous true\n"
 	}
@@ -293,7 +293,7 @@ func (m *mosquitto) start() {
 		c.Wait()
 	})
 	poll(m.t, "mosquitto", func() bool {
-		nc, err := net.Dial("tcp", "127.0.0.2:"+m.port)
+		nc, err := net.Dial("tcp", "127.0.0.3:"+m.port)
 		if err == nil {
 			nc.Close()
 		}
@@ -301,12 +301,12 @@ func (m *mosquitto) start() {
 	})
 }
 
-func (m *mosquitto) url() string { return "mqtt://127.0.0.2:" + m.port }
+func (m *mosquitto) url() string { return "mqtt://127.0.0.3:" + m.port }
 
 // client connects an independent client.
 func (m *mosquitto) client() paho.Client {
 	m.t.Helper()
-	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://127.0.0.2:" + m.port).SetOrderMatters(true).SetConnectRetry(true).SetUsername("tester").SetPassword("secret"))
+	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://127.0.0.3:" + m.port).SetOrderMatters(true).SetConnectRetry(true).SetUsername("tester").SetPassword("secret"))
 	wait(m.t, c.Connect())
 	m.t.Cleanup(func() { c.Disconnect(0) })
 	return c

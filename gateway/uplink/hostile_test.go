@@ -112,6 +112,7 @@ func TestFullBox(t *testing.T) {
 	c := away()
 	wait(t, c.Subscribe("in", 1, nil))
 	c.Disconnect(100)
+	poll(t, "it to be away", func() bool { s, ok := b.Session("away"); return ok && !s.Connected })
 
 	var mu sync.Mutex
 	sent, acked := make(map[uint16]int), make(map[uint16]bool)

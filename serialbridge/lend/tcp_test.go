@@ -31,7 +31,7 @@ type lent struct {
 // other tests are given meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.2:0")
+	free, err := net.Listen("tcp", "127.0.0.5:0")
 	if err != nil {
 		t.Fatal(err)
 	}
