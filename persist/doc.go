@@ -97,8 +97,8 @@
 // there is a reserve: 64 MiB (half of a disk below 128 MiB), but at least what six
 // memtables and a quarter of the store take. Below it DiskLow is true, and who feeds the
 // store refuses what is new; below half of it for five seconds (merging takes room for a
-// moment) the store fails, and it does not open. While the disk is nearly full no store is put aside: what looks like
-// damage then may be want of room.
+// moment) the store fails, and it does not open. While the disk is nearly full no store is
+// put aside: what looks like damage then may be want of room.
 //
 // # What others keep
 //

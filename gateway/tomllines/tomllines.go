@@ -1,7 +1,7 @@
 // Package tomllines finds where in a TOML text its keys are, for errors that name the
 // line: github.com/BurntSushi/toml keeps the positions of what it has read to itself.
 //
-// It holds no state and fails never: what is no TOML has some lines wrong. Paths longer
+// It holds no state and never fails: of what is no TOML some lines are wrong. Paths longer
 // than eight names and indices are not told.
 package tomllines
 

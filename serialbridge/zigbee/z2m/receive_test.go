@@ -120,6 +120,17 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// newHouseOf is a house that knows a device from before. Nothing runs in it: what the
+// network has to tell is the test's to tell.
+func newHouseOf(t *testing.T, device zigbee.Device) *house {
+	return newHouse(t, func(o *Options) {
+		o.Resolve = simple(nil)
+		if err := o.Network.Store.Put(t.Context(), device.IEEEAddress.String(), device); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestLateNews: what the network had to tell of a device before it was removed is told
 // after that, when much else is to be told. It does not bring the device back.
 func TestLateNews(t *testing.T) {
@@ -127,12 +138,7 @@ func TestLateNews(t *testing.T) {
 		IEEEAddress: thermometer, Type: zigbee.EndDevice, ModelID: "T1", Interview: zigbee.Successful,
 		Endpoints: []zigbee.Endpoint{{ID: 1, Profile: 0x104, Input: []uint16{0x0402}}},
 	}
-	h := newHouse(t, func(o *Options) {
-		o.Resolve = simple(nil)
-		if err := o.Network.Store.Put(t.Context(), thermometer.String(), device); err != nil {
-			t.Fatal(err)
-		}
-	})
+	h := newHouseOf(t, device)
 	known := func() bool {
 		_, err := h.Shown(thermometer)
 		return err == nil
@@ -140,7 +146,6 @@ func TestLateNews(t *testing.T) {
 	if !known() {
 		t.Fatal("the device is not there")
 	}
-	// Nothing runs: what the network has to tell is the test's to tell.
 	r := &request{name: "device/remove", isBody: true, body: map[string]any{"id": thermometer.String(), "force": true}}
 	if _, err := h.removeDevice(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -166,13 +171,7 @@ func TestOlderNews(t *testing.T) {
 		IEEEAddress: thermometer, Type: zigbee.Router, ModelID: "T1", Interview: zigbee.Successful,
 		Endpoints: []zigbee.Endpoint{{ID: 1, Profile: 0x104, Input: []uint16{0x0005}}},
 	}
-	h := newHouse(t, func(o *Options) {
-		o.Resolve = simple(nil)
-		if err := o.Network.Store.Put(t.Context(), thermometer.String(), device); err != nil {
-			t.Fatal(err)
-		}
-	})
-	// Nothing runs: what the network has to tell is the test's to tell.
+	h := newHouseOf(t, device)
 	before, _ := h.network.Device(thermometer)
 	if err := h.network.SetScenes(thermometer, 1, []zigbee.Scene{{Group: 7, ID: 1}}); err != nil {
 		t.Fatal(err)
