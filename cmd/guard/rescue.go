@@ -23,6 +23,7 @@ const (
 	longRescue  = 4                // times pace.rescue, while somebody is there
 	visitTime   = 5 * time.Minute  // after which nobody is there any more
 	listenTime  = 30 * time.Second // in which lintel has to give its port up
+	lastAnswer  = 5 * time.Second  // for what is being answered when the page ends
 )
 
 // page is shown on the port of lintel's pages while lintel does not run.
@@ -64,34 +65,46 @@ func (g *guard) rescue(ctx context.Context, about string) {
 		defer close(served)
 		server.Serve(&limited{Listener: l, free: make(chan struct{}, maxVisitors)})
 	}()
-	defer func() {
+	armed := p.wait(ctx)
+	// Whoever ended the page is to read what came of it.
+	last, cancel := context.WithTimeout(ctx, lastAnswer)
+	defer cancel()
+	if server.Shutdown(last) != nil {
 		server.Close()
-		<-served
-	}()
-	end := time.Now().Add(g.pace.rescue)
-	last := time.Now().Add(longRescue * g.pace.rescue)
+	}
+	<-served
+	if !armed {
+		return
+	}
+	if err := g.reboot(ctx); err != nil && ctx.Err() == nil {
+		g.log.Error("the machine was not restarted", "err", err)
+	}
+}
+
+// wait waits until the page is to end, and returns whether a new version is to be started.
+func (p *page) wait(ctx context.Context) (armed bool) {
+	rescue := p.g.pace.rescue
+	end := time.Now().Add(rescue)
+	last := time.Now().Add(longRescue * rescue)
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-p.again:
-			return
+			return false
 		case <-p.armed:
-			if err := g.reboot(ctx); err != nil && ctx.Err() == nil {
-				g.log.Error("the machine was not restarted", "err", err)
-			}
-			return
+			return true
 		case <-time.After(time.Until(end)):
 			visited := time.Unix(p.visited.Load(), 0)
 			if !p.install.TryLock() { // an update is being written
-				end = time.Now().Add(g.pace.rescue)
+				end = time.Now().Add(rescue)
 				continue
 			}
 			p.install.Unlock()
 			if time.Since(visited) > visitTime || time.Now().After(last) {
-				return
+				return false
 			}
-			end = time.Now().Add(g.pace.rescue / 3)
+			end = time.Now().Add(rescue / 3)
 		}
 	}
 }
@@ -238,7 +251,6 @@ func (p *page) upload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.answer(w, http.StatusOK, "The update is in place. The box starts with it now: come back in two minutes.")
-	control.Flush()
 	tell(p.armed)
 }
 

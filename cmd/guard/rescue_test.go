@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ed25519"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,12 +104,12 @@ func TestRescue(t *testing.T) {
 			t.Fatalf("%s: %q", name, line)
 		}
 	}
+	starts, _, _ := s.state()
 	response, err := http.Post(h.page+"/restart", "application/x-www-form-urlencoded", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	starts, _, _ := s.state()
 	until(t, "lintel is started again", func() bool { n, _, _ := s.state(); return n > starts })
 	// It crashes again.
 	until(t, "the page again", func() bool { page = get(t, h.page); return page != "" })
@@ -131,5 +133,36 @@ func TestRecovery(t *testing.T) {
 	until(t, "the broker answers", func() bool { return answers(s) })
 	if text := get(t, h.page); text != "" {
 		t.Errorf("the page is still there: %s", text)
+	}
+}
+
+// TestLastAnswer: who has lintel started again is told so, though that ends the page. The
+// answer waits for the rest of the request here, until nobody else is let in any more.
+func TestLastAnswer(t *testing.T) {
+	s := newSupervised(t, "crash")
+	h := guardHouse(t, s, fast, someMachine(t, s.data, 2, 2), update.Release{Version: "v1", Counter: 1})
+	until(t, "the page", func() bool { return get(t, h.page) != "" })
+	address := strings.TrimPrefix(h.page, "http://")
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	io.WriteString(nc, "POST /restart HTTP/1.1\r\nHost: box\r\nContent-Length: 3\r\n\r\na=")
+	until(t, "the page ends", func() bool {
+		other, err := net.Dial("tcp", address)
+		if err == nil {
+			other.Close()
+		}
+		return err != nil
+	})
+	io.WriteString(nc, "1")
+	response, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(text), "Lintel is started again.") {
+		t.Errorf("%v: %s", err, text)
 	}
 }
