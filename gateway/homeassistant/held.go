@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lintel/gateway/homeassistant/judge"
 	"lintel/gateway/mqtt"
 )
 
@@ -68,7 +69,9 @@ func (p *Publisher) find(m mqtt.Message) {
 	}
 	told := make(map[string]string)
 	for key, c := range doc.Components {
-		if len(c) > 1 { // else it says itself that it is gone
+		// One that Home Assistant never took need not be taken away, and would have it refuse
+		// the document; one with its platform alone says itself that it is gone.
+		if len(c) > 1 && judge.IsPlatform(c.platform()) {
 			told[key] = c.platform()
 		}
 		if topic, _ := c["stat_t"].(string); c.platform() == "light" && strings.HasPrefix(topic, p.o.topic(id, "")) {

@@ -84,14 +84,18 @@ func TestRepairsWhatIsDamaged(t *testing.T) {
 		"another version": strings.Replace(string(whole), `"o":{"name":"lintel","sw":"0.1.0"`, `"o":{"name":"lintel","sw":"0.0.9"`, 1),
 		"a key too many":  strings.Replace(string(whole), `{"dev"`, `{"qos":1,"dev"`, 1),
 		"a wrong value":   strings.Replace(string(whole), `"p":"sensor"`, `"p":7`, 1),
+		"no platform":     strings.Replace(string(whole), `"p":"sensor"`, `"p":"sensr"`, 1),
 	} {
-		runs(t, notes{}, func(p *Publisher, r *recorder) {
-			r.hold(xTopic, payload)
-			p.Device(deviceX(propertyA))
-			if s := after(r, time.Minute)[xTopic]; payload == string(whole) || len(s) != 2 || string(s[0].Payload) != string(whole) {
-				t.Errorf("%s: sent %d", name, len(s))
-			}
-		})
+		for _, later := range []time.Duration{0, time.Second} {
+			runs(t, notes{}, func(p *Publisher, r *recorder) {
+				r.hold(xTopic, payload)
+				after(r, later)
+				p.Device(deviceX(propertyA))
+				if s := after(r, time.Minute)[xTopic]; payload == string(whole) || len(s) != 2 || string(s[0].Payload) != string(whole) {
+					t.Errorf("%s, %v later: sent %d", name, later, len(s))
+				}
+			})
+		}
 	}
 }
 

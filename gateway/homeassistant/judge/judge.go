@@ -163,16 +163,17 @@ func componentOf(topic string) (string, error) {
 	// With or without a node: the prefix is not known, so take what is a component.
 	levels := strings.Split(topic, "/")
 	for _, i := range []int{len(levels) - 4, len(levels) - 3} {
-		if i > 0 && known().isPlatform(levels[i]) {
+		if i > 0 && (levels[i] == "device" || IsPlatform(levels[i])) {
 			return levels[i], nil
 		}
 	}
 	return "", errors.New("topic: a component that Home Assistant does not know and does not subscribe to")
 }
 
-func (s *schema) isPlatform(name string) bool {
-	_, ok := s.Components[name]
-	return ok || name == "light" || name == "device"
+// IsPlatform tells whether Home Assistant has components of a platform.
+func IsPlatform(name string) bool {
+	_, ok := known().Components[name]
+	return name == "light" || ok && !strings.HasPrefix(name, "light ") // a light has three schemas
 }
 
 // lengthen returns m with long names, and by long name the key as it was spelled.
@@ -251,7 +252,7 @@ func (s *schema) device(message object, v *Verdict) error {
 		}
 		c, spelled := lengthen(raw, s.long)
 		platform, _ := c["platform"].(string)
-		if !s.isPlatform(platform) || platform == "device" {
+		if !IsPlatform(platform) {
 			return fmt.Errorf("%s: %v is no platform", id, c["platform"])
 		}
 		if len(c) == 1 {
