@@ -45,7 +45,11 @@ func ownMounts() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+	switch err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err {
+	case nil:
+	case unix.EINVAL:
+		return errors.New("the root folder is no mount point, as in a chroot: bind its folder onto itself (mount --rbind) and enter it again")
+	default:
 		return os.NewSyscallError("mount", err)
 	}
 	return os.NewSyscallError("exec", syscall.Exec(self, os.Args, append(os.Environ(), mark+"=own")))
