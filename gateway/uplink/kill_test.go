@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lintel/gateway/broker"
+	"lintel/gateway/mqtt"
 	"lintel/persist"
 )
 
@@ -77,6 +78,10 @@ func TestKill(t *testing.T) {
 	n := 0
 	for round := range 6 {
 		if round == 3 { // this one has nobody to send to
+			// Nothing keeps what the remote still has for a collector that is gone.
+			poll(t, "the remote to be done with what was killed", func() bool { s, ok := r.Session("kill"); return ok && !s.Connected })
+			r.publish(mqtt.Message{Topic: "k/end", QoS: 1, Payload: []byte("end")})
+			h.await("k/end", "end")
 			there.Close()
 			r.stop()
 		}
