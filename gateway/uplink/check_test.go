@@ -32,8 +32,13 @@ func TestCheck(t *testing.T) {
 			t.Fatalf("another one: %v", err)
 		}
 	}
-	listener := remote.client("")
-	if err := listener.Subscribe(t.Context(), "house/#", 0, func(m mqtt.Message) { t.Errorf("left there: %+v", m) }); err != nil {
+	h := &heard{t: t} // all is as before there
+	if err := remote.client("").Subscribe(t.Context(), "house/#", 0, h.add); err != nil {
 		t.Fatal(err)
+	}
+	remote.publish(mqtt.Message{Topic: "house/end", Payload: []byte("end")})
+	h.await("house/end", "end")
+	if left := h.all(); len(left) != 1 {
+		t.Errorf("left there: %+v", left)
 	}
 }
