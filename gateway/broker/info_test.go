@@ -85,25 +85,37 @@ func TestDropsByReason(t *testing.T) {
 }
 
 func TestShares(t *testing.T) {
-	s := newServer(t)
-	one, two := connect(t, s, durable(mqtt.V50, "one")), connect(t, s, durable(mqtt.V50, "two"))
-	one.subscribe(filter("$share/crew/jobs/#", 1), filter("plain", 1))
-	two.subscribe(filter("$share/crew/jobs/#", 1))
-	two.drop()
-	one.drop()
-	house, err := s.NewClient("house")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer house.Close()
-	for _, topic := range []string{"jobs/1", "jobs/2", "jobs/3", "plain"} {
-		if err := house.Publish(t.Context(), mqtt.Message{Topic: topic, QoS: 1}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	shares := s.Shares()
-	if len(shares) != 1 || shares[0].Filter != "$share/crew/jobs/#" || shares[0].Waiting != 3 || len(shares[0].Members) != 2 ||
-		shares[0].Members[0].ClientID != "one" || shares[0].Members[0].Connected || shares[0].Members[0].QoS != 1 {
-		t.Errorf("%+v", shares)
+	for _, x := range []struct {
+		name   string
+		memory int // for queues, bytes
+		all    bool
+	}{{"in memory", 32 << 20, true}, {"in the store", 1, false}} {
+		t.Run(x.name, func(t *testing.T) {
+			s := startServer(t, t.TempDir(), broker.Options{QueueMemory: x.memory})
+			one, two := connect(t, s, durable(mqtt.V50, "one")), connect(t, s, durable(mqtt.V50, "two"))
+			one.subscribe(filter("$share/crew/jobs/#", 1), filter("plain", 1))
+			two.subscribe(filter("$share/crew/jobs/#", 1))
+			two.drop()
+			one.drop()
+			house, err := s.NewClient("house")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer house.Close()
+			for _, topic := range []string{"jobs/1", "jobs/2", "jobs/3", "plain"} {
+				if err := house.Publish(t.Context(), mqtt.Message{Topic: topic, QoS: 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			shares := s.Shares()
+			if len(shares) != 1 || shares[0].Filter != "$share/crew/jobs/#" || len(shares[0].Members) != 2 ||
+				shares[0].Members[0].ClientID != "one" || shares[0].Members[0].Connected || shares[0].Members[0].QoS != 1 {
+				t.Fatalf("%+v", shares)
+			}
+			// Of what is in the store alone it is not known by which subscription it came.
+			if share := shares[0]; share.Members[0].Queued+share.Members[1].Queued != 4 || share.More == x.all || share.Waiting != 3 && x.all || share.Waiting > 2 && !x.all {
+				t.Errorf("%+v", share)
+			}
+		})
 	}
 }
