@@ -134,9 +134,8 @@ type module struct {
 }
 
 // Run runs the house until ctx ends or a part of it fails; with ErrRestart if somebody has
-// asked for a restart. It opens the
-// listeners only when all that was stored is loaded: a client that is told "not
-// authorized" or "no session" by mistake may not come back.
+// asked for a restart. It opens the listeners only when all that was stored is loaded: a
+// client that is told "not authorized" or "no session" by mistake may not come back.
 //
 // It stops from the outside in: listeners and pages, then sticks and Home
 // Assistant, which still say goodbye, then the broker, then the store.
