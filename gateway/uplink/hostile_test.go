@@ -350,8 +350,8 @@ func TestWills(t *testing.T) {
 	})
 }
 
-// TestExactlyOnce cuts the connection again and again while messages of QoS 2 go both ways,
-// with a remote of the house at any moment.
+// TestExactlyOnce cuts the connection again and again while messages of QoS 2 go both ways:
+// that to Lintel at any moment.
 func TestExactlyOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, r remote, v mqtt.Version) {
 		b := newBox(t, broker.Options{})
