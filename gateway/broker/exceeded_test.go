@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"lintel/gateway/broker"
 	"lintel/gateway/mqtt"
 )
@@ -122,19 +124,25 @@ func overConnectRate(t *testing.T, s *server) {
 
 // Silent connections make room, the oldest first, and keep nobody out.
 func overUnconnected(t *testing.T, s *server) {
+	accepted := s.Stats().ConnectionsAccepted
+	next := func() { // who comes after it is newer then
+		t.Helper()
+		accepted++
+		eventually(t, "the connection is accepted", func() bool { return s.Stats().ConnectionsAccepted == accepted })
+	}
 	ws, _, err := dialWebSocket(t, s, "mqtt")
 	if err != nil {
 		t.Fatal(err)
 	}
+	next()
 	var silent [3]*rawClient
 	for i := range silent {
-		accepted := s.Stats().ConnectionsAccepted
 		silent[i] = openRaw(t, s, mqtt.V50)
 		silent[i].raw([]byte{0x10})
-		eventually(t, "the connection is accepted", func() bool { return s.Stats().ConnectionsAccepted > accepted })
+		next()
 	}
-	if _, _, err := ws.Read(t.Context()); err == nil {
-		t.Error("received something on the WebSocket")
+	if _, _, err := ws.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+		t.Errorf("WebSocket: %v, want it to be closed", err)
 	}
 	silent[0].wantNothing()
 	connect(t, s, clean(mqtt.V50, "speaks")).barrier()
