@@ -104,12 +104,15 @@ func (k *keysOfURL) keys() []tokenKey {
 
 // newer waits until the keys have been read once more, if a new key can help. They are
 // not read each time that somebody asks: what was read in the last moments leaves it
-// open who is right.
-func (k *keysOfURL) newer(ctx context.Context, id string, a jose.SignatureAlgorithm) ([]tokenKey, error) {
+// open who is right. Those that were read while others were tried are newer already.
+func (k *keysOfURL) newer(ctx context.Context, tried []tokenKey, id string, a jose.SignatureAlgorithm) ([]tokenKey, error) {
 	k.mu.Lock()
 	good, read, err := k.good, k.read, k.err
 	recent := !k.reading && k.recent()
 	k.mu.Unlock()
+	if len(good) > 0 && (len(tried) == 0 || &good[0] != &tried[0]) {
+		return good, nil
+	}
 	for _, g := range good {
 		if id != "" && g.id == id && g.algorithm == a {
 			return nil, nil // an id stands for one key

@@ -283,6 +283,35 @@ func TestKeysOfURLFail(t *testing.T) {
 	}
 }
 
+// Keys that are read while a token is tried with those before them are tried too: a
+// token must not be refused because their ids are known by then.
+func TestKeysOfURLReadMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := func(id string) []byte {
+			return keySet(t, jose.JSONWebKey{Key: newTokenEC(elliptic.P256()).Public(), KeyID: id})
+		}
+		i, j := startIssuer(t, JWTOptions{Algorithms: []string{"ES256"}})
+		i.has(set("1"))
+		for _, id := range []string{"1", "2"} { // first there were none
+			tried := j.keys.keys()
+			if id == "1" {
+				startJWT(t, j)
+			} else {
+				i.has(set("2"))
+				time.Sleep(refreshKeys + time.Second)
+			}
+			synctest.Wait()
+			newer, err := j.keys.newer(t.Context(), tried, id, jose.ES256)
+			if err != nil || len(newer) != 1 || newer[0].id != id {
+				t.Errorf("newer than %v: %v, %v, want the key %s", tried, newer, err, id)
+			}
+			if newer, err := j.keys.newer(t.Context(), newer, id, jose.ES256); err != nil || newer != nil {
+				t.Errorf("newer than those with its id: %v, %v, want none", newer, err)
+			}
+		}
+	})
+}
+
 func manyKeys(t *testing.T, n int) []byte {
 	keys := make([]jose.JSONWebKey, n)
 	for i := range keys {

@@ -173,12 +173,13 @@ func (j *JWT) open(ctx context.Context, token string) ([]byte, error) {
 	if err := checkHeader(header); err != nil {
 		return nil, err
 	}
-	payload, ok := verify(signed, j.keys.keys())
+	tried := j.keys.keys()
+	payload, ok := verify(signed, tried)
 	if ok {
 		return payload, nil
 	}
 	// The issuer may have changed its keys.
-	keys, err := j.keys.newer(ctx, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
+	keys, err := j.keys.newer(ctx, tried, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}

@@ -37,10 +37,10 @@ type tokenKey struct {
 type keySource interface {
 	keys() []tokenKey
 
-	// newer returns the keys as they are now, for a token that none of keys has
-	// signed, with this key id and algorithm; none if there are no others. An error
-	// leaves open what they are.
-	newer(ctx context.Context, id string, a jose.SignatureAlgorithm) ([]tokenKey, error)
+	// newer returns the keys as they are now, for a token with this key id and
+	// algorithm that none of tried has signed, which is what keys returned; none if
+	// there are no others. An error leaves open what they are.
+	newer(ctx context.Context, tried []tokenKey, id string, a jose.SignatureAlgorithm) ([]tokenKey, error)
 
 	run(ctx context.Context)
 }
@@ -50,7 +50,7 @@ type keysOfFiles []tokenKey
 
 func (k keysOfFiles) keys() []tokenKey { return k }
 
-func (k keysOfFiles) newer(context.Context, string, jose.SignatureAlgorithm) ([]tokenKey, error) {
+func (k keysOfFiles) newer(context.Context, []tokenKey, string, jose.SignatureAlgorithm) ([]tokenKey, error) {
 	return nil, nil
 }
 
