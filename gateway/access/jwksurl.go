@@ -110,6 +110,7 @@ func (k *keysOfURL) newer(ctx context.Context, tried []tokenKey, id string, a jo
 	good, read, err := k.good, k.read, k.err
 	recent := !k.reading && k.recent()
 	k.mu.Unlock()
+	// Each reading brings a slice of its own.
 	if len(good) > 0 && (len(tried) == 0 || &good[0] != &tried[0]) {
 		return good, nil
 	}

@@ -38,8 +38,8 @@ type keySource interface {
 	keys() []tokenKey
 
 	// newer returns the keys as they are now, for a token with this key id and
-	// algorithm that none of tried has signed, which is what keys returned; none if
-	// there are no others. An error leaves open what they are.
+	// algorithm that none of tried, as keys returned them, has signed; none if there
+	// are no others. An error leaves open what they are.
 	newer(ctx context.Context, tried []tokenKey, id string, a jose.SignatureAlgorithm) ([]tokenKey, error)
 
 	run(ctx context.Context)

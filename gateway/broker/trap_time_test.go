@@ -25,13 +25,18 @@ func inBubble(t *testing.T, test func(t *testing.T, s *server)) {
 
 // bubbled returns the stacks of the goroutines in the caller's bubble. Those of tests
 // before it, which may still begin one while they end, are none of its business.
-func bubbled() []string {
+func bubbled(t *testing.T) []string {
+	t.Helper()
 	all := make([]byte, 8<<20)
 	stacks := strings.Split(string(all[:runtime.Stack(all, true)]), "\n\n")
-	_, bubble, _ := strings.Cut(strings.SplitN(stacks[0], "\n", 2)[0], "synctest bubble ")
+	head, _, _ := strings.Cut(stacks[0], "\n") // the caller's
+	_, bubble, ok := strings.Cut(head, ", synctest bubble ")
+	if !ok {
+		t.Fatalf("%q names no bubble", head)
+	}
 	return slices.DeleteFunc(stacks, func(stack string) bool {
 		head, _, _ := strings.Cut(stack, "\n")
-		return bubble == "" || !strings.HasSuffix(head, "synctest bubble "+bubble)
+		return !strings.HasSuffix(head, ", synctest bubble "+bubble)
 	})
 }
 
@@ -249,7 +254,7 @@ func TestHalfOpen(t *testing.T) {
 		watch.subscribe(filter("will/#", 1))
 		from := pipe(t, s, clean(mqtt.V50, "from"))
 		synctest.Wait()
-		goroutines := len(bubbled())
+		goroutines := len(bubbled(t))
 		for _, v := range []mqtt.Version{mqtt.V311, mqtt.V50} {
 			for _, session := range []func(mqtt.Version, string) mqtt.Connect{clean, durable} {
 				var open []*rawClient
@@ -288,12 +293,12 @@ func TestHalfOpen(t *testing.T) {
 					t.Errorf("%d clients are connected", n)
 				}
 				for range 100 { // the store has some too
-					if len(bubbled()) <= goroutines {
+					if len(bubbled(t)) <= goroutines {
 						break
 					}
 					time.Sleep(time.Second)
 				}
-				if now := bubbled(); len(now) > goroutines {
+				if now := bubbled(t); len(now) > goroutines {
 					t.Errorf("%d goroutines, %d before:\n%s", len(now), goroutines, strings.Join(now, "\n\n"))
 				}
 				watch.barrier() // the one within its CONNECT has no will
